@@ -82,12 +82,12 @@ var operations = func() []*operation {
 		{product: "api", method: "DELETE", path: keys + "/{Sid}.json", id: "DeleteKey", guard: guardAdmin, serve: deleteKey},
 
 		{product: "api", method: "GET", path: "/2010-04-01/Accounts.json", id: "ListAccount"},
-		{product: "iam", method: "POST", path: "/v1/Accounts/{AccountSid}/Tokens/refresh", id: "RefreshToken"},
 	}
 	for line := range strings.Lines(unemulated) {
 		f := strings.Fields(line)
 		all = append(all, &operation{product: f[0], method: f[1], path: f[2], id: f[3], spec: true})
 	}
+	all = append(all, &operation{product: "iam", method: "POST", path: "/v1/Accounts/{AccountSid}/Tokens/refresh", id: "RefreshToken"})
 	for _, op := range all {
 		op.segments = strings.Split(op.path, "/")
 	}
