@@ -46,6 +46,13 @@ var specs = sync.OnceValues(func() (map[string]*openapi3.T, error) {
 		}
 		all[product] = doc
 	}
+	// The file gives the form field Policy no type, which the validator reads as
+	// one that must be absent.
+	iam := all["iam"]
+	for _, path := range []string{"/v1/Keys", "/v1/Keys/{Sid}"} {
+		body := iam.Paths.Value(path).Post.RequestBody.Value.Content["application/x-www-form-urlencoded"]
+		body.Schema.Value.Properties["Policy"].Value.Type = &openapi3.Types{openapi3.TypeString}
+	}
 	return all, nil
 })
 
@@ -271,7 +278,7 @@ func TestEveryServedOperationHonoursTheSpecification(t *testing.T) {
 	c.must("DELETE", wa, "", "").want(t, 204)
 
 	c.get(ws+"/Workers").want(t, 200)
-	next := c.get(ws + "/Workers?PageSize=50").want(t, 200).json(t)["meta"].(map[string]any)["next_page_url"].(string)
+	next := c.get(ws+"/Workers?PageSize=50").want(t, 200).json(t)["meta"].(map[string]any)["next_page_url"].(string)
 	c.get(next).want(t, 200)
 	c.post(ws+"/Workers", []string{"FriendlyName", "new", "Attributes", `{"a":1}`}).want(t, 201)
 	c.get(wk).want(t, 200)
