@@ -24,8 +24,12 @@ import (
 // Words are upper or lower case. Strings know no escapes, numbers and names no
 // hyphens: Twilio documents none.
 type expression interface {
-	match(doc map[string]any) bool
+	match(doc document) bool
 }
+
+// document returns the value of a top-level key: nil, bool, string,
+// json.Number, []any or map[string]any.
+type document func(key string) any
 
 type (
 	anyOf      []expression
@@ -36,7 +40,7 @@ type (
 	}
 )
 
-func (x anyOf) match(doc map[string]any) bool {
+func (x anyOf) match(doc document) bool {
 	for _, term := range x {
 		if term.match(doc) {
 			return true
@@ -45,7 +49,7 @@ func (x anyOf) match(doc map[string]any) bool {
 	return false
 }
 
-func (x allOf) match(doc map[string]any) bool {
+func (x allOf) match(doc document) bool {
 	for _, factor := range x {
 		if !factor.match(doc) {
 			return false
@@ -57,7 +61,7 @@ func (x allOf) match(doc map[string]any) bool {
 // match compares two values. NULL, which a missing key is, compares false with
 // everything and under every operator; so do an array under a scalar operator
 // and two scalars under an array operator.
-func (x comparison) match(doc map[string]any) bool {
+func (x comparison) match(doc document) bool {
 	left, right := x.left.value(doc), x.right.value(doc)
 	if left == nil || right == nil {
 		return false
@@ -155,14 +159,15 @@ func number(n json.Number) (*big.Float, bool) {
 	return f, err == nil
 }
 
-// operand is a constant, a list of operands or the path of a key.
+// operand is a constant, a list of operands, or a key and the path below it.
 type operand struct {
 	constant any
 	list     []operand
+	key      string
 	path     []any // string or int
 }
 
-func (o operand) value(doc map[string]any) any {
+func (o operand) value(doc document) any {
 	switch {
 	case o.list != nil:
 		values := make([]any, len(o.list))
@@ -170,10 +175,10 @@ func (o operand) value(doc map[string]any) any {
 			values[i] = element.value(doc)
 		}
 		return values
-	case o.path == nil:
+	case o.constant != nil:
 		return o.constant
 	}
-	var v any = doc
+	v := doc(o.key)
 	for _, step := range o.path {
 		switch step := step.(type) {
 		case string:
@@ -439,7 +444,7 @@ func (p *parser) key() (operand, error) {
 			return operand{}, p.unexpected("a value or a key")
 		}
 	}
-	o := operand{path: []any{p.tok}}
+	o := operand{key: p.tok}
 	p.advance()
 	for {
 		switch {

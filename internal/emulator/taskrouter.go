@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -294,19 +295,33 @@ func deleteActivity(c *call) reply {
 // --- workers
 
 type workerView struct {
-	SID               string            `json:"sid"`
-	AccountSID        string            `json:"account_sid"`
-	WorkspaceSID      string            `json:"workspace_sid"`
-	FriendlyName      string            `json:"friendly_name"`
-	ActivitySID       string            `json:"activity_sid"`
-	ActivityName      string            `json:"activity_name"`
-	Available         bool              `json:"available"`
-	Attributes        *string           `json:"attributes"`
-	DateCreated       string            `json:"date_created"`
-	DateUpdated       string            `json:"date_updated"`
-	DateStatusChanged string            `json:"date_status_changed"`
-	URL               string            `json:"url"`
-	Links             map[string]string `json:"links"`
+	SID               string      `json:"sid"`
+	AccountSID        string      `json:"account_sid"`
+	WorkspaceSID      string      `json:"workspace_sid"`
+	FriendlyName      string      `json:"friendly_name"`
+	ActivitySID       string      `json:"activity_sid"`
+	ActivityName      string      `json:"activity_name"`
+	Available         bool        `json:"available"`
+	Attributes        *string     `json:"attributes"`
+	DateCreated       string      `json:"date_created"`
+	DateUpdated       string      `json:"date_updated"`
+	DateStatusChanged string      `json:"date_status_changed"`
+	URL               string      `json:"url"`
+	Links             workerLinks `json:"links"`
+}
+
+// workerLinks is no map, which would take longer to write than all the rest of
+// a row.
+type workerLinks struct {
+	Activity             string `json:"activity"`
+	Workspace            string `json:"workspace"`
+	Channels             string `json:"channels"`
+	WorkerChannels       string `json:"worker_channels"`
+	Reservations         string `json:"reservations"`
+	WorkerStatistics     string `json:"worker_statistics"`
+	Statistics           string `json:"statistics"`
+	RealTimeStatistics   string `json:"real_time_statistics"`
+	CumulativeStatistics string `json:"cumulative_statistics"`
 }
 
 func (c *call) viewWorker(sp *space, w *worker) workerView {
@@ -318,11 +333,10 @@ func (c *call) viewWorker(sp *space, w *worker) workerView {
 		SID: w.SID, AccountSID: c.account.SID, WorkspaceSID: w.Workspace, FriendlyName: w.FriendlyName,
 		ActivitySID: at.SID, ActivityName: at.FriendlyName, Available: at.Available, Attributes: &attributes,
 		DateCreated: stamp(w.Created), DateUpdated: stamp(w.Updated), DateStatusChanged: stamp(w.StatusChanged), URL: url,
-		Links: map[string]string{
-			"activity": ws + "/Activities/" + at.SID, "workspace": ws,
-			"channels": url + "/Channels", "worker_channels": url + "/Channels", "reservations": url + "/Reservations",
-			"worker_statistics": url + "/Statistics", "statistics": ws + "/Workers/Statistics",
-			"real_time_statistics": ws + "/Workers/RealTimeStatistics", "cumulative_statistics": ws + "/Workers/CumulativeStatistics",
+		Links: workerLinks{
+			Activity: ws + "/Activities/" + at.SID, Workspace: ws, Channels: url + "/Channels", WorkerChannels: url + "/Channels",
+			Reservations: url + "/Reservations", WorkerStatistics: url + "/Statistics", Statistics: ws + "/Workers/Statistics",
+			RealTimeStatistics: ws + "/Workers/RealTimeStatistics", CumulativeStatistics: ws + "/Workers/CumulativeStatistics",
 		},
 	}
 }
@@ -409,19 +423,32 @@ func (c *call) filterWorkers(sp *space, limits Limits) (func(*worker) bool, repl
 	}, reply{}, true
 }
 
-// document is what an expression sees of a worker.
-func (sp *space) document(w *worker) map[string]any {
-	doc := map[string]any{}
-	dec := json.NewDecoder(strings.NewReader(w.Attributes))
-	dec.UseNumber()
-	if dec.Decode(&doc) != nil || doc == nil {
-		doc = map[string]any{} // attributes that are no object have no keys
+// document is what an expression sees of a worker. Values are decoded when an
+// expression asks for them, which few do for more than one.
+func (sp *space) document(w *worker) document {
+	var members map[string]json.RawMessage
+	if json.Unmarshal([]byte(w.Attributes), &members) != nil {
+		members = nil // attributes that are no object have no keys
 	}
-	doc["sid"] = w.SID
-	doc["friendly_name"] = w.FriendlyName
-	doc["activity_sid"] = w.Activity
-	doc["activity_name"] = sp.activity(w.Activity).FriendlyName
-	return doc
+	return func(key string) any {
+		switch key {
+		case "sid":
+			return w.SID
+		case "friendly_name":
+			return w.FriendlyName
+		case "activity_sid":
+			return w.Activity
+		case "activity_name":
+			return sp.activity(w.Activity).FriendlyName
+		}
+		dec := json.NewDecoder(bytes.NewReader(members[key]))
+		dec.UseNumber()
+		var v any
+		if dec.Decode(&v) != nil {
+			return nil
+		}
+		return v
+	}
 }
 
 // orderBy sorts the rows by Field:asc or Field:desc.
