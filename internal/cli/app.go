@@ -32,6 +32,10 @@ type App struct {
 
 	Global Global
 
+	// Open starts a session with the account that the profile names. Main sets
+	// it; a test may put another account in its place.
+	Open func(context.Context, SessionOptions) (*Session, error)
+
 	interrupt interrupts
 	release   context.CancelFunc // ends the --timeout clock, nil without one
 }
