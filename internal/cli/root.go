@@ -65,6 +65,8 @@ serves its tokens.`,
 			root.AddCommand(c)
 		}
 	}
+	group("provision", newWorkersCmd(app))
+	group("run", newRunsCmd(app))
 	group("other", newCompletionCmd(app), newVersionCmd(app))
 	root.AddCommand(helpTopics(app)...)
 	return root
