@@ -36,6 +36,7 @@ type App struct {
 	// it; a test may put another account in its place.
 	Open func(context.Context, SessionOptions) (*Session, error)
 
+	settings  settings // behind Config
 	interrupt interrupts
 	release   context.CancelFunc // ends the --timeout clock, nil without one
 }
