@@ -80,6 +80,7 @@ func Main(args []string, getenv func(string) string, in io.Reader, out, err io.W
 		Now:    time.Now,
 		Random: rand.Reader,
 	}
+	app.Open = app.open
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)

@@ -65,6 +65,7 @@ serves its tokens.`,
 			root.AddCommand(c)
 		}
 	}
+	group("run", newEmulatorCmd(app, nil))
 	group("other", newCompletionCmd(app), newVersionCmd(app))
 	root.AddCommand(helpTopics(app)...)
 	return root
