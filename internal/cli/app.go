@@ -36,6 +36,7 @@ type App struct {
 	// it; a test may put another account in its place.
 	Open func(context.Context, SessionOptions) (*Session, error)
 
+	settings  settings // behind Config
 	interrupt interrupts
 	release   context.CancelFunc // ends the --timeout clock, nil without one
 }
@@ -79,6 +80,7 @@ func Main(args []string, getenv func(string) string, in io.Reader, out, err io.W
 		Now:    time.Now,
 		Random: rand.Reader,
 	}
+	app.Open = app.open
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)

@@ -66,7 +66,7 @@ serves its tokens.`,
 		}
 	}
 	group("provision", newWorkersCmd(app))
-	group("run", newRunsCmd(app))
+	group("run", newEmulatorCmd(app, nil), newRunsCmd(app))
 	group("other", newCompletionCmd(app), newVersionCmd(app))
 	root.AddCommand(helpTopics(app)...)
 	return root

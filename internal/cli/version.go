@@ -13,7 +13,7 @@ func newVersionCmd(app *App) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Long:  "Print the version of flexvc, the platform it was built for and the Go release it was built with.",
+		Long:  "Print flexvc's version, the platform it was built for and the Go release that built it.",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if app.JSON() {

@@ -1,0 +1,29 @@
+package emulator_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+)
+
+var update = flag.Bool("update", false, "write the generated files")
+
+func TestCoverageFileIsUpToDate(t *testing.T) {
+	const file = "../../COVERAGE.md"
+	want := emulator.CoverageMarkdown()
+	if *update {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("COVERAGE.md differs from its source: go test ./internal/emulator -run TestCoverage -update")
+	}
+}

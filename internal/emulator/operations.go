@@ -1,0 +1,148 @@
+package emulator
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+)
+
+// operation is one request that Twilio understands.
+type operation struct {
+	product string // first label of the host: taskrouter, flex-api, iam, api
+	method  string
+	path    string
+	id      string // operationId of Twilio's OpenAPI files; ours where they have none
+	spec    bool   // whether those files have it
+
+	query []string // parameters it accepts besides those of the path
+	form  []string // fields of the urlencoded body; nil refuses one
+	json  bool     // the body is JSON
+	guard guard
+	serve func(*call) reply // nil: known and not emulated
+
+	segments []string
+}
+
+// guard says which credentials an operation accepts.
+type guard int
+
+const (
+	guardAny   guard = iota // the account's token and every key, a restricted one by its policy
+	guardAdmin              // not a Standard key: /Accounts and /Keys
+	guardFlex               // the Flex token itself
+)
+
+//go:embed unemulated.txt
+var unemulated string
+
+var paging = []string{"PageSize", "Page", "PageToken"}
+
+// operations are those that are served, then those that are known.
+var operations = func() []*operation {
+	const (
+		ws   = "/v1/Workspaces/{WorkspaceSid}"
+		keys = "/2010-04-01/Accounts/{AccountSid}/Keys"
+	)
+	all := []*operation{
+		{product: "taskrouter", method: "GET", path: "/v1/Workspaces", id: "ListWorkspace", spec: true, query: append([]string{"FriendlyName"}, paging...), serve: listWorkspaces},
+		{product: "taskrouter", method: "GET", path: "/v1/Workspaces/{Sid}", id: "FetchWorkspace", spec: true, serve: fetchWorkspace},
+		{product: "taskrouter", method: "POST", path: "/v1/Workspaces/{Sid}", id: "UpdateWorkspace", spec: true, form: []string{"FriendlyName", "DefaultActivitySid", "TimeoutActivitySid", "EventCallbackUrl", "EventsFilter", "MultiTaskEnabled", "PrioritizeQueueOrder"}, serve: updateWorkspace},
+
+		{product: "taskrouter", method: "GET", path: ws + "/Activities", id: "ListActivity", spec: true, query: append([]string{"FriendlyName", "Available"}, paging...), serve: listActivities},
+		{product: "taskrouter", method: "POST", path: ws + "/Activities", id: "CreateActivity", spec: true, form: []string{"FriendlyName", "Available"}, serve: createActivity},
+		{product: "taskrouter", method: "GET", path: ws + "/Activities/{Sid}", id: "FetchActivity", spec: true, serve: fetchActivity},
+		{product: "taskrouter", method: "POST", path: ws + "/Activities/{Sid}", id: "UpdateActivity", spec: true, form: []string{"FriendlyName"}, serve: updateActivity},
+		{product: "taskrouter", method: "DELETE", path: ws + "/Activities/{Sid}", id: "DeleteActivity", spec: true, serve: deleteActivity},
+
+		{product: "taskrouter", method: "GET", path: ws + "/Workers", id: "ListWorker", spec: true, query: append([]string{"ActivityName", "ActivitySid", "Available", "FriendlyName", "TargetWorkersExpression", "TaskQueueName", "TaskQueueSid", "Ordering"}, paging...), serve: listWorkers},
+		{product: "taskrouter", method: "POST", path: ws + "/Workers", id: "CreateWorker", spec: true, form: []string{"FriendlyName", "ActivitySid", "Attributes"}, serve: createWorker},
+		{product: "taskrouter", method: "GET", path: ws + "/Workers/{Sid}", id: "FetchWorker", spec: true, serve: fetchWorker},
+		{product: "taskrouter", method: "POST", path: ws + "/Workers/{Sid}", id: "UpdateWorker", spec: true, form: []string{"FriendlyName", "ActivitySid", "Attributes", "RejectPendingReservations"}, serve: updateWorker},
+		{product: "taskrouter", method: "DELETE", path: ws + "/Workers/{Sid}", id: "DeleteWorker", spec: true, serve: deleteWorker},
+
+		{product: "flex-api", method: "GET", path: "/v1/Configuration", id: "FetchConfiguration", spec: true, query: []string{"UiVersion"}, serve: fetchConfiguration},
+		{product: "flex-api", method: "POST", path: "/v1/Configuration", id: "UpdateConfiguration", spec: true, json: true, serve: updateConfiguration},
+		{product: "flex-api", method: "GET", path: "/v1/Instances/{InstanceSid}/Users", id: "ListFlexUser", query: paging, serve: listFlexUsers},
+		{product: "flex-api", method: "GET", path: "/v4/Instances/{InstanceSid}/Users", id: "ListFlexUser", query: paging, serve: listFlexUsers},
+		{product: "flex-api", method: "POST", path: "/v4/Instances/{InstanceSid}/Users/{FlexUserSid}/Tokens", id: "CreateFlexUserToken", json: true, serve: createFlexUserToken},
+		{product: "flex-api", method: "POST", path: "/v1/Accounts/{AccountSid}/Tokens/Info", id: "FetchTokenInfo", form: []string{"Token", "Fingerprint"}, guard: guardFlex, serve: fetchTokenInfo},
+
+		{product: "iam", method: "POST", path: "/v1/Accounts/{AccountSid}/Tokens/validate", id: "ValidateToken", json: true, serve: validateToken},
+		{product: "iam", method: "GET", path: "/v1/Keys", id: "ListGetKeys", spec: true, query: append([]string{"AccountSid"}, paging...), guard: guardAdmin, serve: listKeys},
+		{product: "iam", method: "POST", path: "/v1/Keys", id: "CreateNewKey", spec: true, form: []string{"AccountSid", "FriendlyName", "KeyType", "Policy"}, guard: guardAdmin, serve: createKey},
+		{product: "iam", method: "GET", path: "/v1/Keys/{Sid}", id: "FetchKey", spec: true, guard: guardAdmin, serve: fetchKey},
+		{product: "iam", method: "POST", path: "/v1/Keys/{Sid}", id: "UpdateKey", spec: true, form: []string{"FriendlyName", "Policy"}, guard: guardAdmin, serve: updateKey},
+		{product: "iam", method: "DELETE", path: "/v1/Keys/{Sid}", id: "DeleteKey", spec: true, guard: guardAdmin, serve: deleteKey},
+
+		{product: "api", method: "GET", path: "/2010-04-01/Accounts/{AccountSid}.json", id: "FetchAccount", guard: guardAdmin, serve: fetchAccount},
+		{product: "api", method: "GET", path: keys + ".json", id: "ListKey", query: paging, guard: guardAdmin, serve: listKeys2010},
+		{product: "api", method: "POST", path: keys + ".json", id: "CreateNewKey", form: []string{"FriendlyName"}, guard: guardAdmin, serve: createKey2010},
+		{product: "api", method: "GET", path: keys + "/{Sid}.json", id: "FetchKey", guard: guardAdmin, serve: fetchKey2010},
+		{product: "api", method: "POST", path: keys + "/{Sid}.json", id: "UpdateKey", form: []string{"FriendlyName"}, guard: guardAdmin, serve: updateKey2010},
+		{product: "api", method: "DELETE", path: keys + "/{Sid}.json", id: "DeleteKey", guard: guardAdmin, serve: deleteKey},
+
+		{product: "api", method: "GET", path: "/2010-04-01/Accounts.json", id: "ListAccount"},
+	}
+	for line := range strings.Lines(unemulated) {
+		f := strings.Fields(line)
+		all = append(all, &operation{product: f[0], method: f[1], path: f[2], id: f[3], spec: true})
+	}
+	all = append(all, &operation{product: "iam", method: "POST", path: "/v1/Accounts/{AccountSid}/Tokens/refresh", id: "RefreshToken"})
+	for _, op := range all {
+		op.segments = strings.Split(op.path, "/")
+	}
+	return all
+}()
+
+// products are the first labels of Twilio's hosts that the emulator knows of,
+// emulated or not.
+var products = []string{"taskrouter", "flex-api", "iam", "api", "events", "serverless", "serverless-upload", "sync", "conversations", "studio", "insights", "monitor", "preview"}
+
+// route finds the operation for a request. Without one, allowed holds the
+// methods that the path does accept.
+func route(product, method, path string) (op *operation, vars map[string]string, allowed []string) {
+	segments := strings.Split(path, "/")
+	fewest := -1
+	for _, candidate := range operations {
+		if candidate.product != product || len(candidate.segments) != len(segments) {
+			continue
+		}
+		found, ok := candidate.match(segments)
+		if !ok {
+			continue
+		}
+		if candidate.method != method {
+			allowed = append(allowed, candidate.method)
+			continue
+		}
+		// A literal path such as /Workers/Statistics wins over /Workers/{Sid}.
+		if fewest < 0 || len(found) < fewest {
+			op, vars, fewest = candidate, found, len(found)
+		}
+	}
+	slices.Sort(allowed)
+	return op, vars, slices.Compact(allowed)
+}
+
+func (op *operation) match(segments []string) (map[string]string, bool) {
+	var vars map[string]string
+	for i, want := range op.segments {
+		name, isVar := strings.CutPrefix(want, "{")
+		if !isVar {
+			if want != segments[i] {
+				return nil, false
+			}
+			continue
+		}
+		name, suffix, _ := strings.Cut(name, "}")
+		value, ok := strings.CutSuffix(segments[i], suffix)
+		if !ok || value == "" {
+			return nil, false
+		}
+		if vars == nil {
+			vars = make(map[string]string, 2)
+		}
+		vars[name] = value
+	}
+	return vars, true
+}
