@@ -39,10 +39,14 @@ URI. Without a selection all workers are listed.
 		Example: `  $ flexvc workers list
   $ flexvc workers list --filter "team_name == 'sales'"
   $ flexvc workers list -o json | jq -r 'select(.extension=="enabled").name'`,
+		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeWorkers(app),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Workers = args
 			if err := opts.check(false); err != nil {
+				return err
+			}
+			if err := checkConcurrency(opts.Concurrency); err != nil {
 				return err
 			}
 			return runF(cmd.Context(), opts)
@@ -85,7 +89,8 @@ func newWorkersShowCmd(app *App, runF func(context.Context, *workersShowOptions)
 	cmd := &cobra.Command{
 		Use:   "show <worker>",
 		Short: "Show one worker with its attributes",
-		Long:  "Show one worker, named by its friendly name (whatever its case) or SID, with all its attributes.",
+		Long: `Show one worker with all its attributes. It is named by its friendly name, whatever
+its case, or by its SID.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usagef("name one worker")

@@ -45,6 +45,7 @@ attributes. The plugin moves each agent over at the next Flex start.
 		Example: `  $ flexvc workers enable --all --dry-run
   $ flexvc workers enable alice bob
   $ flexvc workers enable --from pilot.csv --yes`,
+		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeWorkers(app),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Workers = args
@@ -115,16 +116,17 @@ func workersSetRun(ctx context.Context, opts *workersSetOptions) error {
 		header.Command = "workers enable"
 	}
 	if opts.ResetContactURI {
-		edit.Prefix = defaultIdentityPrefix
+		config, err := opts.App.Config()
+		if err != nil {
+			return err
+		}
+		edit.Prefix = config.IdentityPrefix
 	}
 	header.Edit = &edit
 	return b.run(ctx, header, func(lock *provision.Lock) (*provision.Plan, error) {
 		return provision.PlanEdit(ctx, session.Workers, selection, edit, opts.Concurrency, lock)
 	})
 }
-
-// defaultIdentityPrefix marks the extension's identities.
-const defaultIdentityPrefix = "ext_"
 
 // bulk is a plan that is shown, confirmed and carried out.
 type bulk struct {
