@@ -194,10 +194,6 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		r.Attempts = result.Attempts
 		return r
 	}
-	after, err := a.pending(it)
-	if err != nil {
-		return fail(err)
-	}
 	for result.Attempts < maxAttempts {
 		w, err := a.fetch(ctx, it)
 		if err != nil {
@@ -207,18 +203,15 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		if w.Attributes != nil {
 			before = *w.Attributes
 		}
-		if it.uncertain && before == after {
-			result.Status, result.Updated = Changed, &w.DateUpdated
-			return result
-		}
 		next, changes, err := a.op.next(it.sid, before)
 		if err != nil {
 			return fail(err)
 		}
 		if len(changes) == 0 {
-			result.Status = Same
+			result.Status, result.Updated = Same, &w.DateUpdated
 			if it.uncertain || it.effective.size > 0 {
-				result.Status = Changed // by us, as far as one can know
+				// An earlier write arrived although its answer did not.
+				result.Status = Changed
 			}
 			return result
 		}
@@ -233,7 +226,6 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		a.mu.Lock()
 		it.intended(at)
 		a.mu.Unlock()
-		after = next
 		result.Attempts++
 		got, err := a.api.SetAttributes(ctx, it.sid, next, w.ETag)
 		if problem.Is(err, problem.PreconditionFailed) {
@@ -252,18 +244,6 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		return result
 	}
 	return fail(problem.New(problem.PreconditionFailed, "worker changed under each of %d attempts", maxAttempts))
-}
-
-// pending returns the text that an earlier, uncertain intent was to write.
-func (a *applying) pending(it *item) (string, error) {
-	if !it.uncertain {
-		return "", nil
-	}
-	intent, err := a.run.read(it.last)
-	if err != nil {
-		return "", err
-	}
-	return *intent.After, nil
 }
 
 // fetch returns the worker, once from the plan if the plan had to fetch it.

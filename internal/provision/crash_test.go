@@ -114,6 +114,19 @@ func (w *world) wantTexts(what string, want []string) {
 	}
 }
 
+// wantAllChanged wants the journal to tell that the run did all it planned.
+func (w *world) wantAllChanged(id string) {
+	w.t.Helper()
+	run, err := w.folder(immortal(0)).Load(id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer run.Close()
+	if tally := run.Tally(); !run.Ended || tally.Planned == 0 || tally.Changed != tally.Planned {
+		w.t.Fatalf("run %s: ended %t, %+v", id, run.Ended, tally)
+	}
+}
+
 func immortal(int) *crash { return &crash{left: -1} }
 
 // TestKilledAtEveryStep kills the run, and then its rollback, at every single
@@ -143,8 +156,10 @@ func TestKilledAtEveryStep(t *testing.T) {
 					}, w.enable)
 					w.wantTexts(fmt.Sprintf("enable, killed at step %d", at), enabled(t, before))
 					enabledBy := w.latest()
+					w.wantAllChanged(enabledBy)
 					w.live(die, func(c *crash, resume string) (Tally, error) { return w.rollback(c, enabledBy, resume) })
 					w.wantTexts(fmt.Sprintf("rollback, killed at step %d", at), before)
+					w.wantAllChanged(w.latest())
 					if !first.dead {
 						steps = first.steps
 						break
@@ -372,4 +387,34 @@ func TestRequestBudget(t *testing.T) {
 			t.Errorf("nulls=%t: %d requests, want at most %d", nulls, w.api.requests, budget)
 		}
 	}
+}
+
+// TestRollbackOfAnOlderWrite: the run wrote, a browser overwrote, and the run
+// died before it could write again. Should the worker hold the first write after
+// all, that one is undone.
+func TestRollbackOfAnOlderWrite(t *testing.T) {
+	w := newWorld(t, samples(3))
+	before := w.api.texts()
+	if _, err := w.enable(immortal(0), ""); err != nil {
+		t.Fatal(err)
+	}
+	id := w.latest()
+	run, err := w.folder(immortal(0)).Load(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.open(w.folder(immortal(0))); err != nil {
+		t.Fatal(err)
+	}
+	text, again := `{"browser":1}`, `{"browser":1,"extensionVoiceClientEnabled":true}`
+	if _, err := run.journal.commit(record{Kind: kindIntent, SID: sidOf(0), Before: &text, After: &again}); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.rollback(immortal(0), id, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTexts("rollback", before)
 }

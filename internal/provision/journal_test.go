@@ -406,6 +406,10 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: %+v, %v", tc.name, tally, err)
 		}
 		w.api.before = nil
+		p, err := PlanRollback(t.Context(), w.api, w.folder(immortal(0)), w.latest(), 1, nil)
+		if err != nil || p.Total != tally.Changed || len(p.Change) != tally.Changed {
+			t.Errorf("%s: a rollback would restore %d of %d, %v, want %d", tc.name, len(p.Change), p.Total, err, tally.Changed)
+		}
 		if tally, err := w.enable(immortal(0), w.latest()); err != nil || !tally.Whole() {
 			t.Errorf("%s, tried again: %+v, %v", tc.name, tally, err)
 		}
