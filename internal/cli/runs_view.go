@@ -414,14 +414,17 @@ func outcomeLines(s *ui.Streams, outcomes []provision.Outcome, run string) {
 // tallyWords counts in words what became of the workers, the wanted end first.
 func tallyWords(h provision.Header, t provision.Tally) []string {
 	words := []string{fmt.Sprintf("%d %s", t.Changed, h.Verb())}
+	alone := "blocked"
+	if h.Of != "" {
+		alone = "left alone"
+	}
 	for _, row := range []struct {
 		n    int
 		what string
 	}{
 		{t.Failed, "failed"},
 		{t.Same, "already " + h.Verb()},
-		{t.Skipped, "edited since and left alone"},
-		{t.Blocked, "blocked"},
+		{t.Skipped + t.Blocked, alone},
 	} {
 		if row.n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", row.n, row.what))
@@ -602,17 +605,29 @@ func (v runsText) list(runs []listedRun) error {
 	}
 	var rows [][]string
 	next := "flexvc runs show " + runs[0].ID
+	oneWorkspace := true
 	for _, r := range runs {
-		if r.err != nil {
-			rows = append(rows, []string{r.ID, dash(v.ui, ""), dash(v.ui, ""), v.ui.SID(r.Workspace), "damaged"})
-			continue
+		oneWorkspace = oneWorkspace && r.Workspace == runs[0].Workspace
+		row := []string{r.ID, "", "", "damaged", v.ui.SID(r.Workspace)}
+		if r.err == nil {
+			row[1], row[2], row[3] = when(v.ui, r.Started), r.Command+" "+r.Selection, runState(r.Header, r.Tally, r.Ended)
+			if v.ui.OutTTY {
+				row[1] = r.Started.UTC().Format("2006-01-02 15:04")
+			}
 		}
-		if !r.Ended {
+		if r.err == nil && !r.Ended {
 			next = "flexvc runs resume " + r.ID
 		}
-		rows = append(rows, []string{r.ID, when(v.ui, r.Started), r.Command + " " + r.Selection, v.ui.SID(r.Workspace), runState(r.Header, r.Tally, r.Ended)})
+		rows = append(rows, row)
 	}
-	v.ui.Table([]string{"RUN", "STARTED", "COMMAND", "WORKSPACE", "STATE"}, rows)
+	headers := []string{"RUN", "STARTED", "COMMAND", "STATE", "WORKSPACE"}
+	if v.ui.OutTTY && oneWorkspace {
+		headers = headers[:4] // a person has no use for a column of equal cells
+		for i := range rows {
+			rows[i] = rows[i][:4]
+		}
+	}
+	v.ui.Table(headers, rows)
 	v.ui.Hint("%s", next)
 	return nil
 }

@@ -39,7 +39,10 @@ type workersText struct {
 func (v *workersText) row(w provision.Worker) error {
 	state, uri := provision.Inspect(w.Attributes)
 	v.states[state]++
-	v.rows = append(v.rows, []string{w.FriendlyName, v.ui.SID(w.SID), w.ActivityName, string(state), dash(v.ui, uri)})
+	if v.ui.OutTTY {
+		uri = dash(v.ui, uri)
+	}
+	v.rows = append(v.rows, []string{w.FriendlyName, v.ui.SID(w.SID), w.ActivityName, string(state), uri})
 	return nil
 }
 
