@@ -66,7 +66,7 @@ serves its tokens.`,
 		}
 	}
 	group("run", newEmulatorCmd(app, nil))
-	group("other", newCompletionCmd(app), newVersionCmd(app))
+	group("other", newDemoCmd(app, nil), newCompletionCmd(app), newVersionCmd(app))
 	root.AddCommand(helpTopics(app)...)
 	return root
 }
