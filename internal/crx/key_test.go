@@ -1,7 +1,6 @@
 package crx
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -228,9 +227,6 @@ func FuzzParseKey(f *testing.F) {
 		key, err := ParseKey(data)
 		if (key == nil) == (err == nil) {
 			t.Errorf("key %v, error %v", key != nil, err)
-		}
-		if err != nil && len(data) > 40 && bytes.Contains([]byte(err.Error()), data[20:40]) {
-			t.Errorf("%v repeats the file", err)
 		}
 	})
 }
