@@ -65,7 +65,8 @@ serves its tokens.`,
 			root.AddCommand(c)
 		}
 	}
-	group("run", newEmulatorCmd(app, nil))
+	group("provision", newWorkersCmd(app))
+	group("run", newEmulatorCmd(app, nil), newRunsCmd(app))
 	group("other", newDemoCmd(app, nil), newCompletionCmd(app), newVersionCmd(app))
 	root.AddCommand(helpTopics(app)...)
 	return root

@@ -25,7 +25,10 @@ func (s *Streams) Confirm(ctx context.Context, question string) (bool, error) {
 		return false, problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation: %s", why).
 			WithHint("review with --dry-run, then repeat with --yes")
 	}
-	fmt.Fprintf(s.Err, "%s Only \"yes\" is accepted: ", question)
+	if !strings.HasSuffix(question, "\n") {
+		question += " "
+	}
+	fmt.Fprintf(s.Err, "%sOnly \"yes\" is accepted: ", question)
 	type answer struct {
 		text string
 		err  error

@@ -100,6 +100,9 @@ func (s *Streams) Pad(text string, width int) string {
 	return text
 }
 
+// Columns is how many columns text takes on a terminal.
+func Columns(text string) int { return ansi.StringWidth(Clean(text)) }
+
 // Cut shortens text to width columns with an ellipsis.
 func (s *Streams) Cut(text string, width int) string {
 	return ansi.Truncate(Clean(text), width, s.Ellipsis())
