@@ -37,7 +37,7 @@ type App struct {
 	Open func(context.Context, SessionOptions) (*Session, error)
 
 	settings  settings // behind Config
-	interrupt interrupts
+	interrupt *interrupts
 	release   context.CancelFunc // ends the --timeout clock, nil without one
 }
 
@@ -79,6 +79,8 @@ func Main(args []string, getenv func(string) string, in io.Reader, out, err io.W
 		Getenv: getenv,
 		Now:    time.Now,
 		Random: rand.Reader,
+
+		interrupt: &interrupts{},
 	}
 	app.Open = app.open
 	ctx, cancel := context.WithCancel(context.Background())
@@ -166,6 +168,9 @@ type interrupts struct {
 // OnInterrupt registers what the first ^C does instead of ending the context:
 // stop must return at once. The returned function takes it back.
 func (a *App) OnInterrupt(stop func()) (restore func()) {
+	if a.interrupt == nil {
+		a.interrupt = &interrupts{}
+	}
 	a.interrupt.mu.Lock()
 	defer a.interrupt.mu.Unlock()
 	a.interrupt.gentle = stop

@@ -67,7 +67,7 @@ serves its tokens.`,
 	}
 	group("provision", newWorkersCmd(app))
 	group("run", newEmulatorCmd(app, nil), newRunsCmd(app))
-	group("other", newCompletionCmd(app), newVersionCmd(app))
+	group("other", newDemoCmd(app, nil), newCompletionCmd(app), newVersionCmd(app))
 	root.AddCommand(helpTopics(app)...)
 	return root
 }

@@ -51,7 +51,7 @@ type client struct {
 
 func as(t testing.TB, e *emulator.Emulator) *client {
 	a := e.Account()
-	return &client{t, e, a.SID, a.AuthToken, e.Transport()}
+	return &client{t, e, a.SID, a.AuthToken, contract(t, e.Transport())}
 }
 
 func (c *client) send(method, target, contentType, body string, header ...string) (answer, error) {

@@ -167,7 +167,7 @@ func generateWorker(i int, rng *rand.Rand, taken map[string]int) SeedWorker {
 	}
 	switch i % 8 {
 	case 0:
-		doc = append(doc, pair{"employee_id", fmt.Sprintf("1234567890123456%04d", i)})
+		doc = append(doc, pair{"employee_id", fmt.Sprint("12345678901234", 567890+i)})
 	case 1:
 		doc = append(doc, pair{"score", "1.0"}, pair{"rate", "4.50e-3"})
 	case 2:

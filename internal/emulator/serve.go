@@ -244,6 +244,8 @@ func checkNames(given url.Values, known []string) (reply, bool) {
 			return invalid("Parameter %s is given %d times", name, len(values)), false
 		case !utf8.ValidString(values[0]):
 			return invalid("Parameter %s is not UTF-8", name), false
+		case sidKinds[name] != "" && !isSID(sidKinds[name], values[0]):
+			return invalid("Invalid %s %q", name, values[0]), false
 		}
 	}
 	return reply{}, true

@@ -33,3 +33,12 @@ func makeSID(kind string, seed, n uint64) string {
 func makeSecret(what string, parts ...any) string {
 	return "emulated" + what + derive(16, append([]any{what}, parts...)...)
 }
+
+// sidKinds are the parameters that hold a SID, and how it begins.
+var sidKinds = map[string]string{
+	"AccountSid": "AC", "ActivitySid": "WA", "DefaultActivitySid": "WA", "TimeoutActivitySid": "WA", "TaskQueueSid": "WQ",
+}
+
+func isSID(kind, s string) bool {
+	return len(s) == 34 && s[:2] == kind && strings.Trim(s[2:], "0123456789abcdefABCDEF") == ""
+}

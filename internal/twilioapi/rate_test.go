@@ -331,3 +331,23 @@ func BenchmarkRateControl(b *testing.B) {
 		})
 	}
 }
+
+func TestLateAnswersOfAnEarlierRateCutNothing(t *testing.T) {
+	k := newControl(100, 0)
+	now := time.Unix(1_700_000_000, 0)
+	old := k.sent(now)
+	k.answered(now, old, false)
+	rate := k.rate
+	for range 70 {
+		now = k.due()
+		k.sent(now)
+		k.answered(now, old, false)
+	}
+	if k.rate != rate {
+		t.Errorf("the rate went from %.0f to %.0f because of requests sent before it was cut", rate, k.rate)
+	}
+	k.answered(now, k.sent(now), false)
+	if k.rate >= rate {
+		t.Errorf("the rate stayed at %.0f although a request sent at it was refused", k.rate)
+	}
+}

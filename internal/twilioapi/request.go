@@ -319,7 +319,8 @@ func (s session) SendRequest(method, rawURL string, data url.Values, headers map
 			r.url += "?" + data.Encode()
 		}
 	}
-	var res *http.Response
+	// Stays empty when a repeated deletion finds nothing left to delete.
+	res := &http.Response{Body: http.NoBody}
 	err := s.c.send(s.ctx, s.op, r, func(h http.Header, body io.Reader) error {
 		text, err := io.ReadAll(body)
 		if err != nil {

@@ -237,3 +237,11 @@ func TestActivitiesAndWorkspace(t *testing.T) {
 		t.Errorf("sent %s", form)
 	}
 }
+
+func TestPageThatWasCutOffIsNotYieldedTwice(t *testing.T) {
+	base, _ := script(cutOff(200, strings.TrimSuffix(page("", "ann", "bob"), "]}")), gives(200, page("", "ann", "bob")))
+	got, err := names(t, atOnce(t, base).Workspace(workspace), "")
+	if err != nil || strings.Join(got, " ") != "ann bob" {
+		t.Errorf("workers %q, error %v", got, err)
+	}
+}

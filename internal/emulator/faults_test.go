@@ -1,0 +1,244 @@
+package emulator_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+func TestFaultsStrikeTheCallsTheySay(t *testing.T) {
+	for _, test := range []struct {
+		faults []string
+		want   string // statuses of eight updates
+	}{
+		{[]string{"UpdateWorker:429*2"}, "429 429 200 200 200 200 200 200"},
+		{[]string{"UpdateWorker:503html@7"}, "200 200 200 200 200 200 503 503"},
+		{[]string{"UpdateWorker:500@3*2"}, "200 200 500 500 200 200 200 200"},
+		{[]string{"UpdateWorker:500*2@3"}, "200 200 500 500 200 200 200 200"},
+		{[]string{"FetchWorker:500"}, "200 200 200 200 200 200 200 200"},
+		{[]string{"*:502*1", "UpdateWorker:503*1"}, "502 503 200 200 200 200 200 200"},
+		{[]string{"taskrouter.UpdateWorker:418*1"}, "418 200 200 200 200 200 200 200"},
+		{[]string{"iam.CreateNewKey:403"}, "200 200 200 200 200 200 200 200"},
+		{[]string{"UpdateWorker:drop@2*1", "UpdateWorker:drop-after@4*1", "UpdateWorker:truncate@6*1"}, "200 lost 200 lost 200 torn 200 200"},
+	} {
+		t.Run(strings.Join(test.faults, " "), func(t *testing.T) {
+			e := start(t, emulator.Options{Agents: 1, Faults: test.faults})
+			c := as(t, e)
+			wk := c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID
+			var got []string
+			for range 8 {
+				a, err := c.send("POST", wk, "application/x-www-form-urlencoded", "Attributes=%7B%7D")
+				switch {
+				case errors.Is(err, io.ErrUnexpectedEOF) && a.Response != nil:
+					got = append(got, "torn")
+				case err != nil:
+					got = append(got, "lost")
+				default:
+					got = append(got, a.Status[:3])
+				}
+			}
+			if s := strings.Join(got, " "); s != test.want {
+				t.Errorf("the updates are answered %s, want %s", s, test.want)
+			}
+		})
+	}
+}
+
+// TestAnAnswerMayBeLostAfterTheWrite is what tests that a client can repeat.
+func TestAnAnswerMayBeLostAfterTheWrite(t *testing.T) {
+	for fault, written := range map[string]string{"drop": "before", "drop-after": `{"n":1}`, "truncate": `{"n":1}`, "429": "before"} {
+		e := start(t, emulator.Options{
+			Seed:   &emulator.Seed{Workers: []emulator.SeedWorker{{FriendlyName: "a", Attributes: "before"}}},
+			Faults: []string{"UpdateWorker:" + fault},
+		})
+		c := as(t, e)
+		_, err := c.send("POST", c.workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "application/x-www-form-urlencoded", `Attributes={"n":1}`)
+		if got := e.ExportWorkers()[0].Attributes; got != written {
+			t.Errorf("%s: the worker holds %s, want %s", fault, got, written)
+		}
+		if fault == "drop" && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: the error is %v", fault, err)
+		}
+	}
+}
+
+func TestADeletionCannotBeTruncated(t *testing.T) {
+	e := start(t, emulator.Options{Agents: 1, Faults: []string{"DeleteWorker:truncate"}})
+	c := as(t, e)
+	if _, err := c.send("DELETE", c.workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "", ""); err == nil || len(e.ExportWorkers()) != 0 {
+		t.Errorf("the error is %v, %d workers are left", err, len(e.ExportWorkers()))
+	}
+}
+
+func TestFaultsLookLikeTwilio(t *testing.T) {
+	for fault, want := range map[string]struct {
+		body, retryAfter, contentType string
+	}{
+		"429":                   {`{"code":20429,"message":"Too Many Requests","more_info":"https://www.twilio.com/docs/errors/20429","status":429}`, "", "application/json; charset=utf-8"},
+		"429,retry-after=3":     {`"status":429`, "3", "application/json; charset=utf-8"},
+		"503html":               {"<h1>503 Service Unavailable</h1>", "", "text/html"},
+		"503html,retry-after=0": {"<h1>", "0", "text/html"},
+		"503":                   {`"code":20503`, "", "application/json; charset=utf-8"},
+		"403,code=20003":        {`"code":20003`, "", "application/json; charset=utf-8"},
+		"418":                   {`"code":20001`, "", "application/json; charset=utf-8"},
+		"504":                   {`"code":20500`, "", "application/json; charset=utf-8"},
+	} {
+		e := start(t, emulator.Options{Faults: []string{"ListWorker:" + fault}})
+		c := as(t, e)
+		got := c.get(c.workspace() + "/Workers")
+		if !strings.Contains(got.text, want.body) || got.Header.Get("Retry-After") != want.retryAfter || got.Header.Get("Content-Type") != want.contentType {
+			t.Errorf("%s: %v %s", fault, got.Header, got.text)
+		}
+	}
+}
+
+func TestFaultsThatMeanNothingAreRefused(t *testing.T) {
+	for _, spec := range []string{
+		"", "UpdateWorker", ":", "UpdateWorker:", ":429", "UpdateWorkers:429", "updateworker:429", "iam.UpdateWorker:429", "*.UpdateWorker:429",
+		"UpdateWorker:200", "UpdateWorker:429html5", "UpdateWorker:4290", "UpdateWorker:explode", "UpdateWorker:delay", "UpdateWorker:delay=", "UpdateWorker:delay=-1s",
+		"UpdateWorker:delay=2h", "UpdateWorker:delay=1", "UpdateWorker:429*0", "UpdateWorker:429@0", "UpdateWorker:429*1*1", "UpdateWorker:429*", "UpdateWorker:429@1*2@3",
+		"UpdateWorker:429*99999999999999999999", "UpdateWorker:429,", "UpdateWorker:429,retry-after", "UpdateWorker:429,retry-after=-1", "UpdateWorker:429,shoes=1",
+		"UpdateWorker:drop,retry-after=1", "UpdateWorker:503html,code=1", "UpdateWorker:429 *1", "UpdateWorker: 429",
+	} {
+		if err := emulator.CheckFault(spec); !problem.Is(err, problem.Usage) {
+			t.Errorf("%q: %v, want a usage problem", spec, err)
+		}
+	}
+}
+
+func TestFaultsAreAccountedFor(t *testing.T) {
+	e := start(t, emulator.Options{Agents: 1, Faults: []string{"FetchWorker:500*2", "UpdateWorker:429"}})
+	c := as(t, e)
+	wk := c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID
+	wantUnfired := func(specs ...string) {
+		t.Helper()
+		err := e.UnfiredFaults()
+		if (err == nil) != (len(specs) == 0) {
+			t.Fatalf("unfired faults: %v, want %q", err, specs)
+		}
+		for _, spec := range specs {
+			if !strings.Contains(err.Error(), spec) {
+				t.Errorf("unfired faults: %v, want %q", err, spec)
+			}
+		}
+	}
+	wantUnfired("FetchWorker:500*2", "UpdateWorker:429")
+	c.get(wk).want(t, 500)
+	wantUnfired("FetchWorker:500*2", "UpdateWorker:429") // one of two is not enough
+	c.get(wk).want(t, 500)
+	wantUnfired("UpdateWorker:429")
+	c.post(wk, nil).want(t, 429)
+	wantUnfired()
+	c.get(wk).want(t, 200)
+	if got := e.Faults(); got[0] != (emulator.FaultStatus{Spec: "FetchWorker:500*2", Matched: 3, Fired: 2}) {
+		t.Errorf("the account is %+v", got)
+	}
+	must(t, e.Reset())
+	wantUnfired("FetchWorker:500*2", "UpdateWorker:429")
+	if err := e.SetFaults("nonsense"); err == nil || len(e.Faults()) != 2 {
+		t.Errorf("nonsense is accepted or changed the faults: %v %v", err, e.Faults())
+	}
+	must(t, e.SetFaults())
+	c.get(wk).want(t, 200)
+}
+
+func TestDelaysEndWithTheRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := start(t, emulator.Options{Agents: 1, Faults: []string{"FetchWorker:delay=1m@2*1"}, Limits: emulator.Limits{Latency: time.Second}})
+		c := as(t, e)
+		wk := c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID
+		at := time.Now()
+		c.get(wk).want(t, 200)
+		if took := time.Since(at); took != time.Second {
+			t.Errorf("the latency was %v", took)
+		}
+		at = time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		impatient := *c
+		impatient.TB = withContext{t, ctx}
+		if _, err := impatient.send("GET", wk, "", ""); !errors.Is(err, context.DeadlineExceeded) || time.Since(at) != 5*time.Second {
+			t.Errorf("after %v the error is %v", time.Since(at), err)
+		}
+	})
+}
+
+// withContext is a test whose requests have another context.
+type withContext struct {
+	testing.TB
+	ctx context.Context
+}
+
+func (w withContext) Context() context.Context { return w.ctx }
+
+func TestRequestsAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := start(t, emulator.Options{Limits: emulator.Limits{RequestsPerSecond: 10, Burst: 3, RetryAfter: true}})
+		c := as(t, e)
+		for _, want := range []int{200, 200, 200, 429, 429} {
+			c.get(c.workspace()).want(t, want)
+		}
+		if got := c.get(c.workspace()).want(t, 429); got.Header.Get("Retry-After") != "1" || got.json(t)["code"] != 20429.0 {
+			t.Errorf("the refusal is %v %s", got.Header, got.text)
+		}
+		time.Sleep(200 * time.Millisecond) // of the bubble's clock: two tokens
+		got := c.get(c.workspace()).want(t, 200)
+		if got.Header.Get("X-Rate-Limit-Limit") != "10" || got.Header.Get("X-Rate-Limit-Remaining") != "1" || got.Header.Get("X-Rate-Limit-Config") == "" {
+			t.Errorf("the headers are %v", got.Header)
+		}
+		c.get(c.workspace()).want(t, 200)
+		c.get(c.workspace()).want(t, 429)
+		if s := e.Stats(); s.Requests != 9 || s.TooManyRequests != 4 || s.Operations["FetchWorkspace"] != 9 {
+			t.Errorf("the statistics are %+v", s)
+		}
+	})
+}
+
+func TestExpressionsHaveTheirOwnLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := start(t, emulator.Options{Agents: 1})
+		c := as(t, e)
+		expression := c.workspace() + "/Workers?TargetWorkersExpression=1+%3D%3D+1"
+		for _, want := range []int{200, 200, 200, 429} {
+			c.get(expression).want(t, want)
+		}
+		if got := c.get(expression).want(t, 429); got.Header.Get("Retry-After") != "" {
+			t.Errorf("Retry-After is %q", got.Header.Get("Retry-After"))
+		}
+		c.get(c.workspace()+"/Workers?FriendlyName=x").want(t, 200)
+		time.Sleep(time.Second)
+		for _, want := range []int{200, 200, 200, 429} {
+			c.get(expression).want(t, want)
+		}
+	})
+}
+
+func TestRequestsInFlightAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := start(t, emulator.Options{Limits: emulator.Limits{Concurrency: 2, Latency: time.Second}})
+		c := as(t, e)
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() { c.get(c.workspace()).want(t, 200) })
+		}
+		synctest.Wait() // both are in flight
+		got := c.get(c.workspace()).want(t, 429)
+		if got.Header.Get("Twilio-Concurrent-Requests") != "3" {
+			t.Errorf("Twilio-Concurrent-Requests is %s", got.Header.Get("Twilio-Concurrent-Requests"))
+		}
+		all.Wait()
+		c.get(c.workspace()).want(t, 200)
+		if s := e.Stats(); s.PeakInFlight != 3 {
+			t.Errorf("the peak is %d", s.PeakInFlight)
+		}
+	})
+}
