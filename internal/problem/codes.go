@@ -51,6 +51,7 @@ const (
 	FilterRefused      Code = "filter-refused"
 	AttributesInvalid  Code = "attributes-invalid"
 	AttributesTooLong  Code = "attributes-too-long"
+	EditedSince        Code = "edited-since"
 	RunNotFound        Code = "run-not-found"
 	RunNotResumable    Code = "run-not-resumable"
 	JournalDamaged     Code = "journal-damaged"
@@ -104,6 +105,7 @@ var Catalogue = []Entry{
 	{FilterRefused, ExitUsage, "Twilio does not accept the filter expression.", "See the TaskRouter expression syntax."},
 	{AttributesInvalid, ExitFailed, "A worker's attributes are not a JSON object.", "Repair them in the Console; flexvc leaves them alone."},
 	{AttributesTooLong, ExitFailed, "A worker's attributes would grow beyond Twilio's 4096 characters.", "Shorten them first."},
+	{EditedSince, ExitFailed, "A worker was edited after the run that is to be rolled back, so it was left alone.", "Compare it with flexvc workers show."},
 	{RunNotFound, ExitUsage, "No run of that name is in the journal.", "flexvc runs list shows them."},
 	{RunNotResumable, ExitUsage, "The run has nothing left to do.", "flexvc runs show RUN tells how it ended."},
 	{JournalDamaged, ExitFailed, "A run's journal is damaged beyond a torn last line.", "Do not edit journals; restore it from a backup."},

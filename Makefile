@@ -1,0 +1,65 @@
+# flexvc needs Go and make; Go fetches everything else it is built and tested with.
+# `make` alone lists the targets.
+
+SHELL := /bin/sh
+GO ?= go
+export GOFLAGS += -buildvcs=false
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/flexvc/flexvc/internal/buildinfo.Version=$(VERSION)
+SOURCES := $(shell find cmd internal -name '*.go' -not -name '*_test.go') go.mod go.sum
+
+# The race detector needs a C compiler on Linux.
+RACE := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: bin/flexvc ## build bin/flexvc
+
+bin/flexvc: $(SOURCES)
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/flexvc
+
+demo: bin/flexvc ## the whole story on the built-in emulator; no account needed
+	@bin/flexvc demo
+
+test: fmt-check vet staticcheck unit ## everything CI runs
+
+fmt-check: ## fail when a Go file is not gofmt's
+	@echo "format"
+	@files=$$(gofmt -l cmd internal); [ -z "$$files" ] || { echo "run gofmt -w on:"; echo "$$files"; exit 1; }
+
+vet: ## go vet
+	@echo "vet"
+	@$(GO) vet ./...
+
+staticcheck: ## staticcheck, in the version go.mod names
+	@echo "staticcheck"
+	@$(GO) tool staticcheck ./...
+
+unit: ## all tests, with the race detector where a C compiler is there
+	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
+	@[ -n "$$FLEXVC_OPENAPI_DIR" ] || echo "FLEXVC_OPENAPI_DIR is not set: the emulator is not checked against Twilio's OpenAPI files"
+	$(GO) test $(RACE) -timeout 20m ./...
+
+generate: ## rewrite completions, man pages, docs and COVERAGE.md
+	$(GO) test ./internal/cli -run 'TestGenerated' -count=1 -update
+	$(GO) test ./internal/emulator -run 'TestCoverage' -count=1 -update
+
+golden: ## rewrite the golden files and the expected output of the stories; read the diff
+	$(GO) test ./internal/cli -count=1 -update
+
+bench: bench-startup bench-workers ## every benchmark of the command line
+
+bench-startup: bin/flexvc ## time to start, next to an empty Go program
+	$(GO) run ./internal/bench startup bin/flexvc
+
+bench-workers: bin/flexvc ## 10,000 workers at 200 requests/s: requests, time, 429s, memory
+	$(GO) run ./internal/bench workers bin/flexvc
+
+clean: ## remove what was built
+	rm -rf bin dist
+
+.PHONY: help build demo test fmt-check vet staticcheck unit generate golden bench bench-startup bench-workers clean

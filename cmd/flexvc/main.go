@@ -1,0 +1,12 @@
+// Command flexvc moves Twilio Flex voice calls into a browser extension.
+package main
+
+import (
+	"os"
+
+	"github.com/flexvc/flexvc/internal/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,260 @@
+// Package archtest holds the project to ARCHITECTURE.md: who imports whom,
+// where the process's globals are touched, and what the repository may hold.
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+const module = "github.com/flexvc/flexvc/"
+
+// source is one Go file outside testdata.
+type source struct {
+	path    string // slash-separated, from the repository's root
+	pkg     string // its folder, such as internal/cli
+	test    bool
+	file    *ast.File
+	imports []string
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); name == "testdata" || name == "node_modules" || name != ".." && strings.HasPrefix(name, ".") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		s := source{path: rel, pkg: rel[:strings.LastIndex(rel, "/")], test: strings.HasSuffix(rel, "_test.go"), file: file}
+		for _, spec := range file.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			s.imports = append(s.imports, name)
+		}
+		all = append(all, s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 20 {
+		t.Fatalf("only %d Go files found: the walk is broken", len(all))
+	}
+	return all
+}
+
+// TestThirdPartyHomes: a library that shapes code lives in one package, so that
+// replacing it touches one package.
+func TestThirdPartyHomes(t *testing.T) {
+	homes := []struct {
+		prefix, why string
+		packages    []string
+	}{
+		{"github.com/spf13/cobra", "the command line is one package's business", []string{"internal/cli"}},
+		{"github.com/spf13/viper", "settings reach the others as one plain struct", []string{"internal/config"}},
+		{"github.com/twilio/twilio-go", "its quirks are handled once", []string{"internal/twilioapi"}},
+		{"github.com/charmbracelet/bubbletea", "only the watch screen is a program of its own", []string{"internal/tui"}},
+		{"charm.land/bubbletea", "only the watch screen is a program of its own", []string{"internal/tui"}},
+		{"charm.land/lipgloss", "looks are decided where things are drawn", []string{"internal/ui", "internal/tui"}},
+		{"github.com/pion", "media exists only on the emulated voice edge", []string{"internal/emulator/voice"}},
+		{"github.com/redis", "only the token server shares state", []string{"internal/tokensrv"}},
+		{"go.etcd.io/bbolt", "only the emulator keeps a database", []string{"internal/emulator"}},
+	}
+	for _, s := range sources(t) {
+		for _, name := range s.imports {
+			for _, home := range homes {
+				if strings.HasPrefix(name, home.prefix) && !slices.Contains(home.packages, s.pkg) {
+					t.Errorf("%s imports %s, which belongs to %s: %s", s.path, name, strings.Join(home.packages, " and "), home.why)
+				}
+			}
+		}
+	}
+}
+
+// TestImportRules: the arrows between our own packages.
+func TestImportRules(t *testing.T) {
+	everyone := []string{"internal/problem", "internal/buildinfo"}
+	allowed := map[string][]string{
+		"cmd/flexvc":         {"internal/cli"},
+		"internal/problem":   {},
+		"internal/buildinfo": {},
+		"internal/ui":        {},
+		"internal/config":    {},
+		"internal/provision": {},
+		"internal/crx":       {},
+		"internal/rollout":   {},
+		"internal/tokensrv":  {},
+		"internal/twilioapi": {"internal/provision"},
+		"internal/doctor":    {"internal/provision"},
+		"internal/tui":       {"internal/provision", "internal/ui"},
+		"internal/emulator":  {"internal/emulator"},
+	}
+	why := map[string]string{
+		"internal/emulator":  "the emulator is an independent oracle: code shared with its client would agree with the client's mistakes",
+		"internal/twilioapi": "the client must not know what it is tested against",
+		"internal/ui":        "the terminal layer knows no domain type",
+		"internal/problem":   "everyone imports problem, so it imports nobody",
+	}
+	for _, s := range sources(t) {
+		owner, list := "", []string(nil)
+		for pkg, may := range allowed {
+			if (s.pkg == pkg || strings.HasPrefix(s.pkg, pkg+"/")) && len(pkg) > len(owner) {
+				owner, list = pkg, may
+			}
+		}
+		if owner == "" {
+			continue
+		}
+		for _, name := range s.imports {
+			own, ok := strings.CutPrefix(name, module)
+			if !ok || own == s.pkg || strings.HasPrefix(own, owner+"/") || own == owner {
+				continue
+			}
+			if !slices.Contains(list, own) && !slices.Contains(everyone, own) {
+				t.Errorf("%s may not import %s: %s", s.path, own, why[owner])
+			}
+		}
+	}
+}
+
+// TestGlobals: the process's exit, environment and arguments are main's; a
+// package that reaches for them cannot be tested side by side.
+func TestGlobals(t *testing.T) {
+	forbidden := map[string]string{"Exit": "", "Getenv": "", "LookupEnv": "", "Environ": "", "Args": "", "Setenv": ""}
+	for _, s := range sources(t) {
+		if s.test || s.pkg == "cmd/flexvc" || s.file.Name.Name == "main" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if id, ok := sel.X.(*ast.Ident); ok && id.Name == "os" {
+				if _, bad := forbidden[sel.Sel.Name]; bad {
+					t.Errorf("%s uses os.%s: only cmd/flexvc/main.go may", s.path, sel.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// TestNoVagueNames: a package named util becomes everyone's attic.
+func TestNoVagueNames(t *testing.T) {
+	for _, s := range sources(t) {
+		name := filepath.Base(s.pkg)
+		if slices.Contains([]string{"util", "utils", "common", "helpers", "helper", "manager", "misc", "shared"}, name) {
+			t.Errorf("%s: %q says nothing of what is in it", s.path, name)
+		}
+	}
+}
+
+// TestInterfacesAreSmall: an interface has at most four methods.
+func TestInterfacesAreSmall(t *testing.T) {
+	for _, s := range sources(t) {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			if it, ok := spec.Type.(*ast.InterfaceType); ok && it.Methods.NumFields() > 4 {
+				t.Errorf("%s: interface %s has %d methods", s.path, spec.Name.Name, it.Methods.NumFields())
+			}
+			return true
+		})
+	}
+}
+
+// TestNoSleepInTests: a test waits for a condition, never for a time.
+func TestNoSleepInTests(t *testing.T) {
+	for _, s := range sources(t) {
+		if !s.test {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(s.path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bubble := strings.Contains(string(content), `"testing/synctest"`) // there, time is virtual
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && !bubble {
+				if id, ok := sel.X.(*ast.Ident); ok && id.Name == "time" && sel.Sel.Name == "Sleep" {
+					t.Errorf("%s sleeps", s.path)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// TestEveryProblemCodeIsDocumented compares the constants of package problem
+// with its catalogue, both ways.
+func TestEveryProblemCodeIsDocumented(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "problem", "codes.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := map[problem.Code]bool{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if id, ok := spec.Type.(*ast.Ident); !ok || id.Name != "Code" {
+			return true
+		}
+		value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		declared[problem.Code(value)] = true
+		return true
+	})
+	if len(declared) == 0 {
+		t.Fatal("no codes found")
+	}
+	for _, e := range problem.Catalogue {
+		if !declared[e.Code] {
+			t.Errorf("%q is in the catalogue twice or is no constant", e.Code)
+		}
+		delete(declared, e.Code)
+		if e.Meaning == "" || e.Remedy == "" {
+			t.Errorf("%q is not explained", e.Code)
+		}
+	}
+	for code := range declared {
+		t.Errorf("%q is missing from the catalogue", code)
+	}
+}

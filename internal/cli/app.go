@@ -1,0 +1,201 @@
+// Package cli is flexvc's command tree. cobra lives here only.
+//
+// Each command is an options struct with a constructor that reads flags and
+// nothing else, and a run function that plans, shows, confirms, applies and
+// prints through the command's view.
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+// App is what every command may use: streams, environment, clock, randomness
+// and the global flags. What costs time or needs credentials is lazy.
+type App struct {
+	UI     *ui.Streams
+	Getenv func(string) string
+	Now    func() time.Time
+	Random io.Reader
+
+	Global Global
+
+	// Open starts a session with the account that the profile names. Main sets
+	// it; a test may put another account in its place.
+	Open func(context.Context, SessionOptions) (*Session, error)
+
+	settings  settings // behind Config
+	interrupt *interrupts
+	release   context.CancelFunc // ends the --timeout clock, nil without one
+}
+
+// Global holds the flags every command has.
+type Global struct {
+	Profile string
+	Config  string
+	Output  string // "text" or "json"
+	Quiet   bool
+	Verbose bool
+	NoInput bool
+	Color   string
+	Timeout time.Duration // zero: none
+}
+
+// JSON reports whether results are to be JSON.
+func (a *App) JSON() bool { return a.Global.Output == "json" }
+
+// Log is the program's technical log: silent unless --verbose.
+func (a *App) Log() *slog.Logger {
+	if !a.UI.Verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(debugWriter{a.UI}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+type debugWriter struct{ ui *ui.Streams }
+
+func (w debugWriter) Write(p []byte) (int, error) {
+	w.ui.Debug("%s", p)
+	return len(p), nil
+}
+
+// Main runs flexvc and returns its exit code. It touches nothing global but the
+// signals.
+func Main(args []string, getenv func(string) string, in io.Reader, out, err io.Writer) int {
+	app := &App{
+		UI:     ui.New(in, out, err, getenv),
+		Getenv: getenv,
+		Now:    time.Now,
+		Random: rand.Reader,
+
+		interrupt: &interrupts{},
+	}
+	app.Open = app.open
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	done := make(chan struct{})
+	defer close(done)
+	go app.interrupt.watch(signals, done, cancel)
+	return app.run(ctx, args)
+}
+
+// run executes one command line and reports its error, if any.
+func (a *App) run(ctx context.Context, args []string) int {
+	root := newRootCmd(a)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if a.release != nil {
+		a.release()
+	}
+	if err == nil {
+		return problem.ExitDone
+	}
+	err = a.explain(ctx, cmd.CommandPath(), err)
+	var silent silentError
+	if errors.As(err, &silent) {
+		return problem.Exit(silent.err)
+	}
+	if a.JSON() {
+		a.UI.ProblemJSON(err)
+	} else {
+		a.UI.Problem(err)
+	}
+	return problem.Exit(err)
+}
+
+// explain gives a sentence to the errors that come from outside flexvc's own
+// code: flag parsing, an ended context, a reader that went away.
+func (a *App) explain(ctx context.Context, command string, err error) error {
+	var flagError usageError
+	switch {
+	case errors.As(err, new(silentError)) || problem.As(err) != nil:
+		return err
+	case errors.As(err, &flagError):
+		return problem.New(problem.Usage, "%s", flagError.Error()).WithHint("%s --help", command)
+	case errors.Is(err, syscall.EPIPE):
+		return silentError{problem.New(problem.OutputUnwritable, "cannot write results: %w", err)}
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.New(problem.Timeout, "stopped: the time given with --timeout ran out").Because(err)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return problem.New(problem.Interrupted, "interrupted").Because(err)
+	}
+	return err
+}
+
+// usageError is a command line flexvc does not understand.
+type usageError struct{ error }
+
+// Unwrap returns the cause.
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// silentError carries an exit code for something the command has already told.
+type silentError struct{ err error }
+
+func (e silentError) Error() string { return e.err.Error() }
+func (e silentError) Unwrap() error { return e.err }
+
+// silent wraps a problem whose message has been printed as part of the result.
+func silent(code problem.Code) error {
+	return silentError{problem.New(code, "%s", code)}
+}
+
+// interrupts turns the first ^C into a request to stop gently, if the command
+// knows how to, and the second into the end of the context. A third kills.
+type interrupts struct {
+	mu     sync.Mutex
+	gentle func()
+}
+
+// OnInterrupt registers what the first ^C does instead of ending the context:
+// stop must return at once. The returned function takes it back.
+func (a *App) OnInterrupt(stop func()) (restore func()) {
+	if a.interrupt == nil {
+		a.interrupt = &interrupts{}
+	}
+	a.interrupt.mu.Lock()
+	defer a.interrupt.mu.Unlock()
+	a.interrupt.gentle = stop
+	return func() {
+		a.interrupt.mu.Lock()
+		defer a.interrupt.mu.Unlock()
+		a.interrupt.gentle = nil
+	}
+}
+
+func (i *interrupts) watch(signals chan os.Signal, done <-chan struct{}, cancel context.CancelFunc) {
+	for asked := false; ; asked = true {
+		select {
+		case <-done:
+			return
+		case <-signals:
+		}
+		i.mu.Lock()
+		gentle := i.gentle
+		i.mu.Unlock()
+		if gentle == nil || asked {
+			cancel()
+			signal.Stop(signals)
+			return
+		}
+		gentle()
+	}
+}

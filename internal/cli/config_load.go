@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"path/filepath"
+	"sync"
+
+	"github.com/flexvc/flexvc/internal/config"
+)
+
+// settings is the configuration of this command line, read when first needed.
+type settings struct {
+	once   sync.Once
+	config *config.Config
+	err    error
+	create bool // the command may make the file and the profile
+}
+
+// Config returns the settings of the profile that the command line names. It
+// needs no credentials: see config.Config.RequireCredentials.
+func (a *App) Config() (*config.Config, error) {
+	a.settings.once.Do(func() { a.settings.config, a.settings.err = a.loadConfig() })
+	return a.settings.config, a.settings.err
+}
+
+func (a *App) loadConfig() (*config.Config, error) {
+	in := config.Input{
+		Getenv:  a.Getenv,
+		File:    a.Global.Config,
+		Profile: a.Global.Profile,
+		New:     a.settings.create,
+	}
+	// The emulator's settings live with its data, so that no experiment ever
+	// touches the user's own file.
+	if in.Profile == config.Emulator {
+		dir, err := a.StateDir()
+		if err != nil {
+			return nil, err
+		}
+		in.File = filepath.Join(dir, "emulator", config.FileName)
+		return config.Load(in)
+	}
+	if in.File == "" {
+		dir, err := a.ConfigDir()
+		if err != nil {
+			return nil, err
+		}
+		in.ConfigDir = dir
+	}
+	return config.Load(in)
+}

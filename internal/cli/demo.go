@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+type demoOptions struct {
+	app    *App
+	agents int
+	rate   float64
+}
+
+func newDemoCmd(app *App, runF func(context.Context, *demoOptions) error) *cobra.Command {
+	o := &demoOptions{app: app}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Tell the whole story on the emulator, no account needed",
+		Long: `Tell the whole story on an emulated account that lives as long as the command: prepare
+Flex, switch every worker to the extension, look at one before and after, and go all
+the way back. Every line that starts with $ is a command run for real; type it
+yourself with -p emulator. Nothing is left on this machine.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runF != nil {
+				return runF(cmd.Context(), o)
+			}
+			return demoRun(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().IntVar(&o.agents, "agents", defaultAgents, "how many agents the contact centre has")
+	cmd.Flags().Float64Var(&o.rate, "rate", 120, "requests per second that the emulated Twilio serves")
+	return cmd
+}
+
+func demoRun(ctx context.Context, o *demoOptions) (err error) {
+	app := o.app
+	dir, err := os.MkdirTemp("", "flexvc-demo")
+	if err != nil {
+		return problem.New(problem.StateUnwritable, "cannot make a folder for the demo: %w", reason(err)).
+			WithHint("set TMPDIR to a folder with space")
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	e, err := emulator.New(emulator.Options{
+		Agents: o.agents, Now: app.Now, Log: app.Log(),
+		Limits: emulator.Limits{RequestsPerSecond: o.rate},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+
+	d := &demo{app: app, dir: dir, emulator: e}
+	agent, err := d.agent()
+	if err != nil {
+		return err
+	}
+	app.UI.Chat("%s\n", app.UI.Paint(app.UI.Out, ui.Strong, "flexvc demo"))
+	app.UI.Chat("An emulated contact centre with %s, on this machine only.\n", ui.Plural(o.agents, "agent"))
+	return d.tell(ctx, []scene{
+		{"First, prepare Flex: an activity, a key for the token server, a signing key.", []string{"init", "--yes"}},
+		{"Today each agent's calls ring in the browser tab. Here is one of them.", []string{"workers", "show", agent}},
+		{"What would change? Nothing is ever changed without a plan.", []string{"workers", "enable", "--all", "--dry-run"}},
+		{"Switch them all. Every write is journalled first, so it can be taken back.", []string{"workers", "enable", "--all", "--yes"}},
+		{"The same agent: one key was added, every other byte is as it was.", []string{"workers", "show", agent}},
+		{"And the way back.", []string{"runs", "rollback", lastRun, "--yes"}},
+		{"The agent is as before.", []string{"workers", "show", agent}},
+	})
+}
+
+// scene is a sentence and the command that it announces.
+type scene struct {
+	caption string
+	args    []string
+}
+
+// lastRun stands for the id of the latest run in a scene's arguments.
+const lastRun = "LAST-RUN"
+
+type demo struct {
+	app      *App
+	dir      string
+	emulator *emulator.Emulator
+}
+
+// tell runs the scenes. One that ends with "partly done" is part of the story:
+// some of the emulated workers are broken on purpose.
+func (d *demo) tell(ctx context.Context, scenes []scene) error {
+	out := d.app.UI
+	for _, s := range scenes {
+		args, err := d.resolve(s.args)
+		if err != nil {
+			return err
+		}
+		out.Chat("\n%s\n%s\n", out.Paint(out.Out, ui.Faint, "# "+s.caption),
+			out.Paint(out.Out, ui.Strong, "$ flexvc "+strings.Join(quoteAll(args), " ")))
+		code := d.command().run(ctx, args)
+		if ctx.Err() != nil {
+			return problem.New(problem.Interrupted, "the demo was interrupted; nothing of it is left")
+		}
+		if code != problem.ExitDone && code != problem.ExitPartly {
+			return silentError{problem.New(problem.Internal, "the demo's command %v ended with exit code %d", args, code)}
+		}
+	}
+	out.Chat("\n%s\n", out.Paint(out.Out, ui.Faint, "# That was the emulator; nothing is left of it. With your account, the same commands talk to Twilio:"))
+	out.Chat("Next: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, then flexvc init --dry-run\n")
+	return nil
+}
+
+// command is an App of its own for one command line: same terminal, the demo's
+// folders, the demo's account.
+func (d *demo) command() *App {
+	getenv := func(name string) string {
+		switch name {
+		case "HOME":
+			return d.dir
+		case "FLEXVC_PROFILE":
+			return "emulator"
+		case "FLEXVC_CONFIG", "FLEXVC_STATE_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME":
+			return ""
+		}
+		return d.app.Getenv(name)
+	}
+	app := &App{UI: d.app.UI, Getenv: getenv, Now: d.app.Now, Random: d.app.Random, interrupt: d.app.interrupt}
+	app.Open = func(ctx context.Context, o SessionOptions) (*Session, error) {
+		inside := &url.URL{Scheme: "http", Host: "127.0.0.1"}
+		return app.session(ctx, o, emulatedAccount(d.emulator.Account(), inside, d.emulator.Transport()), func() error { return nil })
+	}
+	return app
+}
+
+// agent is the name of the worker the story follows: the first that is on
+// neither side yet.
+func (d *demo) agent() (string, error) {
+	for _, w := range d.emulator.ExportWorkers() {
+		if strings.HasPrefix(w.Attributes, "{") && !strings.Contains(w.Attributes, "extensionVoiceClientEnabled") {
+			return w.FriendlyName, nil
+		}
+	}
+	return "", problem.New(problem.Usage, "the demo needs an agent who is not on the extension yet").WithHint("flexvc demo --agents %d", defaultAgents)
+}
+
+func (d *demo) resolve(args []string) ([]string, error) {
+	var out []string
+	for _, arg := range args {
+		if arg == lastRun {
+			files, err := filepath.Glob(filepath.Join(d.dir, ".local", "state", "flexvc", "*", "*", "*.jsonl"))
+			if err != nil || len(files) == 0 {
+				return nil, problem.New(problem.Internal, "the demo left no journal")
+			}
+			// Run ids sort by time.
+			arg = strings.TrimSuffix(filepath.Base(files[len(files)-1]), ".jsonl")
+		}
+		out = append(out, arg)
+	}
+	return out, nil
+}
+
+// quoteAll puts quotes around what a shell would split.
+func quoteAll(args []string) []string {
+	out := make([]string, len(args))
+	for i, arg := range args {
+		if strings.ContainsAny(arg, " \t'\"$&()*;<>?[]\\`{|}~#!") {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		out[i] = arg
+	}
+	return out
+}

@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+type emulatorOptions struct {
+	app *App
+
+	listen         string
+	data           string
+	memory         bool
+	seed           string
+	agents         int
+	seedValue      uint64
+	reset          bool
+	listAttributes string
+	validate       string
+	noFlex         bool
+	limits         emulator.Limits
+	faults         []string
+}
+
+func newEmulatorCmd(app *App, runF func(context.Context, *emulatorOptions) error) *cobra.Command {
+	o := &emulatorOptions{app: app}
+	cmd := &cobra.Command{
+		Use:   "emulator",
+		Short: "Serve an emulated Twilio account on this machine",
+		Long: `Serve an emulated Twilio account: TaskRouter, Flex, API keys and Flex tokens.
+Commands with -p emulator use it while it runs, and otherwise start one themselves on
+the same data folder.
+
+The account is kept in the data folder. One that is already there is used as it is;
+--reset makes it anew. What is emulated, and what is not, is in COVERAGE.md.
+
+A fault is OPERATION:EFFECT, with *N for how often and @K for from which call on:
+  --fault 'UpdateWorker:429*5'           five updates are refused as too many
+  --fault 'UpdateWorker:drop-after@3'    from the third on, the answer is lost after the write
+  --fault 'FetchWorker:delay=200ms'      every fetch takes 200 ms longer`,
+		Example: `  $ flexvc emulator --agents 500
+  $ flexvc emulator --memory --agents 10000 --rate 200 --listen 127.0.0.1:0`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runF != nil {
+				return runF(cmd.Context(), o)
+			}
+			return emulatorRun(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8021", "loopback address to serve on; port 0 chooses one")
+	f.StringVar(&o.data, "data", "", "data folder (default ~/.local/state/flexvc/emulator)")
+	f.BoolVar(&o.memory, "memory", false, "keep the account in memory only")
+	f.BoolVar(&o.reset, "reset", false, "throw away the account in the data folder first")
+	f.IntVar(&o.agents, "agents", defaultAgents, "how many workers a new account has")
+	f.Uint64Var(&o.seedValue, "seed-value", 0, "number that a new account's SIDs and workers follow from")
+	f.StringVar(&o.seed, "seed", "", "JSON file with the state of a new account")
+	f.StringVar(&o.listAttributes, "list-attributes", "present", "attributes in lists of workers: present or null")
+	f.StringVar(&o.validate, "validate-failure", "", "how a bad Flex token is refused: see COVERAGE.md")
+	f.BoolVar(&o.noFlex, "no-flex", false, "the account never set up Flex")
+	f.Float64Var(&o.limits.RequestsPerSecond, "rate", 0, "requests per second that are served (default no limit)")
+	f.IntVar(&o.limits.Burst, "burst", 0, "requests at once within --rate (default one second's worth)")
+	f.IntVar(&o.limits.Concurrency, "max-in-flight", 0, "requests at the same time (default no limit)")
+	f.BoolVar(&o.limits.RetryAfter, "retry-after", false, "send Retry-After with 429")
+	f.DurationVar(&o.limits.Latency, "latency", 0, "time added to every request")
+	f.StringArrayVar(&o.faults, "fault", nil, "fault to inject; may be given several times")
+	complete(cmd, "list-attributes", "present", "null")
+	return cmd
+}
+
+func emulatorRun(ctx context.Context, o *emulatorOptions) (err error) {
+	app := o.app
+	listener, err := listenHere(o.listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	opts := emulator.Options{
+		Agents: o.agents, SeedValue: o.seedValue, Limits: o.limits, Faults: o.faults, NoFlex: o.noFlex,
+		ListAttributes:  emulator.ListAttributes(o.listAttributes),
+		ValidateFailure: emulator.ValidateFailure(o.validate),
+		Now:             app.Now, Log: app.Log(),
+	}
+	if opts.Seed, err = readSeed(o.seed); err != nil {
+		return err
+	}
+	dir := ""
+	if !o.memory {
+		if dir, err = o.dataDir(); err != nil {
+			return err
+		}
+		opts.DataDir = dir
+	}
+	e, err := emulator.New(opts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	if o.reset {
+		if err := e.Reseed(opts.Seed, o.agents, o.seedValue); err != nil {
+			return err
+		}
+	}
+	at := address{URL: "http://" + listener.Addr().String(), PID: os.Getpid()}
+	leave, err := o.announce(at)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	o.print(e, at, dir)
+	return e.Run(ctx, listener)
+}
+
+func (o *emulatorOptions) print(e *emulator.Emulator, at address, dir string) {
+	app := o.app
+	if app.JSON() {
+		account := e.Account()
+		_ = json.NewEncoder(app.UI.Out).Encode(map[string]any{
+			"v": 1, "event": "listening", "url": at.URL, "pid": at.PID, "data": dir,
+			"accountSid": account.SID, "workspaceSid": account.WorkspaceSID,
+		})
+		return
+	}
+	where := dir
+	if where == "" {
+		where = "memory only"
+	}
+	app.UI.Note("emulated account %s, %s, data in %s", app.UI.SID(e.Account().SID), ui.Plural(len(e.ExportWorkers()), "worker"), where)
+	app.UI.Note("listening on %s", at.URL)
+	app.UI.Hint("in another terminal: flexvc -p emulator workers list")
+}
+
+func (o *emulatorOptions) dataDir() (string, error) {
+	if o.data != "" {
+		return filepath.Abs(o.data)
+	}
+	return o.app.emulatorDir()
+}
+
+// announce leaves the address where commands with -p emulator look for it. An
+// emulator with a data folder of its own, or with none, is announced there too:
+// the latest one started is the one that is found.
+func (o *emulatorOptions) announce(at address) (leave func(), err error) {
+	dir, err := o.app.emulatorDir()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, addressFile)
+	content, err := json.Marshal(at)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err == nil {
+		err = renameio.WriteFile(path, content, 0o600)
+	}
+	if err != nil {
+		return nil, problem.New(problem.StateUnwritable, "cannot say where the emulator listens: %w", err).
+			WithHint("make %s writable, or set FLEXVC_STATE_DIR", dir)
+	}
+	return func() {
+		// Another emulator may have taken over meanwhile.
+		if now, err := os.ReadFile(path); err == nil && string(now) == string(content) {
+			os.Remove(path)
+		}
+	}, nil
+}
+
+// listenHere opens a port that only this machine can reach.
+func listenHere(addr string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, usagef("--listen %q is not an address like 127.0.0.1:8021", addr)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil || !ip.IsLoopback() {
+		return nil, problem.New(problem.Usage, "will not serve the emulator beyond this machine: %s is not a loopback address", addr).
+			WithHint("--listen 127.0.0.1:%s", port)
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, problem.New(problem.AddressUnavailable, "cannot listen on %s: %w", addr, reason(err)).
+			WithHint("choose another port with --listen 127.0.0.1:0")
+	}
+	return l, nil
+}
+
+// reason is the innermost error: "address already in use" without the layers
+// that repeat the address.
+func reason(err error) error {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err
+}
+
+func readSeed(path string) (*emulator.Seed, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, problem.New(problem.InputUnreadable, "cannot read the seed %s: %w", path, reason(err)).
+			WithHint("name a JSON file with --seed, or use --agents")
+	}
+	defer file.Close()
+	return emulator.ReadSeed(file)
+}

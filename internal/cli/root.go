@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/buildinfo"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+func newRootCmd(app *App) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "flexvc <command>",
+		Short: "Keep Flex calls alive when the browser tab is not",
+		Long: `flexvc moves the voice client of Twilio Flex from the browser tab into a Chrome
+extension, so that agents can refresh, close or crash the tab and the customer
+hears nothing. It provisions Flex, switches workers over, packs the extension and
+serves its tokens.`,
+		Example: `  $ flexvc demo                              the whole story, no account needed
+  $ flexvc init                              prepare Flex
+  $ flexvc workers enable --all --dry-run    what would change`,
+		Version:           versionLine(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              noSuchCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetIn(app.UI.In)
+	root.SetOut(app.UI.Out)
+	root.SetErr(app.UI.Err)
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetUsageTemplate(usageTemplate)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+
+	g := &app.Global
+	flags := root.PersistentFlags()
+	flags.SortFlags = false
+	flags.StringVarP(&g.Profile, "profile", "p", "", "profile of flexvc.yaml or of the twilio CLI, or \"emulator\" [env: FLEXVC_PROFILE]")
+	flags.StringVar(&g.Config, "config", "", "settings file (default ~/.config/flexvc/flexvc.yaml) [env: FLEXVC_CONFIG]")
+	flags.StringVarP(&g.Output, "output", "o", "text", "text or json")
+	flags.BoolVarP(&g.Quiet, "quiet", "q", false, "print results and errors only")
+	flags.BoolVarP(&g.Verbose, "verbose", "v", false, "say what is done on the way")
+	flags.BoolVar(&g.NoInput, "no-input", false, "never ask")
+	flags.StringVar(&g.Color, "color", "auto", "auto, always or never [env: NO_COLOR]")
+	flags.DurationVar(&g.Timeout, "timeout", 0, "stop after this long, such as 90s (default no limit)")
+	complete(root, "output", "text", "json")
+	complete(root, "color", "auto", "always", "never")
+
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return app.prepare(cmd) }
+
+	root.AddGroup(
+		&cobra.Group{ID: "provision", Title: "Provision:"},
+		&cobra.Group{ID: "run", Title: "Run:"},
+		&cobra.Group{ID: "other", Title: "Other:"},
+	)
+	root.SetHelpCommandGroupID("other")
+	group := func(id string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = id
+			root.AddCommand(c)
+		}
+	}
+	group("provision", newWorkersCmd(app))
+	group("run", newEmulatorCmd(app, nil), newRunsCmd(app))
+	group("other", newDemoCmd(app, nil), newCompletionCmd(app), newVersionCmd(app))
+	root.AddCommand(helpTopics(app)...)
+	return root
+}
+
+// prepare applies the global flags before any command runs.
+func (a *App) prepare(cmd *cobra.Command) error {
+	g := &a.Global
+	if g.Output != "text" && g.Output != "json" {
+		bad := g.Output
+		g.Output = "text"
+		return usagef("--output %q is not text or json", bad)
+	}
+	if err := a.UI.SetColor(g.Color); err != nil {
+		return usagef("--color %w", err)
+	}
+	if g.Timeout < 0 {
+		return usagef("--timeout %s is negative", g.Timeout)
+	}
+	if g.Profile == "" {
+		g.Profile = a.Getenv("FLEXVC_PROFILE")
+	}
+	if g.Config == "" {
+		g.Config = a.Getenv("FLEXVC_CONFIG")
+	}
+	a.UI.Quiet, a.UI.Verbose, a.UI.NoInput = g.Quiet, g.Verbose, g.NoInput
+	if g.Timeout > 0 {
+		ctx, cancel := context.WithTimeout(cmd.Context(), g.Timeout)
+		a.release = cancel
+		cmd.SetContext(ctx)
+	}
+	return nil
+}
+
+// noSuchCommand answers a first argument that is no command with the nearest
+// one that is.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	text := fmt.Sprintf("%q is not a command of %s", ui.Clean(args[0]), cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += fmt.Sprintf(": did you mean %s %s?", cmd.CommandPath(), strings.Join(near, " or "))
+	}
+	return usagef("%s", text)
+}
+
+// parent is a command that only groups others.
+func parent(use, short, long string, children ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(children...)
+	return cmd
+}
+
+// complete offers fixed values for a flag.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // the flag is not defined: a mistake in the code above
+	}
+}
+
+func versionLine() string {
+	return fmt.Sprintf("flexvc %s (%s/%s, %s)", buildinfo.Version, runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
+
+const usageTemplate = `Usage:
+  {{if .Runnable}}{{.UseLine}}{{end}}{{if and .HasAvailableSubCommands (not .HasParent)}}{{else if .HasAvailableSubCommands}}
+  {{.CommandPath}} <command>{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{if eq (len .Groups) 0}}
+
+Commands:{{range $cmds}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{else}}{{range $group := .Groups}}
+
+{{.Title}}{{range $cmds}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasHelpSubCommands}}
+
+Help topics:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
+  flexvc help {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Global flags: see flexvc --help{{end}}{{if .HasParent}}
+Exit status: see flexvc help exit-codes{{end}}
+`

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// parsed runs a command line of a lone command and returns its options, which
+// the run function hands out instead of acting on them.
+func parsed[T any](t *testing.T, newCmd func(*App, func(context.Context, *T) error) *cobra.Command, line string) (*T, error) {
+	t.Helper()
+	var got *T
+	cmd := newCmd(quietApp(), func(_ context.Context, opts *T) error {
+		got = opts
+		return nil
+	})
+	cmd.SetArgs(strings.Fields(line))
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	err := cmd.ExecuteContext(t.Context())
+	if (err == nil) != (got != nil) {
+		t.Fatalf("%q: the run function was called: %t, error: %v", line, got != nil, err)
+	}
+	return got, err
+}
+
+func newEnableCmd(app *App, runF func(context.Context, *workersSetOptions) error) *cobra.Command {
+	return newWorkersSetCmd(app, true, runF)
+}
+
+func newDisableCmd(app *App, runF func(context.Context, *workersSetOptions) error) *cobra.Command {
+	return newWorkersSetCmd(app, false, runF)
+}
+
+func TestSetOptions(t *testing.T) {
+	base := func(change func(*workersSetOptions)) workersSetOptions {
+		o := workersSetOptions{Enable: true, Concurrency: 32, selectOptions: selectOptions{Workers: []string{}}}
+		change(&o)
+		return o
+	}
+	for line, want := range map[string]workersSetOptions{
+		"--all":                       base(func(o *workersSetOptions) { o.All = true }),
+		"alice bob --yes":             base(func(o *workersSetOptions) { o.Workers, o.Yes = []string{"alice", "bob"}, true }),
+		"--filter a==1 --dry-run":     base(func(o *workersSetOptions) { o.Filter, o.DryRun = "a==1", true }),
+		"--from - --concurrency 7":    base(func(o *workersSetOptions) { o.From, o.Concurrency = "-", 7 }),
+		"--all --dry-run --exit-code": base(func(o *workersSetOptions) { o.All, o.DryRun, o.ExitCode = true, true, true }),
+		"--all --workspace WS1":       base(func(o *workersSetOptions) { o.All, o.Workspace = true, "WS1" }),
+	} {
+		got, err := parsed(t, newEnableCmd, line)
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		got.App = nil
+		if !reflect.DeepEqual(*got, want) {
+			t.Errorf("%q: %+v, want %+v", line, *got, want)
+		}
+	}
+	got, err := parsed(t, newDisableCmd, "alice --reset-contact-uri")
+	if err != nil || got.Enable || !got.ResetContactURI {
+		t.Errorf("disable: %+v, %v", got, err)
+	}
+}
+
+func TestSetOptionsThatAreRefused(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                          "no workers are selected",
+		"--dry-run":                 "no workers are selected",
+		"alice --all":               "names and --all select workers in different ways",
+		"--all --filter x --from -": "--all and --filter and --from select",
+		"--all --exit-code":         "--exit-code tells about a plan",
+		"--all --concurrency 0":     "--concurrency 0 is not between 1 and 1000",
+		"--all --reset-contact-uri": "unknown flag: --reset-contact-uri",
+	} {
+		_, err := parsed(t, newEnableCmd, line)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", line, err, want)
+		}
+		if !strings.Contains(want, "unknown flag") && !errors.As(err, new(usageError)) {
+			t.Errorf("%q: %v is no usage error", line, err)
+		}
+	}
+}
+
+func TestListAndShowOptions(t *testing.T) {
+	list, err := parsed(t, newWorkersListCmd, "--filter x --workspace WS1 --concurrency 3")
+	if err != nil || list.Filter != "x" || list.Workspace != "WS1" || list.Concurrency != 3 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if all, err := parsed(t, newWorkersListCmd, ""); err != nil {
+		t.Error(err)
+	} else if s, err := all.selection(nil); err != nil || !s.All {
+		t.Errorf("without a selection it lists %+v, %v", s, err)
+	}
+	if show, err := parsed(t, newWorkersShowCmd, "alice"); err != nil || show.Worker != "alice" {
+		t.Errorf("%+v, %v", show, err)
+	}
+	if _, err := parsed(t, newWorkersShowCmd, "alice bob"); err == nil {
+		t.Error("two workers are shown")
+	}
+}
+
+func TestRunsOptions(t *testing.T) {
+	resume, err := parsed(t, newRunsResumeCmd, "01J8X4 --retry-failed --concurrency 2")
+	if err != nil || resume.Run != "01J8X4" || !resume.RetryFailed || resume.Concurrency != 2 {
+		t.Errorf("%+v, %v", resume, err)
+	}
+	rollback, err := parsed(t, newRunsRollbackCmd, "01J8X4 --dry-run --exit-code --workspace WS1")
+	if err != nil || rollback.Run != "01J8X4" || !rollback.DryRun || !rollback.ExitCode || rollback.Yes || rollback.Workspace != "WS1" {
+		t.Errorf("%+v, %v", rollback, err)
+	}
+	if _, err := parsed(t, newRunsRollbackCmd, "01J8X4 --exit-code"); err == nil {
+		t.Error("--exit-code alone is accepted")
+	}
+	if show, err := parsed(t, newRunsShowCmd, "01J8X4"); err != nil || show.Run != "01J8X4" {
+		t.Errorf("%+v, %v", show, err)
+	}
+	for _, line := range []string{"", "a b"} {
+		if _, err := parsed(t, newRunsResumeCmd, line); !errors.As(err, new(usageError)) {
+			t.Errorf("resume %q: %v, want a usage error", line, err)
+		}
+	}
+}
+
+func TestSelectionIsRemembered(t *testing.T) {
+	for want, o := range map[string]selectOptions{
+		"--all":             {All: true},
+		"--filter a == 'b'": {Filter: "a == 'b'"},
+		"--from pilot.csv":  {From: "pilot.csv"},
+		"a b":               {Workers: []string{"a", "b"}},
+		"a b c and 2 more":  {Workers: []string{"a", "b", "c", "d", "e"}},
+	} {
+		if got := o.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,28 @@
+package cli
+
+import (
+	"github.com/flexvc/flexvc/internal/provision"
+)
+
+// Session is a command's way to one Twilio account, real or emulated.
+type Session struct {
+	AccountSID   string
+	WorkspaceSID string // empty until it is known: see SessionOptions
+	Emulated     bool
+
+	Workers    provision.WorkerAPI   // nil without a workspace
+	Activities provision.ActivityAPI // nil without a workspace
+	Flex       provision.FlexAPI
+	Keys       provision.KeyAPI
+
+	Retried func() int // requests repeated so far because of the rate limit
+	Close   func() error
+}
+
+// SessionOptions says what a command needs of its session.
+type SessionOptions struct {
+	Workspace string // --workspace: a SID that wins over the profile's
+	// Discover asks Flex for the workspace when neither Workspace nor the
+	// profile names one.
+	Discover bool
+}

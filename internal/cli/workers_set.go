@@ -1,0 +1,227 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
+)
+
+type workersSetOptions struct {
+	App *App
+	selectOptions
+	Enable          bool
+	ResetContactURI bool
+	Workspace       string
+	Concurrency     int
+	DryRun          bool
+	ExitCode        bool
+	Yes             bool
+}
+
+const setHelp = `
+
+The plan is shown first and has to be confirmed. Then each worker's attributes are
+written back with this one change and every other byte as it was, unless something
+else changed them meanwhile: then flexvc reads them again. Each write is journalled
+before it is made, so a run can be stopped with ^C, resumed and rolled back: see
+flexvc runs. Workers whose attributes are not a JSON object, or would grow beyond
+Twilio's 4096 characters, are left alone.`
+
+func newWorkersSetCmd(app *App, enable bool, runF func(context.Context, *workersSetOptions) error) *cobra.Command {
+	opts := &workersSetOptions{App: app, Enable: enable}
+	if runF == nil {
+		runF = workersSetRun
+	}
+	cmd := &cobra.Command{
+		Use:   "enable {<worker>... | --all | --filter <expr> | --from <file>}",
+		Short: "Switch workers to the extension",
+		Long: `Switch workers to the extension: set extensionVoiceClientEnabled to true in their
+attributes. The plugin moves each agent over at the next Flex start.
+
+` + selectHelp + setHelp,
+		Example: `  $ flexvc workers enable --all --dry-run
+  $ flexvc workers enable alice bob
+  $ flexvc workers enable --from pilot.csv --yes`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeWorkers(app),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.Workers = args
+			if err := opts.validate(); err != nil {
+				return err
+			}
+			return runF(cmd.Context(), opts)
+		},
+	}
+	opts.flags(cmd)
+	if !enable {
+		cmd.Use = "disable {<worker>... | --all | --filter <expr> | --from <file>}"
+		cmd.Short = "Switch workers back to the Flex tab"
+		cmd.Long = `Switch workers back to the Flex tab: set extensionVoiceClientEnabled to false in
+their attributes. The plugin moves each agent back at the next Flex start; for agents
+who will not start Flex again, --reset-contact-uri takes the extension's prefix off
+their contact URI at once.
+
+` + selectHelp + setHelp
+		cmd.Example = `  $ flexvc workers disable alice
+  $ flexvc workers disable --all --reset-contact-uri --dry-run`
+		cmd.Flags().BoolVar(&opts.ResetContactURI, "reset-contact-uri", false, "also turn contact_uri from client:ext_X back to client:X")
+	}
+	workspaceFlag(cmd, &opts.Workspace)
+	planFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
+	concurrencyFlag(cmd, &opts.Concurrency)
+	return cmd
+}
+
+// planFlags defines the flags of every command that plans before it changes.
+func planFlags(cmd *cobra.Command, dryRun, exitCode, yes *bool) {
+	cmd.Flags().BoolVar(dryRun, "dry-run", false, "show the plan, change nothing")
+	cmd.Flags().BoolVar(exitCode, "exit-code", false, "with --dry-run: exit with 5 when there are changes to make")
+	cmd.Flags().BoolVar(yes, "yes", false, "do not ask")
+}
+
+func checkPlanFlags(dryRun, exitCode bool) error {
+	if exitCode && !dryRun {
+		return usagef("--exit-code tells about a plan: give --dry-run with it")
+	}
+	return nil
+}
+
+func (o *workersSetOptions) validate() error {
+	if err := o.check(true); err != nil {
+		return err
+	}
+	if err := checkPlanFlags(o.DryRun, o.ExitCode); err != nil {
+		return err
+	}
+	return checkConcurrency(o.Concurrency)
+}
+
+func workersSetRun(ctx context.Context, opts *workersSetOptions) error {
+	selection, err := opts.selection(opts.App.UI.In)
+	if err != nil {
+		return err
+	}
+	session, err := opts.App.Open(ctx, SessionOptions{Workspace: opts.Workspace, Discover: true})
+	if err != nil {
+		return err
+	}
+	defer session.close()
+	b := &bulk{app: opts.App, session: session, concurrency: opts.Concurrency, dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes}
+	edit := provision.Edit{Enable: opts.Enable, ResetContactURI: opts.ResetContactURI}
+	header := provision.Header{Command: "workers disable", Selection: opts.String()}
+	if opts.Enable {
+		header.Command = "workers enable"
+	}
+	if opts.ResetContactURI {
+		config, err := opts.App.Config()
+		if err != nil {
+			return err
+		}
+		edit.Prefix = config.IdentityPrefix
+	}
+	header.Edit = &edit
+	return b.run(ctx, header, func(lock *provision.Lock) (*provision.Plan, error) {
+		return provision.PlanEdit(ctx, session.Workers, selection, edit, opts.Concurrency, lock)
+	})
+}
+
+// bulk is a plan that is shown, confirmed and carried out.
+type bulk struct {
+	app         *App
+	session     *Session
+	concurrency int
+
+	dryRun, exitCode, yes bool
+}
+
+func (b *bulk) folder() (provision.Folder, error) {
+	dir, err := b.app.RunsDir(b.session.AccountSID, b.session.WorkspaceSID)
+	return provision.Folder{Path: dir, Now: b.app.Now}, err
+}
+
+// run plans under the workspace's lock, shows the plan, asks, and applies.
+func (b *bulk) run(ctx context.Context, header provision.Header, makePlan func(*provision.Lock) (*provision.Plan, error)) error {
+	folder, err := b.folder()
+	if err != nil {
+		return err
+	}
+	header.Account, header.Workspace = b.session.AccountSID, b.session.WorkspaceSID
+	var lock *provision.Lock
+	if !b.dryRun {
+		if lock, err = folder.Lock(header.Command); err != nil {
+			return err
+		}
+		defer lock.Release()
+	}
+	plan, err := makePlan(lock)
+	if err != nil {
+		return err
+	}
+	defer plan.Close()
+
+	view := newBulkView(b.app, header, b.session.retries)
+	if err := view.plan(plan, b.dryRun); err != nil {
+		return err
+	}
+	if len(plan.Change) == 0 || b.dryRun {
+		return b.unapplied(plan)
+	}
+	if !b.yes {
+		if yes, err := b.confirm(ctx, header, plan); err != nil || !yes {
+			return b.declined(err)
+		}
+	}
+	run, err := lock.Begin(header, plan)
+	if err != nil {
+		return err
+	}
+	return b.apply(ctx, folder, run, view)
+}
+
+// unapplied is the end of a command that had nothing to do, or was told not to.
+func (b *bulk) unapplied(plan *provision.Plan) error {
+	strict := !b.dryRun || b.exitCode
+	switch {
+	case b.exitCode && len(plan.Change) > 0:
+		return silent(problem.ChangesPending)
+	case strict && len(plan.Blocked) > 0:
+		return silent(problem.PartlyDone)
+	}
+	return nil
+}
+
+func (b *bulk) confirm(ctx context.Context, header provision.Header, plan *provision.Plan) (bool, error) {
+	if b.app.JSON() {
+		return false, problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation with -o json").
+			WithHint("review with --dry-run, then repeat with --yes")
+	}
+	return b.app.UI.Confirm(ctx, question(header, len(plan.Change)))
+}
+
+func (b *bulk) declined(err error) error {
+	if err != nil {
+		return err
+	}
+	b.app.UI.Printf("Nothing was changed.\n")
+	return silent(problem.Declined)
+}
+
+// apply carries a run out. The first ^C lets the writes in flight finish.
+func (b *bulk) apply(ctx context.Context, folder provision.Folder, run *provision.Run, view bulkView) error {
+	stop := make(chan struct{})
+	view.begin(run)
+	restore := b.app.OnInterrupt(func() {
+		view.stopping()
+		close(stop)
+	})
+	defer restore()
+	tally, err := run.Apply(ctx, b.session.Workers, folder, provision.ApplyOptions{
+		Concurrency: b.concurrency,
+		Stop:        stop,
+		Done:        view.done,
+	})
+	return view.end(run, tally, err)
+}

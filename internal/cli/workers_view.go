@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+// workersView prints a list of workers.
+type workersView interface {
+	row(provision.Worker) error
+	end() error
+}
+
+var (
+	_ workersView = (*workersText)(nil)
+	_ workersView = workersJSON{}
+)
+
+func newWorkersView(app *App) workersView {
+	if app.JSON() {
+		return workersJSON{newLines(app.UI.Out)}
+	}
+	return &workersText{ui: app.UI, states: map[provision.Extension]int{}}
+}
+
+type workersText struct {
+	ui     *ui.Streams
+	rows   [][]string
+	states map[provision.Extension]int
+}
+
+func (v *workersText) row(w provision.Worker) error {
+	state, uri := provision.Inspect(w.Attributes)
+	v.states[state]++
+	if v.ui.OutTTY {
+		uri = dash(v.ui, uri)
+	}
+	v.rows = append(v.rows, []string{w.FriendlyName, v.ui.SID(w.SID), w.ActivityName, string(state), uri})
+	return nil
+}
+
+func (v *workersText) end() error {
+	if len(v.rows) == 0 {
+		v.ui.Note("no workers")
+		return nil
+	}
+	v.ui.Table([]string{"WORKER", "SID", "ACTIVITY", "EXTENSION", "CONTACT URI"}, v.rows)
+	var counts []string
+	for _, state := range []provision.Extension{provision.Enabled, provision.Disabled, provision.Unset, provision.Invalid} {
+		if n := v.states[state]; n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	v.ui.Note("%s: %s", ui.Plural(len(v.rows), "worker"), strings.Join(counts, ", "))
+	next := "flexvc workers show NAME"
+	if v.states[provision.Disabled]+v.states[provision.Unset] > 0 {
+		next = "flexvc workers enable --all --dry-run"
+	}
+	v.ui.Hint("%s", next)
+	return nil
+}
+
+// dash stands for nothing.
+func dash(s *ui.Streams, text string) string {
+	if text == "" {
+		return s.ASCII("–", "-")
+	}
+	return text
+}
+
+type workersJSON struct{ *lines }
+
+type workerJSON struct {
+	V          int                 `json:"v"`
+	SID        string              `json:"sid"`
+	Name       string              `json:"name"`
+	Activity   string              `json:"activity"`
+	Available  bool                `json:"available"`
+	Extension  provision.Extension `json:"extension"`
+	ContactURI *string             `json:"contact_uri"`
+	Updated    *time.Time          `json:"updated,omitempty"`
+	Attributes *string             `json:"attributes,omitempty"`
+}
+
+func newWorkerJSON(w provision.Worker) workerJSON {
+	state, uri := provision.Inspect(w.Attributes)
+	row := workerJSON{
+		V: 1, SID: w.SID, Name: w.FriendlyName, Activity: w.ActivityName, Available: w.Available, Extension: state,
+	}
+	if uri != "" {
+		row.ContactURI = &uri
+	}
+	return row
+}
+
+func (v workersJSON) row(w provision.Worker) error { return v.line(newWorkerJSON(w)) }
+func (v workersJSON) end() error                   { return nil }
+
+// workerView prints one worker.
+type workerView interface {
+	show(provision.Worker) error
+}
+
+var (
+	_ workerView = workerText{}
+	_ workerView = workerLine{}
+)
+
+func newWorkerView(app *App) workerView {
+	if app.JSON() {
+		return workerLine{newLines(app.UI.Out)}
+	}
+	return workerText{app.UI}
+}
+
+type workerText struct{ ui *ui.Streams }
+
+func (v workerText) show(w provision.Worker) error {
+	state, uri := provision.Inspect(w.Attributes)
+	available := "no"
+	if w.Available {
+		available = "yes"
+	}
+	v.ui.Printf("%s\n", v.ui.Paint(v.ui.Out, ui.Strong, ui.Clean(w.FriendlyName)))
+	for _, row := range [][2]string{
+		{"sid", v.ui.SID(w.SID)},
+		{"activity", fmt.Sprintf("%s (available: %s)", w.ActivityName, available)},
+		{"extension", string(state)},
+		{"contact uri", dash(v.ui, uri)},
+		{"updated", when(v.ui, w.DateUpdated)},
+		{"attributes", ""},
+	} {
+		v.ui.Printf("%s\n", strings.TrimRight(fmt.Sprintf("  %-12s  %s", row[0], ui.Clean(row[1])), " "))
+	}
+	text := ""
+	if w.Attributes != nil {
+		text = *w.Attributes
+	}
+	var pretty bytes.Buffer
+	if json.Indent(&pretty, []byte(text), "", "  ") != nil {
+		pretty.Reset()
+		pretty.WriteString(text)
+	}
+	for line := range strings.Lines(pretty.String()) {
+		v.ui.Printf("    %s\n", ui.Clean(strings.TrimRight(line, "\n")))
+	}
+	if state == provision.Disabled || state == provision.Unset {
+		v.ui.Hint("flexvc workers enable %s", w.SID)
+	} else if state == provision.Enabled {
+		v.ui.Hint("flexvc workers disable %s", w.SID)
+	}
+	return nil
+}
+
+type workerLine struct{ *lines }
+
+func (v workerLine) show(w provision.Worker) error {
+	row := newWorkerJSON(w)
+	row.Attributes = w.Attributes
+	if !w.DateUpdated.IsZero() {
+		row.Updated = &w.DateUpdated
+	}
+	return v.line(row)
+}
+
+func when(s *ui.Streams, t time.Time) string {
+	if t.IsZero() {
+		return dash(s, "")
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// lines writes JSON objects, one per line.
+type lines struct{ enc *json.Encoder }
+
+func newLines(w io.Writer) *lines {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return &lines{enc}
+}
+
+func (l *lines) line(v any) error { return l.enc.Encode(v) }

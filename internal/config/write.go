@@ -1,0 +1,130 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// WriteFile puts data into the file at path, whole or not at all, readable by
+// the owner only. It makes the folder when there is none, and writes through a
+// symbolic link instead of replacing it. When it returns nil, the file survives
+// a crash of the machine.
+func WriteFile(path string, data []byte) error {
+	path, err := target(path)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	if err := replace(path, data); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// RemoveFile deletes the file at path, if it is there, durably.
+func RemoveFile(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// target follows symbolic links, so that a link into a dotfiles folder stays
+// one. The last link may point to a file that does not exist yet.
+func target(path string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	switch {
+	case err == nil:
+		return resolved, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return "", err
+	}
+	if link, err := os.Readlink(path); err == nil {
+		if !filepath.IsAbs(link) {
+			link = filepath.Join(filepath.Dir(path), link)
+		}
+		return link, nil
+	}
+	return path, nil
+}
+
+// syncDir makes a new name in a folder durable. Windows cannot and need not.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// CheckWritable reports ConfigUnwritable when the settings file at path could
+// not be written. It is asked before anything is made at Twilio. It leaves
+// nothing behind: a folder that does not exist is not made.
+func CheckWritable(path, shown string) error {
+	refuse := func(err error) error {
+		return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", shown, cause(err)).
+			WithHint("make %s writable, or name another file with --config", filepath.Dir(shown))
+	}
+	path, err := target(path)
+	if err != nil {
+		return refuse(err)
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return refuse(errors.New("it is not a regular file"))
+	}
+	dir := filepath.Dir(path)
+	for {
+		info, err := os.Stat(dir)
+		if err == nil {
+			if !info.IsDir() {
+				return refuse(errors.New(dir + " is not a folder"))
+			}
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return refuse(err)
+		}
+		dir = filepath.Dir(dir)
+	}
+	// Only an attempt tells: permissions, read-only mounts, quotas and full
+	// disks all have a say.
+	probe, err := os.CreateTemp(dir, ".flexvc-*")
+	if err != nil {
+		return refuse(err)
+	}
+	_, err = probe.Write(make([]byte, 4096))
+	err = errors.Join(err, probe.Sync(), probe.Close(), os.Remove(probe.Name()))
+	if err != nil {
+		return refuse(err)
+	}
+	return nil
+}
+
+// cause strips operation and path from a file system error: the sentence around
+// it names the file already.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	var l *os.LinkError
+	if errors.As(err, &l) {
+		return l.Err
+	}
+	return err
+}

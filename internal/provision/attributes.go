@@ -1,0 +1,231 @@
+package provision
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// MaxAttributes is Twilio's limit on the length of a worker's attributes, in
+// characters. It is not said whether a character outside the basic plane counts
+// as one or as two, so flexvc counts two: it may refuse too early, never too
+// late. https://www.twilio.com/docs/taskrouter/limits
+const MaxAttributes = 4096
+
+// The keys of a worker's attributes that flexvc knows. All others are carried
+// along byte for byte.
+const (
+	EnabledKey    = "extensionVoiceClientEnabled"
+	ContactURIKey = "contact_uri"
+)
+
+// Edit is what enabling or disabling does to a worker's attributes.
+type Edit struct {
+	Enable bool `json:"enable"`
+	// ResetContactURI turns "client:<Prefix>X" back into "client:X".
+	ResetContactURI bool   `json:"reset_contact_uri,omitempty"`
+	Prefix          string `json:"prefix,omitempty"` // the profile's identity prefix, such as "ext_"
+}
+
+// Change is the change of one key. From and To are JSON; From is empty when the
+// key was not set.
+type Change struct {
+	Key  string `json:"key"`
+	From string `json:"from,omitempty"`
+	To   string `json:"to"`
+}
+
+// Apply returns attributes with the edit made and every other byte as it was:
+// order and spelling of keys, white space, numbers, escapes. No changes means
+// that nothing had to be done. The error is AttributesInvalid when attributes
+// is not one JSON object, AttributesTooLong when the result would be.
+//
+// Of a key that occurs more than once the last is edited, as JSON.parse reads
+// that one. A worker without the key counts as disabled already.
+func (e Edit) Apply(attributes string) (string, []Change, error) {
+	doc, err := parse(attributes)
+	if err != nil {
+		return "", nil, err
+	}
+	var changes []Change
+	var splices []splice
+	switch want := boolean(e.Enable); {
+	case doc.enabled == nil && e.Enable:
+		insert := `"` + EnabledKey + `":` + want
+		if doc.members > 0 {
+			insert = "," + insert
+		}
+		splices = append(splices, splice{doc.end, doc.end, insert})
+		changes = append(changes, Change{EnabledKey, "", want})
+	case doc.enabled != nil && doc.enabled.of(attributes) != want:
+		splices = append(splices, splice{doc.enabled.start, doc.enabled.end, want})
+		changes = append(changes, Change{EnabledKey, doc.enabled.of(attributes), want})
+	}
+	if e.ResetContactURI && doc.contactURI != nil {
+		from := doc.contactURI.of(attributes)
+		if to, ok := withoutPrefix(from, e.Prefix); ok {
+			splices = append(splices, splice{doc.contactURI.start, doc.contactURI.end, to})
+			changes = append(changes, Change{ContactURIKey, from, to})
+		}
+	}
+	if len(changes) == 0 {
+		return attributes, nil, nil
+	}
+	after := apply(attributes, splices)
+	if n := length(after); n > MaxAttributes {
+		return "", nil, problem.New(problem.AttributesTooLong,
+			"attributes would have %d characters, %d more than Twilio takes", n, n-MaxAttributes)
+	}
+	return after, changes, nil
+}
+
+// Extension is what a worker's attributes say about the extension.
+type Extension string
+
+// The states of a worker.
+const (
+	Enabled  Extension = "enabled"
+	Disabled Extension = "disabled" // set, but not to true
+	Unset    Extension = "unset"
+	Invalid  Extension = "invalid" // the attributes are not a JSON object
+)
+
+// Inspect reads the two keys flexvc knows. The contact URI is empty when it is
+// not set or not a string.
+func Inspect(attributes *string) (Extension, string) {
+	if attributes == nil {
+		return Invalid, ""
+	}
+	doc, err := parse(*attributes)
+	if err != nil {
+		return Invalid, ""
+	}
+	state, uri := Unset, ""
+	if doc.enabled != nil {
+		state = Disabled
+		if doc.enabled.of(*attributes) == "true" {
+			state = Enabled
+		}
+	}
+	if doc.contactURI != nil {
+		_ = json.Unmarshal([]byte(doc.contactURI.of(*attributes)), &uri) // not a string: stays empty
+	}
+	return state, uri
+}
+
+// document says where in an attributes text the known values are.
+type document struct {
+	enabled    *span
+	contactURI *span
+	members    int
+	end        int // after the last value, or after the opening brace
+}
+
+type span struct{ start, end int }
+
+func (s span) of(text string) string { return text[s.start:s.end] }
+
+func parse(text string) (document, error) {
+	var doc document
+	if !json.Valid([]byte(text)) || !utf8.ValidString(text) {
+		return doc, invalidAttributes()
+	}
+	dec := json.NewDecoder(strings.NewReader(text))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return doc, invalidAttributes()
+	}
+	doc.end = int(dec.InputOffset())
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return doc, invalidAttributes()
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return doc, invalidAttributes()
+		}
+		doc.end = int(dec.InputOffset())
+		doc.members++
+		where := &span{doc.end - len(value), doc.end}
+		switch key {
+		case EnabledKey:
+			doc.enabled = where
+		case ContactURIKey:
+			doc.contactURI = where
+		}
+	}
+	return doc, nil
+}
+
+func invalidAttributes() error {
+	return problem.New(problem.AttributesInvalid, "attributes are not a JSON object").
+		WithHint("repair them in the Twilio Console under TaskRouter, Workers")
+}
+
+// withoutPrefix strips prefix from the identity of a JSON string
+// "client:<identity>[?query]". It reports false for any other value.
+func withoutPrefix(value, prefix string) (string, bool) {
+	var uri string
+	if prefix == "" || json.Unmarshal([]byte(value), &uri) != nil {
+		return "", false
+	}
+	rest, ok := strings.CutPrefix(uri, "client:"+prefix)
+	if identity, _, _ := strings.Cut(rest, "?"); !ok || identity == "" {
+		return "", false
+	}
+	if tail, ok := strings.CutPrefix(value, `"client:`+prefix); ok {
+		return `"client:` + tail, true
+	}
+	// The prefix is spelled with escapes, so the value has to be spelled anew.
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode("client:" + rest); err != nil {
+		return "", false
+	}
+	return strings.TrimSuffix(b.String(), "\n"), true
+}
+
+type splice struct {
+	start, end int
+	text       string
+}
+
+func apply(text string, splices []splice) string {
+	if len(splices) == 2 && splices[0].start > splices[1].start {
+		splices[0], splices[1] = splices[1], splices[0]
+	}
+	var b strings.Builder
+	at := 0
+	for _, s := range splices {
+		b.WriteString(text[at:s.start])
+		b.WriteString(s.text)
+		at = s.end
+	}
+	b.WriteString(text[at:])
+	return b.String()
+}
+
+func boolean(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
+}
+
+// length counts UTF-16 units, as JavaScript does.
+func length(text string) int {
+	n := 0
+	for r := strings.NewReader(text); ; {
+		c, _, err := r.ReadRune()
+		if err == io.EOF {
+			return n
+		}
+		n += utf16.RuneLen(c)
+	}
+}

@@ -1,0 +1,246 @@
+package provision
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// Plan is what a run would do. Nothing has been changed when it exists.
+type Plan struct {
+	Total   int       // workers looked at; for a rollback, workers the run changed
+	Change  []Planned // in the order Twilio lists them
+	Blocked []Blocked // left alone
+	Same    int       // need no change
+
+	edit   *Edit
+	of     string // the run to roll back, if any
+	listed int    // workers in the workspace, if all were listed
+	spool  *spool
+}
+
+// Planned is a worker to change.
+type Planned struct {
+	SID, Name string
+	Changes   []Change // none in a rollback: the whole text is put back
+
+	// What was fetched while planning, so that it is not fetched again.
+	etag string
+	text place
+}
+
+// Blocked is a worker that is left alone, and why.
+type Blocked struct {
+	SID, Name string
+	Code      problem.Code
+	Reason    string
+}
+
+// PlanEdit finds out what edit would change in the selected workers. lock is
+// nil when the plan is only to be looked at.
+func PlanEdit(ctx context.Context, api WorkerAPI, s Selection, edit Edit, concurrency int, lock *Lock) (*Plan, error) {
+	p := &Plan{edit: &edit, spool: newSpool(lock)}
+	f, err := find(ctx, api, s, concurrency, func(w Worker) error { return p.add(w, editing{edit}) })
+	if err == nil && len(f.missing) > 0 {
+		err = f.notFound()
+	}
+	if err != nil {
+		p.Close()
+		return nil, err
+	}
+	p.listed = f.listed
+	return p, nil
+}
+
+// PlanRollback finds out which workers still hold what the run wrote. Those can
+// be given back the text they had; the others are left alone.
+func PlanRollback(ctx context.Context, api WorkerAPI, f Folder, id string, concurrency int, lock *Lock) (*Plan, error) {
+	source, err := f.Load(id)
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	p := &Plan{of: source.ID, spool: newSpool(lock)}
+	if err := p.addTouched(ctx, api, source, concurrency); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Plan) addTouched(ctx context.Context, api WorkerAPI, source *Run, concurrency int) error {
+	var sids []string
+	for _, it := range source.items {
+		if it.last.size > 0 {
+			sids = append(sids, it.sid)
+		}
+	}
+	if len(sids) == 0 {
+		return nil
+	}
+	found, err := find(ctx, api, Selection{Names: sids}, concurrency, func(w Worker) error {
+		if source.bySID[w.SID].effective.size == 0 {
+			// The run died or gave up on this write: it only counts if it arrived.
+			arrived, err := source.holds(w)
+			if err != nil || !arrived {
+				return err
+			}
+		}
+		return p.add(w, restoring{source})
+	})
+	if err != nil {
+		return err
+	}
+	p.listed = found.listed
+	for _, sid := range found.missing {
+		if it := source.bySID[sid]; it.effective.size > 0 {
+			p.Total++
+			p.Blocked = append(p.Blocked, Blocked{sid, it.name, problem.NotFound, workerGone})
+		}
+	}
+	return nil
+}
+
+// add plans one worker.
+func (p *Plan) add(w Worker, op operation) error {
+	p.Total++
+	text := ""
+	if w.Attributes != nil {
+		text = *w.Attributes
+	}
+	_, changes, err := op.next(w.SID, text)
+	switch pr := problem.As(err); {
+	case pr != nil && refuses(pr.Code):
+		p.Blocked = append(p.Blocked, Blocked{w.SID, w.FriendlyName, pr.Code, pr.Summary})
+	case err != nil:
+		return err
+	case len(changes) == 0:
+		p.Same++
+	default:
+		planned := Planned{SID: w.SID, Name: w.FriendlyName, etag: w.ETag}
+		if p.edit != nil {
+			planned.Changes = changes
+		}
+		if planned.text, err = p.spool.put(w); err != nil {
+			return err
+		}
+		p.Change = append(p.Change, planned)
+	}
+	return nil
+}
+
+// Close drops what was kept for the run.
+func (p *Plan) Close() {
+	p.spool.close()
+}
+
+// operation decides what a worker's attributes become.
+type operation interface {
+	// next returns the text the worker is to have. No changes means it has it.
+	// An error whose code refuses is about this worker alone.
+	next(sid, attributes string) (string, []Change, error)
+}
+
+var (
+	_ operation = editing{}
+	_ operation = restoring{}
+)
+
+// refuses reports whether a problem means that one worker is to be left alone.
+func refuses(code problem.Code) bool {
+	switch code {
+	case problem.AttributesInvalid, problem.AttributesTooLong, problem.EditedSince:
+		return true
+	}
+	return false
+}
+
+type editing struct{ edit Edit }
+
+func (e editing) next(_, attributes string) (string, []Change, error) {
+	return e.edit.Apply(attributes)
+}
+
+// restoring puts back what workers had before a run, if they still hold exactly
+// what the run wrote.
+type restoring struct{ source *Run }
+
+func (r restoring) next(sid, attributes string) (string, []Change, error) {
+	pairs, err := r.source.written(sid)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, p := range pairs {
+		if attributes == p.ours {
+			return p.before, []Change{{Key: "attributes", From: p.ours, To: p.before}}, nil
+		}
+	}
+	for _, p := range pairs {
+		if attributes == p.before {
+			return attributes, nil, nil
+		}
+	}
+	return "", nil, problem.New(problem.EditedSince, "edited since run %s", r.source.ID)
+}
+
+// spool keeps the texts fetched while planning out of memory: ten thousand
+// workers may have 40 MB of them. The file has no name while it is in use.
+type spool struct {
+	dir  string // empty: keep nothing
+	file *os.File
+	size int64
+}
+
+func newSpool(lock *Lock) *spool {
+	if lock == nil {
+		return &spool{}
+	}
+	return &spool{dir: lock.Path}
+}
+
+const spoolPattern = "plan-*"
+
+// put keeps the worker's text if it came with the ETag that a write needs.
+func (s *spool) put(w Worker) (place, error) {
+	if s.dir == "" || w.ETag == "" || w.Attributes == nil {
+		return place{}, nil
+	}
+	if s.file == nil {
+		file, err := os.CreateTemp(s.dir, spoolPattern)
+		if err != nil {
+			return place{}, unwritable(s.dir, err)
+		}
+		s.file = file
+		_ = os.Remove(file.Name()) // where open files cannot be removed, close does it
+	}
+	at := place{s.size, len(*w.Attributes)}
+	if _, err := s.file.WriteString(*w.Attributes); err != nil {
+		return place{}, unwritable(s.dir, err)
+	}
+	s.size += int64(at.size)
+	return at, nil
+}
+
+func (s *spool) get(at place) (string, error) {
+	text := make([]byte, at.size)
+	_, err := s.file.ReadAt(text, at.offset)
+	return string(text), err
+}
+
+func (s *spool) close() {
+	if s != nil && s.file != nil {
+		_ = s.file.Close()
+		_ = os.Remove(s.file.Name())
+		s.file = nil
+	}
+}
+
+// latest is the later of two dates of a worker.
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,593 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// world is an account and a machine in memory. Every call to it may be the one
+// at which the process dies or the call fails.
+type world struct {
+	activities []Activity
+	keys       []Key
+	secrets    map[string]string
+	settings   SetupSettings
+	intent     Intent
+	signingKey string
+
+	made   int // objects made so far, for SIDs
+	drafts int // signing keys generated so far
+
+	calls  int
+	failAt int
+	how    failure
+	broken map[string]error // by call: fails always
+
+	former map[string]string // secrets in the former store; nil: there is none
+}
+
+type failure int
+
+const (
+	dieBefore  failure = iota // the process ends, the call had no effect
+	dieAfter                  // the process ends, the call had its effect
+	failBefore                // the call fails, without effect
+	failAfter                 // the call fails, but had its effect
+)
+
+var failures = map[failure]string{dieBefore: "die before", dieAfter: "die after", failBefore: "fail before", failAfter: "fail after"}
+
+type died struct{}
+
+func (w *world) call(name string, effect func()) error {
+	if err := w.broken[name]; err != nil {
+		return err
+	}
+	w.calls++
+	if w.calls != w.failAt {
+		effect()
+		return nil
+	}
+	if w.how == dieAfter || w.how == failAfter {
+		effect()
+	}
+	if w.how == dieBefore || w.how == dieAfter {
+		panic(died{})
+	}
+	return problem.New(problem.TwilioUnavailable, "call %d (%s) fails", w.calls, name)
+}
+
+func (w *world) sid(kind string) string {
+	w.made++
+	return fmt.Sprintf("%s%032x", kind, w.made)
+}
+
+// One type per interface: their method names overlap.
+type (
+	worldTwilio     struct{ *world }
+	worldSecrets    struct{ *world }
+	worldFormer     struct{ *world }
+	worldSigningKey struct {
+		*world
+		draft string
+	}
+	worldSettings struct{ *world }
+	worldIntents  struct{ *world }
+)
+
+func (w worldTwilio) Workspace(context.Context) (ws Workspace, err error) {
+	err = w.call("Workspace", func() { ws = Workspace{"WS" + strings.Repeat("0", 32), "Flex Task Assignment"} })
+	return
+}
+
+func (w worldTwilio) Activities(context.Context) (list []Activity, err error) {
+	err = w.call("Activities", func() { list = slices.Clone(w.activities) })
+	return
+}
+
+func (w worldTwilio) CreateActivity(_ context.Context, name string, available bool) (made Activity, err error) {
+	for _, a := range w.activities {
+		if a.FriendlyName == name {
+			return Activity{}, problem.New(problem.RequestRefused, "there is one of that name")
+		}
+	}
+	err = w.call("CreateActivity", func() {
+		w.activities = append(w.activities, Activity{w.sid("WA"), name, available})
+		made = w.activities[len(w.activities)-1]
+	})
+	if err != nil {
+		made = Activity{}
+	}
+	return
+}
+
+func (w worldTwilio) Keys(context.Context) (list []Key, err error) {
+	err = w.call("Keys", func() { list = slices.Clone(w.keys) })
+	return
+}
+
+func (w worldTwilio) CreateKey(_ context.Context, name string) (Key, string, error) {
+	var made Key
+	if err := w.call("CreateKey", func() {
+		made = Key{SID: w.sid("SK"), FriendlyName: name}
+		w.keys = append(w.keys, made)
+	}); err != nil {
+		return Key{}, "", err
+	}
+	return made, "secret of " + made.SID, nil
+}
+
+func (w worldTwilio) RenameKey(_ context.Context, sid, name string) error {
+	return w.call("RenameKey", func() {
+		i := slices.IndexFunc(w.keys, func(k Key) bool { return k.SID == sid })
+		w.keys[i].FriendlyName = name
+	})
+}
+
+func (w worldTwilio) DeleteKey(_ context.Context, sid string) error {
+	return w.call("DeleteKey", func() {
+		w.keys = slices.DeleteFunc(w.keys, func(k Key) bool { return k.SID == sid })
+	})
+}
+
+func (w worldSecrets) Get(sid string) (secret string, err error) {
+	err = w.call("Secrets.Get", func() { secret = w.secrets[sid] })
+	return
+}
+
+func (w worldSecrets) Set(sid, secret string) error {
+	return w.call("Secrets.Set", func() { w.secrets[sid] = secret })
+}
+
+func (w worldSecrets) Delete(sid string) error {
+	return w.call("Secrets.Delete", func() { delete(w.secrets, sid) })
+}
+
+func (w worldSecrets) Place() string { return "the system keychain" }
+
+func (w worldFormer) Get(sid string) (secret string, err error) {
+	err = w.call("Former.Get", func() { secret = w.former[sid] })
+	return
+}
+func (w worldFormer) Set(string, string) error { return errors.New("the former store is written") }
+func (w worldFormer) Delete(sid string) error {
+	return w.call("Former.Delete", func() { delete(w.former, sid) })
+}
+func (w worldFormer) Place() string { return "~/old" }
+
+func (w *worldSigningKey) Prepare() (id string, exists bool, err error) {
+	err = w.call("SigningKey.Prepare", func() {
+		if id, exists = w.signingKey, w.signingKey != ""; !exists {
+			w.drafts++
+			w.draft = fmt.Sprintf("draft%d", w.drafts)
+			id = w.draft
+		}
+	})
+	return
+}
+
+func (w *worldSigningKey) Write() (string, error) {
+	if w.signingKey != "" {
+		return "", errors.New("the signing key is replaced")
+	}
+	return w.draft, w.call("SigningKey.Write", func() { w.signingKey = w.draft })
+}
+
+func (w *worldSigningKey) Place() string { return "~/.config/flexvc/extension.pem" }
+
+func (w worldSettings) Stored() SetupSettings { return w.settings }
+func (w worldSettings) Place() string         { return "flexvc.yaml" }
+func (w worldSettings) Save(_ context.Context, s SetupSettings) error {
+	return w.call("Settings.Save", func() { w.settings = s })
+}
+
+func (w worldIntents) Load() (i Intent, err error) {
+	err = w.call("Intents.Load", func() { i = w.intent })
+	return
+}
+func (w worldIntents) Save(i Intent) error {
+	return w.call("Intents.Save", func() { w.intent = i })
+}
+func (w worldIntents) Clear() error { return w.call("Intents.Clear", func() { w.intent = Intent{} }) }
+
+func (w *world) setup() *Setup {
+	s := &Setup{
+		Activities: worldTwilio{w}, Keys: worldTwilio{w}, Secrets: worldSecrets{w},
+		SigningKey: &worldSigningKey{world: w}, Settings: worldSettings{w}, Intents: worldIntents{w},
+		Random: strings.NewReader("eight by"),
+	}
+	if w.former != nil {
+		s.Former = worldFormer{w}
+	}
+	return s
+}
+
+var account = "AC" + strings.Repeat("0", 32)
+
+func want() SetupSettings {
+	return SetupSettings{
+		AccountSID: account, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline",
+		IdentityPrefix: "ext_", TokenURL: "http://localhost:3001/generateToken", SecretStore: "keychain", SigningKey: "extension.pem",
+		PluginActivityName: "Voice Client Offline", PluginTokenURL: "http://localhost:3001/generateToken",
+	}
+}
+
+// foreign keys have our names, but are not ours.
+var foreign = []Key{
+	{SID: "SK" + strings.Repeat("f", 32), FriendlyName: TokenKeyName},
+	{SID: "SK" + strings.Repeat("e", 32), FriendlyName: unfinished("0123456789abcdef")},
+}
+
+func newWorld() *world {
+	return &world{
+		activities: []Activity{{"WA" + strings.Repeat("f", 32), "Offline", false}, {"WA" + strings.Repeat("e", 32), "Available", true}},
+		keys:       slices.Clone(foreign),
+		secrets:    map[string]string{},
+	}
+}
+
+// run plans and applies once, with the given failure; it reports whether the
+// run was undisturbed.
+func (w *world) run(t *testing.T, failAt int, how failure) (plan *SetupPlan, undisturbed bool) {
+	t.Helper()
+	w.calls, w.failAt, w.how = 0, failAt, how
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(died); !ok {
+				panic(r)
+			}
+			undisturbed = false
+		}
+	}()
+	s := w.setup()
+	plan, err := s.Plan(t.Context(), want())
+	if err == nil {
+		err = s.Apply(t.Context(), plan, func(SetupItem, error) {})
+	}
+	if err != nil && (failAt == 0 || problem.As(err) == nil) {
+		t.Fatalf("run: %v", err)
+	}
+	return plan, err == nil && w.calls < failAt || failAt == 0
+}
+
+// end describes the state, with what is bound to differ between two ways to it
+// replaced: SIDs and the extension's ID.
+func (w *world) end(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	mine := 0
+	for _, k := range w.keys {
+		if slices.Contains(foreign, k) {
+			fmt.Fprintf(&b, "foreign key %s\n", k.FriendlyName)
+			continue
+		}
+		mine++
+		fmt.Fprintf(&b, "key %s, in use: %v, secret kept: %v\n", k.FriendlyName, k.SID == w.settings.APIKeySID, w.secrets[k.SID] == "secret of "+k.SID)
+	}
+	for _, a := range w.activities {
+		fmt.Fprintf(&b, "activity %s %v, in use: %v\n", a.FriendlyName, a.Available, a.SID == w.settings.ActivitySID)
+	}
+	settings := w.settings
+	settings.APIKeySID, settings.ActivitySID = "SK", "WA"
+	fmt.Fprintf(&b, "%d secrets\nintent %+v\nsigning key %v\nsettings %+v\n", len(w.secrets), w.intent, w.signingKey != "", settings)
+	return b.String()
+}
+
+func undisturbed(t *testing.T) (end string, calls int) {
+	t.Helper()
+	w := newWorld()
+	w.run(t, 0, 0)
+	return w.end(t), w.calls
+}
+
+func TestSetupFromNothing(t *testing.T) {
+	end, _ := undisturbed(t)
+	want := `foreign key flexvc-token-server
+foreign key flexvc-token-server (setup 0123456789abcdef)
+key flexvc-token-server, in use: true, secret kept: true
+activity Offline false, in use: false
+activity Available true, in use: false
+activity Voice Client Offline false, in use: true
+1 secrets
+intent {Nonce:}
+signing key true
+settings ` + fmt.Sprintf("%+v\n", SetupSettings{
+		AccountSID: account, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline", ActivitySID: "WA",
+		IdentityPrefix: "ext_", TokenURL: "http://localhost:3001/generateToken", APIKeySID: "SK", SecretStore: "keychain", SigningKey: "extension.pem",
+		PluginActivityName: "Voice Client Offline", PluginTokenURL: "http://localhost:3001/generateToken",
+	})
+	if diff := cmp.Diff(want, end); diff != "" {
+		t.Errorf("end state (-want +got):\n%s", diff)
+	}
+}
+
+// Two runs end at every call in every way, then one is left alone: the end is
+// always that of a run nothing happened to, and there is nothing left to do.
+func TestSetupSurvivesEveryCrash(t *testing.T) {
+	wantEnd, calls := undisturbed(t)
+	runs := 0
+	for how, name := range failures {
+		for how2, name2 := range failures {
+			for first := 1; first <= calls; first++ {
+				for second := 1; ; second++ {
+					w := newWorld()
+					w.run(t, first, how)
+					signingKey := w.signingKey
+					_, done := w.run(t, second, how2)
+					w.run(t, 0, 0)
+					runs++
+					where := fmt.Sprintf("%s at call %d, then %s at call %d", name, first, name2, second)
+					if diff := cmp.Diff(wantEnd, w.end(t)); diff != "" {
+						t.Fatalf("%s (-want +got):\n%s", where, diff)
+					}
+					if signingKey != "" && w.signingKey != signingKey {
+						t.Fatalf("%s: the signing key changed", where)
+					}
+					if p, _ := w.run(t, 0, 0); p.Pending() {
+						t.Fatalf("%s: still to do: %+v", where, p.Items)
+					}
+					if done { // the second run did not get as far as its failure
+						break
+					}
+				}
+			}
+		}
+	}
+	if runs < calls*calls {
+		t.Errorf("only %d runs for %d calls", runs, calls)
+	}
+}
+
+func TestRerunChangesNothing(t *testing.T) {
+	w := newWorld()
+	w.run(t, 0, 0)
+	before := *w
+	before.activities, before.keys, before.secrets = slices.Clone(w.activities), slices.Clone(w.keys), maps.Clone(w.secrets)
+	w.broken = map[string]error{}
+	for _, call := range []string{"CreateActivity", "CreateKey", "RenameKey", "DeleteKey", "Secrets.Set", "Secrets.Delete", "SigningKey.Write", "Settings.Save", "Intents.Save", "Intents.Clear"} {
+		w.broken[call] = errors.New("a rerun calls " + call)
+	}
+	plan, _ := w.run(t, 0, 0)
+	if plan.Pending() || plan.Count(SetupSame) != 4 {
+		t.Errorf("plan is %+v", plan.Items)
+	}
+	if w.end(t) != before.end(t) {
+		t.Errorf("end is %s", w.end(t))
+	}
+}
+
+func TestActivityRules(t *testing.T) {
+	const name = "Voice Client Offline"
+	for label, tc := range map[string]struct {
+		there []Activity
+		known string // SID in the settings
+		wants string // SID found; empty: to be added
+		fails string
+		hint  string
+	}{
+		"none":             {there: []Activity{{"WA1", "Offline", false}}},
+		"there":            {there: []Activity{{"WA1", name, false}}, wants: "WA1"},
+		"available":        {there: []Activity{{"WA1", name, true}}, fails: "available: yes, which Twilio never changes", hint: "--activity-name"},
+		"both":             {there: []Activity{{"WA1", name, false}, {"WA2", name, true}}, fails: "available: yes", hint: "--activity-name"},
+		"twice":            {there: []Activity{{"WA1", name, false}, {"WA2", name, false}}, wants: "WA1"},
+		"twice, one known": {there: []Activity{{"WA1", name, false}, {"WA2", name, false}}, known: "WA2", wants: "WA2"},
+		"other case":       {there: []Activity{{"WA1", "voice client offline", false}}, fails: `there is "voice client offline" (WA1)`, hint: `--activity-name "voice client offline"`},
+		"other spaces":     {there: []Activity{{"WA1", "Voice  Client Offline ", true}}, fails: "people would take for it", hint: "rename that one"},
+		"case and exact":   {there: []Activity{{"WA1", "VOICE CLIENT OFFLINE", true}, {"WA2", name, false}}, wants: "WA2"},
+	} {
+		t.Run(label, func(t *testing.T) {
+			found, err := findActivity(tc.there, name, tc.known)
+			if tc.fails == "" {
+				if err != nil || found.SID != tc.wants {
+					t.Errorf("findActivity = %+v, %v, want %s", found, err, tc.wants)
+				}
+				return
+			}
+			if !problem.Is(err, problem.ActivityUnusable) || !strings.Contains(err.Error(), tc.fails) || !strings.Contains(problem.As(err).Hint, tc.hint) {
+				t.Errorf("findActivity = %v, hint %q", err, problem.As(err).Hint)
+			}
+		})
+	}
+}
+
+func TestRenamedActivityIsMentioned(t *testing.T) {
+	w := newWorld()
+	w.run(t, 0, 0)
+	w.activities[2].FriendlyName = "Pause"
+	plan, err := w.setup().Plan(t.Context(), want())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := plan.Items[0]; got.Action != SetupAdd || got.Detail != `available: no; the one in use is now called "Pause"` {
+		t.Errorf("activity: %+v", got)
+	}
+	if got := plan.Items[len(plan.Items)-1]; got.Action != SetupChange || got.Detail != "activity" {
+		t.Errorf("settings: %+v", got)
+	}
+}
+
+// A refused or ambiguous creation counts as done when the list says so.
+func TestActivityAddedMeanwhile(t *testing.T) {
+	w := newWorld()
+	s := w.setup()
+	plan, err := s.Plan(t.Context(), want())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.activities = append(w.activities, Activity{"WA" + strings.Repeat("9", 32), "Voice Client Offline", false})
+	if err := s.Apply(t.Context(), plan, func(SetupItem, error) {}); err != nil {
+		t.Fatal(err)
+	}
+	if w.settings.ActivitySID != "WA"+strings.Repeat("9", 32) {
+		t.Errorf("activity in use is %s", w.settings.ActivitySID)
+	}
+
+	w = newWorld()
+	s = w.setup()
+	if plan, err = s.Plan(t.Context(), want()); err != nil {
+		t.Fatal(err)
+	}
+	w.activities = append(w.activities, Activity{"WA" + strings.Repeat("9", 32), "Voice Client Offline", true})
+	if err := s.Apply(t.Context(), plan, func(SetupItem, error) {}); !problem.Is(err, problem.RequestRefused) {
+		t.Errorf("an available one added meanwhile is accepted: %v", err)
+	}
+}
+
+func TestKeysThatMayNotBeManaged(t *testing.T) {
+	w := newWorld()
+	w.broken = map[string]error{"Keys": problem.New(problem.PermissionDenied, "20003")}
+	for _, call := range []string{"CreateActivity", "CreateKey", "Secrets.Set", "Settings.Save", "Intents.Save", "SigningKey.Write"} {
+		w.broken[call] = errors.New("something is written: " + call)
+	}
+	_, err := w.setup().Plan(t.Context(), want())
+	if !problem.Is(err, problem.PermissionDenied) || !strings.Contains(problem.As(err).Hint, "auth token or a Main API key") {
+		t.Errorf("Plan = %v", err)
+	}
+}
+
+// key returns the plan's items about keys.
+func (w *world) key(t *testing.T) []SetupItem {
+	t.Helper()
+	plan, err := w.setup().Plan(t.Context(), want())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(plan.Items, func(i SetupItem) bool { return i.Kind != SetupKey })
+}
+
+func TestKeyRules(t *testing.T) {
+	ready := func() *world { w := newWorld(); w.run(t, 0, 0); return w }
+
+	w := ready()
+	sid := w.settings.APIKeySID
+	w.keys[2].FriendlyName = "renamed by the administrator"
+	if got := w.key(t); len(got) != 1 || got[0].Action != SetupSame || got[0].ID != sid {
+		t.Errorf("renamed key: %+v", got)
+	}
+
+	w = ready()
+	w.keys = slices.Clone(foreign)
+	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || !strings.HasSuffix(got[0].Detail, sid+" is gone") {
+		t.Errorf("key gone: %+v", got)
+	}
+	w.run(t, 0, 0)
+	if w.settings.APIKeySID == sid || w.secrets[w.settings.APIKeySID] == "" {
+		t.Errorf("key in use is %s", w.settings.APIKeySID)
+	}
+
+	w = ready()
+	clear(w.secrets)
+	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || !strings.HasSuffix(got[0].Detail, "that of "+sid+" is not there") {
+		t.Errorf("secret gone: %+v", got)
+	}
+	w.run(t, 0, 0)
+	if !slices.ContainsFunc(w.keys, func(k Key) bool { return k.SID == sid }) {
+		t.Error("a finished key was deleted")
+	}
+
+	w = ready()
+	w.former, w.secrets = w.secrets, map[string]string{}
+	if got := w.key(t); len(got) != 1 || got[0].Action != SetupChange || got[0].Detail != "secret moves from ~/old to the system keychain" {
+		t.Errorf("secret elsewhere: %+v", got)
+	}
+	w.run(t, 0, 0)
+	if w.settings.APIKeySID != sid || w.secrets[sid] == "" || len(w.former) != 0 {
+		t.Errorf("after the move: in use %s, kept %v, former %v", w.settings.APIKeySID, w.secrets, w.former)
+	}
+}
+
+// A list that lagged behind may have made an unfinished run make two.
+func TestTwoUnfinishedKeysBecomeOne(t *testing.T) {
+	w := newWorld()
+	w.intent = Intent{"aa"}
+	for range 2 {
+		k, secret, _ := worldTwilio{w}.CreateKey(t.Context(), unfinished("aa"))
+		w.secrets[k.SID] = secret
+	}
+	w.run(t, 0, 0)
+	wantEnd, _ := undisturbed(t)
+	if diff := cmp.Diff(wantEnd, w.end(t)); diff != "" {
+		t.Errorf("end state (-want +got):\n%s", diff)
+	}
+}
+
+func TestSecretThatCannotBeKeptLeavesNoKey(t *testing.T) {
+	w := newWorld()
+	full := problem.New(problem.ConfigUnwritable, "no space left on device")
+	w.broken = map[string]error{"Secrets.Set": full}
+	s := w.setup()
+	plan, err := s.Plan(t.Context(), want())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	err = s.Apply(t.Context(), plan, func(i SetupItem, err error) { told = append(told, fmt.Sprintf("%s %v", i.Kind, err)) })
+	if !errors.Is(err, full) {
+		t.Fatalf("Apply = %v", err)
+	}
+	if !slices.Equal(w.keys, foreign) || w.intent != (Intent{}) || w.settings != (SetupSettings{}) {
+		t.Errorf("left behind: keys %+v, intent %+v, settings %+v", w.keys, w.intent, w.settings)
+	}
+	if want := []string{"activity <nil>", "api key no space left on device"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+// ^C between the key and its secret must not lose the secret.
+func TestInterruptWhileAKeyIsMade(t *testing.T) {
+	w := newWorld()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := w.setup()
+	s.Keys = cancelling{worldTwilio{w}, cancel}
+	plan, err := s.Plan(ctx, want())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Apply(ctx, plan, func(SetupItem, error) {})
+	for _, k := range w.keys {
+		if !slices.Contains(foreign, k) && w.secrets[k.SID] == "" {
+			t.Errorf("key %s exists without its secret", k.SID)
+		}
+	}
+	if len(w.keys) == len(foreign) {
+		t.Error("no key was made, so nothing was tested")
+	}
+
+	w = newWorld()
+	w.broken = map[string]error{"Secrets.Set": errors.New("disk full")}
+	ctx, cancel = context.WithCancel(t.Context())
+	s = w.setup()
+	s.Keys = cancelling{worldTwilio{w}, cancel}
+	if plan, err = s.Plan(ctx, want()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Apply(ctx, plan, func(SetupItem, error) {}); err == nil || !slices.Equal(w.keys, foreign) {
+		t.Errorf("Apply = %v, keys are %+v", err, w.keys)
+	}
+}
+
+type cancelling struct {
+	worldTwilio
+	cancel func()
+}
+
+func (c cancelling) CreateKey(ctx context.Context, name string) (Key, string, error) {
+	defer c.cancel()
+	return c.worldTwilio.CreateKey(ctx, name)
+}
+
+func (c cancelling) DeleteKey(ctx context.Context, sid string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return c.worldTwilio.DeleteKey(ctx, sid)
+}

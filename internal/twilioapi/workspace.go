@@ -1,0 +1,190 @@
+package twilioapi
+
+import (
+	"context"
+	"iter"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/twilio/twilio-go/client/metadata"
+	taskrouter "github.com/twilio/twilio-go/rest/taskrouter/v1"
+
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
+)
+
+var (
+	_ provision.WorkerAPI   = (*Workspace)(nil)
+	_ provision.ActivityAPI = (*Workspace)(nil)
+)
+
+// Workspace reads and writes one TaskRouter workspace.
+// https://www.twilio.com/docs/taskrouter/api
+type Workspace struct {
+	c   *Client
+	sid string
+}
+
+// Workspace returns the workspace with the given SID, WS…, without asking
+// whether it exists.
+func (c *Client) Workspace(sid string) *Workspace { return &Workspace{c, sid} }
+
+// Workers streams the workers that a TaskRouter expression selects, all for
+// "". An expression Twilio refuses is FilterRefused.
+// https://www.twilio.com/docs/taskrouter/expression-syntax
+func (w *Workspace) Workers(ctx context.Context, expression string) iter.Seq2[provision.Worker, error] {
+	o := op{what: "list the workers of " + short(w.sid), repeat: always, filter: expression != ""}
+	query := url.Values{}
+	if expression != "" {
+		query.Set("TargetWorkersExpression", expression)
+	}
+	return func(yield func(provision.Worker, error) bool) {
+		address, err := w.list("/Workers", query)
+		if err != nil {
+			yield(provision.Worker{}, err)
+			return
+		}
+		for row, err := range rows[taskrouter.TaskrouterV1Worker](ctx, w.c, o, address, "workers") {
+			if !yield(worker(&row, ""), err) {
+				return
+			}
+		}
+	}
+}
+
+// Worker fetches one worker.
+func (w *Workspace) Worker(ctx context.Context, sid string) (provision.Worker, error) {
+	o := op{what: "read worker " + short(sid) + " of " + short(w.sid), repeat: always}
+	if err := w.check("WK", sid); err != nil {
+		return provision.Worker{}, err
+	}
+	return w.worker(ctx, o)(w.api(ctx, o).FetchWorkerWithMetadata(w.sid, sid))
+}
+
+// SetAttributes replaces the whole attributes text of a worker that still has
+// the given ETag.
+//
+// It repeats the request when the connection broke or Twilio answered 5xx. If
+// the lost attempt had been carried out, the worker has a new ETag by then and
+// the answer is PreconditionFailed although nobody else wrote: the caller
+// reads the worker again and finds the attributes as it wanted them.
+func (w *Workspace) SetAttributes(ctx context.Context, sid, attributes, etag string) (provision.Worker, error) {
+	o := op{what: "change worker " + short(sid) + " of " + short(w.sid), repeat: conditional}
+	if err := w.check("WK", sid); err != nil {
+		return provision.Worker{}, err
+	}
+	match := bareETag(etag)
+	if match == "" || match == "*" {
+		return provision.Worker{}, problem.New(problem.Internal, "cannot %s: no ETag to compare with", o.what)
+	}
+	params := (&taskrouter.UpdateWorkerParams{}).SetAttributes(attributes).SetIfMatch(match)
+	return w.worker(ctx, o)(w.api(ctx, o).UpdateWorkerWithMetadata(w.sid, sid, params))
+}
+
+// bareETag is the form of an ETag that Twilio's own programs send in If-Match:
+// answers carry "3", requests 3.
+func bareETag(etag string) string {
+	return strings.Trim(strings.TrimPrefix(etag, "W/"), `"`)
+}
+
+// Workspace reads the workspace itself.
+func (w *Workspace) Workspace(ctx context.Context) (provision.Workspace, error) {
+	o := op{what: "read workspace " + short(w.sid), repeat: always}
+	if err := checkSID("WS", w.sid); err != nil {
+		return provision.Workspace{}, err
+	}
+	ws, err := w.api(ctx, o).FetchWorkspace(w.sid)
+	if err != nil {
+		return provision.Workspace{}, w.c.problem(ctx, o, err)
+	}
+	return provision.Workspace{SID: value(ws.Sid), FriendlyName: value(ws.FriendlyName)}, nil
+}
+
+// Activities reads all activities; a workspace has at most 100.
+func (w *Workspace) Activities(ctx context.Context) ([]provision.Activity, error) {
+	o := op{what: "list the activities of " + short(w.sid), repeat: always}
+	address, err := w.list("/Activities", url.Values{})
+	if err != nil {
+		return nil, err
+	}
+	var all []provision.Activity
+	for row, err := range rows[taskrouter.TaskrouterV1Activity](ctx, w.c, o, address, "activities") {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, activity(&row))
+	}
+	return all, nil
+}
+
+// CreateActivity adds an activity. It is not repeated unless Twilio answered
+// that it did nothing: names need not be unique, so a repetition could make a
+// second one.
+func (w *Workspace) CreateActivity(ctx context.Context, name string, available bool) (provision.Activity, error) {
+	o := op{what: "create activity " + printable(name) + " in " + short(w.sid), repeat: never}
+	if err := checkSID("WS", w.sid); err != nil {
+		return provision.Activity{}, err
+	}
+	params := (&taskrouter.CreateActivityParams{}).SetFriendlyName(name).SetAvailable(available)
+	a, err := w.api(ctx, o).CreateActivity(w.sid, params)
+	if err != nil {
+		return provision.Activity{}, w.c.problem(ctx, o, err)
+	}
+	return activity(a), nil
+}
+
+func (w *Workspace) api(ctx context.Context, o op) *taskrouter.ApiService {
+	return taskrouter.NewApiService(w.c.handler(session{w.c, ctx, o}))
+}
+
+func (w *Workspace) check(kind, sid string) error {
+	if err := checkSID("WS", w.sid); err != nil {
+		return err
+	}
+	return checkSID(kind, sid)
+}
+
+func (w *Workspace) list(what string, query url.Values) (string, error) {
+	if err := checkSID("WS", w.sid); err != nil {
+		return "", err
+	}
+	return w.c.url(listURL(taskrouterURL+"/v1/Workspaces/"+w.sid+what, query))
+}
+
+type workerAnswer = metadata.ResourceMetadata[taskrouter.TaskrouterV1Worker]
+
+func (w *Workspace) worker(ctx context.Context, o op) func(*workerAnswer, error) (provision.Worker, error) {
+	return func(m *workerAnswer, err error) (provision.Worker, error) {
+		if err != nil {
+			return provision.Worker{}, w.c.problem(ctx, o, err)
+		}
+		return worker(&m.Resource, m.GetHeader("ETag")), nil
+	}
+}
+
+func worker(t *taskrouter.TaskrouterV1Worker, etag string) provision.Worker {
+	return provision.Worker{
+		SID:          value(t.Sid),
+		FriendlyName: value(t.FriendlyName),
+		ActivitySID:  value(t.ActivitySid),
+		ActivityName: value(t.ActivityName),
+		Available:    value(t.Available),
+		Attributes:   t.Attributes,
+		ETag:         etag,
+		DateUpdated:  value(t.DateUpdated).Truncate(time.Second),
+	}
+}
+
+func activity(t *taskrouter.TaskrouterV1Activity) provision.Activity {
+	return provision.Activity{SID: value(t.Sid), FriendlyName: value(t.FriendlyName), Available: value(t.Available)}
+}
+
+// value reads one of twilio-go's optional fields; every field may be null.
+func value[T any](p *T) T {
+	if p == nil {
+		var none T
+		return none
+	}
+	return *p
+}

@@ -1,0 +1,72 @@
+package ui
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/flexvc/flexvc/internal/buildinfo"
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// IssuesURL is where a bug is reported.
+const IssuesURL = "https://github.com/flexvc/flexvc/issues"
+
+// Problem prints err for a person. Detail lines are indented below the summary.
+func (s *Streams) Problem(err error) {
+	p := asProblem(err)
+	text := "flexvc: " + s.Paint(s.Err, Failure, "error:") + " " + lines(p.Summary, "  ")
+	if p.Detail != "" {
+		text += "\n        " + lines(p.Detail, "        ")
+	}
+	s.errLine(text)
+	if p.Hint != "" {
+		s.errLine("flexvc: " + s.Paint(s.Err, Faint, "hint:") + " " + lines(p.Hint, "              "))
+	}
+	if cause := p.Unwrap(); cause != nil && s.Verbose {
+		s.errLine("flexvc: debug: caused by: " + lines(cause.Error(), "  "))
+	}
+}
+
+// ProblemJSON prints err as one object on standard error.
+func (s *Streams) ProblemJSON(err error) {
+	p := asProblem(err)
+	out, _ := json.Marshal(struct {
+		V       int          `json:"v"`
+		Event   string       `json:"event"`
+		Code    problem.Code `json:"code"`
+		Exit    int          `json:"exit"`
+		Summary string       `json:"summary"`
+		Detail  string       `json:"detail,omitempty"`
+		Hint    string       `json:"hint,omitempty"`
+	}{1, "error", p.Code, problem.Exit(p), p.Summary, p.Detail, p.Hint})
+	s.errLine(string(out))
+}
+
+// asProblem turns any other error into a bug report: what a user can cause has
+// a problem of its own.
+func asProblem(err error) *problem.Problem {
+	if p := problem.As(err); p != nil {
+		return p
+	}
+	return problem.New(problem.Internal, "this is a bug in flexvc: %w", err).
+		WithHint("please report it with this line: flexvc %s %s/%s, %s", buildinfo.Version, runtime.GOOS, runtime.GOARCH, IssuesURL)
+}
+
+// lines cleans each line of text and indents all but the first.
+func lines(text, indent string) string {
+	parts := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i := range parts {
+		parts[i] = Clean(parts[i])
+	}
+	return strings.Join(parts, "\n"+indent)
+}
+
+// Plural returns "1 worker" or "3 workers".
+func Plural(n int, noun string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, noun)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

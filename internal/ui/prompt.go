@@ -1,0 +1,54 @@
+package ui
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// Confirm asks question and reports whether the answer was exactly "yes". It
+// never asks when nobody can answer: that is ConfirmationNeeded. A context that
+// ends while waiting ends the wait.
+func (s *Streams) Confirm(ctx context.Context, question string) (bool, error) {
+	why := ""
+	switch {
+	case s.NoInput:
+		why = "--no-input was given"
+	case !s.InTTY:
+		why = "standard input is not a terminal"
+	}
+	if why != "" {
+		return false, problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation: %s", why).
+			WithHint("review with --dry-run, then repeat with --yes")
+	}
+	if !strings.HasSuffix(question, "\n") {
+		question += " "
+	}
+	fmt.Fprintf(s.Err, "%sOnly \"yes\" is accepted: ", question)
+	type answer struct {
+		text string
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		line, err := bufio.NewReader(s.In).ReadString('\n')
+		answers <- answer{strings.TrimSpace(line), err}
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(s.Err)
+		return false, problem.New(problem.Interrupted, "interrupted before anything was changed").Because(ctx.Err())
+	case a := <-answers:
+		if a.err != nil && a.err != io.EOF {
+			return false, problem.New(problem.ConfirmationNeeded, "cannot read the answer: %w", a.err)
+		}
+		if a.err == io.EOF {
+			fmt.Fprintln(s.Err)
+		}
+		return a.text == "yes", nil
+	}
+}

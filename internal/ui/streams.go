@@ -1,0 +1,167 @@
+// Package ui is everything flexvc does with a terminal: streams, colour, signs,
+// tables, progress and questions. It knows no domain type.
+//
+// The rules of what is printed:
+//   - results go to standard output; questions, progress, hints and errors to
+//     standard error, as "flexvc: …", "flexvc: error: …", "flexvc: hint: …";
+//   - sentences start in lower case and end without a period;
+//   - a state is a word first, a sign second, a colour last, so nothing is lost
+//     in a log file, under NO_COLOR, or to a reader who cannot see colour;
+//   - off a terminal nothing is redrawn.
+package ui
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/term"
+)
+
+// Streams are the three standard streams and what is known of them.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+
+	InTTY, OutTTY, ErrTTY bool
+
+	Quiet   bool // results and errors only
+	Verbose bool
+	NoInput bool // never ask
+
+	color bool // colour on a terminal stream
+	force bool // colour on every stream (--color always)
+	ascii bool // TERM=dumb
+
+	width  func() int
+	mu     sync.Mutex // guards Err: notes and the status line take turns
+	status string     // the line drawn last by a progress display, "" if none
+}
+
+// New wraps the three streams. Files that are terminals are treated as such;
+// anything else, a pipe or a test's buffer, is not. getenv reads TERM, NO_COLOR
+// and COLUMNS.
+func New(in io.Reader, out, err io.Writer, getenv func(string) string) *Streams {
+	s := &Streams{In: in, Out: out, Err: err}
+	s.InTTY, s.OutTTY, s.ErrTTY = isTerminal(in), isTerminal(out), isTerminal(err)
+	s.ascii = getenv("TERM") == "dumb"
+	s.color = getenv("NO_COLOR") == "" && !s.ascii
+	s.width = func() int {
+		if n, e := strconv.Atoi(getenv("COLUMNS")); e == nil && n > 0 {
+			return n
+		}
+		for _, w := range []any{out, err} {
+			if f, ok := w.(*os.File); ok {
+				if n, _, e := term.GetSize(int(f.Fd())); e == nil && n > 0 {
+					return n
+				}
+			}
+		}
+		return 80
+	}
+	return s
+}
+
+// Fake returns streams over the given buffers that behave as terminals of the
+// given width when tty is set. It is for tests of what a person sees.
+func Fake(in io.Reader, out, err io.Writer, tty bool, width int) *Streams {
+	return &Streams{In: in, Out: out, Err: err, InTTY: tty, OutTTY: tty, ErrTTY: tty, width: func() int { return width }}
+}
+
+// SetColor applies --color: "auto", "always" or "never".
+func (s *Streams) SetColor(mode string) error {
+	switch mode {
+	case "", "auto":
+	case "always":
+		s.color, s.force = true, true
+	case "never":
+		s.color, s.force = false, false
+	default:
+		return fmt.Errorf("%q is not auto, always or never", mode)
+	}
+	return nil
+}
+
+// Width is the number of columns to lay text out for: the terminal's, but
+// between 60 and 100.
+func (s *Streams) Width() int { return min(max(s.width(), 60), 100) }
+
+// Note prints one line for the person on standard error: "flexvc: …". It is
+// silent under --quiet.
+func (s *Streams) Note(format string, args ...any) {
+	if !s.Quiet {
+		s.errLine("flexvc: " + fmt.Sprintf(format, args...))
+	}
+}
+
+// Warn prints a line that --quiet does not silence.
+func (s *Streams) Warn(format string, args ...any) {
+	s.errLine("flexvc: " + s.Paint(s.Err, Warning, "warning:") + " " + fmt.Sprintf(format, args...))
+}
+
+// Hint prints the next thing to do. It is silent under --quiet.
+func (s *Streams) Hint(format string, args ...any) {
+	if !s.Quiet {
+		s.errLine("flexvc: " + s.Paint(s.Err, Faint, "hint:") + " " + fmt.Sprintf(format, args...))
+	}
+}
+
+// Debug prints a line under --verbose.
+func (s *Streams) Debug(format string, args ...any) {
+	if s.Verbose {
+		s.errLine("flexvc: " + s.Paint(s.Err, Faint, "debug:") + " " + fmt.Sprintf(format, args...))
+	}
+}
+
+// Printf prints a result on standard output.
+func (s *Streams) Printf(format string, args ...any) {
+	fmt.Fprintf(s.Out, format, args...)
+}
+
+// Chat prints text that accompanies a result on standard output; it is silent
+// under --quiet.
+func (s *Streams) Chat(format string, args ...any) {
+	if !s.Quiet {
+		fmt.Fprintf(s.Out, format, args...)
+	}
+}
+
+// errLine writes whole lines to standard error above the status line.
+func (s *Streams) errLine(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status != "" {
+		io.WriteString(s.Err, "\r\x1b[K")
+	}
+	io.WriteString(s.Err, strings.TrimRight(line, "\n")+"\n")
+	if s.status != "" {
+		io.WriteString(s.Err, s.status)
+	}
+}
+
+// setStatus redraws the status line at the bottom of a terminal.
+func (s *Streams) setStatus(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	io.WriteString(s.Err, "\r\x1b[K"+line)
+	s.status = line
+}
+
+// endStatus leaves the last status line on the screen and moves below it.
+func (s *Streams) endStatus() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status != "" {
+		io.WriteString(s.Err, "\n")
+	}
+	s.status = ""
+}
+
+func isTerminal(v any) bool {
+	f, ok := v.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
