@@ -12,8 +12,15 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden and generated files")
 
-// TestMain makes the test binary serve as flexvc in the stories.
+// asFlexvc is set for a process of the test binary that is to be flexvc.
+const asFlexvc = "FLEXVC_TEST_AS_FLEXVC"
+
+// TestMain makes the test binary serve as flexvc in the stories and wherever a
+// process of its own is needed.
 func TestMain(m *testing.M) {
+	if os.Getenv(asFlexvc) != "" {
+		os.Exit(Main(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+	}
 	testscript.Main(m, map[string]func(){
 		"flexvc": func() { os.Exit(Main(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)) },
 	})
