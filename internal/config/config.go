@@ -62,6 +62,7 @@ type Config struct {
 	stored  map[string]string // the profile as it is in the file
 	found   bool              // the file has this profile
 	missing error             // why there are no credentials
+	way     string            // where they are from
 }
 
 // value is a setting and where it came from. The two travel through viper as
@@ -95,7 +96,7 @@ func Load(in Input) (*Config, error) {
 
 	var id identity
 	if c.Emulated() {
-		id = identity{credentials: in.Credentials, missing: problem.New(problem.CredentialsMissing,
+		id = identity{credentials: in.Credentials, origin: "the emulator", missing: problem.New(problem.CredentialsMissing,
 			"cannot reach the emulator: it has given no credentials")}
 		if in.Credentials.Username != "" {
 			id.missing = nil
@@ -103,7 +104,7 @@ func Load(in Input) (*Config, error) {
 	} else if id, err = identify(in, c.Profile, file); err != nil {
 		return nil, err
 	}
-	c.Credentials, c.missing = id.credentials, id.missing
+	c.Credentials, c.missing, c.way = id.credentials, id.missing, id.origin
 	if err := c.resolve(in, id, file); err != nil {
 		return nil, err
 	}
@@ -229,6 +230,9 @@ func (c *Config) Emulated() bool { return c.Profile == Emulator }
 // TWILIO_ACCOUNT_SID", "flexvc.yaml profile acme", "twilio CLI profile acme" or
 // "default". It is empty for a setting without a value.
 func (c *Config) Origin(name string) string { return c.values[name].origin }
+
+// CredentialsOrigin says where the credentials came from; empty without any.
+func (c *Config) CredentialsOrigin() string { return c.way }
 
 // Value returns a setting as text, as it was given; empty when unset.
 func (c *Config) Value(name string) string { return c.values[name].text }

@@ -39,9 +39,9 @@ type setupFailure int
 
 const (
 	dieBefore  setupFailure = iota // the process ends, the call had no effect
-	dieAfter                  // the process ends, the call had its effect
-	failBefore                // the call fails, without effect
-	failAfter                 // the call fails, but had its effect
+	dieAfter                       // the process ends, the call had its effect
+	failBefore                     // the call fails, without effect
+	failAfter                      // the call fails, but had its effect
 )
 
 var setupFailures = map[setupFailure]string{dieBefore: "die before", dieAfter: "die after", failBefore: "fail before", failAfter: "fail after"}
@@ -81,7 +81,7 @@ type (
 		draft string
 	}
 	setupSettingsStore struct{ *setupWorld }
-	setupIntents  struct{ *setupWorld }
+	setupIntents       struct{ *setupWorld }
 )
 
 func (w setupTwilio) Workspace(context.Context) (ws Workspace, err error) {
@@ -291,8 +291,8 @@ func undisturbedSetup(t *testing.T) (end string, calls int) {
 
 func TestSetupFromNothing(t *testing.T) {
 	end, _ := undisturbedSetup(t)
-	want := `foreignKeys key flexvc-token-server
-foreignKeys key flexvc-token-server (setup 0123456789abcdef)
+	want := `foreign key flexvc-token-server
+foreign key flexvc-token-server (setup 0123456789abcdef)
 key flexvc-token-server, in use: true, secret kept: true
 activity Offline false, in use: false
 activity Available true, in use: false
