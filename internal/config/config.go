@@ -61,6 +61,7 @@ type Config struct {
 	values  map[string]value
 	stored  map[string]string // the profile as it is in the file
 	found   bool              // the file has this profile
+	active  string            // the file's active profile
 	missing error             // why there are no credentials
 	way     string            // where they are from
 }
@@ -93,6 +94,7 @@ func Load(in Input) (*Config, error) {
 		return nil, err
 	}
 	c.stored, c.found = file.profiles[c.Profile]
+	c.active = file.active
 
 	var id identity
 	if c.Emulated() {
@@ -239,6 +241,10 @@ func (c *Config) Value(name string) string { return c.values[name].text }
 
 // Stored returns what the profile in the file itself says about a setting.
 func (c *Config) Stored(name string) string { return c.stored[name] }
+
+// ActiveProfile returns the profile that the file itself makes the active one,
+// or "".
+func (c *Config) ActiveProfile() string { return c.active }
 
 // HasProfile reports whether the settings file has this profile.
 func (c *Config) HasProfile() bool { return c.found }

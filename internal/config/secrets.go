@@ -229,7 +229,8 @@ func (f secretFile) read() ([]secretLine, error) {
 }
 
 func (f secretFile) unreadable(err error) *problem.Problem {
-	return problem.New(problem.ConfigUnreadable, "cannot read the secret file %s: %w", f.shown, err)
+	return problem.New(problem.ConfigUnreadable, "cannot read the secret file %s: %w", f.shown, err).
+		WithHint("check its permissions, or name another with --secret-file")
 }
 
 func (f secretFile) unwritable(err error) error {

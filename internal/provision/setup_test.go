@@ -380,7 +380,7 @@ func TestActivityRules(t *testing.T) {
 		"both":             {there: []Activity{{"WA1", name, false}, {"WA2", name, true}}, fails: "available: yes", hint: "--activity-name"},
 		"twice":            {there: []Activity{{"WA1", name, false}, {"WA2", name, false}}, wants: "WA1"},
 		"twice, one known": {there: []Activity{{"WA1", name, false}, {"WA2", name, false}}, known: "WA2", wants: "WA2"},
-		"other case":       {there: []Activity{{"WA1", "voice client offline", false}}, fails: `there is "voice client offline" (WA1)`, hint: `--activity-name "voice client offline"`},
+		"other case":       {there: []Activity{{"WA1", "voice client offline", false}}, fails: `there is "voice client offline", which`, hint: `--activity-name "voice client offline"`},
 		"other spaces":     {there: []Activity{{"WA1", "Voice  Client Offline ", true}}, fails: "people would take for it", hint: "rename that one"},
 		"case and exact":   {there: []Activity{{"WA1", "VOICE CLIENT OFFLINE", true}, {"WA2", name, false}}, wants: "WA2"},
 	} {
@@ -464,6 +464,14 @@ func (w *setupWorld) key(t *testing.T) []SetupItem {
 	return slices.DeleteFunc(plan.Items, func(i SetupItem) bool { return i.Kind != SetupKey })
 }
 
+func TestNoKeyWithoutAPlaceForItsSecret(t *testing.T) {
+	w := newSetupWorld()
+	w.broken = map[string]error{"Secrets.Get": problem.New(problem.KeychainUnavailable, "no keychain")}
+	if _, err := w.setup().Plan(t.Context(), wantedSetup()); !problem.Is(err, problem.KeychainUnavailable) {
+		t.Errorf("Plan = %v", err)
+	}
+}
+
 func TestKeyRules(t *testing.T) {
 	ready := func() *setupWorld { w := newSetupWorld(); w.run(t, 0, 0); return w }
 
@@ -476,7 +484,7 @@ func TestKeyRules(t *testing.T) {
 
 	w = ready()
 	w.keys = slices.Clone(foreignKeys)
-	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || !strings.HasSuffix(got[0].Detail, sid+" is gone") {
+	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || got[0].Detail != "in place of "+sid+", which is gone" {
 		t.Errorf("key gone: %+v", got)
 	}
 	w.run(t, 0, 0)
@@ -486,7 +494,7 @@ func TestKeyRules(t *testing.T) {
 
 	w = ready()
 	clear(w.secrets)
-	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || !strings.HasSuffix(got[0].Detail, "that of "+sid+" is not there") {
+	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || got[0].Detail != "in place of "+sid+", whose secret is gone" {
 		t.Errorf("secret gone: %+v", got)
 	}
 	w.run(t, 0, 0)
