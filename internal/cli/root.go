@@ -65,9 +65,9 @@ serves its tokens.`,
 			root.AddCommand(c)
 		}
 	}
-	group("provision", newWorkersCmd(app))
+	group("provision", newInitCmd(app, nil), newWorkersCmd(app))
 	group("run", newEmulatorCmd(app, nil), newRunsCmd(app))
-	group("other", newDemoCmd(app, nil), newCompletionCmd(app), newVersionCmd(app))
+	group("other", newDemoCmd(app, nil), newConfigCmd(app), newCompletionCmd(app), newVersionCmd(app))
 	root.AddCommand(helpTopics(app)...)
 	return root
 }

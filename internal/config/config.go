@@ -61,7 +61,9 @@ type Config struct {
 	values  map[string]value
 	stored  map[string]string // the profile as it is in the file
 	found   bool              // the file has this profile
+	active  string            // the file's active profile
 	missing error             // why there are no credentials
+	way     string            // where they are from
 }
 
 // value is a setting and where it came from. The two travel through viper as
@@ -92,10 +94,11 @@ func Load(in Input) (*Config, error) {
 		return nil, err
 	}
 	c.stored, c.found = file.profiles[c.Profile]
+	c.active = file.active
 
 	var id identity
 	if c.Emulated() {
-		id = identity{credentials: in.Credentials, missing: problem.New(problem.CredentialsMissing,
+		id = identity{credentials: in.Credentials, origin: "the emulator", missing: problem.New(problem.CredentialsMissing,
 			"cannot reach the emulator: it has given no credentials")}
 		if in.Credentials.Username != "" {
 			id.missing = nil
@@ -103,7 +106,7 @@ func Load(in Input) (*Config, error) {
 	} else if id, err = identify(in, c.Profile, file); err != nil {
 		return nil, err
 	}
-	c.Credentials, c.missing = id.credentials, id.missing
+	c.Credentials, c.missing, c.way = id.credentials, id.missing, id.origin
 	if err := c.resolve(in, id, file); err != nil {
 		return nil, err
 	}
@@ -230,11 +233,18 @@ func (c *Config) Emulated() bool { return c.Profile == Emulator }
 // "default". It is empty for a setting without a value.
 func (c *Config) Origin(name string) string { return c.values[name].origin }
 
+// CredentialsOrigin says where the credentials came from; empty without any.
+func (c *Config) CredentialsOrigin() string { return c.way }
+
 // Value returns a setting as text, as it was given; empty when unset.
 func (c *Config) Value(name string) string { return c.values[name].text }
 
 // Stored returns what the profile in the file itself says about a setting.
 func (c *Config) Stored(name string) string { return c.stored[name] }
+
+// ActiveProfile returns the profile that the file itself makes the active one,
+// or "".
+func (c *Config) ActiveProfile() string { return c.active }
 
 // HasProfile reports whether the settings file has this profile.
 func (c *Config) HasProfile() bool { return c.found }

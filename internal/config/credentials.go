@@ -56,6 +56,7 @@ var (
 // account of one and the key of another would be worse than none.
 type identity struct {
 	credentials Credentials
+	origin      string
 	missing     error          // why there are none
 	profile     map[string]any // settings of the twilio CLI profile they are from
 	explicit    bool           // -p names that profile, so the environment is left out
@@ -90,9 +91,9 @@ func identify(in Input, profile string, file *settingsFile) (identity, error) {
 		if why := isSID("SK")(key); why != "" {
 			return identity{}, problem.New(problem.ConfigInvalid, "cannot use TWILIO_API_KEY from the environment: %s", why)
 		}
-		return identity{credentials: Credentials{key, secret, APIKeyPair}}, nil
+		return identity{credentials: Credentials{key, secret, APIKeyPair}, origin: "environment TWILIO_API_KEY"}, nil
 	case token != "":
-		return identity{credentials: Credentials{"", token, AuthToken}}, nil
+		return identity{credentials: Credentials{"", token, AuthToken}, origin: "environment TWILIO_AUTH_TOKEN"}, nil
 	case key != "":
 		return identity{missing: noCredentials("TWILIO_API_KEY is set, but TWILIO_API_SECRET is not", cli)}, nil
 	case secret != "":

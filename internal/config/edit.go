@@ -81,7 +81,11 @@ func (e *Editor) Set(profile, name, text string) error {
 		if text != "" && (!profileName.MatchString(text) || text == Emulator) {
 			return problem.New(problem.ConfigInvalid, "cannot set %s: it is not the name of a profile of this file", ActiveProfile)
 		}
-		put(root, ActiveProfile, text, []string{"version", ActiveProfile, "profiles"})
+		if profiles := child(root, "profiles"); text != "" && text != "default" && (profiles == nil || child(profiles, text) == nil) {
+			return problem.New(problem.ConfigInvalid, "cannot set %s: %s has no profile %q", ActiveProfile, e.shown, text).
+				WithHint("flexvc init -p %s makes it", text)
+		}
+		put(root, ActiveProfile, text, rootOrder)
 		return nil
 	}
 	s, err := known(name)
@@ -106,6 +110,18 @@ func (e *Editor) Set(profile, name, text string) error {
 	}
 	put(body, name, text, profileOrder)
 	return nil
+}
+
+// Activate makes profile the active one if it is the only one of the file and
+// none is active, so that whoever has just one need not name it.
+func (e *Editor) Activate(profile string) {
+	root := e.doc.Content[0]
+	profiles := child(root, "profiles")
+	if profile == Emulator || profile == "default" || child(root, ActiveProfile) != nil ||
+		profiles == nil || len(profiles.Content) != 2 || profiles.Content[0].Value != profile {
+		return
+	}
+	put(root, ActiveProfile, profile, rootOrder)
 }
 
 // Save writes the file, unless nothing changed: then not even its formatting
@@ -180,9 +196,23 @@ func Check(name string) error {
 	return err
 }
 
+// Validate returns the problem of a value given on the command line by flag for
+// a setting.
+func Validate(name, flag, text string) error {
+	s, err := known(name)
+	if err != nil || s.check == nil {
+		return err
+	}
+	if why := s.check(text); why != "" {
+		return problem.New(problem.Usage, "cannot use %s: %s", flag, why)
+	}
+	return nil
+}
+
 // The order in which new keys are put into a mapping. It depends on nothing but
 // the keys, so that two ways to the same settings give the same bytes.
 var (
+	rootOrder    = []string{"version", ActiveProfile, "profiles"}
 	profileOrder = append(slices.DeleteFunc(Names(), func(name string) bool { return strings.HasPrefix(name, pluginPrefix) }), "plugin")
 	pluginOrder  = []string{strings.TrimPrefix(PluginActivityName, pluginPrefix), strings.TrimPrefix(PluginTokenURL, pluginPrefix)}
 )

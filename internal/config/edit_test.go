@@ -180,6 +180,7 @@ func TestEditRefuses(t *testing.T) {
 		{"acme", "plugin.FLEX_APP_X", "x", "is not a setting", problem.Usage},
 		{"acme", AccountSID, hidden, "32 hexadecimal digits", problem.ConfigInvalid},
 		{"../x", Region, "ie1", "letters, digits", problem.Usage},
+		{"", ActiveProfile, "acne", `no profile "acne"`, problem.ConfigInvalid},
 		{"", ActiveProfile, "emulator", "not the name of a profile", problem.ConfigInvalid},
 	} {
 		err := p.edit(path, func(e *Editor) error { return e.Set(tc.profile, tc.name, tc.text) })
@@ -190,6 +191,31 @@ func TestEditRefuses(t *testing.T) {
 	broken := p.write("broken.yaml", "profiles: {acme: {auth_token: x}}")
 	if err := p.edit(broken, func(e *Editor) error { return nil }); !problem.Is(err, problem.ConfigInvalid) {
 		t.Errorf("a file with a fault is edited: %v", err)
+	}
+}
+
+func TestTheOnlyProfileBecomesActive(t *testing.T) {
+	p := newPlace(t)
+	set := func(file, profile string) string {
+		path := filepath.Join(p.dir, file)
+		if err := p.edit(path, func(e *Editor) error {
+			defer e.Activate(profile)
+			return e.Set(profile, Region, "ie1")
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return p.read(path)
+	}
+	if got := set("a.yaml", "acme"); !strings.Contains(got, "version: 1\nactive_profile: acme\nprofiles:\n") {
+		t.Errorf("first profile: %s", got)
+	}
+	if got := set("a.yaml", "beta"); !strings.Contains(got, "active_profile: acme\n") {
+		t.Errorf("second profile: %s", got)
+	}
+	for _, name := range []string{"default", Emulator} {
+		if got := set(name+".yaml", name); strings.Contains(got, ActiveProfile) {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }
 

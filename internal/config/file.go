@@ -46,7 +46,8 @@ func readFile(path, shown string) (*settingsFile, error) {
 	if err != nil {
 		var pathError *fs.PathError
 		errors.As(err, &pathError)
-		return nil, problem.New(problem.ConfigUnreadable, "cannot read %s: %w", shown, pathError.Err)
+		return nil, problem.New(problem.ConfigUnreadable, "cannot read %s: %w", shown, pathError.Err).
+			WithHint("check its permissions, or name another file with --config")
 	}
 	_, file, err := parseFile(data, shown)
 	return file, err

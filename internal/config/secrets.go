@@ -57,11 +57,19 @@ func (c *Config) Secrets(ring Keyring) SecretKeeper {
 
 // SecretsAt opens the keeper of another value of secret_store.
 func (c *Config) SecretsAt(store string, ring Keyring) SecretKeeper {
-	if path, ok := strings.CutPrefix(store, "file:"); ok {
-		path = c.absolute(path)
+	if path := c.SecretPath(store); path != "" {
 		return secretFile{path, c.short(path)}
 	}
 	return keychain{ring}
+}
+
+// SecretPath returns the file that a value of secret_store names, or "" for the
+// keychain.
+func (c *Config) SecretPath(store string) string {
+	if path, ok := strings.CutPrefix(store, "file:"); ok {
+		return c.absolute(path)
+	}
+	return ""
 }
 
 // keychain keeps secrets under the service "flexvc", one entry per key.
@@ -221,7 +229,8 @@ func (f secretFile) read() ([]secretLine, error) {
 }
 
 func (f secretFile) unreadable(err error) *problem.Problem {
-	return problem.New(problem.ConfigUnreadable, "cannot read the secret file %s: %w", f.shown, err)
+	return problem.New(problem.ConfigUnreadable, "cannot read the secret file %s: %w", f.shown, err).
+		WithHint("check its permissions, or name another with --secret-file")
 }
 
 func (f secretFile) unwritable(err error) error {

@@ -73,7 +73,7 @@ func (p cliProfile) identity(name string) (identity, error) {
 	if why := isSID("SK")(p.APIKey); why != "" {
 		return identity{}, problem.New(problem.ConfigInvalid, "cannot use the API key from %s: %s", origin, why)
 	}
-	id := identity{credentials: Credentials{p.APIKey, p.APISecret, APIKeyPair}, profile: map[string]any{}}
+	id := identity{credentials: Credentials{p.APIKey, p.APISecret, APIKeyPair}, origin: origin, profile: map[string]any{}}
 	for key, text := range map[string]string{AccountSID: p.AccountSID, Region: p.Region, Edge: p.Edge} {
 		if text != "" {
 			id.profile[key] = value{text, origin}

@@ -200,7 +200,7 @@ func findActivity(activities []Activity, name, sid string) (Activity, error) {
 		switch {
 		case a.FriendlyName == name && a.Available:
 			return Activity{}, problem.New(problem.ActivityUnusable,
-				"cannot use activity %q (%s): it is available: yes, which Twilio never changes", name, a.SID).
+				"cannot use activity %q: it is available: yes, which Twilio never changes", name).
 				WithHint("rename it in the Console, or choose another name: --activity-name NAME")
 		case a.FriendlyName == name && (found.SID == "" || a.SID == sid):
 			found = a
@@ -212,7 +212,7 @@ func findActivity(activities []Activity, name, sid string) (Activity, error) {
 	folded := func(s string) string { return strings.Join(strings.Fields(s), " ") }
 	for _, a := range activities {
 		if strings.EqualFold(folded(a.FriendlyName), folded(name)) {
-			p := problem.New(problem.ActivityUnusable, "cannot add activity %q: there is %q (%s), which people would take for it", name, a.FriendlyName, a.SID)
+			p := problem.New(problem.ActivityUnusable, "cannot add activity %q: there is %q, which people would take for it", name, a.FriendlyName)
 			if a.Available {
 				return Activity{}, p.WithHint("rename that one in the Console, or choose another name: --activity-name NAME")
 			}
@@ -234,7 +234,7 @@ func (s *Setup) planKey(ctx context.Context, p *SetupPlan) error {
 	if err != nil {
 		return err
 	}
-	item := SetupItem{Kind: SetupKey, Action: SetupSame, Name: TokenKeyName, Detail: "secret goes to " + s.Secrets.Place()}
+	item := SetupItem{Kind: SetupKey, Action: SetupSame, Name: TokenKeyName, Detail: "secret is in " + s.Secrets.Place()}
 	var ours []Key // of a run that did not get to the end
 	for _, k := range keys {
 		if p.intent.Nonce != "" && k.FriendlyName == unfinished(p.intent.Nonce) {
@@ -266,19 +266,23 @@ func (s *Setup) planKey(ctx context.Context, p *SetupPlan) error {
 		case p.step == keyUnnamed:
 			item.Action, item.Detail = SetupChange, "made by an earlier run that did not finish"
 		case exists:
-			item.Action = SetupAdd
-			item.Detail += "; that of " + inUse + " is not there"
+			item.Action, item.Detail = SetupAdd, "in place of "+inUse+", whose secret is gone"
 		case inUse != "":
-			item.Action = SetupAdd
-			item.Detail += "; " + inUse + " is gone"
+			item.Action, item.Detail = SetupAdd, "in place of "+inUse+", which is gone"
 		default:
-			item.Action = SetupAdd
+			item.Action, item.Detail = SetupAdd, "secret goes to "+s.Secrets.Place()
+		}
+	}
+	if item.Action == SetupAdd {
+		// Find out now whether secrets can be kept, not when there is one.
+		if _, err := s.Secrets.Get(TokenKeyName); err != nil {
+			return err
 		}
 	}
 	item.ID = p.want.APIKeySID
 	for _, k := range ours {
 		if k.SID != p.want.APIKeySID {
-			p.Items = append(p.Items, SetupItem{SetupKey, SetupRemove, k.FriendlyName, k.SID, "an earlier run made it and did not keep its secret"})
+			p.Items = append(p.Items, SetupItem{SetupKey, SetupRemove, TokenKeyName, k.SID, "left by an earlier run, without its secret"})
 		}
 	}
 	p.Items = append(p.Items, item)

@@ -14,9 +14,9 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
-// world is an account and a machine in memory. Every call to it may be the one
+// setupWorld is an account and a machine in memory. Every call to it may be the one
 // at which the process dies or the call fails.
-type world struct {
+type setupWorld struct {
 	activities []Activity
 	keys       []Key
 	secrets    map[string]string
@@ -29,26 +29,26 @@ type world struct {
 
 	calls  int
 	failAt int
-	how    failure
+	how    setupFailure
 	broken map[string]error // by call: fails always
 
 	former map[string]string // secrets in the former store; nil: there is none
 }
 
-type failure int
+type setupFailure int
 
 const (
-	dieBefore  failure = iota // the process ends, the call had no effect
-	dieAfter                  // the process ends, the call had its effect
-	failBefore                // the call fails, without effect
-	failAfter                 // the call fails, but had its effect
+	dieBefore  setupFailure = iota // the process ends, the call had no effect
+	dieAfter                       // the process ends, the call had its effect
+	failBefore                     // the call fails, without effect
+	failAfter                      // the call fails, but had its effect
 )
 
-var failures = map[failure]string{dieBefore: "die before", dieAfter: "die after", failBefore: "fail before", failAfter: "fail after"}
+var setupFailures = map[setupFailure]string{dieBefore: "die before", dieAfter: "die after", failBefore: "fail before", failAfter: "fail after"}
 
-type died struct{}
+type setupDied struct{}
 
-func (w *world) call(name string, effect func()) error {
+func (w *setupWorld) call(name string, effect func()) error {
 	if err := w.broken[name]; err != nil {
 		return err
 	}
@@ -61,40 +61,40 @@ func (w *world) call(name string, effect func()) error {
 		effect()
 	}
 	if w.how == dieBefore || w.how == dieAfter {
-		panic(died{})
+		panic(setupDied{})
 	}
 	return problem.New(problem.TwilioUnavailable, "call %d (%s) fails", w.calls, name)
 }
 
-func (w *world) sid(kind string) string {
+func (w *setupWorld) sid(kind string) string {
 	w.made++
 	return fmt.Sprintf("%s%032x", kind, w.made)
 }
 
 // One type per interface: their method names overlap.
 type (
-	worldTwilio     struct{ *world }
-	worldSecrets    struct{ *world }
-	worldFormer     struct{ *world }
-	worldSigningKey struct {
-		*world
+	setupTwilio     struct{ *setupWorld }
+	setupSecrets    struct{ *setupWorld }
+	setupFormer     struct{ *setupWorld }
+	setupSigningKey struct {
+		*setupWorld
 		draft string
 	}
-	worldSettings struct{ *world }
-	worldIntents  struct{ *world }
+	setupSettingsStore struct{ *setupWorld }
+	setupIntents       struct{ *setupWorld }
 )
 
-func (w worldTwilio) Workspace(context.Context) (ws Workspace, err error) {
+func (w setupTwilio) Workspace(context.Context) (ws Workspace, err error) {
 	err = w.call("Workspace", func() { ws = Workspace{"WS" + strings.Repeat("0", 32), "Flex Task Assignment"} })
 	return
 }
 
-func (w worldTwilio) Activities(context.Context) (list []Activity, err error) {
+func (w setupTwilio) Activities(context.Context) (list []Activity, err error) {
 	err = w.call("Activities", func() { list = slices.Clone(w.activities) })
 	return
 }
 
-func (w worldTwilio) CreateActivity(_ context.Context, name string, available bool) (made Activity, err error) {
+func (w setupTwilio) CreateActivity(_ context.Context, name string, available bool) (made Activity, err error) {
 	for _, a := range w.activities {
 		if a.FriendlyName == name {
 			return Activity{}, problem.New(problem.RequestRefused, "there is one of that name")
@@ -110,12 +110,12 @@ func (w worldTwilio) CreateActivity(_ context.Context, name string, available bo
 	return
 }
 
-func (w worldTwilio) Keys(context.Context) (list []Key, err error) {
+func (w setupTwilio) Keys(context.Context) (list []Key, err error) {
 	err = w.call("Keys", func() { list = slices.Clone(w.keys) })
 	return
 }
 
-func (w worldTwilio) CreateKey(_ context.Context, name string) (Key, string, error) {
+func (w setupTwilio) CreateKey(_ context.Context, name string) (Key, string, error) {
 	var made Key
 	if err := w.call("CreateKey", func() {
 		made = Key{SID: w.sid("SK"), FriendlyName: name}
@@ -126,45 +126,45 @@ func (w worldTwilio) CreateKey(_ context.Context, name string) (Key, string, err
 	return made, "secret of " + made.SID, nil
 }
 
-func (w worldTwilio) RenameKey(_ context.Context, sid, name string) error {
+func (w setupTwilio) RenameKey(_ context.Context, sid, name string) error {
 	return w.call("RenameKey", func() {
 		i := slices.IndexFunc(w.keys, func(k Key) bool { return k.SID == sid })
 		w.keys[i].FriendlyName = name
 	})
 }
 
-func (w worldTwilio) DeleteKey(_ context.Context, sid string) error {
+func (w setupTwilio) DeleteKey(_ context.Context, sid string) error {
 	return w.call("DeleteKey", func() {
 		w.keys = slices.DeleteFunc(w.keys, func(k Key) bool { return k.SID == sid })
 	})
 }
 
-func (w worldSecrets) Get(sid string) (secret string, err error) {
+func (w setupSecrets) Get(sid string) (secret string, err error) {
 	err = w.call("Secrets.Get", func() { secret = w.secrets[sid] })
 	return
 }
 
-func (w worldSecrets) Set(sid, secret string) error {
+func (w setupSecrets) Set(sid, secret string) error {
 	return w.call("Secrets.Set", func() { w.secrets[sid] = secret })
 }
 
-func (w worldSecrets) Delete(sid string) error {
+func (w setupSecrets) Delete(sid string) error {
 	return w.call("Secrets.Delete", func() { delete(w.secrets, sid) })
 }
 
-func (w worldSecrets) Place() string { return "the system keychain" }
+func (w setupSecrets) Place() string { return "the system keychain" }
 
-func (w worldFormer) Get(sid string) (secret string, err error) {
+func (w setupFormer) Get(sid string) (secret string, err error) {
 	err = w.call("Former.Get", func() { secret = w.former[sid] })
 	return
 }
-func (w worldFormer) Set(string, string) error { return errors.New("the former store is written") }
-func (w worldFormer) Delete(sid string) error {
+func (w setupFormer) Set(string, string) error { return errors.New("the former store is written") }
+func (w setupFormer) Delete(sid string) error {
 	return w.call("Former.Delete", func() { delete(w.former, sid) })
 }
-func (w worldFormer) Place() string { return "~/old" }
+func (w setupFormer) Place() string { return "~/old" }
 
-func (w *worldSigningKey) Prepare() (id string, exists bool, err error) {
+func (w *setupSigningKey) Prepare() (id string, exists bool, err error) {
 	err = w.call("SigningKey.Prepare", func() {
 		if id, exists = w.signingKey, w.signingKey != ""; !exists {
 			w.drafts++
@@ -175,81 +175,81 @@ func (w *worldSigningKey) Prepare() (id string, exists bool, err error) {
 	return
 }
 
-func (w *worldSigningKey) Write() (string, error) {
+func (w *setupSigningKey) Write() (string, error) {
 	if w.signingKey != "" {
 		return "", errors.New("the signing key is replaced")
 	}
 	return w.draft, w.call("SigningKey.Write", func() { w.signingKey = w.draft })
 }
 
-func (w *worldSigningKey) Place() string { return "~/.config/flexvc/extension.pem" }
+func (w *setupSigningKey) Place() string { return "~/.config/flexvc/extension.pem" }
 
-func (w worldSettings) Stored() SetupSettings { return w.settings }
-func (w worldSettings) Place() string         { return "flexvc.yaml" }
-func (w worldSettings) Save(_ context.Context, s SetupSettings) error {
+func (w setupSettingsStore) Stored() SetupSettings { return w.settings }
+func (w setupSettingsStore) Place() string         { return "flexvc.yaml" }
+func (w setupSettingsStore) Save(_ context.Context, s SetupSettings) error {
 	return w.call("Settings.Save", func() { w.settings = s })
 }
 
-func (w worldIntents) Load() (i Intent, err error) {
+func (w setupIntents) Load() (i Intent, err error) {
 	err = w.call("Intents.Load", func() { i = w.intent })
 	return
 }
-func (w worldIntents) Save(i Intent) error {
+func (w setupIntents) Save(i Intent) error {
 	return w.call("Intents.Save", func() { w.intent = i })
 }
-func (w worldIntents) Clear() error { return w.call("Intents.Clear", func() { w.intent = Intent{} }) }
+func (w setupIntents) Clear() error { return w.call("Intents.Clear", func() { w.intent = Intent{} }) }
 
-func (w *world) setup() *Setup {
+func (w *setupWorld) setup() *Setup {
 	s := &Setup{
-		Activities: worldTwilio{w}, Keys: worldTwilio{w}, Secrets: worldSecrets{w},
-		SigningKey: &worldSigningKey{world: w}, Settings: worldSettings{w}, Intents: worldIntents{w},
+		Activities: setupTwilio{w}, Keys: setupTwilio{w}, Secrets: setupSecrets{w},
+		SigningKey: &setupSigningKey{setupWorld: w}, Settings: setupSettingsStore{w}, Intents: setupIntents{w},
 		Random: strings.NewReader("eight by"),
 	}
 	if w.former != nil {
-		s.Former = worldFormer{w}
+		s.Former = setupFormer{w}
 	}
 	return s
 }
 
-var account = "AC" + strings.Repeat("0", 32)
+var setupAccount = "AC" + strings.Repeat("0", 32)
 
-func want() SetupSettings {
+func wantedSetup() SetupSettings {
 	return SetupSettings{
-		AccountSID: account, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline",
+		AccountSID: setupAccount, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline",
 		IdentityPrefix: "ext_", TokenURL: "http://localhost:3001/generateToken", SecretStore: "keychain", SigningKey: "extension.pem",
 		PluginActivityName: "Voice Client Offline", PluginTokenURL: "http://localhost:3001/generateToken",
 	}
 }
 
-// foreign keys have our names, but are not ours.
-var foreign = []Key{
+// foreignKeys have our names, but are not ours.
+var foreignKeys = []Key{
 	{SID: "SK" + strings.Repeat("f", 32), FriendlyName: TokenKeyName},
 	{SID: "SK" + strings.Repeat("e", 32), FriendlyName: unfinished("0123456789abcdef")},
 }
 
-func newWorld() *world {
-	return &world{
+func newSetupWorld() *setupWorld {
+	return &setupWorld{
 		activities: []Activity{{"WA" + strings.Repeat("f", 32), "Offline", false}, {"WA" + strings.Repeat("e", 32), "Available", true}},
-		keys:       slices.Clone(foreign),
+		keys:       slices.Clone(foreignKeys),
 		secrets:    map[string]string{},
 	}
 }
 
-// run plans and applies once, with the given failure; it reports whether the
+// run plans and applies once, with the given setupFailure; it reports whether the
 // run was undisturbed.
-func (w *world) run(t *testing.T, failAt int, how failure) (plan *SetupPlan, undisturbed bool) {
+func (w *setupWorld) run(t *testing.T, failAt int, how setupFailure) (plan *SetupPlan, undisturbed bool) {
 	t.Helper()
 	w.calls, w.failAt, w.how = 0, failAt, how
 	defer func() {
 		if r := recover(); r != nil {
-			if _, ok := r.(died); !ok {
+			if _, ok := r.(setupDied); !ok {
 				panic(r)
 			}
 			undisturbed = false
 		}
 	}()
 	s := w.setup()
-	plan, err := s.Plan(t.Context(), want())
+	plan, err := s.Plan(t.Context(), wantedSetup())
 	if err == nil {
 		err = s.Apply(t.Context(), plan, func(SetupItem, error) {})
 	}
@@ -261,12 +261,12 @@ func (w *world) run(t *testing.T, failAt int, how failure) (plan *SetupPlan, und
 
 // end describes the state, with what is bound to differ between two ways to it
 // replaced: SIDs and the extension's ID.
-func (w *world) end(t *testing.T) string {
+func (w *setupWorld) end(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	mine := 0
 	for _, k := range w.keys {
-		if slices.Contains(foreign, k) {
+		if slices.Contains(foreignKeys, k) {
 			fmt.Fprintf(&b, "foreign key %s\n", k.FriendlyName)
 			continue
 		}
@@ -282,15 +282,15 @@ func (w *world) end(t *testing.T) string {
 	return b.String()
 }
 
-func undisturbed(t *testing.T) (end string, calls int) {
+func undisturbedSetup(t *testing.T) (end string, calls int) {
 	t.Helper()
-	w := newWorld()
+	w := newSetupWorld()
 	w.run(t, 0, 0)
 	return w.end(t), w.calls
 }
 
 func TestSetupFromNothing(t *testing.T) {
-	end, _ := undisturbed(t)
+	end, _ := undisturbedSetup(t)
 	want := `foreign key flexvc-token-server
 foreign key flexvc-token-server (setup 0123456789abcdef)
 key flexvc-token-server, in use: true, secret kept: true
@@ -301,7 +301,7 @@ activity Voice Client Offline false, in use: true
 intent {Nonce:}
 signing key true
 settings ` + fmt.Sprintf("%+v\n", SetupSettings{
-		AccountSID: account, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline", ActivitySID: "WA",
+		AccountSID: setupAccount, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline", ActivitySID: "WA",
 		IdentityPrefix: "ext_", TokenURL: "http://localhost:3001/generateToken", APIKeySID: "SK", SecretStore: "keychain", SigningKey: "extension.pem",
 		PluginActivityName: "Voice Client Offline", PluginTokenURL: "http://localhost:3001/generateToken",
 	})
@@ -313,13 +313,13 @@ settings ` + fmt.Sprintf("%+v\n", SetupSettings{
 // Two runs end at every call in every way, then one is left alone: the end is
 // always that of a run nothing happened to, and there is nothing left to do.
 func TestSetupSurvivesEveryCrash(t *testing.T) {
-	wantEnd, calls := undisturbed(t)
+	wantEnd, calls := undisturbedSetup(t)
 	runs := 0
-	for how, name := range failures {
-		for how2, name2 := range failures {
+	for how, name := range setupFailures {
+		for how2, name2 := range setupFailures {
 			for first := 1; first <= calls; first++ {
 				for second := 1; ; second++ {
-					w := newWorld()
+					w := newSetupWorld()
 					w.run(t, first, how)
 					signingKey := w.signingKey
 					_, done := w.run(t, second, how2)
@@ -335,7 +335,7 @@ func TestSetupSurvivesEveryCrash(t *testing.T) {
 					if p, _ := w.run(t, 0, 0); p.Pending() {
 						t.Fatalf("%s: still to do: %+v", where, p.Items)
 					}
-					if done { // the second run did not get as far as its failure
+					if done { // the second run did not get as far as its setupFailure
 						break
 					}
 				}
@@ -348,7 +348,7 @@ func TestSetupSurvivesEveryCrash(t *testing.T) {
 }
 
 func TestRerunChangesNothing(t *testing.T) {
-	w := newWorld()
+	w := newSetupWorld()
 	w.run(t, 0, 0)
 	before := *w
 	before.activities, before.keys, before.secrets = slices.Clone(w.activities), slices.Clone(w.keys), maps.Clone(w.secrets)
@@ -380,7 +380,7 @@ func TestActivityRules(t *testing.T) {
 		"both":             {there: []Activity{{"WA1", name, false}, {"WA2", name, true}}, fails: "available: yes", hint: "--activity-name"},
 		"twice":            {there: []Activity{{"WA1", name, false}, {"WA2", name, false}}, wants: "WA1"},
 		"twice, one known": {there: []Activity{{"WA1", name, false}, {"WA2", name, false}}, known: "WA2", wants: "WA2"},
-		"other case":       {there: []Activity{{"WA1", "voice client offline", false}}, fails: `there is "voice client offline" (WA1)`, hint: `--activity-name "voice client offline"`},
+		"other case":       {there: []Activity{{"WA1", "voice client offline", false}}, fails: `there is "voice client offline", which`, hint: `--activity-name "voice client offline"`},
 		"other spaces":     {there: []Activity{{"WA1", "Voice  Client Offline ", true}}, fails: "people would take for it", hint: "rename that one"},
 		"case and exact":   {there: []Activity{{"WA1", "VOICE CLIENT OFFLINE", true}, {"WA2", name, false}}, wants: "WA2"},
 	} {
@@ -400,10 +400,10 @@ func TestActivityRules(t *testing.T) {
 }
 
 func TestRenamedActivityIsMentioned(t *testing.T) {
-	w := newWorld()
+	w := newSetupWorld()
 	w.run(t, 0, 0)
 	w.activities[2].FriendlyName = "Pause"
-	plan, err := w.setup().Plan(t.Context(), want())
+	plan, err := w.setup().Plan(t.Context(), wantedSetup())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -417,9 +417,9 @@ func TestRenamedActivityIsMentioned(t *testing.T) {
 
 // A refused or ambiguous creation counts as done when the list says so.
 func TestActivityAddedMeanwhile(t *testing.T) {
-	w := newWorld()
+	w := newSetupWorld()
 	s := w.setup()
-	plan, err := s.Plan(t.Context(), want())
+	plan, err := s.Plan(t.Context(), wantedSetup())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,9 +431,9 @@ func TestActivityAddedMeanwhile(t *testing.T) {
 		t.Errorf("activity in use is %s", w.settings.ActivitySID)
 	}
 
-	w = newWorld()
+	w = newSetupWorld()
 	s = w.setup()
-	if plan, err = s.Plan(t.Context(), want()); err != nil {
+	if plan, err = s.Plan(t.Context(), wantedSetup()); err != nil {
 		t.Fatal(err)
 	}
 	w.activities = append(w.activities, Activity{"WA" + strings.Repeat("9", 32), "Voice Client Offline", true})
@@ -443,29 +443,37 @@ func TestActivityAddedMeanwhile(t *testing.T) {
 }
 
 func TestKeysThatMayNotBeManaged(t *testing.T) {
-	w := newWorld()
+	w := newSetupWorld()
 	w.broken = map[string]error{"Keys": problem.New(problem.PermissionDenied, "20003")}
 	for _, call := range []string{"CreateActivity", "CreateKey", "Secrets.Set", "Settings.Save", "Intents.Save", "SigningKey.Write"} {
 		w.broken[call] = errors.New("something is written: " + call)
 	}
-	_, err := w.setup().Plan(t.Context(), want())
+	_, err := w.setup().Plan(t.Context(), wantedSetup())
 	if !problem.Is(err, problem.PermissionDenied) || !strings.Contains(problem.As(err).Hint, "auth token or a Main API key") {
 		t.Errorf("Plan = %v", err)
 	}
 }
 
 // key returns the plan's items about keys.
-func (w *world) key(t *testing.T) []SetupItem {
+func (w *setupWorld) key(t *testing.T) []SetupItem {
 	t.Helper()
-	plan, err := w.setup().Plan(t.Context(), want())
+	plan, err := w.setup().Plan(t.Context(), wantedSetup())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return slices.DeleteFunc(plan.Items, func(i SetupItem) bool { return i.Kind != SetupKey })
 }
 
+func TestNoKeyWithoutAPlaceForItsSecret(t *testing.T) {
+	w := newSetupWorld()
+	w.broken = map[string]error{"Secrets.Get": problem.New(problem.KeychainUnavailable, "no keychain")}
+	if _, err := w.setup().Plan(t.Context(), wantedSetup()); !problem.Is(err, problem.KeychainUnavailable) {
+		t.Errorf("Plan = %v", err)
+	}
+}
+
 func TestKeyRules(t *testing.T) {
-	ready := func() *world { w := newWorld(); w.run(t, 0, 0); return w }
+	ready := func() *setupWorld { w := newSetupWorld(); w.run(t, 0, 0); return w }
 
 	w := ready()
 	sid := w.settings.APIKeySID
@@ -475,8 +483,8 @@ func TestKeyRules(t *testing.T) {
 	}
 
 	w = ready()
-	w.keys = slices.Clone(foreign)
-	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || !strings.HasSuffix(got[0].Detail, sid+" is gone") {
+	w.keys = slices.Clone(foreignKeys)
+	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || got[0].Detail != "in place of "+sid+", which is gone" {
 		t.Errorf("key gone: %+v", got)
 	}
 	w.run(t, 0, 0)
@@ -486,7 +494,7 @@ func TestKeyRules(t *testing.T) {
 
 	w = ready()
 	clear(w.secrets)
-	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || !strings.HasSuffix(got[0].Detail, "that of "+sid+" is not there") {
+	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || got[0].Detail != "in place of "+sid+", whose secret is gone" {
 		t.Errorf("secret gone: %+v", got)
 	}
 	w.run(t, 0, 0)
@@ -507,25 +515,25 @@ func TestKeyRules(t *testing.T) {
 
 // A list that lagged behind may have made an unfinished run make two.
 func TestTwoUnfinishedKeysBecomeOne(t *testing.T) {
-	w := newWorld()
+	w := newSetupWorld()
 	w.intent = Intent{"aa"}
 	for range 2 {
-		k, secret, _ := worldTwilio{w}.CreateKey(t.Context(), unfinished("aa"))
+		k, secret, _ := setupTwilio{w}.CreateKey(t.Context(), unfinished("aa"))
 		w.secrets[k.SID] = secret
 	}
 	w.run(t, 0, 0)
-	wantEnd, _ := undisturbed(t)
+	wantEnd, _ := undisturbedSetup(t)
 	if diff := cmp.Diff(wantEnd, w.end(t)); diff != "" {
 		t.Errorf("end state (-want +got):\n%s", diff)
 	}
 }
 
 func TestSecretThatCannotBeKeptLeavesNoKey(t *testing.T) {
-	w := newWorld()
+	w := newSetupWorld()
 	full := problem.New(problem.ConfigUnwritable, "no space left on device")
 	w.broken = map[string]error{"Secrets.Set": full}
 	s := w.setup()
-	plan, err := s.Plan(t.Context(), want())
+	plan, err := s.Plan(t.Context(), wantedSetup())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -534,7 +542,7 @@ func TestSecretThatCannotBeKeptLeavesNoKey(t *testing.T) {
 	if !errors.Is(err, full) {
 		t.Fatalf("Apply = %v", err)
 	}
-	if !slices.Equal(w.keys, foreign) || w.intent != (Intent{}) || w.settings != (SetupSettings{}) {
+	if !slices.Equal(w.keys, foreignKeys) || w.intent != (Intent{}) || w.settings != (SetupSettings{}) {
 		t.Errorf("left behind: keys %+v, intent %+v, settings %+v", w.keys, w.intent, w.settings)
 	}
 	if want := []string{"activity <nil>", "api key no space left on device"}; !slices.Equal(told, want) {
@@ -544,50 +552,50 @@ func TestSecretThatCannotBeKeptLeavesNoKey(t *testing.T) {
 
 // ^C between the key and its secret must not lose the secret.
 func TestInterruptWhileAKeyIsMade(t *testing.T) {
-	w := newWorld()
+	w := newSetupWorld()
 	ctx, cancel := context.WithCancel(t.Context())
 	s := w.setup()
-	s.Keys = cancelling{worldTwilio{w}, cancel}
-	plan, err := s.Plan(ctx, want())
+	s.Keys = cancellingKeys{setupTwilio{w}, cancel}
+	plan, err := s.Plan(ctx, wantedSetup())
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = s.Apply(ctx, plan, func(SetupItem, error) {})
 	for _, k := range w.keys {
-		if !slices.Contains(foreign, k) && w.secrets[k.SID] == "" {
+		if !slices.Contains(foreignKeys, k) && w.secrets[k.SID] == "" {
 			t.Errorf("key %s exists without its secret", k.SID)
 		}
 	}
-	if len(w.keys) == len(foreign) {
+	if len(w.keys) == len(foreignKeys) {
 		t.Error("no key was made, so nothing was tested")
 	}
 
-	w = newWorld()
+	w = newSetupWorld()
 	w.broken = map[string]error{"Secrets.Set": errors.New("disk full")}
 	ctx, cancel = context.WithCancel(t.Context())
 	s = w.setup()
-	s.Keys = cancelling{worldTwilio{w}, cancel}
-	if plan, err = s.Plan(ctx, want()); err != nil {
+	s.Keys = cancellingKeys{setupTwilio{w}, cancel}
+	if plan, err = s.Plan(ctx, wantedSetup()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Apply(ctx, plan, func(SetupItem, error) {}); err == nil || !slices.Equal(w.keys, foreign) {
+	if err := s.Apply(ctx, plan, func(SetupItem, error) {}); err == nil || !slices.Equal(w.keys, foreignKeys) {
 		t.Errorf("Apply = %v, keys are %+v", err, w.keys)
 	}
 }
 
-type cancelling struct {
-	worldTwilio
+type cancellingKeys struct {
+	setupTwilio
 	cancel func()
 }
 
-func (c cancelling) CreateKey(ctx context.Context, name string) (Key, string, error) {
+func (c cancellingKeys) CreateKey(ctx context.Context, name string) (Key, string, error) {
 	defer c.cancel()
-	return c.worldTwilio.CreateKey(ctx, name)
+	return c.setupTwilio.CreateKey(ctx, name)
 }
 
-func (c cancelling) DeleteKey(ctx context.Context, sid string) error {
+func (c cancellingKeys) DeleteKey(ctx context.Context, sid string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return c.worldTwilio.DeleteKey(ctx, sid)
+	return c.setupTwilio.DeleteKey(ctx, sid)
 }

@@ -1,0 +1,235 @@
+package cli
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"io"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/crx"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
+)
+
+// initOptions is one `flexvc init`.
+type initOptions struct {
+	App         *App
+	Keyring     config.Keyring
+	GenerateKey func(io.Reader) (*rsa.PrivateKey, error)
+	HasCommand  func(path ...string) bool // to name only what exists as the next step
+
+	Workspace    string
+	ActivityName string
+	TokenURL     string
+	SecretFile   string
+	DryRun       bool
+	ExitCode     bool
+	Yes          bool
+}
+
+func newInitCmd(app *App, runF func(context.Context, *initOptions) error) *cobra.Command {
+	opts := &initOptions{App: app, Keyring: config.SystemKeyring{}, GenerateKey: crx.GenerateKey}
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Prepare Flex: activity, API key, signing key, settings",
+		Long: `Prepare the account for the extension: find the Flex workspace, show what is
+missing, ask, and add it.
+
+  activity      agents are moved to it while their extension is not connected;
+                it is available: no
+  api key       signs the tokens of flexvc serve; its secret goes to the system
+                keychain, or to the file named with --secret-file (mode 0600)
+  signing key   makes the extension's ID; back it up, it is never replaced
+  settings      a profile in flexvc.yaml that names all of these
+
+It may be run again at any time: what is there is left alone, and a run that was
+cut short is continued. Making API keys needs the account's auth token or a Main
+API key.`,
+		Example: `  $ flexvc init
+  $ flexvc init -p acme --token-url https://voice.acme.example/generateToken
+  $ flexvc init --dry-run --exit-code`,
+		Args: nameArgs(0, "flexvc init takes no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.ExitCode && !opts.DryRun {
+				return usagef("--exit-code needs --dry-run")
+			}
+			opts.HasCommand = func(path ...string) bool {
+				_, rest, err := cmd.Root().Find(path)
+				return err == nil && len(rest) == 0
+			}
+			if runF != nil {
+				return runF(cmd.Context(), opts)
+			}
+			return initRun(cmd.Context(), opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&opts.Workspace, "workspace", "", "TaskRouter workspace, WS… (default Flex's own)")
+	flags.StringVar(&opts.ActivityName, "activity-name", "", `activity of disconnected agents (default "Voice Client Offline")`)
+	flags.StringVar(&opts.TokenURL, "token-url", "", "where agents' browsers reach flexvc serve (default http://localhost:3001/generateToken)")
+	flags.StringVar(&opts.SecretFile, "secret-file", "", "keep the API key's secret in this file instead of the keychain")
+	flags.BoolVar(&opts.DryRun, "dry-run", false, "show the plan and change nothing")
+	flags.BoolVar(&opts.ExitCode, "exit-code", false, "with --dry-run, exit with 5 when there is something to do")
+	flags.BoolVar(&opts.Yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// initRun plans, shows, asks and applies.
+func initRun(ctx context.Context, opts *initOptions) (err error) {
+	for _, given := range []struct{ setting, flag, text string }{
+		{config.WorkspaceSID, "--workspace", opts.Workspace},
+		{config.ActivityName, "--activity-name", opts.ActivityName},
+		{config.TokenURL, "--token-url", opts.TokenURL},
+	} {
+		if given.text != "" {
+			if err := config.Validate(given.setting, given.flag, given.text); err != nil {
+				return err
+			}
+		}
+	}
+	app := opts.App
+	app.settings.create = true
+	cfg, err := app.Config()
+	if err != nil {
+		return err
+	}
+	session, err := app.Open(ctx, SessionOptions{Workspace: opts.Workspace, Discover: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, session.Close()) }()
+
+	release, err := lockSetup(opts, session.AccountSID)
+	if err != nil {
+		return err
+	}
+	defer release()
+
+	version, err := flexVersion(ctx, opts, cfg, session)
+	if err != nil {
+		return err
+	}
+	setup, want, err := newSetup(opts, cfg, session)
+	if err != nil {
+		return err
+	}
+	plan, err := setup.Plan(ctx, want)
+	if err != nil {
+		return err
+	}
+	view := newInitView(opts, cfg, session, version)
+	if !plan.Pending() {
+		view.nothing(plan)
+		if opts.DryRun {
+			return nil
+		}
+		return setup.Apply(ctx, plan, view.item)
+	}
+	if opts.DryRun {
+		view.plan(plan)
+		if opts.ExitCode {
+			return silent(problem.ChangesPending)
+		}
+		return nil
+	}
+	if err := writable(cfg, want, plan); err != nil {
+		return err
+	}
+	if !opts.Yes {
+		// Whoever cannot be asked sees why, and no plan that nobody confirms.
+		if err := canAsk(ctx, app); err != nil {
+			return err
+		}
+	}
+	view.plan(plan)
+	if !opts.Yes {
+		switch yes, err := app.UI.Confirm(ctx, "Apply?"); {
+		case err != nil:
+			return err
+		case !yes:
+			app.UI.Printf("Nothing was changed.\n")
+			return silent(problem.Declined)
+		}
+	}
+	view.start()
+	if err := setup.Apply(ctx, plan, view.item); err != nil {
+		view.stopped()
+		return err
+	}
+	view.summary(plan)
+	return nil
+}
+
+// flexVersion asks Flex about itself, unless --workspace says not to. A
+// workspace in the settings is enough to go on where that cannot be answered.
+func flexVersion(ctx context.Context, opts *initOptions, cfg *config.Config, session *Session) (string, error) {
+	if opts.Workspace != "" {
+		return "", nil
+	}
+	flex, err := session.Flex.FlexConfiguration(ctx)
+	if err != nil && cfg.WorkspaceSID != "" && (problem.Is(err, problem.FlexNotFound) || problem.Is(err, problem.PermissionDenied)) {
+		return "", nil
+	}
+	return flex.UIVersion, err
+}
+
+// lockSetup keeps two set-ups of one account apart. A dry run needs no lock.
+func lockSetup(opts *initOptions, accountSID string) (release func(), err error) {
+	if opts.DryRun {
+		return func() {}, nil
+	}
+	dir, err := setupDir(opts.App, accountSID)
+	if err != nil {
+		return nil, err
+	}
+	lock := flock.New(filepath.Join(dir, "setup.lock"), flock.SetPermissions(0o600))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, problem.New(problem.StateUnwritable, "cannot lock the set-up of %s: %w", accountSID, err).
+			WithHint("check the permissions of %s", dir)
+	}
+	if !locked {
+		return nil, problem.New(problem.Locked, "cannot set up %s: another flexvc init is at it", accountSID).
+			WithHint("wait for it to end")
+	}
+	return func() { _ = lock.Close() }, nil
+}
+
+// writable finds out, before anything is made at Twilio, whether all that has
+// to be written here can be.
+func writable(cfg *config.Config, want provision.SetupSettings, plan *provision.SetupPlan) error {
+	paths := []string{cfg.File}
+	for _, item := range plan.Items {
+		if item.Kind == provision.SetupSigningKey && item.Action != provision.SetupSame {
+			paths = append(paths, cfg.SigningKey)
+		}
+	}
+	if path := cfg.SecretPath(want.SecretStore); path != "" {
+		paths = append(paths, path)
+	}
+	for _, path := range paths {
+		if err := config.CheckWritable(path, cfg.Short(path)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// canAsk returns why a question cannot be asked, or nil.
+func canAsk(ctx context.Context, app *App) error {
+	if app.JSON() {
+		return problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation: -o json was given").
+			WithHint("review with --dry-run, then repeat with --yes")
+	}
+	if app.UI.NoInput || !app.UI.InTTY {
+		_, err := app.UI.Confirm(ctx, "")
+		return err
+	}
+	return nil
+}
