@@ -72,6 +72,45 @@ func TestKilledHundredTimes(t *testing.T) {
 	e.wantAttributes("after the rollback", before)
 }
 
+// TestBrowsersOverwriteDuringRun lets simulated browsers write whole attributes
+// a thousand times while flexvc enables: right between its read and its write,
+// and from copies that do not know of its change. Nothing of a browser's is lost,
+// and all workers end enabled.
+func TestBrowsersOverwriteDuringRun(t *testing.T) {
+	for name, browser := range map[string]emulator.BrowserOptions{
+		"between read and write": {Overwrites: 1000, AfterFetch: 2},
+		"from old copies":        {Overwrites: 1000, Interval: 3 * time.Millisecond, Stale: 0.3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := serveEmulator(t, emulator.Options{
+				Agents: 200, SeedValue: 7, Now: time.Now, Limits: emulator.Limits{Latency: 2 * time.Millisecond},
+			})
+			browsers, err := e.StartBrowser(t.Context(), browser)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Back and forth, so that there is always something to write; and once
+			// more when they are through, for those undone after the last look.
+			for last := false; !last; {
+				last = len(browsers.Overwrites()) == browser.Overwrites
+				for _, verb := range []string{"disable", "enable"} {
+					if exit, out := e.flexvc("workers", verb, "--all", "--yes"); exit != 0 && exit != problem.ExitPartly {
+						t.Fatalf("%s exits with %d\n%s", verb, exit, out)
+					}
+				}
+			}
+			if err := browsers.Lost(); err != nil {
+				t.Error(err)
+			}
+			for sid, text := range e.attributes() {
+				if state, _ := provision.Inspect(&text); state != provision.Enabled && state != provision.Invalid {
+					t.Errorf("%s is %s", sid, state)
+				}
+			}
+		})
+	}
+}
+
 // served is an emulator that flexvc processes talk to.
 type served struct {
 	t *testing.T
