@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 
@@ -12,15 +13,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden and generated files")
 
-// asFlexvc is set for a process of the test binary that is to be flexvc.
-const asFlexvc = "FLEXVC_TEST_AS_FLEXVC"
-
-// TestMain makes the test binary serve as flexvc in the stories and wherever a
-// process of its own is needed.
+// TestMain makes the test binary serve as flexvc in the stories, and wherever a
+// test starts a process of its own.
 func TestMain(m *testing.M) {
-	if os.Getenv(asFlexvc) != "" {
-		os.Exit(Main(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
-	}
 	testscript.Main(m, map[string]func(){
 		"flexvc": func() { os.Exit(Main(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)) },
 	})
@@ -46,7 +41,8 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
+			"exits":      exits,
+			"stdout2env": stdout2env,
 		},
 	})
 }
@@ -67,4 +63,17 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("exit code is %s, want %s", got, args[0])
 	}
+}
+
+// stdout2env NAME REGEXP sets a variable to what the first group matches in the
+// standard output of the command before.
+func stdout2env(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: stdout2env name regexp")
+	}
+	match := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(match) != 2 {
+		ts.Fatalf("nothing in standard output matches %s", args[1])
+	}
+	ts.Setenv(args[0], match[1])
 }

@@ -200,7 +200,7 @@ var scenes = []struct {
 		d.loseZoe()
 	}},
 	{"rollback-dry-run", []string{"runs", "rollback", exampleRun, "--dry-run"}, 0, func(d *desk) { d.enabledThenEdited() }},
-	{"rollback", []string{"runs", "rollback", exampleRun, "--yes"}, 3, func(d *desk) { d.enabledThenEdited() }},
+	{"rollback", []string{"runs", "rollback", exampleRun, "--yes", "--concurrency", "1"}, 3, func(d *desk) { d.enabledThenEdited() }},
 	{"runs-list", []string{"runs", "list"}, 0, func(d *desk) {
 		d.enabledThenEdited()
 		d.setup(3, "runs", "rollback", exampleRun, "--yes")
