@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,13 +62,8 @@ func overNetwork(t *testing.T, e *emulator.Emulator) *client {
 func TestItServesOverTheNetwork(t *testing.T) {
 	e := start(t, emulator.Options{Agents: 60})
 	c := overNetwork(t, e)
-	seen := 0
-	for next := c.workspace() + "/Workers?PageSize=25"; next != ""; {
-		var page []string
-		page, next, _ = names(t, c.get(next), "workers")
-		seen += len(page)
-	}
-	if seen != 60 {
+	pages, _ := walk(t, c, c.workspace()+"/Workers?PageSize=25", false)
+	if seen := len(slices.Concat(pages...)); seen != 60 {
 		t.Errorf("the pages have %d workers", seen)
 	}
 }

@@ -248,6 +248,23 @@ func names(t testing.TB, a answer, key string) (list []string, next, previous st
 	return list, next, previous
 }
 
+// walk follows a list to its end, or backwards from its end when back is set,
+// and returns the pages and the URL of the last.
+func walk(t testing.TB, c *client, url string, back bool) (pages [][]string, last string) {
+	t.Helper()
+	for url != "" {
+		if len(pages) == 5000 {
+			t.Fatalf("%s is the next page for ever", url)
+		}
+		page, next, previous := names(t, c.get(url), "workers")
+		pages, last, url = append(pages, page), url, next
+		if back {
+			url = previous
+		}
+	}
+	return pages, last
+}
+
 func seedNamed(names ...string) *emulator.Seed {
 	s := &emulator.Seed{}
 	for _, name := range names {
@@ -298,19 +315,17 @@ func TestPageSizeIs50UnlessGiven(t *testing.T) {
 			continue
 		}
 		seen := map[string]bool{}
-		pages := 0
-		for next := c.workspace() + "/Workers" + query; next != ""; pages++ {
-			var page []string
-			page, next, _ = names(t, c.get(next), "workers")
-			if next != "" && len(page) != want[0] {
+		pages, _ := walk(t, c, c.workspace()+"/Workers"+query, false)
+		for i, page := range pages {
+			if i < len(pages)-1 && len(page) != want[0] {
 				t.Fatalf("%q: a page has %d rows", query, len(page))
 			}
 			for _, name := range page {
 				seen[name] = true
 			}
 		}
-		if pages != want[1] || len(seen) != 1001 {
-			t.Errorf("%q: %d pages with %d workers, want %d with 1001", query, pages, len(seen), want[1])
+		if len(pages) != want[1] || len(seen) != 1001 {
+			t.Errorf("%q: %d pages with %d workers, want %d with 1001", query, len(pages), len(seen), want[1])
 		}
 	}
 }
@@ -365,18 +380,11 @@ func TestWorkersAreFiltered(t *testing.T) {
 			t.Errorf("%s lists %q, want %q", filter, got, want)
 		}
 		// The same filter over single-row pages finds the same, in both directions.
-		var forth, back []string
-		var page []string
-		last, next, previous := "", c.workspace()+"/Workers?PageSize=1&"+strings.Replace(filter, "&PageSize=1000", "", 1), ""
-		for next != "" {
-			last = next
-			page, next, _ = names(t, c.get(next), "workers")
-			forth = append(forth, page...)
-		}
-		for last != "" {
-			page, _, previous = names(t, c.get(last), "workers")
-			back, last = append(page, back...), previous
-		}
+		pages, last := walk(t, c, c.workspace()+"/Workers?PageSize=1&"+strings.Replace(filter, "&PageSize=1000", "", 1), false)
+		forth := slices.Concat(pages...)
+		pages, _ = walk(t, c, last, true)
+		slices.Reverse(pages)
+		back := slices.Concat(pages...)
 		if strings.Join(forth, " ") != want || strings.Join(back, " ") != want {
 			t.Errorf("%s row by row lists %q, and backwards %q; want %q", filter, forth, back, want)
 		}
