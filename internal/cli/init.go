@@ -55,8 +55,8 @@ API key.`,
   $ flexvc init --dry-run --exit-code`,
 		Args: nameArgs(0, "flexvc init takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if opts.ExitCode && !opts.DryRun {
-				return usagef("--exit-code needs --dry-run")
+			if err := checkPlanFlags(opts.DryRun, opts.ExitCode); err != nil {
+				return err
 			}
 			opts.HasCommand = func(path ...string) bool {
 				_, rest, err := cmd.Root().Find(path)
@@ -70,13 +70,13 @@ API key.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&opts.Workspace, "workspace", "", "TaskRouter workspace, WS… (default Flex's own)")
+	workspaceFlag(cmd, &opts.Workspace)
 	flags.StringVar(&opts.ActivityName, "activity-name", "", `activity of disconnected agents (default "Voice Client Offline")`)
 	flags.StringVar(&opts.TokenURL, "token-url", "", "where agents' browsers reach flexvc serve (default http://localhost:3001/generateToken)")
 	flags.StringVar(&opts.SecretFile, "secret-file", "", "keep the API key's secret in this file instead of the keychain")
-	flags.BoolVar(&opts.DryRun, "dry-run", false, "show the plan and change nothing")
-	flags.BoolVar(&opts.ExitCode, "exit-code", false, "with --dry-run, exit with 5 when there is something to do")
-	flags.BoolVar(&opts.Yes, "yes", false, "do not ask")
+	planFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
+	noCompletion(cmd, "activity-name")
+	noCompletion(cmd, "token-url")
 	return cmd
 }
 
@@ -125,7 +125,7 @@ func initRun(ctx context.Context, opts *initOptions) (err error) {
 	}
 	view := newInitView(opts, cfg, session, version)
 	if !plan.Pending() {
-		view.nothing(plan)
+		view.plan(plan)
 		if opts.DryRun {
 			return nil
 		}
@@ -158,12 +158,9 @@ func initRun(ctx context.Context, opts *initOptions) (err error) {
 		}
 	}
 	view.start()
-	if err := setup.Apply(ctx, plan, view.item); err != nil {
-		view.stopped()
-		return err
-	}
-	view.summary(plan)
-	return nil
+	err = setup.Apply(ctx, plan, view.item)
+	view.end(plan, err)
+	return err
 }
 
 // flexVersion asks Flex about itself, unless --workspace says not to. A

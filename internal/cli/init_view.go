@@ -15,12 +15,10 @@ import (
 
 // initView is what `flexvc init` prints.
 type initView interface {
-	nothing(*provision.SetupPlan)      // there is nothing to do
-	plan(*provision.SetupPlan)         // there is
-	start()                            // it is done from here on
-	item(provision.SetupItem, error)   // one item is done, or ended the run
-	stopped()                          // after the item that ended it
-	summary(plan *provision.SetupPlan) // all are done
+	plan(*provision.SetupPlan)       // what would be done, if anything
+	start()                          // it is done from here on
+	item(provision.SetupItem, error) // one item is done, or ended the run
+	end(*provision.SetupPlan, error) // all are done, or one ended the run
 }
 
 var (
@@ -83,6 +81,10 @@ func (v *initText) nothing(p *provision.SetupPlan) {
 }
 
 func (v *initText) plan(p *provision.SetupPlan) {
+	if !p.Pending() {
+		v.nothing(p)
+		return
+	}
 	answer := "ok"
 	if v.version != "" {
 		answer = "ok, Flex UI " + v.version
@@ -179,11 +181,11 @@ func (v *initText) item(item provision.SetupItem, err error) {
 	v.ui.Chat(" %s %s%s\n", v.ui.Mark(v.ui.Out, ui.Done), kind, rest)
 }
 
-func (v *initText) stopped() {
-	v.ui.Note("what is done stays; run flexvc init again, and it goes on from here")
-}
-
-func (v *initText) summary(p *provision.SetupPlan) {
+func (v *initText) end(p *provision.SetupPlan, err error) {
+	if err != nil {
+		v.ui.Note("what is done stays; run flexvc init again, and it goes on from here")
+		return
+	}
 	var parts []string
 	for _, part := range []struct {
 		action provision.SetupAction
@@ -221,8 +223,6 @@ type setupItemJSON struct {
 	ID     string                `json:"id,omitempty"`
 	Detail string                `json:"detail,omitempty"`
 }
-
-func (v *initJSON) nothing(p *provision.SetupPlan) { v.plan(p) }
 
 func (v *initJSON) plan(p *provision.SetupPlan) {
 	items := make([]setupItemJSON, len(p.Items))
@@ -265,9 +265,10 @@ func (v *initJSON) item(item provision.SetupItem, err error) {
 	}{1, "item", item.Kind, item.Name, item.ID, status, seconds(v.lap.next())})
 }
 
-func (v *initJSON) stopped() {}
-
-func (v *initJSON) summary(p *provision.SetupPlan) {
+func (v *initJSON) end(p *provision.SetupPlan, err error) {
+	if err != nil {
+		return
+	}
 	v.print(struct {
 		V       int     `json:"v"`
 		Event   string  `json:"event"`
