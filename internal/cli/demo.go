@@ -30,7 +30,7 @@ func newDemoCmd(app *App, runF func(context.Context, *demoOptions) error) *cobra
 Flex, switch every worker to the extension, look at one before and after, and go all
 the way back. Every line that starts with $ is a command run for real; type it
 yourself with -p emulator. Nothing is left on this machine.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
 				return runF(cmd.Context(), o)

@@ -48,11 +48,11 @@ The account is kept in the data folder. One that is already there is used as it 
 
 A fault is OPERATION:EFFECT, with *N for how often and @K for from which call on:
   --fault 'UpdateWorker:429*5'           five updates are refused as too many
-  --fault 'UpdateWorker:drop-after@3'    from the third on, the answer is lost after the write
+  --fault 'UpdateWorker:drop-after@3'    from the third on, the answer is lost
   --fault 'FetchWorker:delay=200ms'      every fetch takes 200 ms longer`,
 		Example: `  $ flexvc emulator --agents 500
   $ flexvc emulator --memory --agents 10000 --rate 200 --listen 127.0.0.1:0`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
 				return runF(cmd.Context(), o)

@@ -115,6 +115,14 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	return usagef("%s", text)
 }
 
+// noArgs refuses arguments as a mistake on the command line.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, but was given %q", cmd.CommandPath(), ui.Clean(args[0]))
+	}
+	return nil
+}
+
 // parent is a command that only groups others.
 func parent(use, short, long string, children ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{

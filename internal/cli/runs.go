@@ -35,7 +35,7 @@ func newRunsListCmd(app *App, runF func(context.Context, *runsListOptions) error
 		Use:               "list",
 		Short:             "List the runs, the latest first",
 		Long:              "List the runs of all accounts and workspaces, the latest first. It asks Twilio nothing.",
-		Args:              cobra.NoArgs,
+		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return runF(cmd.Context(), opts) },
 	}

@@ -14,7 +14,7 @@ func newVersionCmd(app *App) *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Long:  "Print flexvc's version, the platform it was built for and the Go release that built it.",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if app.JSON() {
 				return json.NewEncoder(app.UI.Out).Encode(map[string]any{
