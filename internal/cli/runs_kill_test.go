@@ -101,7 +101,7 @@ func TestKilledAHundredTimes(t *testing.T) {
 // and all workers end enabled.
 func TestBrowsersOverwriteDuringRun(t *testing.T) {
 	for name, browser := range map[string]emulator.BrowserOptions{
-		"between read and write": {Overwrites: 1000, AfterFetch: 2},
+		"between read and write": {Overwrites: 1000, AfterFetch: 1},
 		"from old copies":        {Overwrites: 1000, Interval: 3 * time.Millisecond, Stale: 0.3},
 	} {
 		t.Run(name, func(t *testing.T) {

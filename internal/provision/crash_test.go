@@ -10,8 +10,8 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
-// world is a workspace and the folder of its runs, across processes.
-type world struct {
+// site is a workspace and the folder of its runs, across processes.
+type site struct {
 	t    *testing.T
 	api  *fake
 	path string
@@ -20,16 +20,16 @@ type world struct {
 	concurrency int
 }
 
-func newWorld(t *testing.T, texts []string) *world {
-	return &world{t: t, api: newFake(texts...), path: t.TempDir(), now: idEpoch.Add(48 * time.Hour), concurrency: 1}
+func newSite(t *testing.T, texts []string) *site {
+	return &site{t: t, api: newFake(texts...), path: t.TempDir(), now: idEpoch.Add(48 * time.Hour), concurrency: 1}
 }
 
-func (w *world) folder(c *crash) Folder {
+func (w *site) folder(c *crash) Folder {
 	return Folder{Path: w.path, Now: func() time.Time { return w.now }, wrap: c.wrap}
 }
 
 // latest returns the run that began last, or "".
-func (w *world) latest() string {
+func (w *site) latest() string {
 	for s, err := range w.folder(immortal(0)).Runs() {
 		if err != nil {
 			w.t.Fatal(err)
@@ -41,7 +41,7 @@ func (w *world) latest() string {
 
 // process is one life of flexvc: it resumes the run if there is one, else it
 // makes one. An error means nothing while c is dead.
-func (w *world) process(c *crash, resume string, plan func(WorkerAPI, Folder, *Lock) (*Plan, error), h Header) (Tally, error) {
+func (w *site) process(c *crash, resume string, plan func(WorkerAPI, Folder, *Lock) (*Plan, error), h Header) (Tally, error) {
 	w.now = w.now.Add(time.Second)
 	api, f := mortalAPI{w.api, c}, w.folder(c)
 	lock, err := f.Lock("test")
@@ -69,20 +69,20 @@ func (w *world) process(c *crash, resume string, plan func(WorkerAPI, Folder, *L
 	return run.Apply(w.t.Context(), api, f, ApplyOptions{Concurrency: w.concurrency})
 }
 
-func (w *world) enable(c *crash, resume string) (Tally, error) {
+func (w *site) enable(c *crash, resume string) (Tally, error) {
 	return w.process(c, resume, func(api WorkerAPI, _ Folder, lock *Lock) (*Plan, error) {
 		return PlanEdit(w.t.Context(), api, Selection{All: true}, Edit{Enable: true}, w.concurrency, lock)
 	}, Header{Command: "workers enable"})
 }
 
-func (w *world) rollback(c *crash, of, resume string) (Tally, error) {
+func (w *site) rollback(c *crash, of, resume string) (Tally, error) {
 	return w.process(c, resume, func(api WorkerAPI, f Folder, lock *Lock) (*Plan, error) {
 		return PlanRollback(w.t.Context(), api, f, of, w.concurrency, lock)
 	}, Header{Command: "runs rollback"})
 }
 
 // live runs one command to its end through as many lives as die allows.
-func (w *world) live(die func(life int) *crash, command func(c *crash, resume string) (Tally, error)) Tally {
+func (w *site) live(die func(life int) *crash, command func(c *crash, resume string) (Tally, error)) Tally {
 	w.t.Helper()
 	began := w.latest()
 	for life := 0; ; life++ {
@@ -105,7 +105,7 @@ func (w *world) live(die func(life int) *crash, command func(c *crash, resume st
 	}
 }
 
-func (w *world) wantTexts(what string, want []string) {
+func (w *site) wantTexts(what string, want []string) {
 	w.t.Helper()
 	for i, got := range w.api.texts() {
 		if got != want[i] {
@@ -115,7 +115,7 @@ func (w *world) wantTexts(what string, want []string) {
 }
 
 // wantAllChanged wants the journal to tell that the run did all it planned.
-func (w *world) wantAllChanged(id string) {
+func (w *site) wantAllChanged(id string) {
 	w.t.Helper()
 	run, err := w.folder(immortal(0)).Load(id)
 	if err != nil {
@@ -137,7 +137,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			t.Run(fmt.Sprintf("nulls=%t,power=%t", nulls, power), func(t *testing.T) {
 				steps := 0
 				for at := 0; ; at++ {
-					w := newWorld(t, samples(6))
+					w := newSite(t, samples(6))
 					w.api.nullList = nulls
 					before := w.api.texts()
 					die := func(life int) *crash {
@@ -178,7 +178,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 func TestKilledManyTimes(t *testing.T) {
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		w := newWorld(t, samples(12+random.IntN(20)))
+		w := newSite(t, samples(12+random.IntN(20)))
 		w.api.nullList = seed%2 == 1
 		w.concurrency = 1 + random.IntN(4)
 		before := w.api.texts()
@@ -206,7 +206,7 @@ func TestKilledManyTimes(t *testing.T) {
 // last is kept, and in the end every worker is enabled.
 func TestBrowserOverwritesDuringRun(t *testing.T) {
 	for _, nulls := range []bool{false, true} {
-		w := newWorld(t, samples(40))
+		w := newSite(t, samples(40))
 		w.api.nullList = nulls
 		w.concurrency = 4
 		random := rand.New(rand.NewPCG(7, 7))
@@ -242,7 +242,7 @@ func TestBrowserOverwritesDuringRun(t *testing.T) {
 // what that browser wrote.
 func TestBrowserOverwroteIsAppliedAgain(t *testing.T) {
 	for _, nulls := range []bool{false, true} {
-		w := newWorld(t, samples(40))
+		w := newSite(t, samples(40))
 		w.api.nullList = nulls
 		const browser = `{"browser":"stale copy"}`
 		undone := false
@@ -274,7 +274,7 @@ func TestBrowserOverwroteIsAppliedAgain(t *testing.T) {
 
 // TestBrowserThatNeverStops: re-applying is bounded, and the worker is told of.
 func TestBrowserThatNeverStops(t *testing.T) {
-	w := newWorld(t, samples(3))
+	w := newSite(t, samples(3))
 	w.api.before = func(op, sid string) error {
 		if op != "write" {
 			w.api.put(w.api.workers[sidOf(0)], `{"stubborn":true}`)
@@ -294,7 +294,7 @@ func TestBrowserThatNeverStops(t *testing.T) {
 }
 
 func TestRollbackLeavesEditedWorkersAlone(t *testing.T) {
-	w := newWorld(t, samples(20))
+	w := newSite(t, samples(20))
 	before := w.api.texts()
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
@@ -322,7 +322,7 @@ func TestRollbackLeavesEditedWorkersAlone(t *testing.T) {
 
 // TestNormalisedTextIsOurs: Twilio may store other bytes than it was sent.
 func TestNormalisedTextIsOurs(t *testing.T) {
-	w := newWorld(t, samples(4))
+	w := newSite(t, samples(4))
 	before := w.api.texts()
 	w.api.normalise = func(s string) string { return s + " " }
 	if _, err := w.enable(immortal(0), ""); err != nil {
@@ -339,7 +339,7 @@ func TestNormalisedTextIsOurs(t *testing.T) {
 // TestLostAnswers: a write that was carried out, but whose answer never came,
 // is recognised by its text and not made again.
 func TestLostAnswers(t *testing.T) {
-	w := newWorld(t, samples(6))
+	w := newSite(t, samples(6))
 	before := w.api.texts()
 	lost := 0
 	w.api.after = func(string) error {
@@ -376,7 +376,7 @@ func TestRequestBudget(t *testing.T) {
 		texts = append(texts, fmt.Sprintf(`{"id":%d}`, i))
 	}
 	for _, nulls := range []bool{false, true} {
-		w := newWorld(t, texts)
+		w := newSite(t, texts)
 		w.api.nullList = nulls
 		w.concurrency = 32
 		tally, err := w.enable(immortal(0), "")
@@ -393,7 +393,7 @@ func TestRequestBudget(t *testing.T) {
 // died before it could write again. Should the worker hold the first write after
 // all, that one is undone.
 func TestRollbackOfAnOlderWrite(t *testing.T) {
-	w := newWorld(t, samples(3))
+	w := newSite(t, samples(3))
 	before := w.api.texts()
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func TestRunIDs(t *testing.T) {
 
 // TestRunsOfOneSecond: two runs in a second have two names.
 func TestRunsOfOneSecond(t *testing.T) {
-	w := newWorld(t, samples(3))
+	w := newSite(t, samples(3))
 	seen := map[string]bool{}
 	for range 3 {
 		lock, p := w.planned(Edit{Enable: true})
@@ -66,7 +66,7 @@ func TestRunsOfOneSecond(t *testing.T) {
 }
 
 // planned locks the folder and plans; the clock stands still.
-func (w *world) planned(edit Edit) (*Lock, *Plan) {
+func (w *site) planned(edit Edit) (*Lock, *Plan) {
 	w.t.Helper()
 	lock, err := w.folder(immortal(0)).Lock("workers enable")
 	if err != nil {
@@ -80,7 +80,7 @@ func (w *world) planned(edit Edit) (*Lock, *Plan) {
 }
 
 func TestLockTellsWhoHasIt(t *testing.T) {
-	w := newWorld(t, samples(3))
+	w := newSite(t, samples(3))
 	lock, p := w.planned(Edit{Enable: true})
 	if _, err := w.folder(immortal(0)).Lock("workers disable"); !problem.Is(err, problem.Locked) ||
 		!strings.Contains(err.Error(), fmt.Sprintf("flexvc workers enable (process %d)", os.Getpid())) {
@@ -105,7 +105,7 @@ func TestLockTellsWhoHasIt(t *testing.T) {
 
 // TestJournalIsPrivate: it holds attributes, which are personal data.
 func TestJournalIsPrivate(t *testing.T) {
-	w := newWorld(t, samples(3))
+	w := newSite(t, samples(3))
 	w.path = filepath.Join(w.path, "AC1", "WS1")
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestJournalIsPrivate(t *testing.T) {
 }
 
 func TestDamagedJournal(t *testing.T) {
-	w := newWorld(t, samples(4))
+	w := newSite(t, samples(4))
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestDamagedJournal(t *testing.T) {
 // TestTornLastLine: every prefix of a journal can be resumed, once it has its
 // plan.
 func TestTornLastLine(t *testing.T) {
-	w := newWorld(t, samples(4))
+	w := newSite(t, samples(4))
 	before := w.api.texts()
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
@@ -229,7 +229,7 @@ func (f *full) Write(p []byte) (int, error) {
 // there is room again the run goes on.
 func TestFullDisk(t *testing.T) {
 	for _, room := range []int{0, 100, 600, 1000, 1500, 2000, 3000} {
-		w := newWorld(t, samples(30))
+		w := newSite(t, samples(30))
 		before := w.api.texts()
 		lock, p := w.planned(Edit{Enable: true})
 		lock.wrap = func(s sink) sink { return &full{s, room} }
@@ -318,7 +318,7 @@ func TestGroupCommit(t *testing.T) {
 // TestStop: the writes in flight finish, nothing else starts, and the run can be
 // resumed.
 func TestStop(t *testing.T) {
-	w := newWorld(t, samples(30))
+	w := newSite(t, samples(30))
 	before := w.api.texts()
 	lock, p := w.planned(Edit{Enable: true})
 	run, err := lock.Begin(Header{Command: "workers enable"}, p)
@@ -348,7 +348,7 @@ func TestStop(t *testing.T) {
 // TestStopAtOnce: when the context ends, what became of the writes in flight is
 // left to the resumed run.
 func TestStopAtOnce(t *testing.T) {
-	w := newWorld(t, samples(30))
+	w := newSite(t, samples(30))
 	before := w.api.texts()
 	lock, p := w.planned(Edit{Enable: true})
 	run, err := lock.Begin(Header{Command: "workers enable"}, p)
@@ -394,7 +394,7 @@ func TestFailures(t *testing.T) {
 		{"one worker is gone", problem.New(problem.NotFound, "not found"), 1, ""},
 		{"the key is revoked", problem.New(problem.CredentialsRefused, "refused"), 0, problem.CredentialsRefused},
 	} {
-		w := newWorld(t, samples(30))
+		w := newSite(t, samples(30))
 		w.api.before = func(op, sid string) error {
 			if op == "write" && sid == sidOf(2) {
 				return tc.err
@@ -419,7 +419,7 @@ func TestFailures(t *testing.T) {
 // TestOutage: when Twilio is away, the run stops instead of failing worker by
 // worker.
 func TestOutage(t *testing.T) {
-	w := newWorld(t, samples(60))
+	w := newSite(t, samples(60))
 	w.api.before = func(op, _ string) error {
 		if op == "write" {
 			return problem.New(problem.TwilioUnavailable, "Twilio is away")
@@ -439,7 +439,7 @@ func TestOutage(t *testing.T) {
 // TestRetriesUnderContention: 412 is answered by reading again, and the rollback
 // restores what the worker had right before the write that succeeded.
 func TestRetriesUnderContention(t *testing.T) {
-	w := newWorld(t, samples(3))
+	w := newSite(t, samples(3))
 	times := 0
 	w.api.before = func(op, sid string) error {
 		if op == "write" && sid == sidOf(0) && times < 4 {
@@ -473,7 +473,7 @@ func TestRetriesUnderContention(t *testing.T) {
 }
 
 func TestResumeOfWhatCannotBeResumed(t *testing.T) {
-	w := newWorld(t, samples(6))
+	w := newSite(t, samples(6))
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
 	}
