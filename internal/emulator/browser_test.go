@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,32 @@ func TestAStaleBrowserUndoesOthers(t *testing.T) {
 		if got := b.Overwrites()[0]; got.Stale != (test.stale == 1) || got.ETag != e.ExportWorkers()[0].ETag {
 			t.Errorf("stale %v: the account says %+v", test.stale, got)
 		}
+	}
+}
+
+// TestAStaleBrowserRemembersItsLastVisit: what others wrote before that visit
+// stays, what they wrote since is undone.
+func TestAStaleBrowserRemembersItsLastVisit(t *testing.T) {
+	e := start(t, emulator.Options{Seed: seedNamed("a")})
+	c := as(t, e)
+	sid := e.ExportWorkers()[0].SID
+	b, err := e.StartBrowser(t.Context(), emulator.BrowserOptions{Overwrites: 40, AfterFetch: 1, Stale: 0.5, Key: "visits"})
+	must(t, err)
+	known, stale := "{", 0
+	for n := 1; n <= 40; n++ {
+		must(t, e.Edit(sid, fmt.Sprintf(`{"theirs":%d}`, n)))
+		c.get(c.workspace()+"/Workers/"+sid).want(t, 200)
+		if b.Overwrites()[n-1].Stale {
+			stale++
+		} else {
+			known = fmt.Sprintf(`{"theirs":%d,`, n)
+		}
+		if got, want := e.ExportWorkers()[0].Attributes, fmt.Sprintf(`%s"visits":%d}`, known, n); got != want {
+			t.Errorf("visit %d left %s, want %s", n, got, want)
+		}
+	}
+	if stale < 10 || stale > 30 {
+		t.Errorf("%d of 40 visits were stale", stale)
 	}
 }
 
