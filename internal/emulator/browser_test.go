@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -117,23 +118,11 @@ func TestABrowserComesBetweenFetchAndUpdate(t *testing.T) {
 		etag := c.get(wk).want(t, 200).Header.Get("ETag")
 		statuses = append(statuses, c.post(wk, []string{"RejectPendingReservations", "false"}, "If-Match", etag).StatusCode)
 	}
-	if want := []int{200, 412, 200, 412, 200}; !equal(statuses, want) {
+	if want := []int{200, 412, 200, 412, 200}; !slices.Equal(statuses, want) {
 		t.Errorf("the updates are answered %v, want %v", statuses, want)
 	}
 	must(t, b.Wait(t.Context()))
 	must(t, b.Lost())
-}
-
-func equal(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func TestABrowserEndsEarly(t *testing.T) {
