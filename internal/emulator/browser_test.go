@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -78,6 +80,32 @@ func TestAStaleBrowserUndoesOthers(t *testing.T) {
 	}
 }
 
+// TestAStaleBrowserRemembersItsLastVisit: what others wrote before that visit
+// stays, what they wrote since is undone.
+func TestAStaleBrowserRemembersItsLastVisit(t *testing.T) {
+	e := start(t, emulator.Options{Seed: seedNamed("a")})
+	c := as(t, e)
+	sid := e.ExportWorkers()[0].SID
+	b, err := e.StartBrowser(t.Context(), emulator.BrowserOptions{Overwrites: 40, AfterFetch: 1, Stale: 0.5, Key: "visits"})
+	must(t, err)
+	known, stale := "{", 0
+	for n := 1; n <= 40; n++ {
+		must(t, e.Edit(sid, fmt.Sprintf(`{"theirs":%d}`, n)))
+		c.get(c.workspace()+"/Workers/"+sid).want(t, 200)
+		if b.Overwrites()[n-1].Stale {
+			stale++
+		} else {
+			known = fmt.Sprintf(`{"theirs":%d,`, n)
+		}
+		if got, want := e.ExportWorkers()[0].Attributes, fmt.Sprintf(`%s"visits":%d}`, known, n); got != want {
+			t.Errorf("visit %d left %s, want %s", n, got, want)
+		}
+	}
+	if stale < 10 || stale > 30 {
+		t.Errorf("%d of 40 visits were stale", stale)
+	}
+}
+
 // TestABrowserComesBetweenFetchAndUpdate is the race that If-Match is for.
 func TestABrowserComesBetweenFetchAndUpdate(t *testing.T) {
 	e := start(t, emulator.Options{Agents: 3})
@@ -90,23 +118,11 @@ func TestABrowserComesBetweenFetchAndUpdate(t *testing.T) {
 		etag := c.get(wk).want(t, 200).Header.Get("ETag")
 		statuses = append(statuses, c.post(wk, []string{"RejectPendingReservations", "false"}, "If-Match", etag).StatusCode)
 	}
-	if want := []int{200, 412, 200, 412, 200}; !equal(statuses, want) {
+	if want := []int{200, 412, 200, 412, 200}; !slices.Equal(statuses, want) {
 		t.Errorf("the updates are answered %v, want %v", statuses, want)
 	}
 	must(t, b.Wait(t.Context()))
 	must(t, b.Lost())
-}
-
-func equal(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func TestABrowserEndsEarly(t *testing.T) {

@@ -129,7 +129,7 @@ const maxSeed = 256 << 20
 // fromHere reports whether a request comes from this machine and means it.
 func fromHere(r *http.Request) bool {
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !remote.Addr().Unmap().IsLoopback() {
+	if err != nil || !remote.Addr().IsLoopback() {
 		return false
 	}
 	host := hostName(r.Host)

@@ -60,6 +60,8 @@ var unknowns = []struct{ question, choice string }{
 	{"A Standard key on /Accounts and /Keys", "401, code 20003, \"Authenticate\", the same as for a wrong secret; users of Twilio's helper libraries report it so"},
 	{"What a Restricted key may do", "A product, when its policy allows anything in that product; resources and verbs below it are not told apart. Flex and token validation never"},
 	{"The failure of Tokens/validate", "A switch: 200 with `valid: false`, 401 or 403 with an error body, or an HTML page"},
+	{"The status of a minted Flex token's answer", "201"},
+	{"How a SID of the wrong kind in a filter is refused", "400, code 20001 (the specification gives each its pattern)"},
 	{"The lifetime of a minted Flex token", "1 second to 24 hours, by default one hour"},
 	{"The identity encoding beyond `@` and `.`", "Every byte of UTF-8 that is no ASCII letter or digit becomes `_` and two upper-case hexadecimal digits"},
 	{"`Retry-After` on 429", "A switch, off by default: TaskRouter does not document it"},

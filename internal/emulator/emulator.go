@@ -30,7 +30,7 @@ type Options struct {
 	ListAttributes  ListAttributes  // whether worker lists show attributes; "" is AttributesPresent
 	ValidateFailure ValidateFailure // how a bad Flex token is refused; "" is Failure200
 	Limits          Limits
-	Faults          []string // see ParseFault for the grammar
+	Faults          []string // see CheckFault for the grammar
 	NoFlex          bool     // the account never set up Flex
 
 	Now func() time.Time // nil is time.Now

@@ -73,7 +73,7 @@ func TestAnAnswerMayBeLostAfterTheWrite(t *testing.T) {
 
 func TestADeletionCannotBeTruncated(t *testing.T) {
 	e := start(t, emulator.Options{Agents: 1, Faults: []string{"DeleteWorker:truncate"}})
-	c := as(t, e)
+	c := overNetwork(t, e)
 	if _, err := c.send("DELETE", c.workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "", ""); err == nil || len(e.ExportWorkers()) != 0 {
 		t.Errorf("the error is %v, %d workers are left", err, len(e.ExportWorkers()))
 	}

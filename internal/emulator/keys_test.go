@@ -42,7 +42,7 @@ func TestKeysMayDoWhatTheirTypeSays(t *testing.T) {
 	a := e.Account()
 	token, err := e.MintFlexToken(e.ExportWorkers()[0].SID, 1<<40)
 	must(t, err)
-	make := func(fields ...string) *client {
+	newKey := func(fields ...string) *client {
 		v := c.post("https://iam.twilio.com/v1/Keys", append(fields, "AccountSid", a.SID)).want(t, 201).json(t)
 		made := as(t, e)
 		made.user, made.password = v["sid"].(string), v["secret"].(string)
@@ -56,9 +56,9 @@ func TestKeysMayDoWhatTheirTypeSays(t *testing.T) {
 	}{
 		"account":               {c, 200, 200, 200, 200},
 		"main":                  {mainKey, 200, 200, 200, 200},
-		"standard":              {make("FriendlyName", "s"), 200, 200, 200, 401},
-		"restricted taskrouter": {make("KeyType", "restricted", "Policy", `{"allow":["/twilio/taskrouter/workers/read"]}`), 200, 401, 401, 401},
-		"restricted iam":        {make("KeyType", "restricted", "Policy", `{"allow":["/twilio/iam/api-keys/read"]}`), 401, 401, 200, 200},
+		"standard":              {newKey("FriendlyName", "s"), 200, 200, 200, 401},
+		"restricted taskrouter": {newKey("KeyType", "restricted", "Policy", `{"allow":["/twilio/taskrouter/workers/read"]}`), 200, 401, 401, 401},
+		"restricted iam":        {newKey("KeyType", "restricted", "Policy", `{"allow":["/twilio/iam/api-keys/read"]}`), 401, 401, 200, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.key.get(c.workspace()).want(t, test.taskrouter)
