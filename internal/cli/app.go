@@ -74,6 +74,13 @@ func (w debugWriter) Write(p []byte) (int, error) {
 // Main runs flexvc and returns its exit code. It touches nothing global but the
 // signals.
 func Main(args []string, getenv func(string) string, in io.Reader, out, err io.Writer) int {
+	// Scripts and prompts ask for the version often; it needs no command tree.
+	if len(args) == 1 && args[0] == "--version" {
+		if _, err := fmt.Fprintln(out, versionLine()); err != nil {
+			return problem.ExitFailed
+		}
+		return problem.ExitDone
+	}
 	app := &App{
 		UI:     ui.New(in, out, err, getenv),
 		Getenv: getenv,

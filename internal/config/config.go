@@ -119,7 +119,7 @@ func Load(in Input) (*Config, error) {
 // chooseProfile returns -p, the file's active profile or "default".
 func chooseProfile(in Input, file *settingsFile, name string) (string, error) {
 	if in.Profile != "" {
-		if !profileName.MatchString(in.Profile) {
+		if !profileName(in.Profile) {
 			return "", problem.New(problem.Usage, "cannot use profile %q: a name is letters, digits, dots, hyphens and underscores", in.Profile)
 		}
 		return in.Profile, nil

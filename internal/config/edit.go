@@ -78,7 +78,7 @@ func (e *Editor) read() error {
 func (e *Editor) Set(profile, name, text string) error {
 	root := e.doc.Content[0]
 	if name == ActiveProfile {
-		if text != "" && (!profileName.MatchString(text) || text == Emulator) {
+		if text != "" && (!profileName(text) || text == Emulator) {
 			return problem.New(problem.ConfigInvalid, "cannot set %s: it is not the name of a profile of this file", ActiveProfile)
 		}
 		if profiles := child(root, "profiles"); text != "" && text != "default" && (profiles == nil || child(profiles, text) == nil) {
@@ -97,7 +97,7 @@ func (e *Editor) Set(profile, name, text string) error {
 			return problem.New(problem.ConfigInvalid, "cannot set %s: %s", name, why)
 		}
 	}
-	if !profileName.MatchString(profile) {
+	if !profileName(profile) {
 		return problem.New(problem.Usage, "cannot use profile %q: a name is letters, digits, dots, hyphens and underscores", profile)
 	}
 	body := within(within(root, "profiles", nil), profile, nil)

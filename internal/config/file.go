@@ -163,13 +163,13 @@ func (r *reader) root(n *yaml.Node, file *settingsFile) {
 			}
 		case ActiveProfile:
 			text, ok := r.scalar(ActiveProfile, value)
-			if ok && text != "" && !profileName.MatchString(text) {
+			if ok && text != "" && !profileName(text) {
 				r.fault(value, "%s is not a profile name", ActiveProfile)
 			}
 			file.active = text
 		case "profiles":
 			r.pairs(value, "profiles", func(name, body *yaml.Node) {
-				if !profileName.MatchString(name.Value) {
+				if !profileName(name.Value) {
 					r.fault(name, "a profile name is letters, digits, dots, hyphens and underscores")
 					return
 				}

@@ -115,7 +115,7 @@ func FuzzSettingsFile(f *testing.F) {
 			return
 		}
 		for profile, settings := range file.profiles {
-			if !profileName.MatchString(profile) {
+			if !profileName(profile) {
 				t.Errorf("profile %q", profile)
 			}
 			for name, text := range settings {

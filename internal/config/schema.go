@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -86,16 +87,23 @@ func looksSecret(name string) bool {
 	})
 }
 
+// The forms of values. They are compiled when first needed: most of what
+// flexvc does, --version first of all, needs none.
 var (
-	profileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	hexDigits   = regexp.MustCompile(`^[0-9a-fA-F]{32}$`)
-	hostLabel   = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-	prefixForm  = regexp.MustCompile(`^[A-Za-z0-9_]{1,32}$`)
+	profileName = form(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	hexDigits   = form(`^[0-9a-fA-F]{32}$`)
+	hostLabel   = form(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	prefixForm  = form(`^[A-Za-z0-9_]{1,32}$`)
 )
+
+func form(pattern string) func(string) bool {
+	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+	return func(text string) bool { return compiled().MatchString(text) }
+}
 
 func isSID(kind string) func(string) string {
 	return func(text string) string {
-		if digits, ok := strings.CutPrefix(text, kind); ok && hexDigits.MatchString(digits) {
+		if digits, ok := strings.CutPrefix(text, kind); ok && hexDigits(digits) {
 			return ""
 		}
 		return fmt.Sprintf("it is not %s and 32 hexadecimal digits", kind)
@@ -118,7 +126,7 @@ func isActivityName(text string) string {
 // Twilio escapes all but letters, digits and the underscore in an identity, so
 // a prefix of these is the same wherever it turns up.
 func isIdentityPrefix(text string) string {
-	if prefixForm.MatchString(text) {
+	if prefixForm(text) {
 		return ""
 	}
 	return "it is not 1 to 32 letters, digits and underscores"
@@ -149,7 +157,7 @@ func isLoopback(host string) bool {
 }
 
 func isHostLabel(text string) string {
-	if hostLabel.MatchString(text) {
+	if hostLabel(text) {
 		return ""
 	}
 	return "it is not a word such as ie1 or dublin"

@@ -87,7 +87,7 @@ the emulator's own where they do not; faults are declared by these names.
 | operation | request | in Twilio's OpenAPI | notes |
 | --- | --- | --- | --- |
 `)
-	for _, op := range operations {
+	for _, op := range operations() {
 		if op.serve != nil {
 			public := "yes"
 			if !op.spec {
@@ -118,7 +118,7 @@ These answer 501.
 
 `)
 	product := ""
-	for _, op := range operations {
+	for _, op := range operations() {
 		if op.serve != nil {
 			continue
 		}

@@ -46,8 +46,8 @@ const (
 func (c cut) String() string { return [...]string{"", "truncated", "dropped"}[c] }
 
 var (
-	faultSuffix = regexp.MustCompile(`[*@][0-9]+$`)
-	faultStatus = regexp.MustCompile(`^([1-9][0-9]{2})(html)?$`)
+	faultSuffix = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[*@][0-9]+$`) })
+	faultStatus = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([1-9][0-9]{2})(html)?$`) })
 )
 
 // maxDelay keeps a mistyped delay from hanging a test for a day.
@@ -98,7 +98,7 @@ func parseFault(spec string) (*fault, error) {
 	}
 	seen := ""
 	for {
-		suffix := faultSuffix.FindString(rest)
+		suffix := faultSuffix().FindString(rest)
 		if suffix == "" {
 			break
 		}
@@ -139,7 +139,7 @@ func (f *fault) aim(operation string) error {
 	if product, id, ok := strings.Cut(operation, "."); ok {
 		f.product, f.operation = product, id
 	}
-	if !slices.ContainsFunc(operations, f.matches) {
+	if !slices.ContainsFunc(operations(), f.matches) {
 		return fmt.Errorf("no operation is called %q", operation)
 	}
 	return nil
@@ -164,7 +164,7 @@ func (f *fault) act(action string) error {
 		}
 		f.delay = d
 	default:
-		m := faultStatus.FindStringSubmatch(action)
+		m := faultStatus().FindStringSubmatch(action)
 		if m == nil {
 			return fmt.Errorf("%q is no action", action)
 		}

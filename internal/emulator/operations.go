@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // operation is one request that Twilio understands.
@@ -37,8 +38,9 @@ var unemulated string
 
 var paging = []string{"PageSize", "Page", "PageToken"}
 
-// operations are those that are served, then those that are known.
-var operations = func() []*operation {
+// operations are those that are served, then those that are known. The table is
+// made when the first emulator is: no other command pays for it.
+var operations = sync.OnceValue(func() []*operation {
 	const (
 		ws   = "/v1/Workspaces/{WorkspaceSid}"
 		keys = "/2010-04-01/Accounts/{AccountSid}/Keys"
@@ -92,7 +94,7 @@ var operations = func() []*operation {
 		op.segments = strings.Split(op.path, "/")
 	}
 	return all
-}()
+})
 
 // products are the first labels of Twilio's hosts that the emulator knows of,
 // emulated or not.
@@ -103,7 +105,7 @@ var products = []string{"taskrouter", "flex-api", "iam", "api", "events", "serve
 func route(product, method, path string) (op *operation, vars map[string]string, allowed []string) {
 	segments := strings.Split(path, "/")
 	fewest := -1
-	for _, candidate := range operations {
+	for _, candidate := range operations() {
 		if candidate.product != product || len(candidate.segments) != len(segments) {
 			continue
 		}

@@ -164,7 +164,7 @@ func (e *Emulator) unknown(c *call, product string, allowed []string) reply {
 		return refuse(http.StatusMethodNotAllowed, codeMethod, "Method not allowed").with("Allow", strings.Join(allowed, ", "))
 	case !slices.Contains(products, product):
 		return notFound(c.path)
-	case !slices.ContainsFunc(operations, func(op *operation) bool { return op.product == product }):
+	case !slices.ContainsFunc(operations(), func(op *operation) bool { return op.product == product }):
 		return notEmulated("the product " + product)
 	}
 	return notFound(c.path)

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,7 +33,7 @@ const (
 	fewSIDs = 15
 )
 
-var workerSID = regexp.MustCompile(`^WK[0-9a-fA-F]{32}$`)
+var workerSID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^WK[0-9a-fA-F]{32}$`) })
 
 // Select calls visit for each selected worker, in the order Twilio lists them,
 // with its attributes. Lists may leave them out; such workers are fetched, up
@@ -121,7 +122,7 @@ func fold(name string) string { return strings.ToLower(name) }
 
 func onlyFewSIDs(names []string) bool {
 	return len(names) > 0 && len(names) <= fewSIDs &&
-		!slices.ContainsFunc(names, func(n string) bool { return !workerSID.MatchString(n) })
+		!slices.ContainsFunc(names, func(n string) bool { return !workerSID().MatchString(n) })
 }
 
 // fetchAll is find for SIDs, without a list.
