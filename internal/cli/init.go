@@ -21,7 +21,6 @@ type initOptions struct {
 	App         *App
 	Keyring     config.Keyring
 	GenerateKey func(io.Reader) (*rsa.PrivateKey, error)
-	HasCommand  func(path ...string) bool // to name only what exists as the next step
 
 	Workspace    string
 	ActivityName string
@@ -57,10 +56,6 @@ API key.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkPlanFlags(opts.DryRun, opts.ExitCode); err != nil {
 				return err
-			}
-			opts.HasCommand = func(path ...string) bool {
-				_, rest, err := cmd.Root().Find(path)
-				return err == nil && len(rest) == 0
 			}
 			if runF != nil {
 				return runF(cmd.Context(), opts)

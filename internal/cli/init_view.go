@@ -70,14 +70,7 @@ const (
 )
 
 func (v *initText) nothing(p *provision.SetupPlan) {
-	next := ""
-	switch {
-	case v.opts.HasCommand("doctor"):
-		next = " Next: flexvc doctor"
-	case v.opts.HasCommand("workers", "enable"):
-		next = " Next: flexvc workers enable --all --dry-run"
-	}
-	v.ui.Printf("No changes: %s already matches.%s\n", v.ui.SID(p.Workspace.SID), next)
+	v.ui.Printf("No changes: %s already matches. Next: %s\n", v.ui.SID(p.Workspace.SID), v.ui.Suggest(nextAfterInit))
 }
 
 func (v *initText) plan(p *provision.SetupPlan) {
@@ -196,17 +189,10 @@ func (v *initText) end(p *provision.SetupPlan, err error) {
 		}
 	}
 	v.ui.Printf("\nDone: %s.\n", strings.Join(parts, ", "))
-	var next []string
-	if v.opts.HasCommand("serve") {
-		next = append(next, "flexvc serve")
-	}
-	if v.opts.HasCommand("workers", "enable") {
-		next = append(next, "flexvc workers enable --all --dry-run")
-	}
-	if len(next) > 0 {
-		v.ui.Chat("Next: %s\n", strings.Join(next, ", then "))
-	}
+	v.ui.Chat("Next: flexvc serve, then %s\n", nextAfterInit)
 }
+
+const nextAfterInit = "flexvc workers enable --all --dry-run"
 
 // initJSON is the view for programs: one object per line.
 type initJSON struct {

@@ -86,6 +86,7 @@ func (a *App) prepare(cmd *cobra.Command) error {
 	if g.Timeout < 0 {
 		return usagef("--timeout %s is negative", g.Timeout)
 	}
+	a.UI.Retype = retype(cmd.Root(), g.Profile)
 	if g.Profile == "" {
 		g.Profile = a.Getenv("FLEXVC_PROFILE")
 	}
@@ -99,6 +100,20 @@ func (a *App) prepare(cmd *cobra.Command) error {
 		cmd.SetContext(ctx)
 	}
 	return nil
+}
+
+// retype puts -p PROFILE behind each "flexvc" that a command of root follows,
+// when the profile was named on the command line: a hint without it would lead to
+// another account.
+func retype(root *cobra.Command, profile string) func(string) string {
+	if profile == "" {
+		return nil
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		names = append(names, "flexvc "+c.Name(), "flexvc -p "+profile+" "+c.Name())
+	}
+	return strings.NewReplacer(names...).Replace
 }
 
 // noSuchCommand answers a first argument that is no command with the nearest

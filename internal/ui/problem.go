@@ -22,7 +22,7 @@ func (s *Streams) Problem(err error) {
 	}
 	s.errLine(text)
 	if p.Hint != "" {
-		s.errLine("flexvc: " + s.Paint(s.Err, Faint, "hint:") + " " + lines(p.Hint, "              "))
+		s.errLine("flexvc: " + s.Paint(s.Err, Faint, "hint:") + " " + lines(s.Suggest(p.Hint), "              "))
 	}
 	if cause := p.Unwrap(); cause != nil && s.Verbose {
 		s.errLine("flexvc: debug: caused by: " + lines(cause.Error(), "  "))
@@ -40,7 +40,7 @@ func (s *Streams) ProblemJSON(err error) {
 		Summary string       `json:"summary"`
 		Detail  string       `json:"detail,omitempty"`
 		Hint    string       `json:"hint,omitempty"`
-	}{1, "error", p.Code, problem.Exit(p), p.Summary, p.Detail, p.Hint})
+	}{1, "error", p.Code, problem.Exit(p), p.Summary, p.Detail, s.Suggest(p.Hint)})
 	s.errLine(string(out))
 }
 

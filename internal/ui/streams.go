@@ -33,6 +33,10 @@ type Streams struct {
 	Verbose bool
 	NoInput bool // never ask
 
+	// Retype adds to each command in a hint what the person typed to get here,
+	// such as -p, so that the hint can be pasted as it stands. Nil adds nothing.
+	Retype func(text string) string
+
 	color bool // colour on a terminal stream
 	force bool // colour on every stream (--color always)
 	ascii bool // TERM=dumb
@@ -106,7 +110,7 @@ func (s *Streams) Warn(format string, args ...any) {
 // Hint prints the next thing to do. It is silent under --quiet.
 func (s *Streams) Hint(format string, args ...any) {
 	if !s.Quiet {
-		s.errLine("flexvc: " + s.Paint(s.Err, Faint, "hint:") + " " + fmt.Sprintf(format, args...))
+		s.errLine("flexvc: " + s.Paint(s.Err, Faint, "hint:") + " " + s.Suggest(fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -123,11 +127,19 @@ func (s *Streams) Printf(format string, args ...any) {
 }
 
 // Chat prints text that accompanies a result on standard output; it is silent
-// under --quiet.
+// under --quiet. The next thing to do is named here.
 func (s *Streams) Chat(format string, args ...any) {
 	if !s.Quiet {
-		fmt.Fprintf(s.Out, format, args...)
+		io.WriteString(s.Out, s.Suggest(fmt.Sprintf(format, args...)))
 	}
+}
+
+// Suggest is text with what Retype adds to the commands in it.
+func (s *Streams) Suggest(text string) string {
+	if s.Retype == nil {
+		return text
+	}
+	return s.Retype(text)
 }
 
 // errLine writes whole lines to standard error above the status line.
