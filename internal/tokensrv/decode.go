@@ -60,7 +60,7 @@ func decodeBody(r *http.Request) (ask, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return ask{}, refuse(mediaType)
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := readBody(r)
 	if err != nil {
 		var long *http.MaxBytesError
 		if errors.As(err, &long) {
@@ -78,6 +78,17 @@ func decodeBody(r *http.Request) (ask, error) {
 		return decodeJSON(body)
 	}
 	return ask{}, refuse(mediaType)
+}
+
+// readBody reads in one piece what says how long it is; the limit middleware
+// bounded what it may say.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength < 0 {
+		return io.ReadAll(r.Body)
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
 }
 
 func contentType(header string) string {

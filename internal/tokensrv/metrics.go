@@ -22,6 +22,7 @@ type metrics struct {
 	issued   prometheus.Counter
 	refused  map[reason]prometheus.Counter
 	requests *prometheus.CounterVec
+	tokenOK  prometheus.Counter             // the one of requests that matters
 	duration map[string]prometheus.Observer // by route name
 	inFlight prometheus.Gauge
 
@@ -61,6 +62,7 @@ func newMetrics(routes []string) *metrics {
 		m.refused[r] = refused.WithLabelValues(string(r))
 	}
 	m.requests = counters("http_requests_total", "Answered requests.", "route", "code")
+	m.tokenOK = m.requests.WithLabelValues(routeToken, "200")
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "flexvc_http_request_duration_seconds", Help: "From the request's headers read to its answer written.", Buckets: seconds}, []string{"route"})
 	reg.MustRegister(duration)
 	for _, name := range routes {
@@ -88,7 +90,11 @@ func (m *metrics) handler() http.Handler {
 }
 
 func (m *metrics) answered(route string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+	if route == routeToken && status == http.StatusOK {
+		m.tokenOK.Inc()
+	} else {
+		m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+	}
 	m.duration[route].Observe(took.Seconds())
 }
 

@@ -183,7 +183,7 @@ func (s *Server) measure(next http.Handler) http.Handler {
 				s.issued.Add(1)
 			case x.refusal != nil:
 				s.m.refused[x.refusal.reason].Inc()
-				if x.route.name == "generateToken" {
+				if x.route.name == routeToken {
 					s.refused.Add(1)
 				}
 			}
@@ -201,7 +201,7 @@ func (s *Server) limit(next http.Handler) http.Handler {
 			s.refuse(x, r, refuse(tooLarge))
 			return
 		}
-		if x.route.name != "live" && x.route.name != "ready" {
+		if x.route.name != routeLive && x.route.name != routeReady {
 			if wait := s.addresses.wait(r.Context(), addressKey(x.client)); wait > 0 {
 				s.refuse(x, r, refuseFor(addressLimited, wait))
 				return
@@ -224,7 +224,7 @@ func (s *Server) origins(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := w.(*exchange)
 		from := r.Header["Origin"]
-		if x.route.name != "generateToken" || len(from) == 0 {
+		if x.route.name != routeToken || len(from) == 0 {
 			s.nameOrigin(x, r)
 			next.ServeHTTP(x, r)
 			return

@@ -43,7 +43,7 @@ type voiceGrant struct {
 
 // minted is a signed token and the times written into it.
 type minted struct {
-	token   string
+	token   []byte
 	issued  int64 // Unix seconds
 	expires int64
 }
@@ -88,12 +88,15 @@ func (m *minter) mint(identity string, agentExpires, now time.Time) (minted, err
 	if err != nil {
 		return minted{}, err
 	}
-	signing := m.header + base64.RawURLEncoding.EncodeToString(body)
-	signature, err := jwt.SigningMethodHS256.Sign(signing, m.secret)
+	text := make([]byte, 0, 768)
+	text = append(text, m.header...)
+	text = base64.RawURLEncoding.AppendEncode(text, body)
+	signature, err := jwt.SigningMethodHS256.Sign(string(text), m.secret)
 	if err != nil {
 		return minted{}, err
 	}
-	out.token = signing + "." + base64.RawURLEncoding.EncodeToString(signature)
+	text = append(text, '.')
+	out.token = base64.RawURLEncoding.AppendEncode(text, signature)
 	return out, nil
 }
 

@@ -22,14 +22,22 @@ type route struct {
 	handler http.Handler
 }
 
-var routeNames = []string{"generateToken", "live", "ready", "extension", "other"}
+const (
+	routeToken     = "generateToken"
+	routeLive      = "live"
+	routeReady     = "ready"
+	routeExtension = "extension"
+	routeOther     = "other"
+)
+
+var routeNames = []string{routeToken, routeLive, routeReady, routeExtension, routeOther}
 
 func (s *Server) routes(extension http.Handler) func(path string) route {
-	token := route{"generateToken", http.HandlerFunc(s.generateToken)}
-	live := route{"live", http.HandlerFunc(s.live)}
-	ready := route{"ready", http.HandlerFunc(s.ready)}
-	ext := route{"extension", extension}
-	other := route{"other", http.HandlerFunc(s.nothingHere)}
+	token := route{routeToken, http.HandlerFunc(s.generateToken)}
+	live := route{routeLive, http.HandlerFunc(s.live)}
+	ready := route{routeReady, http.HandlerFunc(s.ready)}
+	ext := route{routeExtension, extension}
+	other := route{routeOther, http.HandlerFunc(s.nothingHere)}
 	return func(path string) route {
 		switch {
 		case path == pathToken:

@@ -137,7 +137,10 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s.identities = newLimiter("identity", cfg.IdentityRate, s.shared, s.now)
 	s.addresses = newLimiter("address", cfg.AddressRate, s.shared, s.now)
-	tw := newTwilio(cfg, deps.Transport, s.now, s.sawDrift)
+	tw, err := newTwilio(cfg, deps.Transport, s.now, s.sawDrift)
+	if err != nil {
+		return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: the validator's URL cannot be read")
+	}
 	s.verifier = newVerifier(cfg, tw.ask, s.shared, s.now, s.m, s.circuitChanged)
 
 	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 {

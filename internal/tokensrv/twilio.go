@@ -1,7 +1,7 @@
 package tokensrv
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -28,46 +28,37 @@ type agent struct {
 // clients, their failures are not, so every shape is accepted and named.
 type twilio struct {
 	via       Via
-	url       string
+	url       *url.URL
 	account   string
 	authorize string // the Authorization header, with ViaIAM
 	expiry    bool   // an answer without expiration is of no use
-	client    *http.Client
+	transport http.RoundTripper
 	now       func() time.Time
 	sawDate   func(drift time.Duration)
 }
 
-const (
-	iamHost  = "https://iam.twilio.com"
-	flexHost = "https://flex-api.twilio.com"
-)
-
-func newTwilio(c Config, transport http.RoundTripper, now func() time.Time, sawDate func(time.Duration)) *twilio {
+func newTwilio(c Config, transport http.RoundTripper, now func() time.Time, sawDate func(time.Duration)) (*twilio, error) {
 	t := &twilio{
 		via:     c.ValidateVia,
-		url:     c.ValidateURL,
 		account: c.AccountSID,
 		expiry:  c.CapToFlexToken,
 		now:     now,
 		sawDate: sawDate,
-		client: &http.Client{
-			Transport: transport,
-			// A redirect would carry the Flex token to an address nobody chose.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		// Asked directly, not through http.Client: a followed redirect would carry
+		// the Flex token to an address nobody chose.
+		transport: transport,
 	}
+	address := c.ValidateURL
 	switch t.via {
-	case ViaIAM:
-		t.authorize = basic(c.Validator.User, c.Validator.Password)
-		if t.url == "" {
-			t.url = iamHost + "/v1/Accounts/" + c.AccountSID + "/Tokens/validate"
-		}
 	case ViaFlex:
-		if t.url == "" {
-			t.url = flexHost + "/v1/Accounts/" + c.AccountSID + "/Tokens/Info"
-		}
+		address = cmp.Or(address, "https://flex-api.twilio.com/v1/Accounts/"+c.AccountSID+"/Tokens/Info")
+	case ViaIAM:
+		address = cmp.Or(address, "https://iam.twilio.com/v1/Accounts/"+c.AccountSID+"/Tokens/validate")
+		t.authorize = basic(c.Validator.User, c.Validator.Password)
 	}
-	return t
+	var err error
+	t.url, err = url.Parse(address)
+	return t, err
 }
 
 // NewTransport returns the transport for questions to Twilio. A login storm has
@@ -89,7 +80,7 @@ func basic(user, password string) string {
 
 // ask puts one question. The error is always a *refusal.
 func (t *twilio) ask(ctx context.Context, token string) (agent, error) {
-	resp, err := t.client.Do(t.question(ctx, token))
+	resp, err := t.transport.RoundTrip(t.question(ctx, token))
 	if err != nil {
 		if ctx.Err() != nil {
 			return agent{}, &refusal{reason: validatorTimeout, retry: 2 * time.Second, shape: "no-answer"}
@@ -111,25 +102,34 @@ func (t *twilio) ask(ctx context.Context, token string) (agent, error) {
 }
 
 func (t *twilio) question(ctx context.Context, token string) *http.Request {
-	var body []byte
-	header := http.Header{"Cache-Control": {"no-cache"}, "Accept": {"application/json"}, "User-Agent": {"flexvc"}}
+	var body, kind, authorize string
 	switch t.via {
 	case ViaFlex:
-		body = []byte(url.Values{"Token": {token}}.Encode())
-		header.Set("Content-Type", "application/x-www-form-urlencoded")
-		header.Set("Authorization", basic("token", token))
-	default:
-		// plausible let nothing through that JSON would escape.
-		body = []byte(`{"token":"` + token + `"}`)
-		header.Set("Content-Type", "application/json")
-		header.Set("Authorization", t.authorize)
+		body = url.Values{"Token": {token}}.Encode()
+		kind = "application/x-www-form-urlencoded"
+		authorize = basic("token", token)
+	case ViaIAM:
+		body = `{"token":"` + token + `"}` // plausible let nothing through that JSON would escape
+		kind = "application/json"
+		authorize = t.authorize
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
-	if err != nil {
-		panic(err) // the URL was parsed by Config.Validate
-	}
-	req.Header = header
-	return req
+	reader := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	first, _ := reader()
+	address := *t.url // a transport may rewrite it
+	return (&http.Request{
+		Method: http.MethodPost,
+		URL:    &address,
+		Host:   t.url.Host,
+		Header: http.Header{
+			"Authorization": {authorize},
+			"Cache-Control": {"no-cache"},
+			"Content-Type":  {kind},
+			"User-Agent":    {"flexvc"},
+		},
+		Body:          first,
+		GetBody:       reader, // lets the transport repeat it on a connection the server had closed
+		ContentLength: int64(len(body)),
+	}).WithContext(ctx)
 }
 
 // answer holds the fields of both endpoints, successes and failures alike.
