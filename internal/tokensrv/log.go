@@ -53,8 +53,9 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	for n := len(name); n < 6; n++ {
 		b = append(b, ' ')
 	}
+	start := len(b)
 	b = appendText(b, r.Message, false)
-	for n := utf8.RuneCountInString(r.Message); n < messageWidth; n++ {
+	for len(b)-start < messageWidth {
 		b = append(b, ' ')
 	}
 	for _, a := range h.fixed {
@@ -90,8 +91,7 @@ func (h *lineHandler) attr(b []byte, group string, a slog.Attr) []byte {
 		return append(b, " ms"...)
 	}
 	b = append(b, "  "...)
-	b = append(b, group...)
-	b = append(b, a.Key...)
+	b = appendText(b, group+a.Key, true)
 	b = append(b, '=')
 	return appendText(b, v.String(), true)
 }

@@ -56,16 +56,19 @@ func (e *evidence) secret(s string) string {
 	return s
 }
 
-// leaks returns the lines that hold a secret, whole or in the encodings it travels in.
+// leaks returns, for each secret found, the first line that holds it, whole or
+// in an encoding it travels in.
 func (e *evidence) leaks() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	text := e.text.Bytes()
 	var found []string
-	for line := range bytes.Lines(e.text.Bytes()) {
-		for s := range e.secrets {
-			if len(s) >= 8 && (bytes.Contains(line, []byte(s)) || bytes.Contains(line, []byte(url.QueryEscape(s))) ||
-				bytes.Contains(line, []byte(base64.StdEncoding.EncodeToString([]byte(s))[:10]))) {
-				found = append(found, string(bytes.TrimSpace(line)))
+	for s := range e.secrets {
+		for _, form := range []string{s, url.QueryEscape(s), base64.StdEncoding.EncodeToString([]byte(s))[:10]} {
+			if i := bytes.Index(text, []byte(form)); len(s) >= 8 && i >= 0 {
+				line := text[bytes.LastIndexByte(text[:i], '\n')+1:]
+				found = append(found, string(line[:max(0, bytes.IndexByte(line, '\n'))]))
+				break
 			}
 		}
 	}
@@ -75,12 +78,13 @@ func (e *evidence) leaks() []string {
 func TestLeakedSecretIsFound(t *testing.T) {
 	var e evidence
 	e.secret("hush-hush-hush")
+	e.secret("another, elsewhere")
 	fmt.Fprintln(&e, "nothing here")
 	if found := e.leaks(); found != nil {
 		t.Errorf("found %q in a clean log", found)
 	}
 	fmt.Fprintln(&e, `{"url":"/generateToken?Token=hush-hush-hush"}`)
-	fmt.Fprintln(&e, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("hush-hush-hush")))
+	fmt.Fprintln(&e, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("another, elsewhere")))
 	if found := e.leaks(); len(found) != 2 {
 		t.Errorf("found %q, want both lines", found)
 	}
@@ -91,6 +95,7 @@ var (
 	testKey     = "SK" + strings.Repeat("0", 31) + "2"
 	testSecret  = said.secret(strings.Repeat("not-a-secret-", 2))
 	testAuth    = said.secret(strings.Repeat("not-an-auth-token-", 2))
+	_           = said.secret(basic(testAccount, testAuth))
 )
 
 // flexToken makes a token of Flex's shape that names nobody.
