@@ -1,0 +1,143 @@
+package tokensrv
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// ask is what a client says: a Flex token, and the prefix it expects. A client
+// never says who it is.
+type ask struct {
+	token     string
+	prefix    string
+	hasPrefix bool
+}
+
+// decode reads a GET or POST. The token comes from the query (GET), from a form
+// or JSON body (POST), or from Authorization: Bearer (both); named twice it must
+// be the same. Fields it does not know are ignored. The error is a *refusal.
+func decode(r *http.Request) (ask, error) {
+	var a ask
+	var err error
+	if r.Method == http.MethodGet {
+		a, err = decodeForm(r.URL.RawQuery)
+	} else {
+		a, err = decodeBody(r)
+	}
+	if err != nil {
+		return ask{}, err
+	}
+	bearer, given := bearerToken(r.Header["Authorization"])
+	switch {
+	case given && a.token != "" && a.token != bearer:
+		return ask{}, refuse(malformedRequest)
+	case given:
+		a.token = bearer
+	}
+	if a.token == "" {
+		return ask{}, refuse(missingToken)
+	}
+	return a, nil
+}
+
+func bearerToken(headers []string) (string, bool) {
+	if len(headers) != 1 {
+		return "", false
+	}
+	scheme, token, ok := strings.Cut(headers[0], " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return strings.TrimSpace(token), true
+}
+
+func decodeBody(r *http.Request) (ask, error) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return ask{}, refuse(mediaType)
+	}
+	body, err := readBody(r)
+	if err != nil {
+		var long *http.MaxBytesError
+		if errors.As(err, &long) {
+			return ask{}, refuse(tooLarge)
+		}
+		return ask{}, refuse(malformedRequest)
+	}
+	if len(body) == 0 {
+		return ask{}, nil
+	}
+	switch contentType(r.Header.Get("Content-Type")) {
+	case "application/x-www-form-urlencoded":
+		return decodeForm(string(body))
+	case "application/json":
+		return decodeJSON(body)
+	}
+	return ask{}, refuse(mediaType)
+}
+
+// readBody reads in one piece what says how long it is; the limit middleware
+// bounded what it may say.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength < 0 {
+		return io.ReadAll(r.Body)
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
+}
+
+func contentType(header string) string {
+	switch header {
+	case "application/x-www-form-urlencoded", "application/json":
+		return header
+	}
+	t, params, err := mime.ParseMediaType(header)
+	if err != nil {
+		return ""
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return ""
+	}
+	return t
+}
+
+func decodeForm(encoded string) (ask, error) {
+	form, err := url.ParseQuery(encoded)
+	if err != nil {
+		return ask{}, refuse(malformedRequest)
+	}
+	token, prefix := form["Token"], form["VoiceClientPrefix"]
+	// Of two values one would be checked by whatever stands in front of us and
+	// the other used here.
+	if len(token) > 1 || len(prefix) > 1 {
+		return ask{}, refuse(malformedRequest)
+	}
+	var a ask
+	if len(token) == 1 {
+		a.token = token[0]
+	}
+	if len(prefix) == 1 {
+		a.prefix, a.hasPrefix = prefix[0], true
+	}
+	return a, nil
+}
+
+func decodeJSON(body []byte) (ask, error) {
+	var fields struct {
+		Token             string
+		VoiceClientPrefix *string
+	}
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return ask{}, refuse(malformedRequest)
+	}
+	a := ask{token: fields.Token}
+	if fields.VoiceClientPrefix != nil {
+		a.prefix, a.hasPrefix = *fields.VoiceClientPrefix, true
+	}
+	return a, nil
+}

@@ -1,0 +1,176 @@
+package tokensrv
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+var (
+	noStore     = []string{"no-store"}
+	jsonType    = []string{"application/json"}
+	problemType = []string{"application/problem+json"}
+	plainType   = []string{"text/plain; charset=utf-8"}
+	noSniff     = []string{"nosniff"}
+)
+
+// generateToken trades a Flex token for a voice token.
+func (s *Server) generateToken(w http.ResponseWriter, r *http.Request) {
+	x := w.(*exchange)
+	if r.Method != http.MethodPost && !(s.allowGet && r.Method == http.MethodGet) {
+		x.Header()["Allow"] = s.allow
+		s.refuse(x, r, refuse(methodNotAllowed))
+		return
+	}
+	a, err := decode(r)
+	if err != nil {
+		s.refuse(x, r, err)
+		return
+	}
+	if a.hasPrefix && a.prefix != s.prefix {
+		s.refuse(x, r, refuse(prefixNotAllowed))
+		return
+	}
+	who, err := s.verifier.verify(r.Context(), a.token)
+	if err != nil {
+		s.refuse(x, r, err)
+		return
+	}
+	identity := s.prefix + who.Identity
+	if !voiceIdentity(identity) {
+		s.refuse(x, r, refuse(identityUnusable))
+		return
+	}
+	if err := s.admission.admit(r.Context(), who); err != nil {
+		s.refuse(x, r, err)
+		return
+	}
+	if wait := s.identities.wait(r.Context(), identity); wait > 0 {
+		s.refuse(x, r, refuseFor(identityLimited, wait))
+		return
+	}
+	if len(identity) > longIdentity {
+		s.log.LogAttrs(r.Context(), slog.LevelWarn, "identity is longer than some Twilio components take", slog.Int("length", len(identity)), slog.String("req", x.id))
+	}
+	t, err := s.minter.mint(identity, who.Expires, s.now())
+	if err != nil {
+		s.refuse(x, r, err)
+		return
+	}
+	x.identity = identity
+	h := x.Header()
+	h["Content-Type"] = jsonType
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	_, _ = x.Write(tokenAnswer(identity, t)) // the client may be gone; there is no one to tell
+}
+
+// tokenAnswer writes the JSON by hand: identity and token are of characters
+// JSON never escapes, and this is every request's last step.
+func tokenAnswer(identity string, t minted) []byte {
+	b := make([]byte, 0, 128+len(identity)+len(t.token))
+	b = append(b, `{"identity":"`...)
+	b = append(b, identity...)
+	b = append(b, `","token":"`...)
+	b = append(b, t.token...)
+	b = append(b, `","ttl":`...)
+	b = strconv.AppendInt(b, t.expires-t.issued, 10)
+	b = append(b, `,"expiresAt":"`...)
+	b = time.Unix(t.expires, 0).UTC().AppendFormat(b, time.RFC3339)
+	return append(b, "\"}\n"...)
+}
+
+// problemBody is RFC 9457, with a stable code and the request's name added.
+type problemBody struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Code      reason `json:"code"`
+	Detail    string `json:"detail"`
+	RequestID string `json:"requestId"`
+}
+
+// refuse answers with a problem. An error that is no *refusal is our own: its
+// text goes to the log, the client learns that something broke.
+func (s *Server) refuse(x *exchange, r *http.Request, err error) {
+	var why *refusal
+	if !errors.As(err, &why) {
+		if r.Context().Err() != nil {
+			why = refuse(clientGone)
+		} else {
+			s.log.Error("bug: unexpected error", "cause", err, "req", x.id)
+			why = refuse(internalError)
+		}
+	}
+	x.refusal = why
+	known := refusals[why.reason]
+	body, _ := json.Marshal(problemBody{ // strings and a number: cannot fail
+		Type:      "urn:flexvc:problem:" + string(why.reason),
+		Title:     title(known.status),
+		Status:    known.status,
+		Code:      why.reason,
+		Detail:    known.detail,
+		RequestID: x.id,
+	})
+	h := x.Header()
+	s.nameOrigin(x, r)
+	h["Content-Type"] = problemType
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	if why.retry > 0 {
+		h["Retry-After"] = []string{strconv.Itoa(s.retryAfter(why.retry))}
+	}
+	x.WriteHeader(known.status)
+	if r.Method != http.MethodHead {
+		_, _ = x.Write(append(body, '\n'))
+	}
+}
+
+func title(status int) string {
+	if status == statusClientGone {
+		return "Client Closed Request"
+	}
+	return http.StatusText(status)
+}
+
+// retryAfter spreads clients that failed together over twice the wait, so that
+// they do not come back together.
+func (s *Server) retryAfter(wait time.Duration) int {
+	seconds := int((wait + time.Second - 1) / time.Second)
+	return seconds + s.jitter(seconds+1)
+}
+
+func defaultJitter(n int) int { return rand.IntN(n) }
+
+func (s *Server) nothingHere(w http.ResponseWriter, r *http.Request) {
+	s.refuse(w.(*exchange), r, refuse(notFound))
+}
+
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) { health(w, http.StatusOK, "ok\n") }
+
+// ready says whether to send requests here: not while draining, and not while
+// the validator is down, when every answer would be 503.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	switch {
+	case s.draining.Load():
+		health(w, http.StatusServiceUnavailable, "draining\n")
+	case s.verifier.breaker.State() == gobreaker.StateOpen:
+		health(w, http.StatusServiceUnavailable, "the validator is down\n")
+	default:
+		health(w, http.StatusOK, "ok\n")
+	}
+}
+
+func health(w http.ResponseWriter, status int, text string) {
+	h := w.Header()
+	h["Content-Type"] = plainType
+	h["Cache-Control"] = noStore
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text))
+}

@@ -1,0 +1,306 @@
+// Package tokensrv is the token endpoint: it trades an agent's Flex token for a
+// Twilio voice token, once Twilio has vouched for the Flex token.
+//
+// A request passes, outermost first: panics, request id, access log, metrics,
+// size and rate limits, CORS, handler. The server is stateless; replicas may
+// share rate limits and verdicts through Redis and do without it when it is gone.
+package tokensrv
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// Deps are what the server needs of the world. Zero fields get the real thing,
+// except where noted.
+type Deps struct {
+	Log       *slog.Logger         // nil discards
+	Now       func() time.Time     // time.Now
+	Random    io.Reader            // for request ids; crypto/rand
+	Jitter    func(n int) int      // a number below n, for Retry-After
+	Transport http.RoundTripper    // to Twilio's validator; NewTransport(nil)
+	Extension http.Handler         // answers /extension/…; nil: nothing there
+	Draining  func(inFlight int64) // told once when Run stops accepting
+
+	// WorkerEnabled reads extensionVoiceClientEnabled of a worker.
+	// Needed with Config.RequireEnabled.
+	WorkerEnabled func(ctx context.Context, workerSID string) (bool, error)
+
+	// CheckSigningKey asks Twilio whether the signing key may sign, which its
+	// SID does not show. nil skips the question.
+	CheckSigningKey func(ctx context.Context) error
+}
+
+// Server is the token endpoint, an http.Handler. Use New.
+type Server struct {
+	handler http.Handler
+	lookup  func(path string) route
+
+	log    *slog.Logger
+	now    func() time.Time
+	random io.Reader
+	jitter func(int) int
+
+	prefix         string
+	allowGet       bool
+	allow          []string
+	allowOrigins   map[string][]string
+	behindProxy    bool
+	trustedProxies []netip.Prefix
+	maxBody        int64
+
+	verifier   *verifier
+	admission  *admission
+	minter     *minter
+	identities *limiter
+	addresses  *limiter
+	shared     *shared
+	m          *metrics
+
+	checkSigningKey func(context.Context) error
+	onDrain         func(int64)
+
+	draining        atomic.Bool
+	inFlight        atomic.Int64
+	issued, refused atomic.Int64
+	cutOff          atomic.Int64
+	drifting        atomic.Bool
+}
+
+// New checks cfg and builds the server. Nothing is opened or asked yet.
+func New(cfg Config, deps Deps) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.RequireEnabled && deps.WorkerEnabled == nil {
+		return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: --require-enabled needs a way to read workers' attributes")
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Random == nil {
+		deps.Random = rand.Reader
+	}
+	if deps.Jitter == nil {
+		deps.Jitter = defaultJitter
+	}
+	if deps.Transport == nil {
+		deps.Transport = NewTransport(nil)
+	}
+
+	s := &Server{
+		log:             deps.Log,
+		now:             deps.Now,
+		random:          deps.Random,
+		jitter:          deps.Jitter,
+		prefix:          cfg.Prefix,
+		allowGet:        cfg.AllowGet,
+		allow:           []string{"OPTIONS, POST"},
+		allowOrigins:    make(map[string][]string, len(cfg.AllowOrigins)),
+		behindProxy:     cfg.BehindProxy,
+		trustedProxies:  cfg.TrustedProxies,
+		maxBody:         cfg.MaxBody,
+		m:               newMetrics(routeNames),
+		minter:          newMinter(cfg),
+		admission:       newAdmission(cfg, deps),
+		checkSigningKey: deps.CheckSigningKey,
+		onDrain:         deps.Draining,
+	}
+	if s.allowGet {
+		s.allow = []string{"GET, OPTIONS, POST"}
+	}
+	for _, o := range cfg.AllowOrigins {
+		s.allowOrigins[o] = []string{o}
+	}
+	if cfg.RedisURL != "" {
+		sh, err := newShared(cfg, s.now, s.log, s.m)
+		if err != nil {
+			return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: the Redis URL cannot be read")
+		}
+		s.shared = sh
+	}
+	s.identities = newLimiter("identity", cfg.IdentityRate, s.shared, s.now)
+	s.addresses = newLimiter("address", cfg.AddressRate, s.shared, s.now)
+	tw, err := newTwilio(cfg, deps.Transport, s.now, s.sawDrift)
+	if err != nil {
+		return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: the validator's URL cannot be read")
+	}
+	s.verifier = newVerifier(cfg, tw.ask, s.shared, s.now, s.m, s.circuitChanged)
+
+	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 {
+		s.log.Warn("no trusted proxy is named: X-Forwarded-For is ignored and all clients share one address limit")
+	}
+	s.lookup = s.routes(deps.Extension)
+	s.handler = chain(http.HandlerFunc(dispatch), s.recoverPanics, s.requestID, s.accessLog, s.measure, s.limit, s.origins)
+	return s, nil
+}
+
+func dispatch(w http.ResponseWriter, r *http.Request) {
+	w.(*exchange).route.handler.ServeHTTP(w, r)
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Preflight asks Twilio whether the signing key may sign, to be called before
+// anything listens. Its error is a problem.
+func (s *Server) Preflight(ctx context.Context) error {
+	if s.checkSigningKey == nil {
+		return nil
+	}
+	err := s.checkSigningKey(ctx)
+	if err == nil || problem.As(err) != nil {
+		return err
+	}
+	return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s cannot sign voice tokens", short(s.minter.key)).
+		WithHint("create a Standard API key for this account in the Twilio Console; a Restricted key cannot sign").Because(err)
+}
+
+// short shows a SID as type and last four.
+func short(sid string) string {
+	if len(sid) < 8 {
+		return sid
+	}
+	return sid[:2] + "…" + sid[len(sid)-4:]
+}
+
+// Stats are the figures of the closing line.
+type Stats struct {
+	Issued   int64 // tokens minted
+	Refused  int64 // requests for one that got none
+	InFlight int64
+	CutOff   int64 // requests still unanswered when the drain ended
+}
+
+// Stats may be called at any time.
+func (s *Server) Stats() Stats {
+	return Stats{Issued: s.issued.Load(), Refused: s.refused.Load(), InFlight: s.inFlight.Load(), CutOff: s.cutOff.Load()}
+}
+
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 75 * time.Second // above the longest ValidateTimeout
+	idleTimeout       = 2 * time.Minute
+	drainTimeout      = 10 * time.Second
+	maxHeaderBytes    = 32 << 10 // a GET carries its token in the request line
+)
+
+// Listeners are bound sockets; Run owns and closes them.
+type Listeners struct {
+	Public []net.Listener
+	Admin  net.Listener // nil: no metrics
+}
+
+// Run serves until ctx is done, then drains: readiness turns false, no new
+// connection is accepted, and requests in flight have 10 s, or until abort is
+// closed, before they are cut off. The admin listener closes last. A nil error
+// means it stopped because it was asked to.
+func (s *Server) Run(ctx context.Context, l Listeners, abort <-chan struct{}) error {
+	public, admin := s.httpServer(s), s.httpServer(s.Admin())
+	failed := make(chan error, len(l.Public)+1)
+	var serving sync.WaitGroup
+	serve := func(srv *http.Server, ln net.Listener) {
+		serving.Go(func() {
+			if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+			}
+		})
+	}
+	for _, ln := range l.Public {
+		serve(public, ln)
+	}
+	if l.Admin != nil {
+		serve(admin, l.Admin)
+	}
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case cause := <-failed:
+		err = problem.New(problem.AddressUnavailable, "cannot serve tokens any longer: a listening socket failed").Because(cause)
+	}
+	s.drain(public, abort)
+	_ = admin.Close() // nothing on it is worth waiting for
+	serving.Wait()
+	if s.shared != nil {
+		_ = s.shared.client.Close()
+	}
+	return err
+}
+
+func (s *Server) drain(public *http.Server, abort <-chan struct{}) {
+	s.draining.Store(true)
+	if s.onDrain != nil {
+		s.onDrain(s.inFlight.Load())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-abort:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := public.Shutdown(ctx); err != nil {
+		s.cutOff.Store(s.inFlight.Load())
+		_ = public.Close()
+	}
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) circuitChanged(from, to gobreaker.State) {
+	s.m.circuit(to)
+	switch {
+	case from == gobreaker.StateClosed:
+		s.log.Warn("the validator is down: answering 503 until it is back", "failures", breakAfter)
+	case to == gobreaker.StateClosed:
+		s.log.Info("the validator is back")
+	}
+}
+
+// maxDrift is where Twilio begins to refuse tokens as early or late; it does
+// not publish the figure, this is below every report.
+const maxDrift = 30 * time.Second
+
+// sawDrift takes this clock minus Twilio's, known to a second, and says so once
+// when it becomes too much and once when it is well again.
+func (s *Server) sawDrift(d time.Duration) {
+	s.m.drift.Set(d.Seconds())
+	bad := d.Abs() > maxDrift
+	if s.drifting.Swap(bad) == bad {
+		return
+	}
+	if bad {
+		s.log.Warn("this machine's clock differs from Twilio's: tokens may be refused as early or expired", "drift", d.Round(time.Second))
+	} else {
+		s.log.Info("this machine's clock agrees with Twilio's again")
+	}
+}

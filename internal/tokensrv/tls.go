@@ -1,0 +1,84 @@
+package tokensrv
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// lookAgain is how often a handshake may look whether the files changed.
+const lookAgain = 2 * time.Second
+
+// LoadTLS reads a certificate chain and its key, PEM both, and returns a
+// configuration that follows the files: a renewed certificate is served from
+// the next handshake on, a broken one is logged and the old one kept. Wrap the
+// public listener with tls.NewListener.
+func LoadTLS(certFile, keyFile string, log *slog.Logger, now func() time.Time) (*tls.Config, error) {
+	k := &keypair{certFile: certFile, keyFile: keyFile, log: log, now: now}
+	if err := k.load(); err != nil {
+		return nil, problem.New(problem.InputUnreadable, "cannot serve HTTPS with %s and %s: %w", certFile, keyFile, err).
+			WithHint("both must be PEM, and the key must belong to the first certificate")
+	}
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: k.get,
+	}, nil
+}
+
+type keypair struct {
+	certFile, keyFile string
+	log               *slog.Logger
+	now               func() time.Time
+
+	mu     sync.Mutex
+	cert   *tls.Certificate
+	stamp  [2]fileStamp
+	looked time.Time
+}
+
+type fileStamp struct {
+	changed time.Time
+	size    int64
+}
+
+func (k *keypair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if now := k.now(); now.Sub(k.looked) >= lookAgain {
+		k.looked = now
+		if k.stampNow() != k.stamp {
+			if err := k.load(); err != nil {
+				k.log.Warn("the TLS files changed and cannot be used; serving the certificate from before", "cause", err)
+			} else {
+				k.log.Info("serving the renewed TLS certificate")
+			}
+		}
+	}
+	return k.cert, nil
+}
+
+func (k *keypair) load() error {
+	// Before reading: a file replaced in between is then seen as changed again.
+	stamp := k.stampNow()
+	cert, err := tls.LoadX509KeyPair(k.certFile, k.keyFile)
+	if err != nil {
+		k.stamp = stamp // do not try, and complain about, the same broken file at every handshake
+		return err
+	}
+	k.cert, k.stamp = &cert, stamp
+	return nil
+}
+
+func (k *keypair) stampNow() (out [2]fileStamp) {
+	for i, name := range []string{k.certFile, k.keyFile} {
+		if info, err := os.Stat(name); err == nil {
+			out[i] = fileStamp{info.ModTime(), info.Size()}
+		}
+	}
+	return out
+}

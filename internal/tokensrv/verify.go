@@ -1,0 +1,206 @@
+package tokensrv
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+const (
+	keepVerified  = 60 * time.Second // a token revoked at Twilio works here no longer than this
+	keepRefused   = 5 * time.Second
+	keepDisabled  = 5 * time.Second // an agent turned on gets a token soon after
+	verdictsKept  = 16 << 10        // about 5 MB
+	workersKept   = 16 << 10
+	maxTokenBytes = 16 << 10
+
+	breakAfter  = 10              // failures in a row
+	breakerRest = 2 * time.Second // before one request tries again
+)
+
+// verdict is what is remembered about a token: the agent, or why there is none.
+type verdict struct {
+	agent
+	refused *refusal // nil for a good token
+}
+
+// verifier decides whether a Flex token is good, asking Twilio as rarely as it may.
+type verifier struct {
+	verdicts *memo[verdict]
+	shared   *shared // nil without Redis
+	breaker  *gobreaker.CircuitBreaker[agent]
+	ask      func(ctx context.Context, token string) (agent, error)
+	now      func() time.Time
+	m        *metrics
+}
+
+func newVerifier(c Config, ask func(context.Context, string) (agent, error), sh *shared, now func() time.Time, m *metrics, changed func(from, to gobreaker.State)) *verifier {
+	return &verifier{
+		verdicts: newMemo[verdict](verdictsKept, c.ValidateTimeout, now),
+		shared:   sh,
+		ask:      ask,
+		now:      now,
+		m:        m,
+		breaker: gobreaker.NewCircuitBreaker[agent](gobreaker.Settings{
+			Name:          "validator",
+			MaxRequests:   1,
+			Timeout:       breakerRest,
+			ReadyToTrip:   func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= breakAfter },
+			IsSuccessful:  func(err error) bool { return !validatorDown(err) },
+			OnStateChange: func(_ string, from, to gobreaker.State) { changed(from, to) },
+		}),
+	}
+}
+
+// validatorDown tells an outage from an answer. Refusals and nonsense do not
+// count: whoever sends odd tokens could otherwise switch everyone off.
+func validatorDown(err error) bool {
+	var r *refusal
+	if !errors.As(err, &r) {
+		return err != nil
+	}
+	return r.reason == validatorTimeout || r.reason == validatorLost || r.reason == validatorFailing
+}
+
+// verify returns the agent a token stands for. The error is a *refusal, or
+// ctx's own when the caller left.
+func (v *verifier) verify(ctx context.Context, token string) (agent, error) {
+	if !plausible(token) {
+		return agent{}, refuse(malformedToken)
+	}
+	sum := sha256.Sum256([]byte(token))
+	key := string(sum[:])
+	d, hit := v.verdicts.peek(key)
+	if hit {
+		v.m.cacheHit.Inc()
+	} else {
+		var err error
+		d, err = v.verdicts.get(ctx, key, func(ctx context.Context) (verdict, time.Time, error) {
+			return v.find(ctx, key, token)
+		})
+		if err != nil {
+			return agent{}, err
+		}
+	}
+	if d.refused != nil {
+		return agent{}, d.refused
+	}
+	return d.agent, nil
+}
+
+// find looks where the other replicas look, then asks Twilio.
+func (v *verifier) find(ctx context.Context, key, token string) (verdict, time.Time, error) {
+	if v.shared != nil {
+		if d, until, ok := v.shared.verdict(ctx, key); ok {
+			v.m.cacheShared.Inc()
+			return d, until, nil
+		}
+	}
+	v.m.cacheMiss.Inc()
+	a, err := v.breaker.Execute(func() (agent, error) {
+		started := v.now()
+		a, err := v.ask(ctx, token)
+		v.m.validator(err, v.now().Sub(started))
+		return a, err
+	})
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		return verdict{}, time.Time{}, refuseFor(validatorOpen, breakerRest)
+	}
+	now := v.now()
+	d := verdict{agent: a}
+	until := now.Add(keepVerified)
+	var r *refusal
+	switch {
+	case errors.As(err, &r) && r.settled():
+		d.refused, until = r, now.Add(keepRefused)
+	case err != nil:
+		return verdict{}, time.Time{}, err
+	case a.Expires.IsZero():
+		return d, time.Time{}, nil
+	case a.Expires.Before(until):
+		until = a.Expires
+	}
+	if v.shared != nil {
+		v.shared.keep(ctx, key, d, until)
+	}
+	return d, until, nil
+}
+
+// settled reports whether asking again at once could not change the answer.
+func (r *refusal) settled() bool {
+	return r.reason == tokenRefused || r.reason == tokenExpired || r.reason == otherAccount
+}
+
+// plausible reports whether s can be a Flex token at all: visible ASCII that
+// needs no escaping in JSON. Flex's own are JWE, five base64url parts, but that
+// is nowhere promised.
+func plausible(s string) bool {
+	if s == "" || len(s) > maxTokenBytes {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case alphanumeric(c), c == '.', c == '-', c == '_', c == '~', c == '+', c == '/', c == '=':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// admission decides which verified agents get a token.
+type admission struct {
+	roles   []string
+	workers map[string]bool // by worker SID or identity; empty admits all
+	enabled func(ctx context.Context, workerSID string) (bool, error)
+	lookups *memo[bool]
+	now     func() time.Time
+}
+
+func newAdmission(c Config, d Deps) *admission {
+	a := &admission{roles: c.RequireRoles, now: d.Now, workers: make(map[string]bool, len(c.AllowWorkers))}
+	for _, w := range c.AllowWorkers {
+		a.workers[w] = true
+	}
+	if c.RequireEnabled {
+		a.enabled = d.WorkerEnabled
+		a.lookups = newMemo[bool](workersKept, c.ValidateTimeout, d.Now)
+	}
+	return a
+}
+
+func (a *admission) admit(ctx context.Context, who agent) error {
+	if len(a.roles) > 0 && !slices.ContainsFunc(who.Roles, func(r string) bool { return slices.Contains(a.roles, r) }) {
+		return refuse(roleMissing)
+	}
+	if len(a.workers) > 0 && !a.workers[who.Identity] && !(who.WorkerSID != "" && a.workers[who.WorkerSID]) {
+		return refuse(workerNotAllowed)
+	}
+	if a.enabled == nil {
+		return nil
+	}
+	if who.WorkerSID == "" {
+		return refuse(workerNotEnabled)
+	}
+	on, err := a.lookups.get(ctx, who.WorkerSID, func(ctx context.Context) (bool, time.Time, error) {
+		on, err := a.enabled(ctx, who.WorkerSID)
+		if err != nil {
+			return false, time.Time{}, errors.Join(refuseFor(workerUnknown, 2*time.Second), err)
+		}
+		if on {
+			return true, a.now().Add(keepVerified), nil
+		}
+		return false, a.now().Add(keepDisabled), nil
+	})
+	if err != nil {
+		return err
+	}
+	if !on {
+		return refuse(workerNotEnabled)
+	}
+	return nil
+}
