@@ -107,6 +107,8 @@ func (s *Server) refuse(x *exchange, r *http.Request, err error) {
 			s.log.Error("bug: unexpected error", "cause", err, "req", x.id)
 			why = refuse(internalError)
 		}
+	} else if err != error(why) {
+		s.log.Warn("what is behind the next refusal", "cause", err, "req", x.id)
 	}
 	x.refusal = why
 	known := refusals[why.reason]

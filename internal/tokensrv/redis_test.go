@@ -1,3 +1,5 @@
+//go:build unix
+
 package tokensrv
 
 import (
@@ -102,7 +104,7 @@ func TestReplicasShareVerdicts(t *testing.T) {
 
 func TestRedisHoldsNoToken(t *testing.T) {
 	r := startRedis(t)
-	f := r.replica(nil)
+	f := r.replica(func(c *Config) { c.AddressRate = Rate{PerSecond: 0.1, Burst: 10} }) // slow enough to be seen
 	f.do(post(f.agent("alice"))).wantToken(t)
 	f.do(post(flexToken("bad"))).want(t, 403, tokenRefused)
 	ctx := t.Context()
@@ -301,7 +303,9 @@ func (fl *fleet) run(i int) {
 		ln, err = Listen(fl.addrs[i])
 		return err == nil
 	})
-	fl.addrs[i] = ln.Addr().String()
+	if fl.stop[i] == nil { // later ones take the same port, and the proxy is reading
+		fl.addrs[i] = ln.Addr().String()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	abort := make(chan struct{})
 	close(abort) // a kill, not a drain

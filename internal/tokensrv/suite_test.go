@@ -56,23 +56,38 @@ func (e *evidence) secret(s string) string {
 	return s
 }
 
-// leaks returns, for each secret found, the first line that holds it, whole or
-// in an encoding it travels in.
+// leaks returns the lines that hold a secret, whole or in an encoding it
+// travels in. One pass over the text: there are thousands of secrets.
 func (e *evidence) leaks() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	text := e.text.Bytes()
-	var found []string
+	const start = 8 // bytes; anything shorter is no secret
+	byStart := map[string][]string{}
 	for s := range e.secrets {
 		for _, form := range []string{s, url.QueryEscape(s), base64.StdEncoding.EncodeToString([]byte(s))[:10]} {
-			if i := bytes.Index(text, []byte(form)); len(s) >= 8 && i >= 0 {
-				line := text[bytes.LastIndexByte(text[:i], '\n')+1:]
-				found = append(found, string(line[:max(0, bytes.IndexByte(line, '\n'))]))
-				break
+			if len(s) >= start {
+				byStart[form[:start]] = append(byStart[form[:start]], form)
 			}
 		}
 	}
+	var found []string
+	for line := range bytes.Lines(e.text.Bytes()) {
+		if holdsAny(string(line), start, byStart) {
+			found = append(found, strings.TrimSpace(string(line)))
+		}
+	}
 	return found
+}
+
+func holdsAny(line string, start int, byStart map[string][]string) bool {
+	for i := range max(0, len(line)-start+1) {
+		for _, form := range byStart[line[i:i+start]] {
+			if strings.HasPrefix(line[i:], form) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func TestLeakedSecretIsFound(t *testing.T) {

@@ -295,6 +295,9 @@ func TestPanicWhileAskingEndsOneRequest(t *testing.T) {
 	token := flexToken("panic")
 	f.twilio.set(func(*http.Request, string) (*http.Response, error) { panic("with " + token) })
 	f.do(post(token)).want(t, 500, internalError)
+	if !strings.Contains(f.log.String(), "panic of type string") {
+		t.Errorf("the log does not say why: %s", f.log.String())
+	}
 	f.twilio.set(nil)
 	f.do(post(f.agent("alice"))).wantToken(t)
 }
