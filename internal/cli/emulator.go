@@ -116,7 +116,7 @@ func emulatorRun(ctx context.Context, o *emulatorOptions) (err error) {
 		}
 	}
 	at := address{URL: "http://" + listener.Addr().String(), PID: os.Getpid()}
-	leave, err := o.announce(at)
+	leave, err := app.announce(at)
 	if err != nil {
 		return err
 	}
@@ -154,8 +154,8 @@ func (o *emulatorOptions) dataDir() (string, error) {
 // announce leaves the address where commands with -p emulator look for it. An
 // emulator with a data folder of its own, or with none, is announced there too:
 // the latest one started is the one that is found.
-func (o *emulatorOptions) announce(at address) (leave func(), err error) {
-	dir, err := o.app.emulatorDir()
+func (a *App) announce(at address) (leave func(), err error) {
+	dir, err := a.emulatorDir()
 	if err != nil {
 		return nil, err
 	}

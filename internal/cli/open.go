@@ -12,9 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/twilioapi"
 )
 
@@ -33,13 +35,21 @@ func (a *App) open(ctx context.Context, o SessionOptions) (*Session, error) {
 	if err := cfg.RequireCredentials(); err != nil {
 		return nil, err
 	}
-	return a.session(ctx, o, twilioapi.Options{
+	s, err := a.session(ctx, o, twilioapi.Options{
 		AccountSID: cfg.AccountSID,
 		Username:   cfg.Credentials.Username,
 		Password:   cfg.Credentials.Password,
 		Region:     cfg.Region,
 		Edge:       cfg.Edge,
 	}, func() error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	s.Credentials = cfg.Credentials
+	if cfg.Credentials.Kind == config.APIKeyPair {
+		s.SigningKey = cfg.Credentials
+	}
+	return s, nil
 }
 
 // openEmulator uses the running emulator, or else one started in this process
@@ -49,40 +59,108 @@ func (a *App) openEmulator(ctx context.Context, o SessionOptions) (*Session, err
 	if err != nil {
 		return nil, err
 	}
-	if address, account, ok := runningEmulator(ctx, dir); ok {
-		return a.session(ctx, o, emulatedAccount(account, address, nil), func() error { return nil })
+	if at, account, ok := runningEmulator(ctx, dir); ok {
+		return a.emulated(ctx, o, account, at, nil, func() error { return nil })
 	}
-	_, err = os.Stat(dir)
-	fresh := errors.Is(err, fs.ErrNotExist)
-	e, err := emulator.New(emulator.Options{DataDir: dir, Agents: defaultAgents, Now: a.Now, Log: a.Log()})
+	e, err := a.startEmulator(dir)
 	if err != nil {
 		return nil, err
 	}
-	if fresh {
-		a.UI.Note("made an emulated account with %d workers in %s", defaultAgents, dir)
-	}
 	// The address is never dialled: the transport answers in this process.
 	inside := &url.URL{Scheme: "http", Host: "127.0.0.1"}
-	s, err := a.session(ctx, o, emulatedAccount(e.Account(), inside, e.Transport()), e.Close)
+	s, err := a.emulated(ctx, o, e.Account(), inside, e.Transport(), e.Close)
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return s, nil
 }
 
-func (a *App) emulatorDir() (string, error) {
-	dir, err := a.StateDir()
-	return filepath.Join(dir, "emulator"), err
+// startEmulator starts one in this process on the data folder.
+func (a *App) startEmulator(dir string) (*emulator.Emulator, error) {
+	_, err := os.Stat(dir)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	e, err := emulator.New(emulator.Options{DataDir: dir, Agents: defaultAgents, Now: a.Now, Log: a.Log()})
+	if err == nil && fresh {
+		a.UI.Note("made an emulated account with %d workers in %s", defaultAgents, dir)
+	}
+	return e, err
 }
 
-func emulatedAccount(account emulator.Account, address *url.URL, transport http.RoundTripper) twilioapi.Options {
-	return twilioapi.Options{
+// keepEmulator makes sure that an emulator runs until stop is called, for this
+// process and for others that look for it.
+func (a *App) keepEmulator(ctx context.Context) (stop func() error, err error) {
+	dir, err := a.emulatorDir()
+	if err != nil {
+		return nil, err
+	}
+	if _, _, ok := runningEmulator(ctx, dir); ok {
+		return func() error { return nil }, nil
+	}
+	e, err := a.startEmulator(dir)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listenHere("127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	at := address{URL: "http://" + listener.Addr().String(), PID: os.Getpid()}
+	leave, err := a.announce(at)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close(), e.Close())
+	}
+	a.UI.Note("emulator on %s", at.URL)
+	// It outlives the context: requests are still drained when that ends.
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(running, listener) }()
+	return func() error {
+		leave()
+		cancel()
+		return errors.Join(<-ended, e.Close())
+	}, nil
+}
+
+// emulated is a session with an emulator that listens on at, or that transport
+// answers for.
+func (a *App) emulated(ctx context.Context, o SessionOptions, account emulator.Account, at *url.URL, transport http.RoundTripper, done func() error) (*Session, error) {
+	s, err := a.session(ctx, o, twilioapi.Options{
 		AccountSID: account.SID,
 		Username:   account.SID,
 		Password:   account.AuthToken,
-		Emulator:   address,
+		Emulator:   at,
 		Base:       transport,
+	}, done)
+	if err != nil {
+		return nil, err
 	}
+	s.Credentials = config.Credentials{Username: account.SID, Password: account.AuthToken, Kind: config.AuthToken}
+	s.SigningKey = config.Credentials{Username: account.KeySID, Password: account.KeySecret, Kind: config.APIKeyPair}
+	if s.Transport = transport; transport == nil {
+		s.Transport = detour{at, tokensrv.NewTransport(nil)}
+	}
+	return s, nil
+}
+
+// detour sends every request to one server. The Host header stays Twilio's, by
+// which the emulator knows the product.
+type detour struct {
+	to   *url.URL
+	base http.RoundTripper
+}
+
+func (d detour) RoundTrip(r *http.Request) (*http.Response, error) {
+	out := r.Clone(r.Context())
+	if out.Host == "" {
+		out.Host = r.URL.Host
+	}
+	out.URL.Scheme, out.URL.Host = d.to.Scheme, d.to.Host
+	return d.base.RoundTrip(out)
+}
+
+func (a *App) emulatorDir() (string, error) {
+	dir, err := a.StateDir()
+	return filepath.Join(dir, "emulator"), err
 }
 
 // session builds the client and finds the workspace.
@@ -103,8 +181,11 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		Emulated:     api.Emulator != nil,
 		Flex:         client,
 		Keys:         client,
-		Retried:      func() int { return int(client.Stats().RateLimited) },
-		Close:        done,
+
+		KeyRestricted: client.KeyRestricted,
+
+		Retried: func() int { return int(client.Stats().RateLimited) },
+		Close:   done,
 	}
 	if s.WorkspaceSID == "" {
 		s.WorkspaceSID = cfg.WorkspaceSID

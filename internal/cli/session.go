@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"context"
+	"net/http"
+
+	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/provision"
 )
 
@@ -14,6 +18,15 @@ type Session struct {
 	Activities provision.ActivityAPI // nil without a workspace
 	Flex       provision.FlexAPI
 	Keys       provision.KeyAPI
+
+	// Credentials are those the session uses; SigningKey is an API key that may
+	// sign tokens when the settings name none, empty if there is none.
+	Credentials, SigningKey config.Credentials
+	// KeyRestricted tells whether an API key is a Restricted one.
+	KeyRestricted func(ctx context.Context, sid string) (bool, error)
+	// Transport leads to the emulator for a client other than the session's own;
+	// nil is Twilio.
+	Transport http.RoundTripper
 
 	Retried func() int // requests repeated so far because of the rate limit
 	Close   func() error

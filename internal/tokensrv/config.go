@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -88,38 +89,45 @@ func Defaults() Config {
 }
 
 var (
-	accountSID = regexp.MustCompile(`^AC[0-9a-fA-F]{32}$`)
-	keySID     = regexp.MustCompile(`^SK[0-9a-fA-F]{32}$`)
-	prefixText = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
-	regionText = regexp.MustCompile(`^[a-z]{2}[0-9]{1,2}$`)
+	accountSID = form(`^AC[0-9a-fA-F]{32}$`)
+	keySID     = form(`^SK[0-9a-fA-F]{32}$`)
+	prefixText = form(`^[A-Za-z0-9_]{1,64}$`)
+	regionText = form(`^[a-z]{2}[0-9]{1,2}$`)
 )
+
+// form matches a pattern that is compiled when first needed: the other commands
+// of the program need none.
+func form(pattern string) func(string) bool {
+	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+	return func(text string) bool { return compiled().MatchString(text) }
+}
 
 // Validate returns nil or one problem that names every fault, so that a
 // configuration is repaired in one round. It never repeats a secret.
 func (c Config) Validate() error {
 	var f faults
 
-	f.credential(!accountSID.MatchString(c.AccountSID), "the account SID must be AC and 32 hex digits")
+	f.credential(!accountSID(c.AccountSID), "the account SID must be AC and 32 hex digits")
 	switch {
 	case c.KeySID == "":
 		f.credential(true, "the signing key is missing: an API key SID, SK…, of kind Main or Standard")
 	case strings.HasPrefix(c.KeySID, "AC"):
 		f.credential(true, "the account SID and auth token cannot sign voice tokens: an API key, SK…, is needed")
 	default:
-		f.credential(!keySID.MatchString(c.KeySID), "the signing key must be SK and 32 hex digits")
+		f.credential(!keySID(c.KeySID), "the signing key must be SK and 32 hex digits")
 	}
 	f.credential(c.KeySecret == "", "the signing key's secret is empty: anyone could sign with it")
 	switch c.ValidateVia {
 	case ViaIAM:
 		user := c.Validator.User
 		f.credential(user == "" || c.Validator.Password == "", "asking Twilio about Flex tokens needs an auth token or an API key with its secret")
-		f.credential(user != "" && user != c.AccountSID && !keySID.MatchString(user), "the validator's user must be the account SID or an API key, SK…")
+		f.credential(user != "" && user != c.AccountSID && !keySID(user), "the validator's user must be the account SID or an API key, SK…")
 	case ViaFlex:
 	default:
 		f.add(true, `validate-via must be "iam" or "flex", not %q`, string(c.ValidateVia))
 	}
 
-	f.add(c.Region != "" && !regionText.MatchString(c.Region), "the region must look like ie1, not %q", c.Region)
+	f.add(c.Region != "" && !regionText(c.Region), "the region must look like ie1, not %q", c.Region)
 	f.add(c.ValidateTimeout <= 0 || c.ValidateTimeout > time.Minute, "the validator's timeout must be above 0 and at most 1m, not %s", c.ValidateTimeout)
 	if c.ValidateURL != "" {
 		u, err := url.Parse(c.ValidateURL)
@@ -127,7 +135,7 @@ func (c Config) Validate() error {
 		f.add(err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && (u.Scheme != "http" || !loopbackHost(u.Hostname()))),
 			"the validator's URL must be https, or http on this machine, without user and password")
 	}
-	f.add(!prefixText.MatchString(c.Prefix), "the identity prefix must be 1 to 64 letters, digits or underscores, not %q", c.Prefix)
+	f.add(!prefixText(c.Prefix), "the identity prefix must be 1 to 64 letters, digits or underscores, not %q", c.Prefix)
 	f.add(c.TTL < time.Second || c.TTL > MaxTTL || c.TTL%time.Second != 0, "the token life must be whole seconds between 1s and 24h, not %s", c.TTL)
 	for _, o := range c.AllowOrigins {
 		f.add(!exactOrigin(o), "allowed origin %q is not exact: write scheme://host[:port], without path or wildcard", o)

@@ -69,6 +69,21 @@ func (c *Client) CreateKey(ctx context.Context, name string) (provision.Key, str
 	return key(k.Sid, k.FriendlyName, k.DateCreated), *k.Secret, nil
 }
 
+// KeyRestricted reports whether a key is a Restricted one, which may not sign
+// access tokens: https://www.twilio.com/docs/iam/api-keys/restricted-api-keys.
+// Reading a key takes the auth token or a Main key.
+func (c *Client) KeyRestricted(ctx context.Context, sid string) (bool, error) {
+	o := op{what: "read API key " + short(sid) + " of " + short(c.account), repeat: always, keys: true}
+	if err := checkSID("SK", sid); err != nil {
+		return false, err
+	}
+	k, err := c.iam(ctx, o).FetchKey(sid)
+	if err != nil {
+		return false, c.problem(ctx, o, err)
+	}
+	return k.Policy != nil, nil
+}
+
 // RenameKey gives a key another friendly name.
 func (c *Client) RenameKey(ctx context.Context, sid, name string) error {
 	o := op{what: "rename API key " + short(sid) + " of " + short(c.account), repeat: always, keys: true}

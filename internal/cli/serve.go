@@ -1,0 +1,448 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/buildinfo"
+	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/crx"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/tokensrv"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+// serveOptions is one `flexvc serve`.
+type serveOptions struct {
+	app     *App
+	keyring config.Keyring
+	ready   func(public string) // told once when requests are accepted; nil: nobody cares
+
+	listen, metricsListen string
+	tlsCert, tlsKey       string
+	behindProxy           bool
+	trustedProxies        []string
+
+	allowOrigins   []string
+	allowGet       bool
+	ttl            time.Duration
+	capToFlexToken bool
+
+	requireRoles   []string
+	allowWorkers   []string
+	requireEnabled bool
+	identityRate   string
+	addressRate    string
+
+	validateVia     string
+	validateTimeout time.Duration
+	envFile         string
+	redisURL        string
+}
+
+func newServeCmd(app *App, runF func(context.Context, *serveOptions) error) *cobra.Command {
+	o := &serveOptions{app: app, keyring: config.SystemKeyring{}}
+	d := tokensrv.Defaults()
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve voice tokens to agents' extensions",
+		Long: `Serve voice tokens: an extension sends an agent's Flex token, Twilio vouches for it,
+and the extension gets a voice token for that agent and nobody else.
+
+The account and its credentials come from the profile. Tokens are signed with the
+API key that flexvc init made, or else with TWILIO_API_KEY and TWILIO_API_SECRET. It
+has to be a Standard or a Main key: a Restricted one cannot sign.
+
+It serves plain HTTP on this machine only. For agents on other machines give it a
+certificate, or put it behind a proxy that has one and say --behind-proxy. Any number
+of replicas may run side by side; with --redis-url they share rate limits and
+what Twilio said of a Flex token.
+
+With -p emulator it needs no account: it serves the emulated one, and starts the
+emulator if none runs. flexvc emulator token WORKER gives a Flex token to try.`,
+		Example: `  $ flexvc serve
+  $ flexvc serve --listen :3001 --tls-cert cert.pem --tls-key key.pem
+  $ flexvc serve --env-file ../serverless/.env --allow-origin chrome-extension://<id>`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runF != nil {
+				return runF(cmd.Context(), o)
+			}
+			return serveRun(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.listen, "listen", "127.0.0.1:3001", "address to serve on, or unix:/path")
+	f.StringVar(&o.metricsListen, "metrics-listen", "127.0.0.1:9464", "address of /metrics and health checks, or none")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate chain, PEM; a renewed file is taken up by itself")
+	f.StringVar(&o.tlsKey, "tls-key", "", "its private key, PEM")
+	f.BoolVar(&o.behindProxy, "behind-proxy", false, "a proxy in front ends TLS")
+	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "address or range whose X-Forwarded-For is believed")
+	f.StringArrayVar(&o.allowOrigins, "allow-origin", nil, "origin that may ask (default the extension of our signing key)")
+	f.BoolVar(&o.allowGet, "allow-get", d.AllowGet, "answer GET too, as the original extension asks")
+	f.DurationVar(&o.ttl, "token-ttl", d.TTL, "life of a voice token, at most 24h")
+	f.BoolVar(&o.capToFlexToken, "cap-to-flex-token", false, "let no voice token outlive the Flex token it was made from")
+	f.StringArrayVar(&o.requireRoles, "require-role", nil, "Flex role an agent must have; any of several")
+	f.StringArrayVar(&o.allowWorkers, "allow-worker", nil, "worker SID or identity that may ask; all others may not")
+	f.BoolVar(&o.requireEnabled, "require-enabled", false, "only workers who were enabled with flexvc workers enable")
+	f.StringVar(&o.identityRate, "identity-rate", rateText(d.IdentityRate), "requests per second and agent, then how many at once")
+	f.StringVar(&o.addressRate, "address-rate", rateText(d.AddressRate), "requests per second and client address, then how many at once")
+	f.StringVar(&o.validateVia, "validate-via", string(d.ValidateVia), "who vouches for Flex tokens: iam, or flex as Flex UI itself asks")
+	f.DurationVar(&o.validateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to vouch")
+	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service that this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
+	f.StringVar(&o.redisURL, "redis-url", "", "Redis that replicas share [env: FLEXVC_REDIS_URL]")
+	complete(cmd, "validate-via", string(tokensrv.ViaIAM), string(tokensrv.ViaFlex))
+	return cmd
+}
+
+// serveRun checks everything that can be wrong, then opens the sockets, then
+// says so, then serves.
+func serveRun(ctx context.Context, o *serveOptions) (err error) {
+	app := o.app
+	cfg, err := app.Config()
+	if err != nil {
+		return err
+	}
+	if cfg.Emulated() {
+		stop, err := app.keepEmulator(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	server, session, err := o.server(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if session != nil {
+		defer func() { err = errors.Join(err, session.Close()) }()
+	}
+	if err := server.Preflight(ctx); err != nil {
+		return err
+	}
+	listeners, where, err := o.open()
+	if err != nil {
+		return err
+	}
+	account := cfg.AccountSID
+	if session != nil {
+		account = session.AccountSID
+	}
+	app.UI.Note("token server %s for %s, tokens live %s", buildinfo.Version, app.UI.SID(account), lifetime(o.ttl))
+	app.UI.Note("listening on %s", where)
+
+	gentle, stop := context.WithCancel(ctx)
+	defer stop()
+	defer app.OnInterrupt(stop)()
+	if o.ready != nil {
+		o.ready(listeners.Public[0].Addr().String())
+	}
+	err = server.Run(gentle, listeners, ctx.Done())
+	s := server.Stats()
+	app.UI.Note("stopped: %d issued, %d refused, %d cut off", s.Issued, s.Refused, s.CutOff)
+	return err
+}
+
+// server builds the token server for the profile's account. The session is nil
+// with --env-file, whose account has no profile.
+func (o *serveOptions) server(ctx context.Context, cfg *config.Config) (*tokensrv.Server, *Session, error) {
+	c, err := o.config(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := o.log()
+	if err != nil {
+		return nil, nil, err
+	}
+	deps := tokensrv.Deps{
+		Log: log, Now: o.app.Now, Random: o.app.Random,
+		Transport: tokensrv.NewTransport(http.ProxyFromEnvironment),
+		Draining: func(inFlight int64) {
+			o.app.UI.Note("draining %s, 10 s at most (press ^C again to stop now)", ui.Plural(int(inFlight), "request"))
+		},
+	}
+	var session *Session
+	if o.envFile != "" {
+		if err := o.readEnvFile(&c); err != nil {
+			return nil, nil, err
+		}
+		if o.requireEnabled {
+			return nil, nil, usagef("--require-enabled needs a profile, --env-file has none: set TWILIO_ACCOUNT_SID and a key instead")
+		}
+	} else {
+		if session, err = o.app.Open(ctx, SessionOptions{Discover: o.requireEnabled}); err != nil {
+			return nil, nil, err
+		}
+		if err := o.identify(&c, &deps, cfg, session); err != nil {
+			return nil, nil, errors.Join(err, session.Close())
+		}
+	}
+	server, err := tokensrv.New(c, deps)
+	if err != nil && session != nil {
+		err = errors.Join(err, session.Close())
+	}
+	return server, session, err
+}
+
+// config translates flags and settings; what they say together is judged by
+// tokensrv.
+func (o *serveOptions) config(cfg *config.Config) (tokensrv.Config, error) {
+	c := tokensrv.Defaults()
+	c.Region = cfg.Region
+	c.Prefix = cfg.IdentityPrefix
+	c.TTL, c.CapToFlexToken = o.ttl, o.capToFlexToken
+	c.AllowGet = o.allowGet
+	c.RequireRoles, c.AllowWorkers, c.RequireEnabled = o.requireRoles, o.allowWorkers, o.requireEnabled
+	c.ValidateVia, c.ValidateTimeout = tokensrv.Via(o.validateVia), o.validateTimeout
+	c.BehindProxy = o.behindProxy
+	if c.RedisURL = o.redisURL; c.RedisURL == "" {
+		c.RedisURL = o.app.Getenv("FLEXVC_REDIS_URL")
+	}
+	var err error
+	if c.IdentityRate, err = parseRate("--identity-rate", o.identityRate); err != nil {
+		return c, err
+	}
+	if c.AddressRate, err = parseRate("--address-rate", o.addressRate); err != nil {
+		return c, err
+	}
+	for _, text := range o.trustedProxies {
+		prefix, err := parsePrefix(text)
+		if err != nil {
+			return c, err
+		}
+		c.TrustedProxies = append(c.TrustedProxies, prefix)
+	}
+	c.AllowOrigins, err = o.origins(cfg)
+	return c, err
+}
+
+// origins are those of --allow-origin, or the extension that our key signs.
+func (o *serveOptions) origins(cfg *config.Config) ([]string, error) {
+	if len(o.allowOrigins) > 0 {
+		return o.allowOrigins, nil
+	}
+	key, _, err := crx.ReadKey(cfg.SigningKey)
+	if errors.Is(err, os.ErrNotExist) {
+		o.app.UI.Warn("no origin is allowed: %s, the signing key whose extension would be, is not there", cfg.Short(cfg.SigningKey))
+		o.app.UI.Hint("flexvc init makes it; or name the extension with --allow-origin chrome-extension://<id>")
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	id, err := crx.ExtensionID(&key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return []string{"chrome-extension://" + id}, nil
+}
+
+// identify sets the account, who vouches and who signs.
+func (o *serveOptions) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *config.Config, session *Session) error {
+	c.AccountSID = session.AccountSID
+	c.Validator = tokensrv.Credentials{User: session.Credentials.Username, Password: session.Credentials.Password}
+	if session.Transport != nil {
+		deps.Transport = session.Transport
+	}
+	switch {
+	case cfg.APIKeySID != "":
+		secret, err := cfg.Secrets(o.keyring).Get(cfg.APIKeySID)
+		if err != nil {
+			return err
+		}
+		c.KeySID, c.KeySecret = cfg.APIKeySID, secret
+	case session.SigningKey.Username != "":
+		c.KeySID, c.KeySecret = session.SigningKey.Username, session.SigningKey.Password
+	}
+	deps.CheckSigningKey = func(ctx context.Context) error { return checkSigningKey(ctx, session, c.KeySID) }
+	deps.WorkerEnabled = func(ctx context.Context, sid string) (bool, error) {
+		w, err := session.Workers.Worker(ctx, sid)
+		if err != nil {
+			return false, err
+		}
+		state, _ := provision.Inspect(w.Attributes)
+		return state == provision.Enabled, nil
+	}
+	return nil
+}
+
+// checkSigningKey asks Twilio about the key that is to sign. Credentials that
+// may not read keys, those of a Standard key, cannot tell: then it is believed.
+func checkSigningKey(ctx context.Context, session *Session, sid string) error {
+	restricted, err := session.KeyRestricted(ctx, sid)
+	switch {
+	case problem.Is(err, problem.PermissionDenied):
+		return nil
+	case problem.Is(err, problem.NotFound):
+		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s…%s does not exist any more", sid[:2], sid[len(sid)-4:]).
+			WithHint("flexvc init makes another").Because(err)
+	case err != nil:
+		return err
+	case restricted:
+		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s…%s is a Restricted key, which cannot sign voice tokens", sid[:2], sid[len(sid)-4:]).
+			WithHint("flexvc init makes a Standard key; or set TWILIO_API_KEY and TWILIO_API_SECRET to one")
+	}
+	return nil
+}
+
+func (o *serveOptions) readEnvFile(c *tokensrv.Config) error {
+	file, err := os.Open(o.envFile)
+	if err != nil {
+		return problem.New(problem.InputUnreadable, "cannot read %s: %w", o.envFile, reason(err)).
+			WithHint("name the .env of the serverless service with --env-file")
+	}
+	defer file.Close()
+	env, err := tokensrv.ParseEnvFile(file, o.envFile)
+	if err != nil {
+		return err
+	}
+	env.Apply(c)
+	return nil
+}
+
+// log is the server's own log, on standard error: text for eyes, JSON with
+// -o json.
+func (o *serveOptions) log() (*slog.Logger, error) {
+	level := slog.LevelInfo
+	switch {
+	case o.app.Global.Verbose:
+		level = slog.LevelDebug
+	case o.app.Global.Quiet:
+		level = slog.LevelWarn
+	}
+	return tokensrv.NewLog(o.app.UI.Err, o.app.Global.Output, level)
+}
+
+// open binds every socket before anything says that it listens. Sockets that
+// systemd passes take the place of the two flags.
+func (o *serveOptions) open() (l tokensrv.Listeners, where string, err error) {
+	inherited, err := tokensrv.Inherited(func(name string) (string, bool) {
+		text := o.app.Getenv(name)
+		return text, text != ""
+	}, os.Getpid())
+	if err != nil {
+		return l, "", err
+	}
+	var secure *tls.Config
+	if o.tlsCert != "" || o.tlsKey != "" {
+		if o.tlsCert == "" || o.tlsKey == "" {
+			return l, "", usagef("--tls-cert and --tls-key go together")
+		}
+		log, err := o.log()
+		if err != nil {
+			return l, "", err
+		}
+		if secure, err = tokensrv.LoadTLS(o.tlsCert, o.tlsKey, log, o.app.Now); err != nil {
+			return l, "", err
+		}
+	}
+	defer func() {
+		if err != nil {
+			for _, ln := range l.Public {
+				ln.Close()
+			}
+		}
+	}()
+	if l.Public = inherited["public"]; len(l.Public) == 0 {
+		if err := tokensrv.CheckListen(o.listen, secure != nil, o.behindProxy); err != nil {
+			return l, "", err
+		}
+		ln, err := tokensrv.Listen(o.listen)
+		if err != nil {
+			return l, "", err
+		}
+		l.Public = []net.Listener{ln}
+	}
+	where = placeOf(l.Public[0], secure != nil, "/generateToken")
+	if secure != nil {
+		for i, ln := range l.Public {
+			l.Public[i] = tls.NewListener(ln, secure)
+		}
+	}
+	switch admin := inherited["admin"]; {
+	case len(admin) > 0:
+		l.Admin = admin[0]
+	case o.metricsListen != "none":
+		if l.Admin, err = tokensrv.Listen(o.metricsListen); err != nil {
+			return l, "", metricsProblem(err)
+		}
+	}
+	if l.Admin != nil {
+		where += "     metrics on " + placeOf(l.Admin, false, "/metrics")
+	}
+	return l, where, nil
+}
+
+func metricsProblem(err error) error {
+	if p := problem.As(err); p != nil && p.Hint == "" {
+		return p.WithHint("choose another address with --metrics-listen, or none")
+	}
+	return err
+}
+
+// placeOf is a listener's URL, or the path of its socket.
+func placeOf(ln net.Listener, secure bool, path string) string {
+	if ln.Addr().Network() == "unix" {
+		return "unix:" + ln.Addr().String()
+	}
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	return scheme + "://" + ln.Addr().String() + path
+}
+
+// lifetime prints "1 h", "25 min" or "90 s".
+func lifetime(d time.Duration) string {
+	switch {
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
+}
+
+func rateText(r tokensrv.Rate) string {
+	return strconv.FormatFloat(r.PerSecond, 'g', -1, 64) + "," + strconv.Itoa(r.Burst)
+}
+
+// parseRate reads "5,20": five a second, twenty at once; or "none".
+func parseRate(flag, text string) (tokensrv.Rate, error) {
+	if text == "none" {
+		return tokensrv.Rate{}, nil
+	}
+	perSecond, burst, _ := strings.Cut(text, ",")
+	rate, err := strconv.ParseFloat(perSecond, 64)
+	n, errBurst := strconv.Atoi(burst)
+	if err != nil || errBurst != nil {
+		return tokensrv.Rate{}, usagef("%s %q is not a rate and a burst like 5,20, and not none", flag, text)
+	}
+	return tokensrv.Rate{PerSecond: rate, Burst: n}, nil
+}
+
+// parsePrefix reads an address range, or one address.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		return prefix, nil
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Prefix{}, usagef("--trusted-proxy %q is not an address or a range like 10.0.0.0/8", text)
+	}
+	return netip.PrefixFrom(addr, addr.BitLen()), nil
+}
