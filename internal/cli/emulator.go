@@ -79,6 +79,7 @@ A fault is OPERATION:EFFECT, with *N for how often and @K for from which call on
 	f.DurationVar(&o.limits.Latency, "latency", 0, "time added to every request")
 	f.StringArrayVar(&o.faults, "fault", nil, "fault to inject; may be given several times")
 	complete(cmd, "list-attributes", "present", "null")
+	cmd.AddCommand(newEmulatorTokenCmd(app, nil))
 	return cmd
 }
 

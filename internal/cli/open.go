@@ -244,19 +244,7 @@ func runningEmulator(ctx context.Context, dir string) (*url.URL, emulator.Accoun
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("_emulator", "account").String(), nil)
-	if err != nil {
-		return nil, account, false
-	}
-	req.Header.Set(emulator.ControlHeader, "1")
-	// No proxy: the address is this machine's.
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, account, false
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || json.NewDecoder(resp.Body).Decode(&account) != nil || account.SID == "" {
+	if err := askEmulator(ctx, u, http.MethodGet, "account", nil, &account); err != nil || account.SID == "" {
 		return nil, account, false
 	}
 	return u, account, true

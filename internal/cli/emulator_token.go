@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+type emulatorTokenOptions struct {
+	app    *App
+	worker string
+	ttl    time.Duration
+}
+
+func newEmulatorTokenCmd(app *App, runF func(context.Context, *emulatorTokenOptions) error) *cobra.Command {
+	o := &emulatorTokenOptions{app: app}
+	cmd := &cobra.Command{
+		Use:   "token <worker>",
+		Short: "Log an emulated agent in to Flex and print the Flex token",
+		Long: `Log an emulated agent in to Flex and print the Flex token, for trying flexvc serve. An
+emulator has to run: flexvc emulator, or flexvc -p emulator serve.`,
+		Example: `  $ curl -d Token=$(flexvc emulator token alice) http://127.0.0.1:3001/generateToken`,
+		Args:    nameArgs(1, "name one worker of the emulator"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.worker = args[0]
+			if runF != nil {
+				return runF(cmd.Context(), o)
+			}
+			return emulatorTokenRun(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().DurationVar(&o.ttl, "ttl", time.Hour, "how long the Flex token lives")
+	return cmd
+}
+
+func emulatorTokenRun(ctx context.Context, o *emulatorTokenOptions) error {
+	dir, err := o.app.emulatorDir()
+	if err != nil {
+		return err
+	}
+	at, _, ok := runningEmulator(ctx, dir)
+	if !ok {
+		return problem.New(problem.NotFound, "cannot log %s in: no emulator is running", ui.Clean(o.worker)).
+			WithHint("start one in another terminal: flexvc emulator")
+	}
+	var state emulator.State
+	if err := askEmulator(ctx, at, http.MethodGet, "state", nil, &state); err != nil {
+		return err
+	}
+	for _, w := range state.Workers {
+		if w.SID != o.worker && !strings.EqualFold(w.FriendlyName, o.worker) {
+			continue
+		}
+		var answer struct {
+			Token string `json:"token"`
+		}
+		if err := askEmulator(ctx, at, http.MethodPost, "token", map[string]string{"worker": w.SID, "ttl": o.ttl.String()}, &answer); err != nil {
+			return err
+		}
+		if o.app.JSON() {
+			return json.NewEncoder(o.app.UI.Out).Encode(map[string]any{"v": 1, "worker": w.SID, "token": answer.Token, "ttl": int(o.ttl.Seconds())})
+		}
+		o.app.UI.Printf("%s\n", answer.Token)
+		return nil
+	}
+	return problem.New(problem.WorkerNotFound, "cannot log %q in: the emulator has no such worker", ui.Clean(o.worker)).
+		WithHint("flexvc -p emulator workers list")
+}
+
+// askEmulator makes one request to the control plane of a running emulator.
+func askEmulator(ctx context.Context, at *url.URL, method, name string, body, into any) error {
+	content, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, at.JoinPath("_emulator", name).String(), bytes.NewReader(content))
+	if err != nil {
+		return err
+	}
+	req.Header.Set(emulator.ControlHeader, "1")
+	// No proxy: the address is this machine's.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return problem.New(problem.NetworkUnreachable, "cannot ask the emulator at %s: %w", at, reason(err)).
+			WithHint("start it again: flexvc emulator")
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		var refusal struct{ Error string }
+		_ = json.NewDecoder(resp.Body).Decode(&refusal) // the status says it too
+		return problem.New(problem.RequestRefused, "the emulator refused: %s %s", resp.Status, ui.Clean(refusal.Error))
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return problem.New(problem.TwilioAnswer, "cannot read the emulator's answer: %w", err)
+	}
+	return nil
+}
