@@ -67,15 +67,29 @@ func demoRun(ctx context.Context, o *demoOptions) (err error) {
 	}
 	app.UI.Chat("%s\n", app.UI.Paint(app.UI.Out, ui.Strong, "flexvc demo"))
 	app.UI.Chat("An emulated contact centre with %s, on this machine only.\n", ui.Plural(o.agents, "agent"))
-	return d.tell(ctx, []scene{
+	err = d.tell(ctx, []scene{
 		{"First, prepare Flex: an activity, a key for the token server, a signing key.", []string{"init", "--yes"}},
 		{"Today each agent's calls ring in the browser tab. Here is one of them.", []string{"workers", "show", agent}},
 		{"What would change? Nothing is ever changed without a plan.", []string{"workers", "enable", "--all", "--dry-run"}},
 		{"Switch them all. Every write is journalled first, so it can be taken back.", []string{"workers", "enable", "--all", "--yes"}},
 		{"The same agent: one key was added, every other byte is as it was.", []string{"workers", "show", agent}},
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.token(ctx, agent); err != nil {
+		return err
+	}
+	err = d.tell(ctx, []scene{
 		{"And the way back.", []string{"runs", "rollback", lastRun, "--yes"}},
 		{"The agent is as before.", []string{"workers", "show", agent}},
 	})
+	if err != nil {
+		return err
+	}
+	app.UI.Chat("\n%s\n", app.UI.Paint(app.UI.Out, ui.Faint, "# That was the emulator; nothing is left of it. With your account, the same commands talk to Twilio."))
+	app.UI.Chat("Next: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, then flexvc init --dry-run\n")
+	return nil
 }
 
 // scene is a sentence and the command that it announces.
@@ -96,14 +110,12 @@ type demo struct {
 // tell runs the scenes. One that ends with "partly done" is part of the story:
 // some of the emulated workers are broken on purpose.
 func (d *demo) tell(ctx context.Context, scenes []scene) error {
-	out := d.app.UI
 	for _, s := range scenes {
 		args, err := d.resolve(s.args)
 		if err != nil {
 			return err
 		}
-		out.Chat("\n%s\n%s\n", out.Paint(out.Out, ui.Faint, "# "+s.caption),
-			out.Paint(out.Out, ui.Strong, "$ flexvc "+strings.Join(quoteAll(args), " ")))
+		d.announce(s.caption, args...)
 		code := d.command().run(ctx, args)
 		if ctx.Err() != nil {
 			return problem.New(problem.Interrupted, "the demo was interrupted; nothing of it is left")
@@ -112,9 +124,14 @@ func (d *demo) tell(ctx context.Context, scenes []scene) error {
 			return silentError{problem.New(problem.Internal, "the demo's command %v ended with exit code %d", args, code)}
 		}
 	}
-	out.Chat("\n%s\n", out.Paint(out.Out, ui.Faint, "# That was the emulator; nothing is left of it. With your account, the same commands talk to Twilio:"))
-	out.Chat("Next: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, then flexvc init --dry-run\n")
 	return nil
+}
+
+// announce prints a caption and the command line that follows.
+func (d *demo) announce(caption string, args ...string) {
+	out := d.app.UI
+	out.Chat("\n%s\n%s\n", out.Paint(out.Out, ui.Faint, "# "+caption),
+		out.Paint(out.Out, ui.Strong, "$ flexvc "+strings.Join(quoteAll(args), " ")))
 }
 
 // command is an App of its own for one command line: same terminal, the demo's

@@ -30,6 +30,7 @@ type serveOptions struct {
 	app     *App
 	keyring config.Keyring
 	ready   func(public string) // told once when requests are accepted; nil: nobody cares
+	inside  bool                // the account is in this process: no emulator to keep running
 
 	listen, metricsListen string
 	tlsCert, tlsKey       string
@@ -117,7 +118,10 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if cfg.Emulated() {
+	if err := tokensrv.CheckListen(o.listen, o.tlsCert != "", o.behindProxy); err != nil {
+		return err
+	}
+	if cfg.Emulated() && !o.inside {
 		stop, err := app.keepEmulator(ctx)
 		if err != nil {
 			return err

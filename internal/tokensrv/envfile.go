@@ -47,7 +47,8 @@ func ParseEnvFile(r io.Reader, name string) (EnvFile, error) {
 	} {
 		// Anything else is a placeholder somebody forgot to fill in.
 		if strings.ContainsFunc(v.value, func(r rune) bool { return r > 127 || !alphanumeric(byte(r)) }) {
-			return EnvFile{}, problem.New(problem.InputUnreadable, "cannot use %s from %s: Twilio's values are letters and digits only", v.name, name)
+			return EnvFile{}, problem.New(problem.InputUnreadable, "cannot use %s from %s: Twilio's values are letters and digits only", v.name, name).
+				WithHint("copy it again from the Twilio Console")
 		}
 	}
 	return e, nil
