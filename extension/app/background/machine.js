@@ -152,6 +152,10 @@ const registerNow = (s) =>
     reviveLater,
   );
 
+/** @type {(s: State) => Step} */
+const makeDocument = (s) =>
+  s.document === 'ready' ? next(s) : next(s, { document: 'starting' }, { do: 'ensureDocument' });
+
 /** @type {(s: State) => Effect} */
 const prepareDocument = (s) => ({
   do: 'prepareDocument',
@@ -182,7 +186,7 @@ const configure = (s, e) => {
   const state = { ...s, config, pages: { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('accepted') } } };
   // A page whose port merely broke need not send its token again, unless we want for one.
   const answers = e.resumed && s.flexToken ? [] : [askPage(e.page)];
-  if (s.line === 'unconfigured') return next(state, { line: 'wanting' }, ...answers, { do: 'ensureDocument' });
+  if (s.line === 'unconfigured') return chain(next(state, { line: 'wanting' }, ...answers), makeDocument);
   const moved = s.config?.tokenURL !== config.tokenURL || s.config?.prefix !== config.prefix;
   return chain(next(state, {}, ...answers), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
 };
@@ -430,25 +434,14 @@ const believeDocument = (s, e) => {
 };
 
 /** @type {Handler} */
-const loseDocument = (s) =>
-  applyUpdate(
-    next(
-      s,
-      { document: 'none', call: null, lastEnd: s.call ? 'lost' : s.lastEnd },
-      ...(s.line === 'unconfigured' ? [] : [{ do: 'ensureDocument' }]),
-    ),
-  );
-
-/** @type {Handler} */
-const resumeCall = (s, e) => {
-  const awake = { ...s, pages: {}, document: e.document ? /** @type {const} */ ('ready') : /** @type {const} */ ('none') };
-  if (e.document) return next(awake);
-  return next(
-    awake,
-    { call: null, lastEnd: s.call ? 'lost' : s.lastEnd },
-    ...(s.line === 'unconfigured' ? [] : [{ do: 'ensureDocument' }]),
-  );
+const loseDocument = (s) => {
+  const without = next(s, { document: 'none', call: null, lastEnd: s.call ? 'lost' : s.lastEnd });
+  return applyUpdate(s.line === 'unconfigured' ? without : chain(without, makeDocument));
 };
+
+/** The worker woke; its document may have lived on. @type {Handler} */
+const resumeCall = (s, e) =>
+  e.document ? next(s, { pages: {}, document: 'ready' }) : loseDocument({ ...s, pages: {} }, e);
 
 // Call: the table ----------------------------------------------------------------------------------------------
 
