@@ -29,12 +29,21 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
   /** @param {Happening} happening */
   function step(happening) {
     const { state: after, effects } = reduce(state, { ...happening, at: now(), luck: luck() });
-    const changed = after !== state;
+    const before = state;
     state = after;
     // The call first: saving and showing can wait, the caller should not.
     for (const effect of effects) perform(effect);
-    if (changed) store.save(state);
+    if (state !== before) store.save(state);
     show();
+    welcomePages(before);
+  }
+
+  /** A page that was just accepted learns at once of a call that is already up. @param {State} before */
+  function welcomePages(before) {
+    for (const [page, { standing }] of Object.entries(state.pages)) {
+      if (standing !== 'accepted' || before.pages[page]?.standing === 'accepted') continue;
+      ports.toPage(page, { type: 'VOICE_CLIENT_EXTENSION_HEARTBEAT', payload: heartbeat(state, extensionVersion) });
+    }
   }
 
   function show() {
