@@ -15,24 +15,32 @@ export function whyNoMicrophone(error) {
 export function createMicrophone(media) {
   /** @type {Set<MediaStream>} */
   const open = new Set();
-  /** Opened for the next request of the SDK. @type {MediaStream | undefined} */
+  /** Being opened for the next request of the SDK. @type {Promise<MediaStream> | undefined} */
   let ready;
+
+  let closed = 0;
 
   /** @param {MediaStreamConstraints} constraints */
   async function request(constraints) {
+    const before = closed;
     const stream = await media.getUserMedia(constraints);
-    open.add(stream);
+    // Hung up while the device was being opened.
+    if (closed !== before) stop(stream);
+    else open.add(stream);
     return stream;
   }
+
+  /** @param {MediaStream} stream */
+  const stop = (stream) => stream.getTracks().forEach((track) => track.stop());
 
   return {
     /**
      * Opens the device, or the system's default where that one is gone.
      * @param {string} deviceId  empty for the default
      */
-    async open(deviceId) {
+    open(deviceId) {
       const wanted = deviceId ? { audio: { deviceId: { exact: deviceId } } } : { audio: true };
-      ready = await request(wanted).catch((error) => {
+      ready = request(wanted).catch((error) => {
         if (deviceId && error?.name !== 'NotAllowedError') return request({ audio: true });
         throw error;
       });
@@ -40,15 +48,16 @@ export function createMicrophone(media) {
     },
 
     /** What the SDK calls in place of getUserMedia. @param {MediaStreamConstraints} constraints */
-    async getUserMedia(constraints) {
-      const stream = ready;
+    getUserMedia(constraints) {
+      const stream = ready ?? request(constraints);
       ready = undefined;
-      return stream ?? request(constraints);
+      return stream;
     },
 
     close() {
+      closed++;
       ready = undefined;
-      for (const stream of open) for (const track of stream.getTracks()) track.stop();
+      for (const stream of open) stop(stream);
       open.clear();
     },
   };

@@ -78,6 +78,7 @@ export function createPhone({ Device, media, signal, report, now, later, cancel 
     // An error between calls is about the token or the socket: the next preparation starts afresh.
     device.on('error', () => (made.broken = made.broken || !call));
     for (const sound of /** @type {const} */ (['incoming', 'outgoing', 'disconnect'])) device.audio?.[sound](false);
+    useSpeaker(device);
     warm(device).catch(() => {});
   }
 
@@ -112,35 +113,28 @@ export function createPhone({ Device, media, signal, report, now, later, cancel 
     const { callSid, from } = offer;
     call = { callSid, from, status: 'connecting', muted: false, direction: 'inbound', startedAt: null, quality: null };
     answerTimer = later(giveUp, answerWithin);
-    if (!preparation) unprepared = offer;
-    else connect(offer);
     report('offscreen.callChanged', { call });
+    if (preparation) connect(offer);
+    else unprepared = offer;
   }
 
   /** @param {Offer} offer */
   async function connect(offer) {
     const stillWanted = () => call?.callSid === offer.callSid && !hungUp;
-    if (!stillWanted()) return;
     if (preparation && (!client || client.broken)) makeClient(preparation, preparation.edges.join());
     const device = /** @type {NonNullable<typeof client>} */ (client).device;
-    try {
-      await microphone.open(idOf('audioinput', chosen.input));
-    } catch (error) {
-      if (stillWanted()) finish(whyNoMicrophone(error));
-      return;
-    }
-    if (!stillWanted()) return;
-    useSpeaker(device);
+    // The device opens while the SDK makes its call; the SDK then asks the microphone for this very stream.
+    microphone.open(idOf('audioinput', chosen.input)).catch((error) => {
+      if (stillWanted() && call?.startedAt === null) finish(whyNoMicrophone(error));
+    });
     try {
       const connected = await device.connect({ connectToken: offer.connectToken });
+      if (!stillWanted()) return connected.disconnect();
       follow(connected);
-      if (!stillWanted()) connected.disconnect();
-      else if (call?.muted) connected.mute(true);
+      if (call?.muted) connected.mute(true);
     } catch {
       if (stillWanted()) finish('not_answered');
-      return;
     }
-    signal(idOf('audiooutput', chosen.ringtone));
   }
 
   /** @param {SDKCall} made */
@@ -151,6 +145,8 @@ export function createPhone({ Device, media, signal, report, now, later, cancel 
       if (!mine()) return;
       cancel(answerTimer);
       update({ status: 'open', startedAt: now() });
+      // Only now: opening a speaker takes what the connection needed.
+      signal(idOf('audiooutput', chosen.ringtone));
     });
     made.on('mute', (/** @type {boolean} */ muted) => mine() && update({ muted }));
     made.on('reconnecting', () => mine() && update({ status: 'reconnecting' }));
