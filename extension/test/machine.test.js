@@ -337,3 +337,17 @@ test('the first document is known to be on its way', () => {
   assert.equal(run(state, 'documentGone').state.document, 'starting');
   assert.equal(run(state, 'documentConnected').state.document, 'ready');
 });
+
+test('an edge that does not answer is left for the next, round and round', () => {
+  let state = { ...stateOf('registering', 'none'), policy: { edges: ['dublin', 'frankfurt'] } };
+  const edges = [];
+  for (let i = 0; i < 3; i++) {
+    const step = run(state, 'reviveDue');
+    edges.push(did(step, 'register')[0].edge);
+    assert.equal(did(step, 'prepareDocument')[0].edge, edges.at(-1), 'both clients move');
+    state = step.state;
+  }
+  assert.deepEqual(edges, ['frankfurt', 'dublin', 'frankfurt']);
+  assert.equal(did(run(stateOf('offline', 'none'), 'networkReturned'), 'register')[0].edge, 'roaming', 'the network was at fault, not the edge');
+  assert.equal(did(run({ ...stateOf('offline', 'none'), policy: { edges: [] } }, 'networkReturned'), 'register')[0].edge, 'roaming');
+});

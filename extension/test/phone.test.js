@@ -6,7 +6,7 @@ import { createPhone } from '../app/offscreen/phone.js';
 import { quality } from '../app/offscreen/quality.js';
 
 const chosen = { input: '', output: '', ringtone: '' };
-const preparation = { token: 'voice-1', identity: 'ext_alice', edges: ['roaming'], appVersion: '1', chosen };
+const preparation = { token: 'voice-1', identity: 'ext_alice', edge: 'roaming', appVersion: '1', chosen };
 const offer = { callSid: 'CA1', connectToken: 'connect', from: '+15550100' };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -48,7 +48,8 @@ function makePhone({ microphone } = {}) {
     updateToken(token) {
       this.token = token;
     }
-    async connect({ connectToken }) {
+    async connect({ connectToken, rtcConfiguration }) {
+      this.rtcConfiguration = rtcConfiguration;
       if (this.refuses) throw new Error('no');
       await this.options.getUserMedia({ audio: true });
       const call = Object.assign(new Call(), { connectToken });
@@ -75,6 +76,7 @@ function makePhone({ microphone } = {}) {
       enumerateDevices: async () => [],
     },
     signal: () => said.push('signal'),
+    rehearse: async () => ({ certificates: ['certificate'] }),
     report: (type, payload) => said.push({ type, ...structuredClone(payload) }),
     now: () => clock,
     later: (task, ms) => (timers.set(++timer, { task, due: clock + ms }), timer),
@@ -293,4 +295,33 @@ test('quality in words and figures', () => {
   assert.equal(quality({ mos: 3.7 }).level, 'fair');
   assert.equal(quality({ mos: 2.1 }).level, 'poor');
   assert.deepEqual(quality({ mos: null, packetsLostFraction: 9 }), { level: 'poor', mos: null, rttMs: null, jitterMs: null, lossPercent: 9 });
+});
+
+test('another edge, or a client that failed, waits for the end of the call; the token does not', async () => {
+  const kit = await inCall();
+  kit.phone.prepare({ ...preparation, token: 'voice-2', edge: 'dublin' });
+  assert.equal(kit.devices.length, 1);
+  assert.equal(kit.device().token, 'voice-2');
+  kit.call().emit('disconnect');
+  await kit.pass(0);
+  assert.equal(kit.device().options.edge, 'dublin');
+});
+
+test('a call uses the certificate that was made beforehand', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  await settle();
+  kit.phone.take(offer);
+  await settle();
+  assert.deepEqual(kit.device().rtcConfiguration, { certificates: ['certificate'] });
+});
+
+test('a microphone that opens after the hang-up is closed again', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  kit.phone.hangUp();
+  await kit.pass(0);
+  assert.equal(kit.opened(), 1);
+  assert.equal(kit.liveMicrophones(), 0);
 });

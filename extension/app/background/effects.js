@@ -79,15 +79,15 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
       const { ok, ...details } = answer;
       report({ name: ok ? 'tokenFetched' : 'tokenFetchFailed', number, ...details });
     },
-    register: ({ token, edges }) => line.register(token, edges),
+    register: ({ token, edge }) => line.register(token, edge),
     updateToken: ({ token }) => line.updateToken(token),
     unregister: () => line.unregister(),
     rejectInvite: ({ callSid }) => line.reject(callSid),
 
     ensureDocument,
     closeDocument: () => (closing = closeDocument()),
-    prepareDocument: ({ token, identity, edges, chosen }) =>
-      tellDocument('offscreen.prepare', { token, identity, edges, appVersion, chosen }),
+    prepareDocument: ({ token, identity, edge, chosen }) =>
+      tellDocument('offscreen.prepare', { token, identity, edge, appVersion, chosen }),
     takeCall: ({ callSid, connectToken, from }) => tellDocument('offscreen.takeCall', { callSid, connectToken, from }),
     inviteGone: ({ callSid }) => tellDocument('offscreen.inviteGone', { callSid }),
     hangUp: () => tellDocument('offscreen.hangUp'),

@@ -12,15 +12,15 @@ const tokenCodes = new Set([20101, 20103, 20104, 20151, 31202, 31204, 31205, 510
 
 /**
  * Options both voice clients use.
- * @param {{ edges: string[], appVersion: string }} settings
+ * @param {{ edge: string, appVersion: string }} settings
  */
-export const deviceOptions = ({ edges, appVersion }) => ({
+export const deviceOptions = ({ edge, appVersion }) => ({
   // Asked of Twilio as the time to hold a call whose signalling is gone; 30 s is the most it grants.
   maxCallSignalingTimeoutMs: 30_000,
   enableImprovedSignalingErrorPrecision: true,
   // The SDK's own 20 s between attempts would leave an agent unreachable long after the network is back.
   backoffMaxMs: 4_000,
-  edge: edges.length === 1 ? edges[0] : edges,
+  edge,
   appName: 'flexvc',
   appVersion,
   closeProtection: false,
@@ -62,10 +62,10 @@ export function createLine({ Device, report, appVersion }) {
   };
 
   return {
-    /** @param {string} token @param {string[]} edges */
-    register(token, edges) {
+    /** @param {string} token @param {string} edge */
+    register(token, edge) {
       unregister();
-      const fresh = new Device(token, /** @type {any} */ (deviceOptions({ edges, appVersion })));
+      const fresh = new Device(token, /** @type {any} */ (deviceOptions({ edge, appVersion })));
       device = fresh;
       fresh.on('registered', () => report({ name: 'lineRegistered' }));
       fresh.on('unregistered', () => report({ name: 'lineDropped' }));

@@ -37,6 +37,7 @@ import { untilNextFetch } from './schedule.js';
  * @property {string | null} identity  of the last registration; pages may tell Flex to ring it
  * @property {{ number: number, failures: number }} fetch  number of the latest fetch: answers to older ones are stale
  * @property {number} refusals  voice tokens Twilio refused in a row
+ * @property {number} edge  how often the line moved on to the next edge
  * @property {LineProblem | null} problem
  * @property {Record<string, Page>} pages  open Flex pages by port; not part of the snapshot
  * @property {'none' | 'starting' | 'ready'} document  the offscreen document
@@ -64,6 +65,7 @@ export const initial = () => ({
   identity: null,
   fetch: { number: 0, failures: 0 },
   refusals: 0,
+  edge: 0,
   problem: null,
   pages: {},
   document: 'none',
@@ -76,8 +78,11 @@ export const initial = () => ({
   refused: {},
 });
 
-/** How long a registration may hang before the voice client is made anew. */
+/** How long a registration may hang before the voice client is made anew, at the next edge. */
 const reviveAfter = 20_000;
+
+/** roaming is Twilio's nearest edge; the others are for when that one, or its name, is out of order. */
+const defaultEdges = ['roaming', 'ashburn', 'dublin', 'singapore'];
 
 // Building steps -----------------------------------------------------------------------------------------------
 
@@ -143,14 +148,18 @@ const fetchOrAsk = (s, e) => {
   return chain(fetchNow(s), (state) => next(state, {}, ...(stale ? acceptedPages(state).map(askPage) : [])));
 };
 
+/**
+ * One edge at a time. The SDK takes a list too, but then waits one to five seconds before every reconnection.
+ * @type {(s: State) => string}
+ */
+const edgeOf = (s) => {
+  const edges = s.policy.edges?.length ? s.policy.edges : defaultEdges;
+  return edges[s.edge % edges.length] ?? 'roaming';
+};
+
 /** @type {(s: State) => Step} */
 const registerNow = (s) =>
-  next(
-    s,
-    { line: 'registering' },
-    { do: 'register', token: s.voiceToken?.token, edges: s.policy.edges ?? ['roaming'] },
-    reviveLater,
-  );
+  next(s, { line: 'registering' }, { do: 'register', token: s.voiceToken?.token, edge: edgeOf(s) }, reviveLater);
 
 /** @type {(s: State) => Step} */
 const makeDocument = (s) =>
@@ -161,7 +170,7 @@ const prepareDocument = (s) => ({
   do: 'prepareDocument',
   token: s.voiceToken?.token,
   identity: s.voiceToken?.identity,
-  edges: s.policy.edges ?? ['roaming'],
+  edge: edgeOf(s),
   chosen: s.devices.chosen,
 });
 
@@ -269,7 +278,13 @@ const registered = (s) =>
   );
 
 /** @type {Handler} */
-const revive = (s) => registerNow(s);
+const registerAnew = (s) => registerNow(s);
+
+/** @type {Handler} */
+const revive = (s) => {
+  const state = { ...s, edge: s.edge + 1 };
+  return chain(registerNow(state), (now) => next(now, {}, prepareDocument(now)));
+};
 
 /** The worker woke without its voice client. @type {Handler} */
 const resumeLine = (s, e) => {
@@ -337,7 +352,7 @@ export const line = {
     lineDropped: (s) => next(s, { problem: 'signalling_lost' }),
     lineRefused: tokenRefused,
     reviveDue: revive,
-    networkReturned: revive,
+    networkReturned: registerAnew,
     workerStarted: resumeLine,
     restartAsked: restart,
   },
@@ -362,7 +377,7 @@ export const line = {
     lineRegistered: registered,
     lineRefused: tokenRefused,
     reviveDue: revive,
-    networkReturned: revive,
+    networkReturned: registerAnew,
     workerStarted: resumeLine,
     restartAsked: restart,
     ...ignoring('lineDropped'),

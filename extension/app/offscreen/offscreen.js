@@ -2,6 +2,7 @@
 
 import { accept, worker } from '../shared/messages.js';
 import { createPhone } from './phone.js';
+import { rehearse } from './rehearse.js';
 import { signal } from './signal.js';
 
 const home = { id: chrome.runtime.id, base: chrome.runtime.getURL(''), matches: [] };
@@ -16,6 +17,7 @@ const phone = createPhone({
   Device: globalThis.Twilio.Device,
   media: navigator.mediaDevices,
   signal: (sinkId) => signal(sinkId).catch(() => {}),
+  rehearse,
   report: tell,
   now: () => Date.now(),
   later: (task, ms) => setTimeout(task, ms),
@@ -98,16 +100,7 @@ async function refresh() {
   tell('offscreen.devicesChanged', devices);
 }
 
-/** The first peer connection of a process loads much of WebRTC; better now than in the first call. */
-async function rehearse() {
-  const peer = new RTCPeerConnection();
-  peer.addTransceiver('audio');
-  await peer.setLocalDescription();
-  peer.close();
-}
-
 navigator.mediaDevices.addEventListener('devicechange', refresh);
 // Not later than the devices: a call may be waiting.
 connect();
 refresh();
-rehearse();

@@ -11,7 +11,7 @@ import { quality } from './quality.js';
  * @typedef {import('../background/machine.js').Chosen} Chosen
  * @typedef {import('@twilio/voice-sdk').Device} Device
  * @typedef {import('@twilio/voice-sdk').Call} SDKCall
- * @typedef {{ token: string, identity: string, edges: string[], appVersion: string, chosen: Chosen }} Preparation
+ * @typedef {{ token: string, identity: string, edge: string, appVersion: string, chosen: Chosen }} Preparation
  * @typedef {{ callSid: string, connectToken: string, from: string }} Offer
  * @typedef {{ kind: string, label: string, deviceId: string }} KnownDevice
  */
@@ -24,12 +24,13 @@ const reportQualityEvery = 5_000;
 
 /**
  * @param {{ Device: DeviceClass, media: import('./microphone.js').Media, signal: (sinkId: string) => void,
+ *   rehearse: () => Promise<RTCConfiguration>,
  *   report: (type: string, payload: object) => void, now: () => number,
  *   later: (task: () => void, ms: number) => any, cancel: (timer: any) => void }} outside
  */
-export function createPhone({ Device, media, signal, report, now, later, cancel }) {
+export function createPhone({ Device, media, signal, rehearse, report, now, later, cancel }) {
   const microphone = createMicrophone(media);
-  /** @type {{ device: Device, identity: string, edges: string, broken: boolean } | undefined} */
+  /** @type {{ device: Device, identity: string, edge: string, broken: boolean } | undefined} */
   let client;
   /** @type {Preparation | undefined} */
   let preparation;
@@ -48,6 +49,9 @@ export function createPhone({ Device, media, signal, report, now, later, cancel 
   let hungUp = false;
   let failed = false;
   let qualityReportedAt = 0;
+  /** @type {RTCConfiguration | undefined} */
+  let rtcConfiguration;
+  rehearse().then((configuration) => (rtcConfiguration = configuration)).catch(() => {});
   const digits = createDigits((run) => sdkCall?.sendDigits(run), later);
 
   // The voice client ---------------------------------------------------------------------------------------------
@@ -56,11 +60,9 @@ export function createPhone({ Device, media, signal, report, now, later, cancel 
   function prepare(wanted) {
     preparation = wanted;
     chosen = wanted.chosen;
-    const edges = wanted.edges.join();
-    const same = client && client.identity === wanted.identity && client.edges === edges && !client.broken;
-    if (client && same) client.device.updateToken(wanted.token);
-    // A call keeps the client it began with; the next one gets the new identity.
-    else if (!call) makeClient(wanted, edges);
+    if (client && client.identity === wanted.identity && (call || isFit(client))) client.device.updateToken(wanted.token);
+    // A call keeps the client it began with; the next one gets a new one.
+    else if (!call) makeClient(wanted);
     if (unprepared) {
       const offer = unprepared;
       unprepared = undefined;
@@ -68,12 +70,16 @@ export function createPhone({ Device, media, signal, report, now, later, cancel 
     }
   }
 
-  /** @param {Preparation} wanted @param {string} edges */
-  function makeClient(wanted, edges) {
+  /** Whether this client could take the next call. @param {NonNullable<typeof client>} candidate */
+  const isFit = ({ identity, edge, broken }) =>
+    !broken && identity === preparation?.identity && edge === preparation.edge;
+
+  /** @param {Preparation} wanted */
+  function makeClient(wanted) {
     client?.device.destroy();
     const options = { ...deviceOptions(wanted), getUserMedia: microphone.getUserMedia };
     const device = new Device(wanted.token, /** @type {any} */ (options));
-    const made = { device, identity: wanted.identity, edges, broken: false };
+    const made = { device, identity: wanted.identity, edge: wanted.edge, broken: false };
     client = made;
     // An error between calls is about the token or the socket: the next preparation starts afresh.
     device.on('error', () => (made.broken = made.broken || !call));
@@ -121,14 +127,14 @@ export function createPhone({ Device, media, signal, report, now, later, cancel 
   /** @param {Offer} offer */
   async function connect(offer) {
     const stillWanted = () => call?.callSid === offer.callSid && !hungUp;
-    if (preparation && (!client || client.broken)) makeClient(preparation, preparation.edges.join());
+    if (preparation && !(client && isFit(client))) makeClient(preparation);
     const device = /** @type {NonNullable<typeof client>} */ (client).device;
     // The device opens while the SDK makes its call; the SDK then asks the microphone for this very stream.
     microphone.open(idOf('audioinput', chosen.input)).catch((error) => {
       if (stillWanted() && call?.startedAt === null) finish(whyNoMicrophone(error));
     });
     try {
-      const connected = await device.connect({ connectToken: offer.connectToken });
+      const connected = await device.connect({ connectToken: offer.connectToken, rtcConfiguration });
       if (!stillWanted()) return connected.disconnect();
       follow(connected);
       if (call?.muted) connected.mute(true);
@@ -196,7 +202,7 @@ export function createPhone({ Device, media, signal, report, now, later, cancel 
   function letGo() {
     microphone.close();
     client?.device.audio?.unsetInputDevice().catch(() => {});
-    if (preparation && client?.identity !== preparation.identity) makeClient(preparation, preparation.edges.join());
+    if (preparation && !(client && isFit(client))) makeClient(preparation);
   }
 
   function hangUp() {
