@@ -43,6 +43,10 @@ export async function startEdge() {
     ttl: 3600,
     registered: /** @type {any} */ (undefined),
     owner: /** @type {any} */ (undefined),
+    /** The call that was taken over last: an invite for it is a reconnection. */
+    taken: '',
+    /** Calls whose caller is gone. @type {Set<string>} */
+    dead: new Set(),
   };
 
   const tls = createTLS(pem.key ? { key: pem.key, cert: pem.cert } : {}, (request, response) => {
@@ -72,9 +76,13 @@ export async function startEdge() {
       }
       if (type === 'invite') {
         const { callsid } = payload;
-        const again = edge.owner !== undefined;
+        if (edge.dead.has(callsid)) return send('hangup', { callsid, error: { code: 31404, message: 'gone' } });
+        const again = edge.taken === callsid;
+        edge.taken = callsid;
         marks['takeover'] ??= performance.now();
         if (!again) edge.sdp = await edge.answer(payload.sdp);
+        // The caller gave up while the answer was being made.
+        if (edge.dead.has(callsid)) return send('hangup', { callsid });
         edge.owner = socket;
         send('answer', { callsid, sdp: edge.sdp, reconnect: payload.reconnect });
         if (!again && edge.registered !== socket) edge.registered?.say('cancel', { callsid });

@@ -142,6 +142,48 @@ test('the worker is killed in the call: registered again, and hang-up works', { 
   await noCall();
 });
 
+test('the signalling of a call is cut: the call comes back by itself', { skip }, async (t) => {
+  edge.ring('CF1');
+  await callIs('open');
+  const before = edge.owner;
+  const from = performance.now();
+  before.terminate();
+  await until('the call on another socket', () => edge.owner !== before && edge.owner);
+  t.diagnostic(`socket cut to call reclaimed: ${(performance.now() - from).toFixed(0)} ms`);
+  await callIs('open');
+  await say('HANGUP_CALL');
+  await noCall();
+});
+
+test('the signalling of the line is cut: registered again', { skip }, async (t) => {
+  const before = edge.registered;
+  const from = performance.now();
+  before.terminate();
+  await until('registered', () => edge.registered && edge.registered !== before);
+  t.diagnostic(`socket cut to registered: ${(performance.now() - from).toFixed(0)} ms`);
+});
+
+test('a caller who gives up at any moment leaves nothing behind', { skip }, async () => {
+  for (const [i, wait] of [0, 5, 20, 50, 100, 200, 300].entries()) {
+    const callsid = `CG${i}`;
+    edge.ring(callsid);
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    // The edge decides as Twilio does: before the takeover a cancel, and a later takeover is told that the call is gone.
+    if (edge.owner) edge.owner.say('hangup', { callsid });
+    else {
+      edge.dead.add(callsid);
+      edge.registered.say('cancel', { callsid });
+    }
+    await until('the call was seen', () => page.evaluate((sid) => window.heard.some((m) => m.type === 'VOICE_CLIENT_EXTENSION_CALL' && m.payload?.callSid === sid), callsid));
+    await noCall();
+  }
+  edge.ring('CG9');
+  await callIs('open');
+  await say('HANGUP_CALL');
+  await noCall();
+  assert.equal(edge.sockets.size, 2);
+});
+
 test('messages forged by a frame of another origin are not heard', { skip }, async () => {
   edge.ring('CD1');
   await callIs('open');
@@ -197,4 +239,27 @@ test('the popup shows the state, works by keyboard, and axe finds nothing', { sk
   await popup.getByText('You ended the call.').waitFor();
   assert.deepEqual(errors, []);
   await popup.close();
+});
+
+test('restart in the popup lets go of everything, and the open tab brings it back', { skip }, async () => {
+  edge.ring('CH1');
+  await callIs('open');
+  const popup = await context.newPage();
+  await popup.goto(`${base}popup/popup.html`);
+  await popup.getByRole('heading', { name: 'In a call' }).waitFor();
+  await popup.getByRole('tab', { name: 'Info' }).click();
+  await popup.getByRole('button', { name: 'Restart extension' }).click();
+  await popup.getByRole('button', { name: 'Hang up and restart' }).click();
+  await until('hangup on the wire', () => edge.frames.some(({ type, payload }) => type === 'hangup' && payload.callsid === 'CH1'));
+  await popup.getByRole('heading', { name: 'Waiting for Flex' }).waitFor();
+  await say('FLEX_TOKEN', { token: 'made-up-flex-token-2', accountSid: account });
+  await popup.getByRole('heading', { name: 'Ready for calls' }).waitFor();
+  await until('two sockets', () => edge.sockets.size === 2);
+});
+
+test('no token is in storage.local or in any address', { skip }, async () => {
+  const worker = context.serviceWorkers()[0];
+  const stored = await worker.evaluate(() => chrome.storage.local.get(null));
+  assert.doesNotMatch(JSON.stringify(stored), /made-up|made\.up/);
+  assert.ok(edge.tokens.every(({ url }) => url === '/generateToken'));
 });
