@@ -56,7 +56,7 @@ function stateOf(lineState, callStatus) {
     ...initial(),
     line: lineState,
     config: configured ? { account, tokenURL, prefix: 'ext_' } : null,
-    flexToken: configured && lineState !== 'wanting' ? { token: 'flex-1', expiresAt: at + hour } : null,
+    flexToken: configured && lineState !== 'wanting' ? { token: 'flex-1', expiresAt: at + hour, refused: false } : null,
     voiceToken: serving ? { token: 'voice-1', identity: 'ext_alice', issuedAt: at - hour / 4, expiresAt: at + hour } : null,
     identity: serving ? 'ext_alice' : null,
     fetch: { number: 1, failures: 0 },
@@ -221,8 +221,9 @@ test('an expired Flex token asks the plugin for a new one and leaves line and ca
 test('with no tab to ask, asking goes on until there is one', () => {
   let { state } = run({ ...stateOf('fetching', 'none'), pages: {} }, 'tokenFetchFailed', { reason: 'flex_token_refused' });
   for (let i = 0; i < 5; i++) {
-    const step = run(state, 'refreshDue');
+    const step = story(state, ['refreshDue', {}], ['tokenFetchFailed', { reason: 'flex_token_refused', number: state.fetch.number + 1 }]);
     assert.equal(did(step, 'setTimer').length, 1);
+    assert.equal(step.state.line, 'wanting');
     state = step.state;
   }
   const back = story(state, ['pageConnected', { page: 'page1' }], ['pageConfigured', { resumed: true }]);
@@ -350,4 +351,15 @@ test('an edge that does not answer is left for the next, round and round', () =>
   assert.deepEqual(edges, ['frankfurt', 'dublin', 'frankfurt']);
   assert.equal(did(run(stateOf('offline', 'none'), 'networkReturned'), 'register')[0].edge, 'roaming', 'the network was at fault, not the edge');
   assert.equal(did(run({ ...stateOf('offline', 'none'), policy: { edges: [] } }, 'networkReturned'), 'register')[0].edge, 'roaming');
+});
+
+test('a plugin that can only repeat a refused token does not make us hammer the token server', () => {
+  let step = run(stateOf('fetching', 'none'), 'tokenFetchFailed', { reason: 'flex_token_refused' });
+  assert.equal(did(step, 'answerPage').length, 1, 'asked');
+  step = run(step.state, 'flexTokenGiven', { token: 'flex-1' });
+  assert.deepEqual(step.effects, [], 'the same token again is no reason to fetch');
+  step = run(step.state, 'refreshDue');
+  assert.equal(did(step, 'fetchToken').length, 1, 'but in time it is tried again: the refusal may have been the mistake');
+  step = run(step.state, 'tokenFetched', { number: step.state.fetch.number });
+  assert.equal(step.state.line, 'registering');
 });

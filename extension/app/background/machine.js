@@ -26,7 +26,7 @@ import { untilNextFetch } from './schedule.js';
  * @typedef {{ standing: 'new' | 'accepted' | 'rejected', pluginVersion: string | null, reason: Rejection | null }} Page
  * @typedef {'flex_token_refused' | 'token_server_unreachable' | 'token_server_error' | 'token_server_nonsense' |
  *   'voice_token_refused' | 'signalling_lost'} LineProblem
- * @typedef {{ token: string, expiresAt: number | null }} FlexToken
+ * @typedef {{ token: string, expiresAt: number | null, refused: boolean }} FlexToken  refused: by the token server
  * @typedef {{ token: string, identity: string, issuedAt: number, expiresAt: number }} VoiceToken
  *
  * @typedef {object} State
@@ -143,9 +143,10 @@ const askNow = (s, e, patch = {}) => {
 /** Fetch when there is something to fetch with, else ask the plugins for it. @type {Handler} */
 const fetchOrAsk = (s, e) => {
   if (!s.flexToken) return askNow(s, e, { fetch: { ...s.fetch, failures: s.fetch.failures + 1 } });
-  const stale = s.flexToken.expiresAt !== null && e.at >= s.flexToken.expiresAt;
-  // Our clock may be wrong, so an expired-looking token is still tried while a new one is asked for.
-  return chain(fetchNow(s), (state) => next(state, {}, ...(stale ? acceptedPages(state).map(askPage) : [])));
+  const stale = s.flexToken.refused || (s.flexToken.expiresAt !== null && e.at >= s.flexToken.expiresAt);
+  // Our clock, or one answer of the server, may be wrong: the token is tried again while a new one is asked for.
+  const asking = stale ? acceptedPages(s).map(askPage) : [];
+  return chain(fetchNow(s, s.line === 'wanting' ? { line: 'fetching' } : {}), (state) => next(state, {}, ...asking));
 };
 
 /**
@@ -194,7 +195,7 @@ const configure = (s, e) => {
   const config = { account: e.account, tokenURL: e.tokenURL, prefix: e.prefix ?? '' };
   const state = { ...s, config, pages: { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('accepted') } } };
   // A page whose port merely broke need not send its token again, unless we want for one.
-  const answers = e.resumed && s.flexToken ? [] : [askPage(e.page)];
+  const answers = e.resumed && s.flexToken && !s.flexToken.refused ? [] : [askPage(e.page)];
   if (s.line === 'unconfigured') return chain(next(state, { line: 'wanting' }, ...answers), makeDocument);
   const moved = s.config?.tokenURL !== config.tokenURL || s.config?.prefix !== config.prefix;
   return chain(next(state, {}, ...answers), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
@@ -203,22 +204,19 @@ const configure = (s, e) => {
 /** @type {(s: State, e: Event) => boolean} */
 const isOurToken = (s, e) => mayCommand(s, e) && (e.account === undefined || e.account === s.config?.account);
 
-/** @type {Handler} */
-const startFetching = (s, e) =>
-  isOurToken(s, e)
-    ? fetchNow(s, {
-        line: 'fetching',
-        flexToken: { token: e.token, expiresAt: e.expiresAt ?? null },
-        fetch: { ...s.fetch, failures: 0 },
-      })
-    : next(s);
-
-/** While a voice token serves, a Flex token is worth a fetch only when it is a new one. @type {Handler} */
-const renewFlexToken = (s, e) => {
-  if (!isOurToken(s, e)) return next(s);
-  const flexToken = { token: e.token, expiresAt: e.expiresAt ?? null };
-  return s.flexToken?.token === e.token ? next(s, { flexToken }) : fetchNow(s, { flexToken });
+/**
+ * A plugin answers at once, with the very token that was just refused if it has no other. Only another token is worth a fetch
+ * now; the same one is tried again when its time comes. Otherwise page, worker and token server would chase each other.
+ * @type {(patch: Partial<State>) => Handler}
+ */
+const takeFlexToken = (patch) => (s, e) => {
+  if (!isOurToken(s, e) || s.flexToken?.token === e.token) return next(s);
+  const flexToken = { token: e.token, expiresAt: e.expiresAt ?? null, refused: false };
+  return fetchNow({ ...s, fetch: { ...s.fetch, failures: 0 } }, { ...patch, flexToken });
 };
+
+const firstFlexToken = takeFlexToken({ line: 'fetching' });
+const newFlexToken = takeFlexToken({});
 
 /** @type {(s: State, e: Event) => Step} */
 const keepVoiceToken = (s, e) => {
@@ -248,7 +246,10 @@ const newToken = ifLatest((s, e) =>
 const fetchFailed = (waiting) =>
   ifLatest((s, e) => {
     const state = { ...s, problem: e.reason, fetch: { ...s.fetch, failures: s.fetch.failures + 1 } };
-    if (e.reason === 'flex_token_refused') return askNow(state, e, { flexToken: null, line: waiting ?? s.line });
+    if (e.reason === 'flex_token_refused') {
+      const flexToken = s.flexToken && { ...s.flexToken, refused: true };
+      return askNow(state, e, { flexToken, line: waiting ?? s.line });
+    }
     return next(state, {}, fetchLater(state, e, e.retryAfterMs));
   });
 
@@ -257,7 +258,7 @@ const tokenRefused = (s, e) => {
   /** @type {State} */
   const state = { ...s, voiceToken: null, problem: 'voice_token_refused', refusals: s.refusals + 1, line: 'fetching' };
   return chain(next(state, {}, { do: 'unregister' }, { do: 'clearTimer', timer: 'revive' }), (now) => {
-    if (!now.flexToken) return askNow(now, e, { line: 'wanting' });
+    if (!now.flexToken || now.flexToken.refused) return askNow(now, e, { line: 'wanting' });
     if (now.refusals === 1) return fetchNow(now);
     const slower = { ...now, fetch: { ...now.fetch, failures: now.refusals } };
     return next(slower, {}, fetchLater(slower, e));
@@ -324,7 +325,7 @@ export const line = {
   },
   wanting: {
     pageConfigured: configure,
-    flexTokenGiven: startFetching,
+    flexTokenGiven: firstFlexToken,
     refreshDue: fetchOrAsk,
     networkReturned: fetchOrAsk,
     workerStarted: (s, e) => askNow(s, e),
@@ -333,7 +334,7 @@ export const line = {
   },
   fetching: {
     pageConfigured: configure,
-    flexTokenGiven: startFetching,
+    flexTokenGiven: firstFlexToken,
     tokenFetched: firstToken,
     tokenFetchFailed: fetchFailed('wanting'),
     refreshDue: fetchOrAsk,
@@ -344,7 +345,7 @@ export const line = {
   },
   registering: {
     pageConfigured: configure,
-    flexTokenGiven: renewFlexToken,
+    flexTokenGiven: newFlexToken,
     tokenFetched: newToken,
     tokenFetchFailed: fetchFailed(undefined),
     refreshDue: fetchOrAsk,
@@ -358,7 +359,7 @@ export const line = {
   },
   registered: {
     pageConfigured: configure,
-    flexTokenGiven: renewFlexToken,
+    flexTokenGiven: newFlexToken,
     tokenFetched: newToken,
     tokenFetchFailed: fetchFailed(undefined),
     refreshDue: fetchOrAsk,
@@ -370,7 +371,7 @@ export const line = {
   },
   offline: {
     pageConfigured: configure,
-    flexTokenGiven: renewFlexToken,
+    flexTokenGiven: newFlexToken,
     tokenFetched: newToken,
     tokenFetchFailed: fetchFailed(undefined),
     refreshDue: fetchOrAsk,
