@@ -119,9 +119,10 @@ export function createPhone({ Device, media, signal, rehearse, report, now, late
     const { callSid, from } = offer;
     call = { callSid, from, status: 'connecting', muted: false, direction: 'inbound', startedAt: null, quality: null };
     answerTimer = later(giveUp, answerWithin);
-    report('offscreen.callChanged', { call });
+    // Connecting first: the worker knows already, and somebody is waiting.
     if (preparation) connect(offer);
     else unprepared = offer;
+    report('offscreen.callChanged', { call });
   }
 
   /** @param {Offer} offer */

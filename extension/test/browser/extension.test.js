@@ -263,3 +263,16 @@ test('no token is in storage.local or in any address', { skip }, async () => {
   assert.doesNotMatch(JSON.stringify(stored), /made-up|made\.up/);
   assert.ok(edge.tokens.every(({ url }) => url === '/generateToken'));
 });
+
+test('Chromium has no complaint about the manifest or the code', { skip }, async () => {
+  const extensions = await context.newPage();
+  await extensions.goto('chrome://extensions');
+  const info = await extensions.evaluate(() => chrome.developerPrivate.getExtensionsInfo());
+  const ours = info.find(({ id }) => base.includes(id));
+  assert.deepEqual(
+    { manifest: ours.manifestErrors, runtime: ours.runtimeErrors, warnings: ours.runtimeWarnings, install: ours.installWarnings ?? [] },
+    { manifest: [], runtime: [], warnings: [], install: [] },
+  );
+  assert.deepEqual(ours.permissions.simplePermissions, []);
+  await extensions.close();
+});
