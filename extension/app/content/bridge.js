@@ -63,12 +63,18 @@
     opened.onDisconnect.addListener(() => {
       if (port !== opened) return;
       port = undefined;
-      if (!chrome.runtime?.id) return stop();
-      setTimeout(connect, retry);
-      retry = Math.min(1_000, retry + 100);
+      reconnect();
     });
     if (configuration !== undefined) send({ type: 'page.resumed', payload: configuration });
     for (const message of waiting.splice(0)) send(message);
+  }
+
+  /** The first time at once: Chromium may hold back the timers of a tab that nobody sees. */
+  function reconnect() {
+    const wait = retry;
+    retry = Math.min(1_000, retry + 100);
+    if (wait) setTimeout(connect, wait);
+    else connect();
   }
 
   /** @param {{ type: string, payload?: unknown }} message */
@@ -77,9 +83,10 @@
       if (port) return port.postMessage(message);
     } catch {
       port = undefined;
-      setTimeout(connect, retry);
     }
+    const first = waiting.length === 0;
     waiting = [...waiting, message].slice(-mostWaiting);
+    if (first) reconnect();
   }
 
   /** @param {MessageEvent} event */

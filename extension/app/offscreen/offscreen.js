@@ -40,11 +40,17 @@ function connect() {
   opened.onMessage.addListener(hear);
   opened.onDisconnect.addListener(() => {
     if (port === opened) port = undefined;
-    if (forgotten) return;
-    setTimeout(connect, retry);
-    retry = Math.min(1_000, retry + 100);
+    if (!forgotten) reconnect();
   });
   tell('offscreen.truth', { call: phone.call(), ...devices });
+}
+
+/** The first time at once: Chromium may hold back the timers of a page that nobody sees. */
+function reconnect() {
+  const wait = retry;
+  retry = Math.min(1_000, retry + 100);
+  if (wait) setTimeout(connect, wait);
+  else connect();
 }
 
 /** @param {unknown} message */

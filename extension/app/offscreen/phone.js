@@ -194,9 +194,9 @@ export function createPhone({ Device, media, signal, rehearse, report, now, late
     sdkCall = undefined;
     unprepared = undefined;
     // The SDK lets go of the call in the same turn; only then may it let go of the microphone.
-    later(() => {
+    Promise.resolve().then(() => {
       if (!call) letGo();
-    }, 0);
+    });
     report('offscreen.callEnded', { callSid, reason });
   }
 
