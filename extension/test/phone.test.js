@@ -11,7 +11,7 @@ const offer = { callSid: 'CA1', connectToken: 'connect', from: '+15550100' };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A phone with a fake SDK, microphone and clock. */
-function makePhone({ microphone } = {}) {
+function makePhone({ microphone, slow } = {}) {
   const devices = [];
   const streams = [];
   const said = [];
@@ -67,6 +67,7 @@ function makePhone({ microphone } = {}) {
     Device,
     media: {
       async getUserMedia(constraints) {
+        if (slow) await settle();
         if (microphone) throw Object.assign(new Error(microphone), { name: microphone });
         const tracks = [{ live: true, stop() { this.live = false; } }];
         const stream = { constraints, getTracks: () => tracks };
@@ -317,11 +318,13 @@ test('a call uses the certificate that was made beforehand', async () => {
 });
 
 test('a microphone that opens after the hang-up is closed again', async () => {
-  const kit = makePhone();
+  const kit = makePhone({ slow: true });
   kit.phone.prepare(preparation);
   kit.phone.take(offer);
   kit.phone.hangUp();
+  assert.equal(kit.opened(), 0, 'still being opened');
   await kit.pass(0);
+  await settle();
   assert.equal(kit.opened(), 1);
   assert.equal(kit.liveMicrophones(), 0);
 });
