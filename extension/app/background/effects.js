@@ -1,0 +1,114 @@
+// Carries out what the machine decides. With store.js and the entry files, the only place that touches chrome.*.
+
+import { fetchVoiceToken } from './token.js';
+import { createLine } from './line.js';
+
+/**
+ * @typedef {import('./machine.js').Effect} Effect
+ * @typedef {import('./line.js').Report} Report
+ * @typedef {import('./store.js').Store} Store
+ */
+
+const documentPath = 'offscreen/offscreen.html';
+
+/**
+ * @param {{ chrome: Chrome, Device: DeviceClass, store: Store, ports: import('./ports.js').Ports,
+ *   report: Report, fetch: Fetch, now: () => number }} outside
+ */
+export function createEffects({ chrome, Device, store, ports, report, fetch, now }) {
+  const appVersion = chrome.runtime.getManifest().version;
+  const line = createLine({ Device, report, appVersion });
+  /** @type {Map<string, ReturnType<typeof setTimeout>>} */
+  const timers = new Map();
+  /** @type {Promise<void> | undefined} */
+  let creating;
+  /** @type {Promise<void>} */
+  let closing = Promise.resolve();
+
+  async function hasDocument() {
+    const contexts = await chrome.runtime.getContexts({ contextTypes: ['OFFSCREEN_DOCUMENT'] });
+    return contexts.length > 0;
+  }
+
+  async function createDocument() {
+    await closing;
+    if (await hasDocument()) return;
+    await chrome.offscreen.createDocument({
+      url: documentPath,
+      reasons: ['USER_MEDIA', 'WEB_RTC'],
+      justification: 'Holds the phone call, so that it outlives the Flex tab.',
+    });
+  }
+
+  /** Made before the first call: making it takes longer than taking the call. */
+  function ensureDocument() {
+    creating ??= createDocument()
+      .catch(() => {})
+      .finally(() => (creating = undefined));
+    return creating;
+  }
+
+  /** @param {string} type @param {unknown} [payload] */
+  function tellDocument(type, payload) {
+    if (!ports.toDocument({ type, payload })) ensureDocument();
+  }
+
+  async function closeDocument() {
+    await creating;
+    if (!(await hasDocument())) return;
+    await ports.partFromDocument();
+    await chrome.offscreen.closeDocument().catch(() => {});
+  }
+
+  /** @param {string} timer */
+  function clearTimer(timer) {
+    clearTimeout(timers.get(timer));
+    timers.delete(timer);
+  }
+
+  /** @type {Record<string, (effect: any) => unknown>} */
+  const perform = {
+    setTimer({ timer, ms }) {
+      clearTimer(timer);
+      timers.set(timer, setTimeout(() => report({ name: `${timer}Due` }), ms));
+    },
+    clearTimer: ({ timer }) => clearTimer(timer),
+
+    async fetchToken({ number, url, prefix, flexToken }) {
+      const answer = await fetchVoiceToken({ url, prefix, flexToken }, { fetch, now });
+      const { ok, ...details } = answer;
+      report({ name: ok ? 'tokenFetched' : 'tokenFetchFailed', number, ...details });
+    },
+    register: ({ token, edge }) => line.register(token, edge),
+    updateToken: ({ token }) => line.updateToken(token),
+    unregister: () => line.unregister(),
+    rejectInvite: ({ callSid }) => line.reject(callSid),
+
+    ensureDocument,
+    closeDocument: () => (closing = closeDocument()),
+    prepareDocument: ({ token, identity, edge, chosen }) =>
+      tellDocument('offscreen.prepare', { token, identity, edge, appVersion, chosen }),
+    takeCall: ({ callSid, connectToken, from }) => tellDocument('offscreen.takeCall', { callSid, connectToken, from }),
+    inviteGone: ({ callSid }) => tellDocument('offscreen.inviteGone', { callSid }),
+    hangUp: () => tellDocument('offscreen.hangUp'),
+    mute: ({ muted }) => tellDocument('offscreen.mute', { muted }),
+    sendDigits: ({ digits }) => tellDocument('offscreen.sendDigits', { digits }),
+    chooseDevice: ({ kind, label }) => ports.toDocument({ type: 'offscreen.chooseDevice', payload: { kind, label } }),
+
+    rememberDevices: ({ chosen }) => store.rememberDevices(chosen),
+    answerPage: ({ page, type, payload }) => ports.toPage(page, { type, payload: payload ?? ports.introduction(type) }),
+    reconnectPages: () => ports.dropPages(),
+    openWelcome: () => chrome.tabs.create({ url: chrome.runtime.getURL('welcome/welcome.html') }),
+    reloadExtension: () => chrome.runtime.reload(),
+  };
+
+  return {
+    hasDocument,
+    /** @param {Effect} effect */
+    perform(effect) {
+      const action = perform[effect.do];
+      if (!action) throw new Error(`no such effect: ${effect.do}`);
+      return action(effect);
+    },
+  };
+}

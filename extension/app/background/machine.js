@@ -1,0 +1,586 @@
+// What the extension does when something happens: reduce(state, event) -> { state, effects }. Pure; effects are data that
+// effects.js carries out.
+//
+// Two things move on their own. The line is the voice client in this worker, on which calls arrive; the call is up or it
+// is not, in the offscreen document. Each has a table, and each table decides every (state, event) pair: `ignore` is a
+// decision, a missing entry is a bug that a test finds.
+
+import { untilNextFetch } from './schedule.js';
+
+/**
+ * @typedef {'unconfigured' | 'wanting' | 'fetching' | 'registering' | 'registered' | 'offline'} LineState
+ *   unconfigured: no plugin has spoken. wanting: a Flex token is needed. fetching: no usable voice token yet.
+ *   registering, registered: as it says. offline: was registered; the SDK is reconnecting.
+ * @typedef {'connecting' | 'open' | 'reconnecting'} CallStatus
+ * @typedef {'none' | CallStatus} CallState
+ * @typedef {{ level: 'good' | 'fair' | 'poor', mos: number | null, rttMs: number | null, jitterMs: number | null,
+ *   lossPercent: number | null }} Quality
+ * @typedef {{ callSid: string, from: string, status: CallStatus, muted: boolean, direction: 'inbound',
+ *   startedAt: number | null, quality: Quality | null }} Call  startedAt in milliseconds since the epoch
+ * @typedef {'granted' | 'prompt' | 'denied' | 'missing' | 'unknown'} Microphone
+ * @typedef {{ input: string, output: string, ringtone: string }} Chosen  labels; empty for the system's default
+ * @typedef {{ microphone: Microphone, inputs: string[], outputs: string[], chosen: Chosen }} Devices
+ * @typedef {{ account?: string, tokenURLs?: string[], edges?: string[], inputDevice?: string, outputDevice?: string,
+ *   ringtoneDevice?: string }} Policy  what the administrator set in storage.managed
+ * @typedef {'other_account' | 'url_not_allowed' | 'bad_config'} Rejection
+ * @typedef {{ standing: 'new' | 'accepted' | 'rejected', pluginVersion: string | null, reason: Rejection | null }} Page
+ * @typedef {'flex_token_refused' | 'token_server_unreachable' | 'token_server_error' | 'token_server_nonsense' |
+ *   'voice_token_refused' | 'signalling_lost'} LineProblem
+ * @typedef {{ token: string, expiresAt: number | null, refused: boolean }} FlexToken  refused: by the token server
+ * @typedef {{ token: string, identity: string, issuedAt: number, expiresAt: number }} VoiceToken
+ *
+ * @typedef {object} State
+ * @property {LineState} line
+ * @property {{ account: string, tokenURL: string, prefix: string } | null} config
+ * @property {FlexToken | null} flexToken
+ * @property {VoiceToken | null} voiceToken
+ * @property {string | null} identity  of the last registration; pages may tell Flex to ring it
+ * @property {{ number: number, failures: number }} fetch  number of the latest fetch: answers to older ones are stale
+ * @property {number} refusals  voice tokens Twilio refused in a row
+ * @property {number} edge  how often the line moved on to the next edge
+ * @property {LineProblem | null} problem
+ * @property {Record<string, Page>} pages  open Flex pages by port; not part of the snapshot
+ * @property {'none' | 'starting' | 'ready'} document  the offscreen document
+ * @property {Call | null} call
+ * @property {string | null} lastEnd  why the last call ended
+ * @property {Devices} devices
+ * @property {Policy} policy
+ * @property {boolean} welcomed  the welcome page was shown in this browser session
+ * @property {string | null} update  a version that waits for the end of the call
+ * @property {Record<string, number>} refused  messages turned away, by reason
+ *
+ * @typedef {{ name: string, at: number, luck: number } & Record<string, any>} Event  at: milliseconds since the epoch;
+ *   luck: random number in [0, 1)
+ * @typedef {{ do: string } & Record<string, any>} Effect
+ * @typedef {{ state: State, effects: Effect[] }} Step
+ * @typedef {(s: State, e: Event) => Step} Handler
+ */
+
+/** @returns {State} */
+export const initial = () => ({
+  line: 'unconfigured',
+  config: null,
+  flexToken: null,
+  voiceToken: null,
+  identity: null,
+  fetch: { number: 0, failures: 0 },
+  refusals: 0,
+  edge: 0,
+  problem: null,
+  pages: {},
+  document: 'none',
+  call: null,
+  lastEnd: null,
+  devices: { microphone: 'unknown', inputs: [], outputs: [], chosen: { input: '', output: '', ringtone: '' } },
+  policy: {},
+  welcomed: false,
+  update: null,
+  refused: {},
+});
+
+/** How long a registration may hang before the voice client is made anew, at the next edge. */
+const reviveAfter = 20_000;
+
+/** roaming is Twilio's nearest edge; the others are for when that one, or its name, is out of order. */
+const defaultEdges = ['roaming', 'ashburn', 'dublin', 'singapore'];
+
+// Building steps -----------------------------------------------------------------------------------------------
+
+/** @type {(s: State, patch?: Partial<State>, ...effects: Effect[]) => Step} */
+const next = (s, patch = {}, ...effects) => ({ state: { ...s, ...patch }, effects });
+
+/** @type {Handler} */
+const ignore = (s) => next(s);
+
+/** The events a state lets pass. @type {(...names: string[]) => Record<string, Handler>} */
+const ignoring = (...names) => Object.fromEntries(names.map((name) => [name, ignore]));
+
+/** Runs a second step on the result of the first. @type {(first: Step, then: (s: State) => Step) => Step} */
+const chain = (first, then) => {
+  const second = then(first.state);
+  return { state: second.state, effects: [...first.effects, ...second.effects] };
+};
+
+/** @type {(s: State, e: Event, retryAfterMs?: number) => Effect} */
+const fetchLater = (s, e, retryAfterMs) => ({
+  do: 'setTimer',
+  timer: 'refresh',
+  ms: untilNextFetch(s.voiceToken, { at: e.at, luck: e.luck, failures: s.fetch.failures, retryAfterMs }),
+});
+
+/** @type {Effect} */
+const reviveLater = { do: 'setTimer', timer: 'revive', ms: reviveAfter };
+
+/** @type {(s: State) => string[]} */
+const acceptedPages = (s) => Object.keys(s.pages).filter((page) => s.pages[page]?.standing === 'accepted');
+
+/** A plugin answers CONFIGURED with its current Flex token, so saying it again asks for a new one. @type {(page: string) => Effect} */
+const askPage = (page) => ({ do: 'answerPage', page, type: 'VOICE_CLIENT_EXTENSION_CONFIGURED' });
+
+/** A person at the popup, or the page of the account we serve. @type {(s: State, e: Event) => boolean} */
+const mayCommand = (s, e) => e.page === undefined || s.pages[e.page]?.standing === 'accepted';
+
+// Line: shared moves -------------------------------------------------------------------------------------------
+
+/** @type {(s: State, patch?: Partial<State>) => Step} */
+const fetchNow = (s, patch = {}) => {
+  const state = { ...s, ...patch, fetch: { ...s.fetch, number: s.fetch.number + 1 } };
+  return next(state, {}, {
+    do: 'fetchToken',
+    number: state.fetch.number,
+    url: state.config?.tokenURL,
+    prefix: state.config?.prefix,
+    flexToken: state.flexToken?.token,
+  });
+};
+
+/** @type {(s: State, e: Event, patch?: Partial<State>) => Step} */
+const askNow = (s, e, patch = {}) => {
+  const state = { ...s, ...patch };
+  return next(state, {}, ...acceptedPages(state).map(askPage), fetchLater(state, e));
+};
+
+/** Fetch when there is something to fetch with, else ask the plugins for it. @type {Handler} */
+const fetchOrAsk = (s, e) => {
+  if (!s.flexToken) return askNow(s, e, { fetch: { ...s.fetch, failures: s.fetch.failures + 1 } });
+  const stale = s.flexToken.refused || (s.flexToken.expiresAt !== null && e.at >= s.flexToken.expiresAt);
+  // Our clock, or one answer of the server, may be wrong: the token is tried again while a new one is asked for.
+  const asking = stale ? acceptedPages(s).map(askPage) : [];
+  return chain(fetchNow(s, s.line === 'wanting' ? { line: 'fetching' } : {}), (state) => next(state, {}, ...asking));
+};
+
+/**
+ * One edge at a time. The SDK takes a list too, but then waits one to five seconds before every reconnection.
+ * @type {(s: State) => string}
+ */
+const edgeOf = (s) => {
+  const edges = s.policy.edges?.length ? s.policy.edges : defaultEdges;
+  return edges[s.edge % edges.length] ?? 'roaming';
+};
+
+/** @type {(s: State) => Step} */
+const registerNow = (s) =>
+  next(s, { line: 'registering' }, { do: 'register', token: s.voiceToken?.token, edge: edgeOf(s) }, reviveLater);
+
+/** @type {(s: State) => Step} */
+const makeDocument = (s) =>
+  s.document === 'ready' ? next(s) : next(s, { document: 'starting' }, { do: 'ensureDocument' });
+
+/** @type {(s: State) => Effect} */
+const prepareDocument = (s) => ({
+  do: 'prepareDocument',
+  token: s.voiceToken?.token,
+  identity: s.voiceToken?.identity,
+  edge: edgeOf(s),
+  chosen: s.devices.chosen,
+});
+
+/** @type {(s: State, e: Event) => Rejection | null} */
+const whyRejected = (s, e) => {
+  if (!/^AC[0-9a-zA-Z]{32}$/.test(e.account) || !isTokenURL(e.tokenURL)) return 'bad_config';
+  const account = s.config?.account ?? s.policy.account;
+  if (account !== undefined && account !== e.account) return 'other_account';
+  if (s.policy.account !== undefined && s.policy.account !== e.account) return 'other_account';
+  return isAllowedURL(e.tokenURL, s.policy.tokenURLs) ? null : 'url_not_allowed';
+};
+
+/** @type {Handler} */
+const configure = (s, e) => {
+  const reason = whyRejected(s, e);
+  const page = { pluginVersion: e.pluginVersion ?? null, reason };
+  if (reason) {
+    const pages = { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('rejected') } };
+    return next(s, { pages }, { do: 'answerPage', page: e.page, type: 'VOICE_CLIENT_EXTENSION_CONFIG_REJECTED', payload: { reason } });
+  }
+  const config = { account: e.account, tokenURL: e.tokenURL, prefix: e.prefix ?? '' };
+  const state = { ...s, config, pages: { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('accepted') } } };
+  // A page whose port merely broke need not send its token again, unless we want for one.
+  const answers = e.resumed && s.flexToken && !s.flexToken.refused ? [] : [askPage(e.page)];
+  if (s.line === 'unconfigured') return chain(next(state, { line: 'wanting' }, ...answers), makeDocument);
+  const moved = s.config?.tokenURL !== config.tokenURL || s.config?.prefix !== config.prefix;
+  return chain(next(state, {}, ...answers), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
+};
+
+/** @type {(s: State, e: Event) => boolean} */
+const isOurToken = (s, e) => mayCommand(s, e) && (e.account === undefined || e.account === s.config?.account);
+
+/**
+ * A plugin answers at once, with the very token that was just refused if it has no other. Only another token is worth a fetch
+ * now; the same one is tried again when its time comes. Otherwise page, worker and token server would chase each other.
+ * @type {(patch: Partial<State>) => Handler}
+ */
+const takeFlexToken = (patch) => (s, e) => {
+  if (!isOurToken(s, e) || s.flexToken?.token === e.token) return next(s);
+  const flexToken = { token: e.token, expiresAt: e.expiresAt ?? null, refused: false };
+  return fetchNow({ ...s, fetch: { ...s.fetch, failures: 0 } }, { ...patch, flexToken });
+};
+
+const firstFlexToken = takeFlexToken({ line: 'fetching' });
+const newFlexToken = takeFlexToken({});
+
+/** @type {(s: State, e: Event) => Step} */
+const keepVoiceToken = (s, e) => {
+  const state = {
+    ...s,
+    voiceToken: { token: e.token, identity: e.identity, issuedAt: e.at, expiresAt: e.expiresAt },
+    fetch: { ...s.fetch, failures: 0 },
+    problem: s.problem === 'signalling_lost' ? s.problem : null,
+  };
+  return next(state, {}, fetchLater(state, e), prepareDocument(state));
+};
+
+/** @type {(handler: Handler) => Handler} */
+const ifLatest = (handler) => (s, e) => (e.number === s.fetch.number ? handler(s, e) : next(s));
+
+const firstToken = ifLatest((s, e) => chain(keepVoiceToken(s, e), registerNow));
+
+const newToken = ifLatest((s, e) =>
+  chain(keepVoiceToken(s, e), (state) =>
+    s.voiceToken?.identity === e.identity
+      ? next(state, {}, { do: 'updateToken', token: e.token })
+      : registerNow(state),
+  ),
+);
+
+/** @type {(waiting: LineState | undefined) => Handler} */
+const fetchFailed = (waiting) =>
+  ifLatest((s, e) => {
+    const state = { ...s, problem: e.reason, fetch: { ...s.fetch, failures: s.fetch.failures + 1 } };
+    if (e.reason === 'flex_token_refused') {
+      const flexToken = s.flexToken && { ...s.flexToken, refused: true };
+      return askNow(state, e, { flexToken, line: waiting ?? s.line });
+    }
+    return next(state, {}, fetchLater(state, e, e.retryAfterMs));
+  });
+
+/** Twilio will not have this token; the call in the offscreen document is not touched. @type {Handler} */
+const tokenRefused = (s, e) => {
+  /** @type {State} */
+  const state = { ...s, voiceToken: null, problem: 'voice_token_refused', refusals: s.refusals + 1, line: 'fetching' };
+  return chain(next(state, {}, { do: 'unregister' }, { do: 'clearTimer', timer: 'revive' }), (now) => {
+    if (!now.flexToken || now.flexToken.refused) return askNow(now, e, { line: 'wanting' });
+    if (now.refusals === 1) return fetchNow(now);
+    const slower = { ...now, fetch: { ...now.fetch, failures: now.refusals } };
+    return next(slower, {}, fetchLater(slower, e));
+  });
+};
+
+/** @type {Handler} */
+const registered = (s) =>
+  next(
+    s,
+    {
+      line: 'registered',
+      identity: s.voiceToken?.identity ?? s.identity,
+      refusals: 0,
+      problem: s.problem === 'signalling_lost' || s.problem === 'voice_token_refused' ? null : s.problem,
+    },
+    { do: 'clearTimer', timer: 'revive' },
+  );
+
+/** @type {Handler} */
+const registerAnew = (s) => registerNow(s);
+
+/** @type {Handler} */
+const revive = (s) => {
+  const state = { ...s, edge: s.edge + 1 };
+  return chain(registerNow(state), (now) => next(now, {}, prepareDocument(now)));
+};
+
+/** The worker woke without its voice client. @type {Handler} */
+const resumeLine = (s, e) => {
+  if (s.voiceToken && e.at < s.voiceToken.expiresAt) return chain(next(s, {}, fetchLater(s, e)), registerNow);
+  const state = { ...s, voiceToken: null };
+  return state.flexToken ? fetchNow(state, { line: 'fetching' }) : askNow(state, e, { line: 'wanting' });
+};
+
+/** Forgets the account, so that the next plugin to speak decides again. @type {Handler} */
+const restart = (s) =>
+  next(
+    {
+      ...initial(),
+      devices: s.devices,
+      policy: s.policy,
+      update: s.update,
+      refused: s.refused,
+      fetch: { number: s.fetch.number + 1, failures: 0 },
+    },
+    {},
+    { do: 'clearTimer', timer: 'refresh' },
+    { do: 'clearTimer', timer: 'revive' },
+    { do: 'unregister' },
+    { do: 'closeDocument' },
+    { do: 'reconnectPages' },
+  );
+
+// Line: the table ----------------------------------------------------------------------------------------------
+
+/** @type {Record<LineState, Record<string, Handler>>} */
+export const line = {
+  unconfigured: {
+    pageConfigured: configure,
+    restartAsked: restart,
+    ...ignoring('flexTokenGiven', 'tokenFetched', 'tokenFetchFailed', 'refreshDue', 'reviveDue'),
+    ...ignoring('lineRegistered', 'lineDropped', 'lineRefused', 'networkReturned', 'workerStarted'),
+  },
+  wanting: {
+    pageConfigured: configure,
+    flexTokenGiven: firstFlexToken,
+    refreshDue: fetchOrAsk,
+    networkReturned: fetchOrAsk,
+    workerStarted: (s, e) => askNow(s, e),
+    restartAsked: restart,
+    ...ignoring('tokenFetched', 'tokenFetchFailed', 'reviveDue', 'lineRegistered', 'lineDropped', 'lineRefused'),
+  },
+  fetching: {
+    pageConfigured: configure,
+    flexTokenGiven: firstFlexToken,
+    tokenFetched: firstToken,
+    tokenFetchFailed: fetchFailed('wanting'),
+    refreshDue: fetchOrAsk,
+    networkReturned: fetchOrAsk,
+    workerStarted: resumeLine,
+    restartAsked: restart,
+    ...ignoring('reviveDue', 'lineRegistered', 'lineDropped', 'lineRefused'),
+  },
+  registering: {
+    pageConfigured: configure,
+    flexTokenGiven: newFlexToken,
+    tokenFetched: newToken,
+    tokenFetchFailed: fetchFailed(undefined),
+    refreshDue: fetchOrAsk,
+    lineRegistered: registered,
+    lineDropped: (s) => next(s, { problem: 'signalling_lost' }),
+    lineRefused: tokenRefused,
+    reviveDue: revive,
+    networkReturned: registerAnew,
+    workerStarted: resumeLine,
+    restartAsked: restart,
+  },
+  registered: {
+    pageConfigured: configure,
+    flexTokenGiven: newFlexToken,
+    tokenFetched: newToken,
+    tokenFetchFailed: fetchFailed(undefined),
+    refreshDue: fetchOrAsk,
+    lineDropped: (s) => next(s, { line: 'offline', problem: 'signalling_lost' }, reviveLater),
+    lineRefused: tokenRefused,
+    workerStarted: resumeLine,
+    restartAsked: restart,
+    ...ignoring('lineRegistered', 'reviveDue', 'networkReturned'),
+  },
+  offline: {
+    pageConfigured: configure,
+    flexTokenGiven: newFlexToken,
+    tokenFetched: newToken,
+    tokenFetchFailed: fetchFailed(undefined),
+    refreshDue: fetchOrAsk,
+    lineRegistered: registered,
+    lineRefused: tokenRefused,
+    reviveDue: revive,
+    networkReturned: registerAnew,
+    workerStarted: resumeLine,
+    restartAsked: restart,
+    ...ignoring('lineDropped'),
+  },
+};
+
+// Call: shared moves -------------------------------------------------------------------------------------------
+
+/** @type {Handler} */
+const takeCall = (s, e) => {
+  // Without a connect token the call cannot leave the worker, and a worker has no microphone.
+  if (!e.connectToken) return next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
+  /** @type {Call} */
+  const call = {
+    callSid: e.callSid,
+    from: e.from,
+    status: 'connecting',
+    muted: false,
+    direction: 'inbound',
+    startedAt: null,
+    quality: null,
+  };
+  const { callSid, connectToken, from } = e;
+  return next(s, { call, lastEnd: null }, { do: 'takeCall', callSid, connectToken, from });
+};
+
+/** A second call never ends the first. The same call again is Twilio repeating itself. @type {Handler} */
+const refuseAsBusy = (s, e) =>
+  e.callSid === s.call?.callSid ? next(s) : next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
+
+/** @type {Handler} */
+const adopt = (s, e) => next(s, { call: e.call, lastEnd: null });
+
+/** @type {Handler} */
+const endCall = (s, e) =>
+  e.callSid === s.call?.callSid ? applyUpdate(next(s, { call: null, lastEnd: e.reason })) : next(s);
+
+/** A call that could not be taken may still ring here; Flex offers it to somebody else once it is refused. @type {Handler} */
+const giveUpCall = (s, e) => {
+  const mine = e.callSid === s.call?.callSid;
+  return chain(next(s, {}, ...(mine ? [{ do: 'rejectInvite', callSid: e.callSid }] : [])), (now) => endCall(now, e));
+};
+
+/** @type {(step: Step) => Step} */
+const applyUpdate = (step) =>
+  step.state.update && !step.state.call
+    ? { state: step.state, effects: [...step.effects, { do: 'reloadExtension' }] }
+    : step;
+
+/** @type {(effect: (e: Event) => Effect) => Handler} */
+const commanded = (effect) => (s, e) => (mayCommand(s, e) ? next(s, {}, effect(e)) : next(s));
+
+/** @type {Handler} */
+const hangUp = (s, e) =>
+  mayCommand(s, e) && (e.callSid === undefined || e.callSid === s.call?.callSid)
+    ? next(s, {}, { do: 'hangUp' })
+    : next(s);
+
+const mute = commanded((e) => ({ do: 'mute', muted: e.muted }));
+const sendDigits = commanded((e) => ({ do: 'sendDigits', digits: e.digits }));
+
+/** The document says what is true. @type {Handler} */
+const believeDocument = (s, e) => {
+  // A document that was started for this very call has not been told of it yet.
+  const untold = s.document === 'starting' && s.call?.status === 'connecting' && e.call === null;
+  const ended = !untold && s.call && e.call === null ? { lastEnd: 'lost' } : {};
+  const state = { ...s, ...ended, document: /** @type {const} */ ('ready'), call: untold ? s.call : e.call };
+  return applyUpdate(next(state, {}, ...(state.voiceToken ? [prepareDocument(state)] : [])));
+};
+
+/** @type {Handler} */
+const loseDocument = (s) => {
+  const without = next(s, { document: 'none', call: null, lastEnd: s.call ? 'lost' : s.lastEnd });
+  return applyUpdate(s.line === 'unconfigured' ? without : chain(without, makeDocument));
+};
+
+/** The worker woke; its document may have lived on. @type {Handler} */
+const resumeCall = (s, e) =>
+  e.document ? next(s, { pages: {}, document: 'ready' }) : loseDocument({ ...s, pages: {} }, e);
+
+// Call: the table ----------------------------------------------------------------------------------------------
+
+/** @type {Record<string, Handler>} */
+const whileUp = {
+  callInvited: refuseAsBusy,
+  callChanged: adopt,
+  callEnded: endCall,
+  hangUpAsked: hangUp,
+  muteAsked: mute,
+  documentConnected: believeDocument,
+  documentGone: loseDocument,
+  workerStarted: resumeCall,
+  updateFound: (s, e) => next(s, { update: e.version }),
+};
+
+/** @type {Record<CallState, Record<string, Handler>>} */
+export const call = {
+  none: {
+    callInvited: takeCall,
+    callChanged: adopt,
+    documentConnected: believeDocument,
+    documentGone: loseDocument,
+    workerStarted: resumeCall,
+    updateFound: (s, e) => applyUpdate(next(s, { update: e.version })),
+    ...ignoring('inviteGone', 'callEnded', 'hangUpAsked', 'muteAsked', 'digitsAsked'),
+  },
+  connecting: {
+    ...whileUp,
+    callEnded: giveUpCall,
+    // Twilio cancels the worker's copy both when the document has taken the call and when the caller gave up.
+    inviteGone: (s, e) =>
+      e.callSid === s.call?.callSid ? next(s, {}, { do: 'inviteGone', callSid: e.callSid }) : next(s),
+    ...ignoring('digitsAsked'),
+  },
+  open: { ...whileUp, digitsAsked: sendDigits, ...ignoring('inviteGone') },
+  reconnecting: { ...whileUp, digitsAsked: sendDigits, ...ignoring('inviteGone') },
+};
+
+// What depends on neither --------------------------------------------------------------------------------------
+
+/** @type {Record<string, Handler>} */
+export const always = {
+  pageConnected: (s, e) =>
+    next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null } } }),
+  pageClosed: (s, e) => {
+    const { [e.page]: _, ...pages } = s.pages;
+    return next(s, { pages });
+  },
+  pageMisconfigured: (s, e) =>
+    next(
+      s,
+      { pages: { ...s.pages, [e.page]: { standing: 'rejected', pluginVersion: null, reason: 'bad_config' } } },
+      { do: 'answerPage', page: e.page, type: 'VOICE_CLIENT_EXTENSION_CONFIG_REJECTED', payload: { reason: 'bad_config' } },
+    ),
+  messageRefused: (s, e) => next(s, { refused: { ...s.refused, [e.refusal]: (s.refused[e.refusal] ?? 0) + 1 } }),
+  policyChanged: (s, e) => next(s, { policy: e.policy }),
+  devicesChanged: (s, e) => {
+    const needed = e.devices.microphone === 'prompt' && s.line !== 'unconfigured' && !s.welcomed;
+    return next(s, { devices: { ...e.devices, chosen: s.devices.chosen }, welcomed: s.welcomed || needed }, ...(needed ? [{ do: 'openWelcome' }] : []));
+  },
+  deviceAsked: (s, e) => {
+    if (!mayCommand(s, e)) return next(s);
+    const chosen = { ...s.devices.chosen, [e.kind]: e.label };
+    const effects = [
+      { do: 'rememberDevices', chosen },
+      { do: 'chooseDevice', kind: e.kind, label: e.label },
+    ];
+    return next(s, { devices: { ...s.devices, chosen } }, ...effects);
+  },
+  welcomeAsked: (s) => next(s, { welcomed: true }, { do: 'openWelcome' }),
+};
+
+/** @type {(s: State) => CallState} */
+export const callState = (s) => s.call?.status ?? 'none';
+
+/**
+ * One event. What depends on neither state goes first, then the line, then the call on what the line left.
+ * @param {State} state
+ * @param {Event} event
+ * @returns {Step}
+ */
+export function reduce(state, event) {
+  const handlers = [always[event.name], line[state.line][event.name], call[callState(state)][event.name]];
+  if (!handlers.some(Boolean)) throw new Error(`no decision for the event ${event.name}`);
+  return handlers.reduce((/** @type {Step} */ step, handler) => (handler ? chain(step, (s) => handler(s, event)) : step), next(state));
+}
+
+// Addresses ----------------------------------------------------------------------------------------------------
+
+/** @param {string} text */
+function parse(text) {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {URL} url */
+const isLoopback = (url) => ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+
+/** Whether a Flex token could be sent there without crossing a network in the clear. @param {string} text */
+export function isTokenURL(text) {
+  const url = parse(text);
+  if (!url || url.username || url.password) return false;
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
+}
+
+/**
+ * Whether the administrator's list has it. No list allows everything that isTokenURL allows; an empty list nothing.
+ * @param {string} text
+ * @param {string[] | undefined} list
+ */
+export function isAllowedURL(text, list) {
+  const url = parse(text);
+  if (!url) return false;
+  if (!list) return true;
+  return list.some((entry) => {
+    const allowed = parse(entry);
+    if (!allowed || allowed.origin !== url.origin) return false;
+    return allowed.pathname.endsWith('/*')
+      ? url.pathname.startsWith(allowed.pathname.slice(0, -1))
+      : allowed.pathname === url.pathname;
+  });
+}

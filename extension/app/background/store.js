@@ -1,0 +1,79 @@
+// What outlives the service worker. The snapshot, tokens included, is in storage.session: memory that only this extension
+// reads and that ends with the browser or an update, so a snapshot of another version is dropped, not migrated. Only the
+// names of the chosen audio devices are in storage.local.
+
+import { initial } from './machine.js';
+
+/**
+ * @typedef {import('./machine.js').State} State
+ * @typedef {import('./machine.js').Chosen} Chosen
+ * @typedef {import('./machine.js').Policy} Policy
+ */
+
+/** Raise it whenever State changes shape. */
+export const snapshotVersion = 1;
+
+/** @param {State} state */
+export function toSnapshot(state) {
+  // Ports do not survive the worker; the pages come back by themselves.
+  return { version: snapshotVersion, state: { ...state, pages: {} } };
+}
+
+/** @param {unknown} stored @returns {State} */
+export function fromSnapshot(stored) {
+  const snapshot = /** @type {{ version?: unknown, state?: State } | undefined} */ (stored);
+  if (snapshot?.version !== snapshotVersion || typeof snapshot.state !== 'object') return initial();
+  return { ...initial(), ...snapshot.state };
+}
+
+/** @param {unknown} stored @param {Policy} policy @returns {Chosen} */
+export function chosenDevices(stored, policy) {
+  const own = /** @type {Partial<Record<keyof Chosen, unknown>> | undefined} */ (stored) ?? {};
+  /** @type {(value: unknown, fallback: string | undefined) => string} */
+  const pick = (value, fallback) => (typeof value === 'string' ? value : (fallback ?? ''));
+  return {
+    input: pick(own.input, policy.inputDevice),
+    output: pick(own.output, policy.outputDevice),
+    ringtone: pick(own.ringtone, policy.ringtoneDevice),
+  };
+}
+
+/** @param {ChromeStorage} storage */
+export function createStore(storage) {
+  /** @type {Promise<unknown>} */
+  let writing = Promise.resolve();
+
+  return {
+    /** @returns {Promise<State>} the state as it was, with today's policy and devices */
+    async load() {
+      const [session, local, managed] = await Promise.all([
+        storage.session.get('snapshot'),
+        storage.local.get('devices'),
+        readPolicy(storage),
+      ]);
+      const state = fromSnapshot(session['snapshot']);
+      const chosen = chosenDevices(local['devices'], managed);
+      return { ...state, policy: managed, devices: { ...state.devices, chosen } };
+    },
+
+    /** Writes in order: a slow older write must not land on a newer one. @param {State} state */
+    save(state) {
+      writing = writing.then(() => storage.session.set({ snapshot: toSnapshot(state) })).catch(() => {});
+      return writing;
+    },
+
+    /** @param {Chosen} chosen */
+    rememberDevices: (chosen) => storage.local.set({ devices: chosen }),
+
+    policy: () => readPolicy(storage),
+  };
+}
+
+/** @typedef {ReturnType<typeof createStore>} Store */
+
+/** @param {ChromeStorage} storage @returns {Promise<Policy>} */
+async function readPolicy(storage) {
+  // Some Chromium builds reject instead of answering {} where no policy store exists.
+  const managed = await storage.managed.get(null).catch(() => ({}));
+  return /** @type {Policy} */ (managed);
+}

@@ -1,0 +1,77 @@
+// What others may see of the state: pages, the toolbar, the popup. No token is in any of it.
+
+/** @typedef {import('./machine.js').State} State */
+
+/** Version of the messages exchanged with the plugin. */
+export const protocol = 2;
+
+/** The call as the Flex page gets it; null when there is none. @param {State} s */
+export function callForPage(s) {
+  if (!s.call) return null;
+  const { callSid, status, muted, direction, startedAt, quality } = s.call;
+  return { callSid, status, muted, direction, startedAt, quality };
+}
+
+/**
+ * The old fields first: deployed plugins ring the identity and warn while error is true.
+ * @param {State} s
+ * @param {string} extensionVersion
+ */
+export function heartbeat(s, extensionVersion) {
+  const { inputs, outputs, chosen } = s.devices;
+  return {
+    voiceClientIdentity: s.identity,
+    error: isBroken(s) ? true : null,
+    protocol,
+    extensionVersion,
+    status: s.line,
+    call: callForPage(s),
+    audioDevices: { inputs, outputs, selected: chosen },
+    tokenExpiresAt: s.voiceToken ? new Date(s.voiceToken.expiresAt).toISOString() : null,
+  };
+}
+
+/** Whether a call offered now would not reach the agent. @param {State} s */
+function isBroken(s) {
+  if (s.devices.microphone === 'denied' || s.devices.microphone === 'missing') return true;
+  return s.line !== 'registered' && s.line !== 'unconfigured' && s.problem !== null;
+}
+
+/** @typedef {'grey' | 'green' | 'call' | 'error'} Icon */
+
+/** @param {State} s @returns {Icon} */
+export function icon(s) {
+  if (s.call) return 'call';
+  if (isBroken(s)) return 'error';
+  return s.line === 'registered' ? 'green' : 'grey';
+}
+
+/**
+ * Everything the popup shows.
+ * @param {State} s
+ * @param {string} extensionVersion
+ */
+export function forPopup(s, extensionVersion) {
+  const pages = Object.values(s.pages);
+  return {
+    line: s.line,
+    problem: s.problem,
+    lastEnd: s.lastEnd,
+    call: s.call,
+    devices: s.devices,
+    account: s.config?.account ?? null,
+    tokenURL: s.config?.tokenURL ?? null,
+    identity: s.identity,
+    tabs: pages.length,
+    acceptedTabs: pages.filter((page) => page.standing === 'accepted').length,
+    rejection: pages.find((page) => page.reason !== null)?.reason ?? null,
+    pluginVersion: pages.find((page) => page.pluginVersion !== null)?.pluginVersion ?? null,
+    extensionVersion,
+    update: s.update,
+    tokenExpiresAt: s.voiceToken?.expiresAt ?? null,
+    flexTokenExpiresAt: s.flexToken?.expiresAt ?? null,
+    refused: Object.values(s.refused).reduce((sum, count) => sum + count, 0),
+  };
+}
+
+/** @typedef {ReturnType<typeof forPopup>} PopupView */

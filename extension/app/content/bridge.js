@@ -1,0 +1,119 @@
+// Content script: carries messages between the Flex page and the service worker. It trusts neither: the page must speak as
+// itself, and the worker checks everything again.
+
+(() => {
+  /** What a page may say. The catalogue in shared/messages.js has the shapes; a test holds the two together. */
+  const fromPage = new Set([
+    'VOICE_CLIENT_EXTENSION_CONFIGURE',
+    'VOICE_CLIENT_EXTENSION_FLEX_TOKEN',
+    'VOICE_CLIENT_EXTENSION_HANGUP_CALL',
+    'VOICE_CLIENT_EXTENSION_SEND_DTMF_DIGITS',
+    'VOICE_CLIENT_EXTENSION_SET_MUTED',
+    'VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE',
+  ]);
+  const toPage = new Set([
+    'VOICE_CLIENT_EXTENSION_CONFIGURED',
+    'VOICE_CLIENT_EXTENSION_CONFIG_REJECTED',
+    'VOICE_CLIENT_EXTENSION_HEARTBEAT',
+    'VOICE_CLIENT_EXTENSION_CALL',
+  ]);
+  /** Of what the page says while the worker is away, this much is kept. */
+  const mostWaiting = 20;
+  const aliveEvery = 10;
+
+  /** @type {chrome.runtime.Port | undefined} */
+  let port;
+  /** @type {unknown} */
+  let configuration;
+  /** @type {{ type: string, payload?: unknown }[]} */
+  let waiting = [];
+  let heartbeats = 0;
+  let retry = 0;
+  let stopped = false;
+
+  /** @param {{ type: string, payload?: unknown }} message */
+  function tellPage(message) {
+    window.postMessage(message, window.location.origin);
+  }
+
+  /** The extension was reloaded, updated or removed: this script belongs to one that no longer exists. */
+  function stop() {
+    if (stopped) return;
+    stopped = true;
+    port = undefined;
+    waiting = [];
+    configuration = undefined;
+    window.removeEventListener('message', hearPage);
+    window.removeEventListener('pageshow', comeBack);
+    tellPage({ type: 'VOICE_CLIENT_EXTENSION_DISCONNECTED' });
+  }
+
+  function connect() {
+    if (stopped || port) return;
+    /** @type {chrome.runtime.Port} */
+    let opened;
+    try {
+      if (!chrome.runtime?.id) return stop();
+      opened = chrome.runtime.connect({ name: 'page' });
+    } catch {
+      return stop();
+    }
+    port = opened;
+    opened.onMessage.addListener(hearWorker);
+    opened.onDisconnect.addListener(() => {
+      if (port !== opened) return;
+      port = undefined;
+      reconnect();
+    });
+    if (configuration !== undefined) send({ type: 'page.resumed', payload: configuration });
+    for (const message of waiting.splice(0)) send(message);
+  }
+
+  /** The first time at once: Chromium may hold back the timers of a tab that nobody sees. */
+  function reconnect() {
+    const wait = retry;
+    retry = Math.min(1_000, retry + 100);
+    if (wait) setTimeout(connect, wait);
+    else connect();
+  }
+
+  /** @param {{ type: string, payload?: unknown }} message */
+  function send(message) {
+    try {
+      if (port) return port.postMessage(message);
+    } catch {
+      port = undefined;
+    }
+    const first = waiting.length === 0;
+    waiting = [...waiting, message].slice(-mostWaiting);
+    if (first) reconnect();
+  }
+
+  /** @param {MessageEvent} event */
+  function hearPage(event) {
+    if (event.source !== window || event.origin !== window.location.origin) return;
+    const { type, payload } = Object(event.data);
+    if (typeof type !== 'string' || !fromPage.has(type)) return;
+    if (!chrome.runtime?.id) return stop();
+    if (type === 'VOICE_CLIENT_EXTENSION_CONFIGURE') configuration = payload;
+    send({ type, payload });
+  }
+
+  /** @param {{ type: string, payload?: unknown }} message */
+  function hearWorker(message) {
+    if (!toPage.has(message.type)) return;
+    retry = 0;
+    tellPage({ type: message.type, payload: message.payload });
+    // A word from here keeps the worker alive while no voice client does.
+    if (message.type === 'VOICE_CLIENT_EXTENSION_HEARTBEAT' && ++heartbeats % aliveEvery === 0) send({ type: 'page.alive' });
+  }
+
+  /** A page that returns from the back/forward cache has lost its port. @param {PageTransitionEvent} event */
+  function comeBack(event) {
+    if (event.persisted) connect();
+  }
+
+  window.addEventListener('message', hearPage);
+  window.addEventListener('pageshow', comeBack);
+  connect();
+})();

@@ -1,0 +1,112 @@
+// The offscreen document: wires the phone to the service worker and to this machine's devices.
+
+import { accept, worker } from '../shared/messages.js';
+import { createPhone } from './phone.js';
+import { rehearse } from './rehearse.js';
+import { signal } from './signal.js';
+
+const home = { id: chrome.runtime.id, base: chrome.runtime.getURL(''), matches: [] };
+/** @type {chrome.runtime.Port | undefined} */
+let port;
+let forgotten = false;
+let retry = 0;
+/** @type {{ microphone: import('../background/machine.js').Microphone, inputs: string[], outputs: string[] }} */
+let devices = { microphone: 'unknown', inputs: [], outputs: [] };
+
+const phone = createPhone({
+  Device: globalThis.Twilio.Device,
+  media: navigator.mediaDevices,
+  signal: (sinkId) => signal(sinkId).catch(() => {}),
+  rehearse,
+  report: tell,
+  now: () => Date.now(),
+  later: (task, ms) => setTimeout(task, ms),
+  cancel: (timer) => clearTimeout(timer),
+});
+
+/** @param {string} type @param {object} payload */
+function tell(type, payload) {
+  try {
+    port?.postMessage({ type, payload });
+  } catch {
+    // The port has just broken: the next one starts with the whole truth.
+  }
+}
+
+/** The worker may die at any time; connecting to it again is also what wakes it. */
+function connect() {
+  const opened = chrome.runtime.connect({ name: 'offscreen' });
+  port = opened;
+  opened.onMessage.addListener(hear);
+  opened.onDisconnect.addListener(() => {
+    if (port === opened) port = undefined;
+    if (!forgotten) reconnect();
+  });
+  tell('offscreen.truth', { call: phone.call(), ...devices });
+}
+
+/** The first time at once: Chromium may hold back the timers of a page that nobody sees. */
+function reconnect() {
+  const wait = retry;
+  retry = Math.min(1_000, retry + 100);
+  if (wait) setTimeout(connect, wait);
+  else connect();
+}
+
+/** @param {unknown} message */
+function hear(message) {
+  const answer = accept(message, worker, home, 'offscreen');
+  if (!answer.ok) return;
+  retry = 0;
+  const { type, payload } = answer.message;
+  switch (type) {
+    case 'offscreen.prepare':
+      return phone.prepare(payload);
+    case 'offscreen.takeCall':
+      return phone.take(payload);
+    case 'offscreen.inviteGone':
+      return phone.inviteGone(payload.callSid);
+    case 'offscreen.hangUp':
+      return phone.hangUp();
+    case 'offscreen.mute':
+      return phone.mute(payload.muted);
+    case 'offscreen.sendDigits':
+      return phone.sendDigits(payload.digits);
+    case 'offscreen.chooseDevice':
+      return phone.choose(payload);
+    default:
+      return forget();
+  }
+}
+
+function forget() {
+  forgotten = true;
+  phone.forget();
+  // The hang-up is on its way; closing the document at once could cut it off.
+  setTimeout(() => port?.disconnect(), 100);
+}
+
+async function lookAtDevices() {
+  const permission = await navigator.permissions.query({ name: /** @type {PermissionName} */ ('microphone') });
+  permission.onchange = refresh;
+  const found = (await navigator.mediaDevices.enumerateDevices()).filter(
+    // Chromium lists the default twice: by its own name and as these.
+    ({ kind, deviceId }) => kind !== 'videoinput' && deviceId !== 'default' && deviceId !== 'communications',
+  );
+  /** @param {string} kind */
+  const labels = (kind) => [...new Set(found.filter((d) => d.kind === kind && d.label).map((d) => d.label))];
+  const inputs = found.filter(({ kind }) => kind === 'audioinput').length;
+  const microphone = permission.state === 'granted' && inputs === 0 ? 'missing' : permission.state;
+  devices = { microphone, inputs: labels('audioinput'), outputs: labels('audiooutput') };
+  phone.setDevices(found.map(({ kind, label, deviceId }) => ({ kind, label, deviceId })));
+}
+
+async function refresh() {
+  await lookAtDevices();
+  tell('offscreen.devicesChanged', devices);
+}
+
+navigator.mediaDevices.addEventListener('devicechange', refresh);
+// Not later than the devices: a call may be waiting.
+connect();
+refresh();

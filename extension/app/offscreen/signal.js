@@ -1,0 +1,25 @@
+// Two short notes that say "you are connected": calls are answered at once, so nothing else tells the agent.
+
+/** @param {string} sinkId  empty for the system's default */
+export async function signal(sinkId) {
+  const context = new AudioContext(/** @type {any} */ (sinkId ? { sinkId } : {}));
+  const volume = context.createGain();
+  volume.connect(context.destination);
+  const notes = [
+    { hertz: 660, from: 0, to: 0.12 },
+    { hertz: 880, from: 0.14, to: 0.3 },
+  ];
+  for (const { hertz, from, to } of notes) {
+    const start = context.currentTime + 0.02;
+    const tone = new OscillatorNode(context, { frequency: hertz });
+    tone.connect(volume);
+    tone.start(start + from);
+    tone.stop(start + to);
+    // A tone that is cut off clicks.
+    volume.gain.setValueAtTime(0, start + from);
+    volume.gain.linearRampToValueAtTime(0.2, start + from + 0.02);
+    volume.gain.setValueAtTime(0.2, start + to - 0.04);
+    volume.gain.linearRampToValueAtTime(0, start + to - 0.005);
+    tone.onended = () => to > 0.2 && context.close();
+  }
+}

@@ -1,0 +1,2 @@
+// The SDK sets globals; see types/globals.d.ts.
+export {};

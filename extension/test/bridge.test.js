@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import vm from 'node:vm';
+
+const source = readFileSync(new URL('../app/content/bridge.js', import.meta.url), 'utf8');
+const origin = 'https://flex.twilio.com';
+
+const listeners = () => {
+  const all = new Set();
+  return { addListener: (listen) => all.add(listen), emit: (...args) => [...all].forEach((listen) => listen(...args)) };
+};
+
+/** A Flex page with the content script in it, and the ports it has opened. */
+function open() {
+  const ports = [];
+  const posted = [];
+  const timers = [];
+  const heard = new Map();
+  const runtime = {
+    id: 'ours',
+    connect({ name }) {
+      if (!runtime.id) throw new Error('Extension context invalidated.');
+      const port = { name, sent: [], broken: false, onMessage: listeners(), onDisconnect: listeners(), postMessage(message) {
+        if (port.broken) throw new Error('Attempting to use a disconnected port object');
+        port.sent.push(structuredClone(message));
+      } };
+      ports.push(port);
+      return port;
+    },
+  };
+  const window = {
+    location: { origin },
+    addEventListener: (type, listen) => heard.set(type, listen),
+    removeEventListener: (type) => heard.delete(type),
+    postMessage: (message, target) => posted.push({ message: structuredClone(message), target }),
+  };
+  vm.runInNewContext(source, { window, chrome: { runtime }, setTimeout: (task) => timers.push(task), Set, Object });
+  return {
+    ports, posted, runtime,
+    port: () => ports.at(-1),
+    say: (data, event = {}) => heard.get('message')?.({ source: window, origin, data, ...event }),
+    listening: () => heard.has('message'),
+    restore: () => heard.get('pageshow')?.({ persisted: true }),
+    breakPort() {
+      const port = ports.at(-1);
+      port.broken = true;
+      port.onDisconnect.emit(port);
+    },
+    runTimers: () => timers.splice(0).forEach((task) => task()),
+  };
+}
+
+const configure = { type: 'VOICE_CLIENT_EXTENSION_CONFIGURE', payload: { accountSid: 'AC1' } };
+const hangUp = { type: 'VOICE_CLIENT_EXTENSION_HANGUP_CALL' };
+
+test('the page is heard, and only its own known messages', () => {
+  const page = open();
+  page.say(configure);
+  page.say(hangUp);
+  page.say({ type: 'VOICE_CLIENT_EXTENSION_HEARTBEAT', payload: {} });
+  page.say({ type: 'page.resumed', payload: {} });
+  page.say({ type: 'popup.hangUp' });
+  for (const junk of [null, undefined, 7, 'VOICE_CLIENT_EXTENSION_HANGUP_CALL', [], { type: 7 }]) page.say(junk);
+  assert.deepEqual(page.port().sent.map((m) => m.type), [configure.type, hangUp.type]);
+});
+
+test('a frame of another origin that posts the hang-up is not heard', () => {
+  const page = open();
+  page.say(hangUp, { source: {}, origin: 'https://evil.example' });
+  page.say(hangUp, { source: {} });
+  page.say(hangUp, { origin: 'https://evil.example' });
+  assert.deepEqual(page.port().sent, []);
+});
+
+test('what the worker says reaches this page alone', () => {
+  const page = open();
+  page.port().onMessage.emit({ type: 'VOICE_CLIENT_EXTENSION_CONFIGURED', payload: { protocol: 2 } });
+  page.port().onMessage.emit({ type: 'offscreen.prepare', payload: { token: 'secret' } });
+  assert.deepEqual(page.posted, [{ message: { type: 'VOICE_CLIENT_EXTENSION_CONFIGURED', payload: { protocol: 2 } }, target: origin }]);
+});
+
+test('when the worker restarts, the port comes back, says who it is, and delivers what was said meanwhile', () => {
+  const page = open();
+  page.say(configure);
+  page.breakPort();
+  assert.equal(page.ports.length, 2, 'at once: timers of a hidden tab may be held back');
+  page.breakPort();
+  page.say(hangUp);
+  assert.equal(page.ports.length, 2, 'a worker that dies at once is given time');
+  page.runTimers();
+  assert.deepEqual(page.port().sent.map((m) => m.type), ['page.resumed', hangUp.type]);
+  assert.deepEqual(page.posted, [], 'the page notices nothing');
+});
+
+test('a port that broke unnoticed does not swallow the message that finds out', () => {
+  const page = open();
+  page.port().broken = true;
+  page.say(hangUp);
+  page.runTimers();
+  assert.deepEqual(page.port().sent.map((m) => m.type), [hangUp.type]);
+});
+
+test('an orphaned script says so once and is silent from then on', () => {
+  const page = open();
+  page.say(configure);
+  page.runtime.id = undefined;
+  page.breakPort();
+  page.say(hangUp);
+  page.runTimers();
+  assert.deepEqual(page.posted.map((p) => p.message.type), ['VOICE_CLIENT_EXTENSION_DISCONNECTED']);
+  assert.equal(page.listening(), false);
+  assert.equal(page.ports.length, 1);
+});
+
+test('a script that is orphaned between two messages finds out at the next one', () => {
+  const page = open();
+  page.runtime.id = undefined;
+  page.say(hangUp);
+  assert.deepEqual(page.posted.map((p) => p.message.type), ['VOICE_CLIENT_EXTENSION_DISCONNECTED']);
+});
+
+test('a worker that stays away is not flooded later', () => {
+  const page = open();
+  page.breakPort();
+  page.breakPort();
+  for (let i = 0; i < 1000; i++) page.say(hangUp);
+  page.runTimers();
+  assert.equal(page.port().sent.length, 20);
+});
+
+test('a page back from the back/forward cache connects again', () => {
+  const page = open();
+  page.say(configure);
+  page.breakPort();
+  page.restore();
+  assert.deepEqual(page.port().sent.map((m) => m.type), ['page.resumed']);
+});
+
+test('heartbeats are answered now and then, which keeps the worker alive without a voice client', () => {
+  const page = open();
+  for (let i = 0; i < 25; i++) page.port().onMessage.emit({ type: 'VOICE_CLIENT_EXTENSION_HEARTBEAT', payload: {} });
+  assert.deepEqual(page.port().sent.map((m) => m.type), ['page.alive', 'page.alive']);
+});

@@ -1,0 +1,365 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { always, call, callState, initial, isAllowedURL, isTokenURL, line, reduce } from '../app/background/machine.js';
+
+const account = `AC${'0'.repeat(32)}`;
+const otherAccount = `AC${'1'.repeat(32)}`;
+const tokenURL = 'https://voice.example.com/generateToken';
+const at = 1_000_000;
+const hour = 3_600_000;
+
+const ringing = { callSid: 'CA1', from: '+15550100', status: 'connecting', muted: false, direction: 'inbound', startedAt: null, quality: null };
+const open = { ...ringing, status: 'open', startedAt: at };
+
+/** Every event with a payload it could really have. */
+const examples = {
+  pageConnected: { page: 'page2' },
+  pageClosed: { page: 'page1' },
+  pageConfigured: { page: 'page1', account, tokenURL, prefix: 'ext_', resumed: false },
+  pageMisconfigured: { page: 'page1' },
+  flexTokenGiven: { page: 'page1', account, token: 'flex-2', expiresAt: at + hour },
+  tokenFetched: { number: 1, token: 'voice-2', identity: 'ext_alice', expiresAt: at + hour },
+  tokenFetchFailed: { number: 1, reason: 'token_server_error' },
+  refreshDue: {},
+  reviveDue: {},
+  lineRegistered: {},
+  lineDropped: {},
+  lineRefused: {},
+  networkReturned: {},
+  callInvited: { callSid: 'CA2', connectToken: 'connect', from: '+15550101' },
+  inviteGone: { callSid: 'CA1' },
+  callChanged: { call: open },
+  callEnded: { callSid: 'CA1', reason: 'ended' },
+  hangUpAsked: { page: 'page1' },
+  muteAsked: { page: 'page1', muted: true },
+  digitsAsked: { page: 'page1', digits: '1' },
+  deviceAsked: { page: 'page1', kind: 'input', label: 'Headset' },
+  documentConnected: { call: null },
+  documentGone: {},
+  devicesChanged: { devices: { microphone: 'granted', inputs: [], outputs: [], chosen: { input: '', output: '', ringtone: '' } } },
+  updateFound: { version: '2.0.0' },
+  messageRefused: { refusal: 'bad_payload' },
+  policyChanged: { policy: {} },
+  restartAsked: {},
+  welcomeAsked: {},
+  workerStarted: { document: true },
+};
+
+const event = (name, more = {}) => ({ name, at, luck: 0.5, ...examples[name], ...more });
+const acceptedPage = { standing: 'accepted', pluginVersion: null, reason: null };
+
+/** A state that could really be, for a line and a call. */
+function stateOf(lineState, callStatus) {
+  const configured = lineState !== 'unconfigured';
+  const serving = ['registering', 'registered', 'offline'].includes(lineState);
+  return {
+    ...initial(),
+    line: lineState,
+    config: configured ? { account, tokenURL, prefix: 'ext_' } : null,
+    flexToken: configured && lineState !== 'wanting' ? { token: 'flex-1', expiresAt: at + hour, refused: false } : null,
+    voiceToken: serving ? { token: 'voice-1', identity: 'ext_alice', issuedAt: at - hour / 4, expiresAt: at + hour } : null,
+    identity: serving ? 'ext_alice' : null,
+    fetch: { number: 1, failures: 0 },
+    pages: configured ? { page1: acceptedPage } : {},
+    document: configured ? 'ready' : 'none',
+    call: callStatus === 'none' ? null : { ...(callStatus === 'connecting' ? ringing : open), status: callStatus },
+  };
+}
+
+const pairs = Object.keys(line).flatMap((lineState) => Object.keys(call).map((callStatus) => [lineState, callStatus]));
+const run = (state, name, more) => reduce(state, event(name, more));
+const did = (step, effect) => step.effects.filter((e) => e.do === effect);
+
+/** Runs events one after another and collects what they did. */
+function story(state, ...events) {
+  let effects = [];
+  for (const [name, more] of events) ({ state, effects } = { ...run(state, name, more) });
+  return { state, effects };
+}
+
+test('every state decides every event', () => {
+  for (const [region, table] of [['line', line], ['call', call]]) {
+    const events = [...new Set(Object.values(table).flatMap(Object.keys))].sort();
+    for (const [state, row] of Object.entries(table)) {
+      assert.deepEqual(Object.keys(row).sort(), events, `${region} ${state}`);
+    }
+  }
+  const known = new Set([always, ...Object.values(line), ...Object.values(call)].flatMap(Object.keys));
+  assert.deepEqual([...known].sort(), Object.keys(examples).sort(), 'an event without an example, or an example without an event');
+});
+
+test('no event in any state breaks what must always hold', () => {
+  let steps = 0;
+  for (const [lineState, callStatus] of pairs) {
+    for (const name of Object.keys(examples)) {
+      const before = structuredClone(stateOf(lineState, callStatus));
+      const given = structuredClone(before);
+      const { state, effects } = run(given, name);
+      const where = `${lineState} + ${callStatus} + ${name}`;
+      steps++;
+      assert.deepEqual(given, before, `${where} changed the state it was given`);
+      assert.ok(state.line in line, `${where} led to the line ${state.line}`);
+      assert.ok(callState(state) in call, `${where} led to the call ${callState(state)}`);
+      assert.ok(effects.every((effect) => typeof effect.do === 'string'), where);
+      assert.doesNotThrow(() => structuredClone(state), `${where} cannot be stored`);
+      if (['registering', 'registered', 'offline'].includes(state.line)) assert.ok(state.voiceToken, `${where} without a token`);
+      if (state.line === 'fetching') assert.ok(state.flexToken, `${where}: nothing to fetch with`);
+      if (state.line === 'unconfigured') assert.equal(state.config, null, where);
+      // What a person asked for, or what the document says, is all that ends a call.
+      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked'].includes(name);
+      if (before.call && !mayEnd) {
+        assert.equal(state.call?.callSid, 'CA1', `${where} lost the call`);
+        for (const effect of ['hangUp', 'closeDocument', 'reloadExtension']) {
+          assert.ok(!effects.some((e) => e.do === effect), `${where} does ${effect}`);
+        }
+      }
+      // A line that waits for something has a timer or an answer under way.
+      if (state.line !== before.line && ['wanting', 'fetching', 'registering', 'offline'].includes(state.line)) {
+        const moving = effects.some((e) => ['setTimer', 'fetchToken', 'register', 'answerPage'].includes(e.do));
+        assert.ok(moving, `${where} -> ${state.line} would wait for ever`);
+      }
+    }
+  }
+  assert.equal(steps, pairs.length * Object.keys(examples).length);
+});
+
+test('an event nobody knows is a bug, not a silence', () => {
+  assert.throws(() => reduce(initial(), { name: 'phoneExploded', at, luck: 0 }), /no decision/);
+});
+
+test('from the first word of the plugin to a registered line', () => {
+  const page = { page: 'page1' };
+  let step = story(initial(), ['pageConnected', page], ['pageConfigured', page]);
+  assert.equal(step.state.line, 'wanting');
+  assert.deepEqual(did(step, 'answerPage').map((e) => e.type), ['VOICE_CLIENT_EXTENSION_CONFIGURED']);
+  assert.equal(did(step, 'ensureDocument').length, 1, 'the document is made before the first call');
+  step = run(step.state, 'flexTokenGiven');
+  assert.equal(step.state.line, 'fetching');
+  assert.deepEqual(did(step, 'fetchToken'), [{ do: 'fetchToken', number: 1, url: tokenURL, prefix: 'ext_', flexToken: 'flex-2' }]);
+  step = run(step.state, 'tokenFetched');
+  assert.equal(step.state.line, 'registering');
+  assert.equal(did(step, 'register')[0].token, 'voice-2');
+  assert.equal(did(step, 'prepareDocument')[0].token, 'voice-2');
+  step = run(step.state, 'lineRegistered');
+  assert.equal(step.state.line, 'registered');
+  assert.equal(step.state.identity, 'ext_alice');
+});
+
+test('the first plugin fixes the account; another account may configure nothing and command nothing', () => {
+  const other = { page: 'page2', account: otherAccount };
+  let step = story(stateOf('registered', 'open'), ['pageConnected', other], ['pageConfigured', other]);
+  assert.deepEqual(did(step, 'answerPage')[0].payload, { reason: 'other_account' });
+  for (const name of ['hangUpAsked', 'muteAsked', 'digitsAsked', 'deviceAsked', 'flexTokenGiven']) {
+    step = run(step.state, name, { page: 'page2' });
+    assert.deepEqual(step.effects, [], `${name} from another account did something`);
+  }
+  assert.equal(step.state.config.account, account);
+});
+
+test('a page that has not configured itself commands nothing', () => {
+  const step = story(stateOf('registered', 'open'), ['pageConnected', { page: 'page9' }], ['hangUpAsked', { page: 'page9' }]);
+  assert.deepEqual(step.effects, []);
+});
+
+test('a Flex token goes nowhere but to an allowed address', () => {
+  const restricted = { ...initial(), policy: { tokenURLs: ['https://voice.example.com/*'] } };
+  const evil = run(restricted, 'pageConfigured', { tokenURL: 'https://evil.example.com/generateToken' });
+  assert.deepEqual(did(evil, 'answerPage')[0].payload, { reason: 'url_not_allowed' });
+  assert.equal(evil.state.config, null);
+  assert.equal(did(run(restricted, 'pageConfigured'), 'answerPage')[0].type, 'VOICE_CLIENT_EXTENSION_CONFIGURED');
+  for (const url of ['http://voice.example.com/x', 'https://u:p@voice.example.com/x', 'javascript:alert(1)', 'voice', 'ws://localhost/']) {
+    const step = run(initial(), 'pageConfigured', { tokenURL: url });
+    assert.deepEqual(did(step, 'answerPage')[0].payload, { reason: 'bad_config' }, url);
+  }
+  for (const url of ['https://x.example/t', 'http://localhost:3001/t', 'http://127.0.0.1/t', 'http://[::1]:3/t']) assert.ok(isTokenURL(url), url);
+});
+
+test('the allow-list matches whole addresses, or a folder', () => {
+  assert.ok(isAllowedURL('https://a.example/t?x=1', ['https://a.example/t']));
+  assert.ok(isAllowedURL('https://a.example/deep/t', ['https://a.example/*']));
+  assert.ok(!isAllowedURL('https://a.example/t2', ['https://a.example/t']));
+  assert.ok(!isAllowedURL('https://a.example.evil.com/t', ['https://a.example/*']));
+  assert.ok(!isAllowedURL('http://a.example/t', ['https://a.example/*']));
+  assert.ok(!isAllowedURL('https://a.example/t', []), 'an empty list allows nothing');
+});
+
+test('the administrator may fix the account beforehand', () => {
+  const step = run({ ...initial(), policy: { account: otherAccount } }, 'pageConfigured');
+  assert.deepEqual(did(step, 'answerPage')[0].payload, { reason: 'other_account' });
+});
+
+test('a call is taken at once, and a second one is refused without touching the first', () => {
+  const first = run(stateOf('registered', 'none'), 'callInvited', { callSid: 'CA1' });
+  assert.deepEqual(did(first, 'takeCall').map((e) => e.callSid), ['CA1']);
+  for (const status of ['connecting', 'open', 'reconnecting']) {
+    const second = run(stateOf('registered', status), 'callInvited', { callSid: 'CA2' });
+    assert.deepEqual(second.effects, [{ do: 'rejectInvite', callSid: 'CA2' }], status);
+    assert.equal(second.state.call.callSid, 'CA1');
+    const again = run(stateOf('registered', status), 'callInvited', { callSid: 'CA1' });
+    assert.deepEqual(again.effects, [], 'the same call, invited again, is not a second call');
+  }
+});
+
+test('a call that cannot be handed over is refused rather than left ringing', () => {
+  const step = run(stateOf('registered', 'none'), 'callInvited', { connectToken: undefined });
+  assert.deepEqual(step.effects, [{ do: 'rejectInvite', callSid: 'CA2' }]);
+  assert.equal(step.state.call, null);
+});
+
+test('an expired Flex token asks the plugin for a new one and leaves line and call alone', () => {
+  const step = run(stateOf('registered', 'open'), 'tokenFetchFailed', { reason: 'flex_token_refused' });
+  assert.equal(step.state.line, 'registered');
+  assert.equal(step.state.call.callSid, 'CA1');
+  assert.deepEqual(did(step, 'answerPage').map((e) => e.type), ['VOICE_CLIENT_EXTENSION_CONFIGURED']);
+  const given = run(step.state, 'flexTokenGiven');
+  assert.equal(did(given, 'fetchToken')[0].flexToken, 'flex-2');
+  const renewed = run(given.state, 'tokenFetched', { number: given.state.fetch.number });
+  assert.deepEqual(did(renewed, 'updateToken'), [{ do: 'updateToken', token: 'voice-2' }]);
+  assert.equal(renewed.state.problem, null);
+});
+
+test('with no tab to ask, asking goes on until there is one', () => {
+  let { state } = run({ ...stateOf('fetching', 'none'), pages: {} }, 'tokenFetchFailed', { reason: 'flex_token_refused' });
+  for (let i = 0; i < 5; i++) {
+    const step = story(state, ['refreshDue', {}], ['tokenFetchFailed', { reason: 'flex_token_refused', number: state.fetch.number + 1 }]);
+    assert.equal(did(step, 'setTimer').length, 1);
+    assert.equal(step.state.line, 'wanting');
+    state = step.state;
+  }
+  const back = story(state, ['pageConnected', { page: 'page1' }], ['pageConfigured', { resumed: true }]);
+  assert.equal(did(back, 'answerPage')[0].type, 'VOICE_CLIENT_EXTENSION_CONFIGURED');
+});
+
+test('a token endpoint that is down is asked again for ever', () => {
+  let state = stateOf('fetching', 'none');
+  for (let i = 0; i < 100; i++) {
+    const failed = run(state, 'tokenFetchFailed', { number: state.fetch.number });
+    const [timer] = did(failed, 'setTimer');
+    assert.ok(timer.ms > 0 && timer.ms <= 33_000, `attempt ${i}: ${timer.ms} ms`);
+    const due = run(failed.state, 'refreshDue');
+    assert.equal(did(due, 'fetchToken').length, 1);
+    state = due.state;
+  }
+});
+
+test('an answer to an earlier fetch changes nothing', () => {
+  const { state } = run(stateOf('registered', 'none'), 'refreshDue');
+  assert.deepEqual(run(state, 'tokenFetched', { number: 1 }).effects, []);
+  assert.deepEqual(run(state, 'tokenFetchFailed', { number: 1 }).effects, []);
+});
+
+test('a refused voice token is replaced at once, then with growing patience', () => {
+  let step = run(stateOf('registered', 'open'), 'lineRefused');
+  assert.equal(step.state.line, 'fetching');
+  assert.equal(did(step, 'fetchToken').length, 1);
+  step = run(step.state, 'tokenFetched', { number: step.state.fetch.number });
+  step = run(step.state, 'lineRefused');
+  assert.equal(did(step, 'fetchToken').length, 0, 'no tight loop between the token server and Twilio');
+  assert.equal(did(step, 'setTimer').length, 1);
+});
+
+test('another agent on the same account gets a line of their own', () => {
+  const { state } = run(stateOf('registered', 'none'), 'flexTokenGiven');
+  const step = run(state, 'tokenFetched', { number: state.fetch.number, identity: 'ext_bob' });
+  assert.equal(did(step, 'register').length, 1);
+  assert.equal(did(step, 'updateToken').length, 0);
+});
+
+test('a woken worker registers again and believes the document about the call', () => {
+  const state = stateOf('registered', 'open');
+  const woken = run(state, 'workerStarted', { document: true });
+  assert.equal(did(woken, 'register')[0].token, 'voice-1');
+  assert.equal(did(woken, 'setTimer').length, 2, 'both timers died with the worker');
+  assert.equal(run(woken.state, 'documentConnected', { call: open }).state.call.callSid, 'CA1');
+  assert.equal(run(woken.state, 'documentConnected', { call: null }).state.call, null);
+  const alone = run(state, 'workerStarted', { document: false });
+  assert.equal(alone.state.call, null);
+  assert.equal(did(alone, 'ensureDocument').length, 1);
+});
+
+test('a woken worker with an expired voice token fetches one', () => {
+  const state = { ...stateOf('registered', 'none'), voiceToken: { token: 'old', identity: 'ext_alice', issuedAt: 0, expiresAt: at - 1 } };
+  const woken = run(state, 'workerStarted');
+  assert.equal(woken.state.line, 'fetching');
+  assert.equal(did(woken, 'fetchToken').length, 1);
+});
+
+test('an update waits for the end of the call', () => {
+  for (const status of ['connecting', 'open', 'reconnecting']) {
+    const found = run(stateOf('registered', status), 'updateFound');
+    assert.equal(did(found, 'reloadExtension').length, 0, status);
+    const ended = run(found.state, 'callEnded');
+    assert.equal(did(ended, 'reloadExtension').length, 1, status);
+  }
+  assert.equal(did(run(stateOf('registered', 'none'), 'updateFound'), 'reloadExtension').length, 1);
+});
+
+test('the network coming back is not waited out', () => {
+  assert.equal(did(run(stateOf('offline', 'open'), 'networkReturned'), 'register').length, 1);
+  assert.equal(did(run(stateOf('fetching', 'none'), 'networkReturned'), 'fetchToken').length, 1);
+});
+
+test('a hang-up for a call that is over does not end the next one', () => {
+  assert.deepEqual(run(stateOf('registered', 'open'), 'hangUpAsked', { callSid: 'CA0' }).effects, []);
+  assert.deepEqual(run(stateOf('registered', 'open'), 'hangUpAsked', { callSid: 'CA1' }).effects, [{ do: 'hangUp' }]);
+});
+
+test('a call that could not be taken is given back', () => {
+  const step = run(stateOf('registered', 'connecting'), 'callEnded', { reason: 'microphone_missing' });
+  assert.deepEqual(did(step, 'rejectInvite'), [{ do: 'rejectInvite', callSid: 'CA1' }]);
+  assert.deepEqual(did(run(stateOf('registered', 'open'), 'callEnded'), 'rejectInvite'), []);
+});
+
+test('a document started for a call does not make the call vanish by not knowing it yet', () => {
+  const state = { ...stateOf('registered', 'connecting'), document: 'starting' };
+  assert.equal(run(state, 'documentConnected', { call: null }).state.call.callSid, 'CA1');
+  assert.equal(run({ ...state, document: 'ready' }, 'documentConnected', { call: null }).state.call, null);
+});
+
+test('the welcome page opens once, and only when the microphone is really missing', () => {
+  const devices = (microphone) => ({ devices: { ...examples.devicesChanged.devices, microphone } });
+  const asked = run(stateOf('registered', 'none'), 'devicesChanged', devices('prompt'));
+  assert.equal(did(asked, 'openWelcome').length, 1);
+  assert.equal(did(run(asked.state, 'devicesChanged', devices('prompt')), 'openWelcome').length, 0);
+  for (const state of ['granted', 'denied', 'missing', 'unknown']) {
+    assert.equal(did(run(stateOf('registered', 'none'), 'devicesChanged', devices(state)), 'openWelcome').length, 0, state);
+  }
+});
+
+test('restart forgets the account and every token', () => {
+  const { state, effects } = run(stateOf('registered', 'open'), 'restartAsked');
+  assert.deepEqual([state.config, state.flexToken, state.voiceToken, state.call], [null, null, null, null]);
+  assert.ok(['unregister', 'closeDocument', 'reconnectPages'].every((name) => effects.some((e) => e.do === name)));
+});
+
+test('the first document is known to be on its way', () => {
+  const { state } = story(initial(), ['pageConnected', { page: 'page1' }], ['pageConfigured', {}]);
+  assert.equal(state.document, 'starting');
+  assert.equal(run(state, 'documentGone').state.document, 'starting');
+  assert.equal(run(state, 'documentConnected').state.document, 'ready');
+});
+
+test('an edge that does not answer is left for the next, round and round', () => {
+  let state = { ...stateOf('registering', 'none'), policy: { edges: ['dublin', 'frankfurt'] } };
+  const edges = [];
+  for (let i = 0; i < 3; i++) {
+    const step = run(state, 'reviveDue');
+    edges.push(did(step, 'register')[0].edge);
+    assert.equal(did(step, 'prepareDocument')[0].edge, edges.at(-1), 'both clients move');
+    state = step.state;
+  }
+  assert.deepEqual(edges, ['frankfurt', 'dublin', 'frankfurt']);
+  assert.equal(did(run(stateOf('offline', 'none'), 'networkReturned'), 'register')[0].edge, 'roaming', 'the network was at fault, not the edge');
+  assert.equal(did(run({ ...stateOf('offline', 'none'), policy: { edges: [] } }, 'networkReturned'), 'register')[0].edge, 'roaming');
+});
+
+test('a plugin that can only repeat a refused token does not make us hammer the token server', () => {
+  let step = run(stateOf('fetching', 'none'), 'tokenFetchFailed', { reason: 'flex_token_refused' });
+  assert.equal(did(step, 'answerPage').length, 1, 'asked');
+  step = run(step.state, 'flexTokenGiven', { token: 'flex-1' });
+  assert.deepEqual(step.effects, [], 'the same token again is no reason to fetch');
+  step = run(step.state, 'refreshDue');
+  assert.equal(did(step, 'fetchToken').length, 1, 'but in time it is tried again: the refusal may have been the mistake');
+  step = run(step.state, 'tokenFetched', { number: step.state.fetch.number });
+  assert.equal(step.state.line, 'registering');
+});

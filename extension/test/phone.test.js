@@ -1,0 +1,330 @@
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { test } from 'node:test';
+import { createDigits } from '../app/offscreen/digits.js';
+import { createPhone } from '../app/offscreen/phone.js';
+import { quality } from '../app/offscreen/quality.js';
+
+const chosen = { input: '', output: '', ringtone: '' };
+const preparation = { token: 'voice-1', identity: 'ext_alice', edge: 'roaming', appVersion: '1', chosen };
+const offer = { callSid: 'CA1', connectToken: 'connect', from: '+15550100' };
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A phone with a fake SDK, microphone and clock. */
+function makePhone({ microphone, slow } = {}) {
+  const devices = [];
+  const streams = [];
+  const said = [];
+  const timers = new Map();
+  let clock = 0;
+  let timer = 0;
+  class Call extends EventEmitter {
+    muted = false;
+    digits = '';
+    mute(muted) {
+      this.muted = muted;
+      this.emit('mute', muted);
+    }
+    sendDigits(digits) {
+      this.digits += digits;
+    }
+    disconnect() {
+      this.disconnected = true;
+      this.emit('disconnect');
+    }
+  }
+  class Device extends EventEmitter {
+    constructor(token, options) {
+      super();
+      Object.assign(this, { token, options, calls: [], inputs: [] });
+      this.audio = {
+        incoming() {}, outgoing() {}, disconnect() {},
+        speakerDevices: { set: async (id) => (this.speaker = id) },
+        setInputDevice: async (id) => this.inputs.push(id),
+        unsetInputDevice: async () => {},
+      };
+      devices.push(this);
+    }
+    updateToken(token) {
+      this.token = token;
+    }
+    async connect({ connectToken, rtcConfiguration }) {
+      this.rtcConfiguration = rtcConfiguration;
+      if (this.refuses) throw new Error('no');
+      await this.options.getUserMedia({ audio: true });
+      const call = Object.assign(new Call(), { connectToken });
+      this.calls.push(call);
+      return call;
+    }
+    async _setupStream() {
+      this.warm = true;
+    }
+    destroy() {
+      this.destroyed = true;
+    }
+  }
+  const phone = createPhone({
+    Device,
+    media: {
+      async getUserMedia(constraints) {
+        if (slow) await settle();
+        if (microphone) throw Object.assign(new Error(microphone), { name: microphone });
+        const tracks = [{ live: true, stop() { this.live = false; } }];
+        const stream = { constraints, getTracks: () => tracks };
+        streams.push(stream);
+        return stream;
+      },
+      enumerateDevices: async () => [],
+    },
+    signal: () => said.push('signal'),
+    rehearse: async () => ({ certificates: ['certificate'] }),
+    report: (type, payload) => said.push({ type, ...structuredClone(payload) }),
+    now: () => clock,
+    later: (task, ms) => (timers.set(++timer, { task, due: clock + ms }), timer),
+    cancel: (id) => timers.delete(id),
+  });
+  return {
+    phone, devices, said,
+    device: () => devices.at(-1),
+    call: () => devices.at(-1).calls.at(-1),
+    liveMicrophones: () => streams.flatMap((s) => s.getTracks()).filter((t) => t.live).length,
+    opened: () => streams.length,
+    ends: () => said.filter((s) => s.type === 'offscreen.callEnded').map((s) => s.reason),
+    async pass(ms) {
+      clock += ms;
+      for (const [id, { task, due }] of [...timers]) if (due <= clock) (timers.delete(id), task());
+      await settle();
+    },
+  };
+}
+
+async function inCall(options) {
+  const kit = makePhone(options);
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  await settle();
+  kit.call().emit('accept');
+  return kit;
+}
+
+test('the socket is open before the first call', () => {
+  const { phone, device } = makePhone();
+  phone.prepare(preparation);
+  assert.ok(device().warm);
+  assert.equal(device().options.maxCallSignalingTimeoutMs, 30_000);
+  assert.equal(device().options.enableImprovedSignalingErrorPrecision, true);
+});
+
+test('an SDK without the inner names still takes calls, only later', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  kit.device()._setupStream = undefined;
+  kit.phone.take(offer);
+  await settle();
+  assert.equal(kit.call().connectToken, 'connect');
+});
+
+test('the microphone is opened once for a call and closed after it', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  assert.equal(kit.opened(), 0, 'not before');
+  kit.phone.take(offer);
+  await settle();
+  assert.equal(kit.opened(), 1, 'the SDK gets the stream that is already open');
+  kit.call().emit('accept');
+  assert.equal(kit.liveMicrophones(), 1);
+  kit.call().emit('disconnect');
+  await kit.pass(0);
+  assert.equal(kit.liveMicrophones(), 0);
+  assert.deepEqual(kit.ends(), ['ended']);
+});
+
+test('a call goes connecting, open, reconnecting, open, and tells each', async () => {
+  const kit = await inCall();
+  kit.call().emit('reconnecting');
+  kit.call().emit('reconnected');
+  const seen = kit.said.filter((s) => s.type === 'offscreen.callChanged').map((s) => s.call.status);
+  assert.deepEqual(seen, ['connecting', 'open', 'reconnecting', 'open']);
+  assert.ok(kit.said.includes('signal'), 'the agent hears that a call is there');
+});
+
+test('a call that arrives before the token waits for it', async () => {
+  const kit = makePhone();
+  kit.phone.take(offer);
+  await settle();
+  assert.equal(kit.phone.call().status, 'connecting');
+  kit.phone.prepare(preparation);
+  await settle();
+  assert.equal(kit.call().connectToken, 'connect');
+});
+
+test('a caller who is gone does not leave the agent connecting for ever', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  await kit.pass(9_999);
+  assert.deepEqual(kit.ends(), []);
+  await kit.pass(1);
+  await kit.pass(0);
+  assert.deepEqual(kit.ends(), ['not_answered']);
+  assert.equal(kit.liveMicrophones(), 0);
+  assert.ok(kit.call().disconnected);
+});
+
+test('a cancelled invite shortens the wait, and an answer in that time still counts', async () => {
+  const gone = makePhone();
+  gone.phone.prepare(preparation);
+  gone.phone.take(offer);
+  gone.phone.inviteGone('CA1');
+  await gone.pass(5_000);
+  assert.deepEqual(gone.ends(), ['not_answered']);
+
+  const taken = makePhone();
+  taken.phone.prepare(preparation);
+  taken.phone.take(offer);
+  await settle();
+  taken.phone.inviteGone('CA1');
+  taken.call().emit('accept');
+  await taken.pass(60_000);
+  assert.equal(taken.phone.call().status, 'open');
+});
+
+test('hanging up while the call is still being made leaves nothing behind', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  kit.phone.hangUp();
+  await settle();
+  await kit.pass(0);
+  assert.deepEqual(kit.ends(), ['hung_up']);
+  assert.equal(kit.liveMicrophones(), 0);
+  assert.equal(kit.phone.call(), null);
+});
+
+test('without a microphone the call is given back, with the reason', async () => {
+  for (const [name, reason] of [['NotAllowedError', 'microphone_denied'], ['NotFoundError', 'microphone_missing']]) {
+    const kit = makePhone({ microphone: name });
+    kit.phone.prepare(preparation);
+    kit.phone.take(offer);
+    await settle();
+    assert.deepEqual(kit.ends(), [reason]);
+    assert.equal(kit.device().calls.length, 0, 'the SDK would have hung up on the caller');
+  }
+});
+
+test('a new token goes to the call that is up; a new identity waits for its end', async () => {
+  const kit = await inCall();
+  kit.phone.prepare({ ...preparation, token: 'voice-2' });
+  assert.equal(kit.device().token, 'voice-2');
+  kit.phone.prepare({ ...preparation, token: 'voice-3', identity: 'ext_bob' });
+  assert.equal(kit.devices.length, 1);
+  assert.equal(kit.device().token, 'voice-2');
+  kit.call().emit('disconnect');
+  await kit.pass(0);
+  assert.equal(kit.devices.length, 2);
+  assert.equal(kit.device().token, 'voice-3');
+  assert.ok(kit.devices[0].destroyed);
+});
+
+test('a client that failed between calls is made anew for the next', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  kit.device().emit('error', { code: 20104 });
+  kit.phone.take(offer);
+  await settle();
+  assert.equal(kit.devices.length, 2);
+  assert.equal(kit.call().connectToken, 'connect');
+});
+
+test('mute is what the SDK says, also when asked before the call is there', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  kit.phone.mute(true);
+  await settle();
+  assert.equal(kit.call().muted, true);
+  kit.call().emit('accept');
+  kit.phone.mute(false);
+  assert.equal(kit.phone.call().muted, false);
+});
+
+test('fifty calls in a row leave one client and no open microphone', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  for (let i = 0; i < 50; i++) {
+    kit.phone.take({ ...offer, callSid: `CA${i}` });
+    await settle();
+    kit.call().emit('accept');
+    kit.call().emit('disconnect');
+    await kit.pass(0);
+  }
+  assert.deepEqual(kit.ends(), Array(50).fill('ended'));
+  assert.equal(kit.devices.length, 1);
+  assert.equal(kit.liveMicrophones(), 0);
+});
+
+test('a headset that is pulled out and comes back is used again', async () => {
+  const kit = await inCall();
+  const headset = { kind: 'audioinput', label: 'Headset', deviceId: 'h1' };
+  kit.phone.setDevices([headset]);
+  kit.phone.choose({ kind: 'input', label: 'Headset' });
+  kit.phone.setDevices([]);
+  kit.phone.setDevices([headset]);
+  assert.deepEqual(kit.device().inputs, ['h1', 'default', 'h1']);
+});
+
+test('digits typed quickly all play, each after the one before', async () => {
+  const played = [];
+  const timers = [];
+  const digits = createDigits((run) => played.push(run), (task, ms) => timers.push({ task, ms }));
+  digits.send('1');
+  digits.send('2');
+  digits.send('3w4');
+  assert.deepEqual(played, ['1']);
+  const waits = [];
+  while (timers.length) {
+    const { task, ms } = timers.shift();
+    waits.push(ms);
+    task();
+  }
+  assert.deepEqual(played, ['1', '23', '4']);
+  assert.deepEqual(waits, [230, 460, 500, 230]);
+});
+
+test('quality in words and figures', () => {
+  assert.deepEqual(quality({ mos: 4.31, rtt: 38.4, jitter: 2.6, packetsLostFraction: 0.14 }), { level: 'good', mos: 4.3, rttMs: 38, jitterMs: 3, lossPercent: 0.1 });
+  assert.equal(quality({ mos: 3.7 }).level, 'fair');
+  assert.equal(quality({ mos: 2.1 }).level, 'poor');
+  assert.deepEqual(quality({ mos: null, packetsLostFraction: 9 }), { level: 'poor', mos: null, rttMs: null, jitterMs: null, lossPercent: 9 });
+});
+
+test('another edge, or a client that failed, waits for the end of the call; the token does not', async () => {
+  const kit = await inCall();
+  kit.phone.prepare({ ...preparation, token: 'voice-2', edge: 'dublin' });
+  assert.equal(kit.devices.length, 1);
+  assert.equal(kit.device().token, 'voice-2');
+  kit.call().emit('disconnect');
+  await kit.pass(0);
+  assert.equal(kit.device().options.edge, 'dublin');
+});
+
+test('a call uses the certificate that was made beforehand', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  await settle();
+  kit.phone.take(offer);
+  await settle();
+  assert.deepEqual(kit.device().rtcConfiguration, { certificates: ['certificate'] });
+});
+
+test('a microphone that opens after the hang-up is closed again', async () => {
+  const kit = makePhone({ slow: true });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  kit.phone.hangUp();
+  assert.equal(kit.opened(), 0, 'still being opened');
+  await kit.pass(0);
+  await settle();
+  assert.equal(kit.opened(), 1);
+  assert.equal(kit.liveMicrophones(), 0);
+});

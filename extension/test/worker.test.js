@@ -1,0 +1,374 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { account, senders, World } from './world.js';
+
+const tokenURL = 'https://voice.example.com/generateToken';
+const configure = (more = {}) => ({
+  type: 'VOICE_CLIENT_EXTENSION_CONFIGURE',
+  payload: { accountSid: account, voiceClientTokenGeneratorUrl: tokenURL, extensionVoiceClientPrefix: 'ext_', ...more },
+});
+const flexToken = (token = 'flex-secret-1') => ({
+  type: 'VOICE_CLIENT_EXTENSION_FLEX_TOKEN',
+  payload: { token, accountSid: account, expiration: '2030-01-01T00:00:00Z' },
+});
+const hangUp = { type: 'VOICE_CLIENT_EXTENSION_HANGUP_CALL' };
+const types = (port) => port.received.map((message) => message.type.replace('VOICE_CLIENT_EXTENSION_', ''));
+const last = (port, type) => port.received.findLast((message) => message.type === `VOICE_CLIENT_EXTENSION_${type}`)?.payload;
+
+/** A page of the account, configured and signed in. */
+async function flexPage(world, ...messages) {
+  const page = await world.connect('page');
+  for (const message of messages.length ? messages : [configure(), flexToken()]) page.postMessage(message);
+  await world.settle();
+  return page;
+}
+
+async function registered() {
+  const world = new World();
+  return { world, page: await flexPage(world) };
+}
+
+async function inCall() {
+  const kit = await registered();
+  await kit.world.ring('CA1');
+  kit.world.document.become({ status: 'open', startedAt: 1 });
+  await kit.world.settle();
+  return kit;
+}
+
+test('listeners are there before the worker first waits', async () => {
+  const world = new World();
+  await world.boot();
+  assert.equal(world.listenersInTime, 1);
+});
+
+test('a plugin that speaks only the old messages is served from sign-in to hang-up', async () => {
+  const { world, page } = await registered();
+  assert.deepEqual(world.fetches, [{ url: tokenURL, body: 'Token=flex-secret-1&VoiceClientPrefix=ext_' }]);
+  assert.equal(types(page)[0], 'CONFIGURED');
+  assert.equal(last(page, 'HEARTBEAT').voiceClientIdentity, 'ext_alice');
+  assert.equal(last(page, 'HEARTBEAT').error, null);
+  await world.ring('CA1');
+  assert.equal(last(page, 'CALL').status, 'connecting');
+  world.document.become({ status: 'open', startedAt: 1 });
+  await world.settle();
+  assert.equal(last(page, 'CALL').status, 'open');
+  page.postMessage(hangUp);
+  await world.settle();
+  assert.equal(world.document.call, null);
+  assert.equal(last(page, 'CALL'), null);
+  assert.equal(world.made, 1, 'one document serves every call');
+});
+
+test('heartbeats come every second, to pages of our account only', async () => {
+  const { world, page } = await registered();
+  const stranger = await flexPage(world, configure({ accountSid: `AC${'1'.repeat(32)}` }));
+  const silent = await world.connect('page');
+  const before = types(page).length;
+  for (let i = 0; i < 5; i++) await world.pass(1000);
+  assert.equal(types(page).length - before, 5);
+  assert.deepEqual(types(stranger), ['CONFIG_REJECTED']);
+  assert.deepEqual(types(silent), []);
+});
+
+test('the tab of another account cannot hang up', async () => {
+  const { world } = await inCall();
+  const stranger = await flexPage(world, configure({ accountSid: `AC${'1'.repeat(32)}` }), flexToken('theirs'), hangUp);
+  assert.deepEqual(last(stranger, 'CONFIG_REJECTED'), { reason: 'other_account' });
+  assert.equal(world.document.call.callSid, 'CA1');
+  assert.ok(!world.fetches.some(({ body }) => body.includes('theirs')));
+});
+
+test('a configuration of the wrong shape is told so', async () => {
+  const page = await flexPage(new World(), { type: 'VOICE_CLIENT_EXTENSION_CONFIGURE', payload: { accountSid: 7 } });
+  assert.deepEqual(last(page, 'CONFIG_REJECTED'), { reason: 'bad_config' });
+});
+
+test('forged messages and ports are refused, counted, and have no effect', async () => {
+  const { world, page } = await inCall();
+  const attackers = [
+    { ...senders.page, frameId: 4 },
+    { ...senders.page, url: 'https://evil.example/', origin: 'https://evil.example' },
+    { ...senders.popup, id: 'theirs' },
+    { ...senders.popup, url: 'chrome-extension://ours/vendor/x.html' },
+    null,
+  ];
+  for (const sender of attackers) {
+    for (const name of ['page', 'popup', 'offscreen']) {
+      const port = await world.connect(name, sender);
+      assert.equal(port.closed, true, `${name} ${JSON.stringify(sender)}`);
+    }
+    assert.deepEqual(await world.send({ type: 'popup.hangUp' }, sender), [{ ok: false, error: 'wrong_sender' }]);
+  }
+  // A real page may not speak as the popup or the document, nor with extra fields.
+  page.postMessage({ type: 'popup.restart' });
+  page.postMessage({ type: 'offscreen.callEnded', payload: { callSid: 'CA1', reason: 'ended' } });
+  page.postMessage({ ...hangUp, payload: { force: true } });
+  page.postMessage({ type: 'VOICE_CLIENT_EXTENSION_EXPLODE' });
+  // The popup's own port name does not make a page the popup.
+  const impostor = await world.connect('popup', senders.page);
+  await world.settle();
+  assert.equal(impostor.closed, true);
+  assert.equal(world.document.call.callSid, 'CA1');
+  assert.deepEqual(world.state().refused, { wrong_sender: attackers.length * 4 + 3, bad_payload: 1, unknown_type: 1 });
+});
+
+test('each request of the popup gets exactly one reply, errors included', async () => {
+  const { world } = await inCall();
+  assert.deepEqual(await world.send({ type: 'popup.mute', payload: { muted: true } }), [{ ok: true }]);
+  assert.equal(world.document.call.muted, true);
+  assert.deepEqual(await world.send({ type: 'popup.mute', payload: { muted: 'yes' } }), [{ ok: false, error: 'bad_payload' }]);
+  assert.deepEqual(await world.send({ type: 'popup.explode' }), [{ ok: false, error: 'unknown_type' }]);
+  assert.deepEqual(await world.send('hang up'), [{ ok: false, error: 'malformed' }]);
+});
+
+test('a second call is refused as busy and the first goes on', async () => {
+  const { world } = await inCall();
+  const second = await world.ring('CA2');
+  assert.equal(second.rejected, true);
+  assert.equal(world.document.call.callSid, 'CA1');
+  assert.equal(world.document.times('offscreen.takeCall'), 1);
+});
+
+test('the popup is told the truth, and no token', async () => {
+  const { world } = await inCall();
+  const popup = await world.connect('popup');
+  const view = popup.received.at(-1).payload;
+  assert.equal(view.call.status, 'open');
+  assert.equal(view.account, account);
+  assert.equal(view.acceptedTabs, 1);
+  assert.doesNotMatch(JSON.stringify(popup.received), /secret|a\.b\.c/);
+});
+
+test('a page that reloads finds its call', async () => {
+  const { world, page } = await inCall();
+  page.disconnect();
+  await world.settle();
+  const again = await flexPage(world);
+  assert.equal(last(again, 'HEARTBEAT').call.status, 'open');
+  assert.equal(world.document.call.callSid, 'CA1');
+});
+
+test('a renewed token reaches both voice clients, and the call does not notice', async () => {
+  const { world } = await inCall();
+  world.answer = () => new Response(JSON.stringify({ identity: 'ext_alice', token: 'd.e.f', ttl: 3600 }));
+  await world.pass(3_600_000 / 2);
+  assert.equal(world.fetches.length, 2);
+  assert.equal(world.devices.length, 1);
+  assert.equal(world.device.token, 'd.e.f');
+  assert.equal(world.document.heard.at(-1).payload.token, 'd.e.f');
+  assert.equal(world.document.call.callSid, 'CA1');
+});
+
+test('an expired Flex token in a call asks the plugin, renews, and drops nothing', async () => {
+  const { world, page } = await inCall();
+  world.answer = () => new Response('', { status: 403 });
+  await world.pass(3_600_000 / 2);
+  assert.equal(types(page).filter((type) => type === 'CONFIGURED').length, 2, 'CONFIGURED is what a plugin answers with its token');
+  assert.equal(world.device.destroyed, undefined);
+  world.answer = () => new Response(JSON.stringify({ identity: 'ext_alice', token: 'd.e.f', ttl: 3600 }));
+  page.postMessage(flexToken('flex-secret-2'));
+  await world.settle();
+  assert.equal(world.device.token, 'd.e.f');
+  assert.equal(world.document.call.callSid, 'CA1');
+});
+
+test('a token endpoint that answers nonsense is asked until it answers a token', async () => {
+  const world = new World();
+  world.answer = () => new Response('<html>proxy login</html>');
+  const page = await flexPage(world);
+  assert.equal(world.devices.length, 0);
+  for (let i = 0; i < 8; i++) await world.pass(60_000);
+  assert.equal(world.fetches.length, 9);
+  await world.pass(1000);
+  assert.equal(last(page, 'HEARTBEAT').error, true);
+  world.answer = () => new Response(JSON.stringify({ identity: 'ext_alice', token: 'a.b.c', ttl: 60 }));
+  await world.pass(60_000);
+  assert.equal(last(page, 'HEARTBEAT').error, null);
+  assert.equal(last(page, 'HEARTBEAT').status, 'registered');
+});
+
+test('a registration that hangs is begun again', async () => {
+  const world = new World();
+  world.silent = true;
+  await flexPage(world);
+  assert.equal(world.devices.length, 1);
+  world.silent = false;
+  await world.pass(20_000);
+  assert.equal(world.devices.length, 2);
+  assert.ok(world.devices[0].destroyed);
+  assert.equal(world.state().line, 'registered');
+});
+
+test('making the client anew does not reject a call that is being handed over', async () => {
+  const { world } = await registered();
+  const ringing = await world.ring('CA1');
+  const old = world.device;
+  old.become('unregistered');
+  await world.pass(20_000);
+  assert.ok(old.destroyed);
+  assert.equal(ringing.ignored, true);
+  assert.equal(ringing.rejected, undefined);
+});
+
+test('the offscreen document crashing is noticed, and another is made', async () => {
+  const { world, page } = await inCall();
+  const { port } = world.document;
+  world.document = undefined;
+  port.disconnect();
+  await world.settle();
+  assert.equal(last(page, 'CALL'), null);
+  assert.equal(world.made, 2);
+  assert.equal(world.document.times('offscreen.prepare'), 1, 'ready for the next call');
+});
+
+test('an update waits for the end of the call', async () => {
+  const { world } = await inCall();
+  world.chrome.runtime.onUpdateAvailable.emit({ version: '2.0.0' });
+  await world.settle();
+  assert.equal(world.reloads, 0);
+  world.document.end('ended');
+  await world.settle();
+  assert.equal(world.reloads, 1);
+});
+
+test('restart lets go of everything, and the tab configures itself again', async () => {
+  const { world, page } = await inCall();
+  await world.send({ type: 'popup.restart' });
+  await world.settle();
+  assert.equal(world.document, undefined);
+  assert.ok(world.device.destroyed);
+  assert.equal(page.closed, true, 'the content script comes back with page.resumed');
+  const back = await world.connect('page');
+  back.postMessage({ ...configure(), type: 'page.resumed' });
+  await world.settle();
+  assert.equal(types(back)[0], 'CONFIGURED', 'asks for the Flex token again');
+  back.postMessage(flexToken());
+  await world.settle();
+  assert.equal(world.state().line, 'registered');
+  assert.equal(world.made, 2);
+});
+
+test('policy that arrives after the start counts', async () => {
+  const world = new World();
+  await world.boot();
+  world.managed.values.tokenURLs = ['https://only.example.com/t'];
+  world.chrome.storage.onChanged.emit({}, 'managed');
+  await world.settle();
+  const page = await flexPage(world);
+  assert.deepEqual(last(page, 'CONFIG_REJECTED'), { reason: 'url_not_allowed' });
+  assert.equal(world.fetches.length, 0, 'the Flex token went nowhere');
+});
+
+test('no token is in storage.local, in a URL, or in what is logged', async (t) => {
+  const logged = [];
+  for (const method of ['log', 'info', 'warn', 'error', 'debug']) t.mock.method(console, method, (...args) => logged.push(args));
+  const { world } = await inCall();
+  await world.send({ type: 'popup.chooseDevice', payload: { kind: 'input', label: 'Headset' } });
+  assert.deepEqual(Object.keys(world.local.values), ['devices']);
+  assert.doesNotMatch(JSON.stringify(world.local.values), /secret|a\.b\.c/);
+  assert.ok(world.fetches.every(({ url }) => url === tokenURL));
+  assert.deepEqual(logged, []);
+});
+
+/** How to get there, for every line and call that can really be. */
+const lines = {
+  unconfigured: async (world) => world.boot(),
+  wanting: async (world) => flexPage(world, configure()),
+  fetching: async (world) => {
+    world.answer = () => new Response('', { status: 500 });
+    return flexPage(world);
+  },
+  registering: async (world) => {
+    world.silent = true;
+    return flexPage(world);
+  },
+  registered: async (world) => flexPage(world),
+  offline: async (world) => {
+    await flexPage(world);
+    world.device.become('unregistered');
+    return world.settle();
+  },
+};
+const calls = {
+  none: async () => {},
+  connecting: async (world) => world.ring('CA1'),
+  open: async (world) => {
+    await world.ring('CA1');
+    world.document.become({ status: 'open', startedAt: 1 });
+    return world.settle();
+  },
+  reconnecting: async (world) => {
+    await world.ring('CA1');
+    world.document.become({ status: 'reconnecting', startedAt: 1 });
+    return world.settle();
+  },
+};
+
+for (const [line, reach] of Object.entries(lines)) {
+  for (const [call, begin] of Object.entries(calls)) {
+    if (call !== 'none' && !['registered', 'offline'].includes(line)) continue;
+    test(`killed while ${line} with call ${call}, and woken`, async () => {
+      const world = new World();
+      if (line === 'offline' && call !== 'none') {
+        await flexPage(world);
+        await begin(world);
+        world.device.become('unregistered');
+        await world.settle();
+      } else {
+        await reach(world);
+        await begin(world);
+      }
+      if (world.session.values.snapshot) assert.equal(world.state().line, line);
+
+      await world.kill();
+      world.silent = false;
+      world.answer = () => new Response(JSON.stringify({ identity: 'ext_alice', token: 'a.b.c', ttl: 3600 }));
+      // The document and the page notice their broken ports; either wakes the worker.
+      await world.document?.connect();
+      await world.settle();
+      const page = await world.connect('page');
+      page.postMessage({ ...configure(), type: 'page.resumed' });
+      await world.settle();
+      if (types(page).includes('CONFIGURED')) page.postMessage(flexToken());
+      await world.settle();
+
+      assert.equal(world.state().line, 'registered', 'registered again');
+      assert.equal(world.made, 1, 'the document was found, not made twice');
+      const popup = await world.connect('popup');
+      assert.equal(popup.received.at(-1).payload.call?.status ?? 'none', call, 'the popup tells the truth');
+      if (call === 'none') return;
+      assert.equal(last(page, 'HEARTBEAT').call.status, call, 'the page too');
+      await world.send({ type: 'popup.mute', payload: { muted: true } });
+      assert.equal(world.document.call.muted, true);
+      page.postMessage({ type: 'VOICE_CLIENT_EXTENSION_SEND_DTMF_DIGITS', payload: { digits: '5' } });
+      await world.settle();
+      assert.equal(world.document.times('offscreen.sendDigits'), call === 'connecting' ? 0 : 1);
+      page.postMessage(hangUp);
+      await world.settle();
+      assert.equal(world.document.call, null);
+    });
+  }
+}
+
+test('a call that ended while the worker was dead is not shown as up', async () => {
+  const { world } = await inCall();
+  await world.kill();
+  world.document.call = null;
+  await world.document.connect();
+  const popup = await world.connect('popup');
+  assert.equal(popup.received.at(-1).payload.call, null);
+});
+
+test('killed twenty times in one call, which goes on', async () => {
+  const { world } = await inCall();
+  for (let i = 0; i < 20; i++) {
+    await world.kill();
+    await world.document.connect();
+    await world.settle();
+    assert.equal(world.state().call.callSid, 'CA1');
+  }
+  assert.equal(world.devices.length, 21);
+  assert.equal(world.document.call.status, 'open');
+  assert.equal(world.made, 1);
+});
