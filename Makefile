@@ -1,4 +1,5 @@
-# flexvc needs Go and make; Go fetches everything else it is built and tested with.
+# flexvc needs Go and make, and Node for the extension's tests; everything else it is
+# built and tested with is fetched by Go and npm.
 # `make` alone lists the targets.
 
 SHELL := /bin/sh
@@ -6,7 +7,7 @@ GO ?= go
 export GOFLAGS += -buildvcs=false
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/flexvc/flexvc/internal/buildinfo.Version=$(VERSION)
-SOURCES := $(shell find cmd internal -name '*.go' -not -name '*_test.go') go.mod go.sum
+SOURCES := $(shell find cmd internal extension -path '*/node_modules' -prune -o -name '*.go' -not -name '*_test.go' -print) go.mod go.sum
 
 # The race detector needs a C compiler on Linux.
 RACE := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
@@ -25,11 +26,11 @@ bin/flexvc: $(SOURCES)
 demo: bin/flexvc ## the whole story on the built-in emulator; no account needed
 	@bin/flexvc demo
 
-test: fmt-check vet staticcheck unit ## everything CI runs
+test: fmt-check vet staticcheck unit extension-test ## everything CI runs
 
 fmt-check: ## fail when a Go file is not gofmt's
 	@echo "format"
-	@files=$$(gofmt -l cmd internal); [ -z "$$files" ] || { echo "run gofmt -w on:"; echo "$$files"; exit 1; }
+	@files=$$(gofmt -l cmd internal extension deploy); [ -z "$$files" ] || { echo "run gofmt -w on:"; echo "$$files"; exit 1; }
 
 vet: ## go vet
 	@echo "vet"
@@ -41,8 +42,16 @@ staticcheck: ## staticcheck, in the version go.mod names
 
 unit: ## all tests, with the race detector where a C compiler is there
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
+	@scripts/tools.sh redis-server
 	@[ -n "$$FLEXVC_OPENAPI_DIR" ] || echo "FLEXVC_OPENAPI_DIR is not set: the emulator is not checked against Twilio's OpenAPI files"
 	$(GO) test $(RACE) -timeout 20m ./...
+
+extension-test: extension/node_modules/.installed ## type check and tests of the extension
+	cd extension && npm run --silent check && npm test --silent
+
+extension/node_modules/.installed: extension/package-lock.json
+	cd extension && npm ci --no-audit --no-fund
+	@touch $@
 
 generate: ## rewrite completions, man pages, docs and COVERAGE.md
 	$(GO) test ./internal/cli -run 'TestGenerated' -count=1 -update
@@ -51,7 +60,7 @@ generate: ## rewrite completions, man pages, docs and COVERAGE.md
 golden: ## rewrite the golden files and the expected output of the stories; read the diff
 	$(GO) test ./internal/cli -count=1 -update
 
-bench: bench-startup bench-workers ## every benchmark of the command line
+bench: bench-startup bench-workers bench-serve ## every benchmark
 
 bench-startup: bin/flexvc ## time to start, next to an empty Go program
 	$(GO) run ./internal/bench startup bin/flexvc
@@ -59,7 +68,10 @@ bench-startup: bin/flexvc ## time to start, next to an empty Go program
 bench-workers: bin/flexvc ## 10,000 workers at 200 requests/s: requests, time, 429s, memory
 	$(GO) run ./internal/bench workers bin/flexvc
 
+bench-serve: ## the token server next to the least code that could do it
+	$(GO) run ./internal/tokensrv/bench
+
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit generate golden bench bench-startup bench-workers clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test generate golden bench bench-startup bench-workers bench-serve clean
