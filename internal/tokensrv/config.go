@@ -144,7 +144,7 @@ func (c Config) Validate() error {
 		name string
 		Rate
 	}{{"identity", c.IdentityRate}, {"address", c.AddressRate}} {
-		f.add(!r.unlimited() && (!(r.PerSecond > 0 && r.PerSecond <= 1e6) || r.Burst < 1), "the rate per %s needs both a rate above 0 and a burst of 1 or more", r.name)
+		f.add(!r.unlimited() && (!(r.PerSecond >= 1e-4 && r.PerSecond <= 1e6) || r.Burst < 1 || r.Burst > 1e5), "the rate per %s needs both a rate of 0.0001 to 1000000 a second and a burst of 1 to 100000", r.name)
 	}
 	f.add(c.MaxBody < 1<<10 || c.MaxBody > 1<<20, "the body limit must be between 1 kB and 1 MB, not %d bytes", c.MaxBody)
 	for _, p := range c.TrustedProxies {

@@ -51,7 +51,7 @@ func (s *Server) generateToken(w http.ResponseWriter, r *http.Request) {
 		s.refuse(x, r, err)
 		return
 	}
-	if wait := s.identities.wait(r.Context(), identity); wait > 0 {
+	if wait := s.identities.wait(r.Context(), who.Identity); wait > 0 {
 		s.refuse(x, r, refuseFor(identityLimited, wait))
 		return
 	}

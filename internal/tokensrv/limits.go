@@ -3,31 +3,35 @@ package tokensrv
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/time/rate"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // bucketsKept bounds the memory of one limiter. An evicted bucket starts full
 // again, which is also what it would have become by standing idle.
 const bucketsKept = 32 << 10
 
-// limiter keeps one token bucket per key: an identity or an address.
+// limiter keeps one token bucket per key: an identity or an address. A bucket
+// is one number, the time at which it is full again: the same generic cell rate
+// algorithm as in Redis, and a tenth of the memory of a rate.Limiter per agent.
 type limiter struct {
-	name    string
-	rate    Rate
-	buckets *lru.Cache[string, *rate.Limiter]
-	shared  *shared // nil without Redis
-	now     func() time.Time
+	name   string
+	rate   Rate
+	shared *shared // nil without Redis
+	now    func() time.Time
+
+	mu     sync.Mutex
+	fullAt *simplelru.LRU[string, int64] // Unix nanoseconds
 }
 
 func newLimiter(name string, r Rate, sh *shared, now func() time.Time) *limiter {
-	buckets, err := lru.New[string, *rate.Limiter](bucketsKept)
+	buckets, err := simplelru.NewLRU[string, int64](bucketsKept, nil)
 	if err != nil {
 		panic(err) // only for a size below 1
 	}
-	return &limiter{name: name, rate: r, buckets: buckets, shared: sh, now: now}
+	return &limiter{name: name, rate: r, fullAt: buckets, shared: sh, now: now}
 }
 
 // wait takes one from key's bucket and returns 0, or returns how long until
@@ -42,23 +46,17 @@ func (l *limiter) wait(ctx context.Context, key string) time.Duration {
 			return wait
 		}
 	}
-	bucket, ok := l.buckets.Get(key)
-	if !ok {
-		fresh := rate.NewLimiter(rate.Limit(l.rate.PerSecond), l.rate.Burst)
-		// Two first requests of one key must share the bucket that won.
-		if won, lost, _ := l.buckets.PeekOrAdd(key, fresh); lost {
-			bucket = won
-		} else {
-			bucket = fresh
-		}
+	interval := int64(float64(time.Second) / l.rate.PerSecond)
+	now := l.now().UnixNano()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	full, _ := l.fullAt.Get(key)
+	full = max(full, now) + interval
+	if wait := full - now - interval*int64(l.rate.Burst); wait > 0 {
+		return time.Duration(wait)
 	}
-	now := l.now()
-	r := bucket.ReserveN(now, 1)
-	wait := r.DelayFrom(now)
-	if wait > 0 {
-		r.CancelAt(now)
-	}
-	return wait
+	l.fullAt.Add(key, full)
+	return 0
 }
 
 // addressName is an address for the log.

@@ -169,7 +169,7 @@ func TestLimiterMemoryIsBounded(t *testing.T) {
 	for i := range bucketsKept + 1000 {
 		l.wait(t.Context(), string(rune(i)))
 	}
-	if n := l.buckets.Len(); n > bucketsKept {
+	if n := l.fullAt.Len(); n > bucketsKept {
 		t.Errorf("%d buckets", n)
 	}
 }

@@ -117,7 +117,7 @@ func throughput(ctx context.Context, out io.Writer, span time.Duration, conns in
 		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.2f\t%s\t%s\t\n", cache, ours.perSecond, bare.perSecond, ours.perSecond/bare.perSecond,
 			ours.cpu.Round(100*time.Nanosecond), bare.cpu.Round(100*time.Nanosecond))
 	}
-	fmt.Fprintf(w, "RSS after\t%s\t%s\t\t\t\t\n", servers["ours"].memory("VmRSS"), servers["bare"].memory("VmRSS"))
+	fmt.Fprintf(w, "RSS, %d identities\t%s\t%s\t\t\t\t\n", agents, servers["ours"].memory("VmRSS"), servers["bare"].memory("VmRSS"))
 	return w.Flush()
 }
 
@@ -147,7 +147,7 @@ func storm(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(w, "p50\t%s\n", percentile(latencies, 50))
 	fmt.Fprintf(w, "p99\t%s\n", percentile(latencies, 99))
 	fmt.Fprintf(w, "validator calls\t%d\n", calls)
-	fmt.Fprintf(w, "RSS with %d identities\t%s (peak %s)\n", agents, server.memory("VmRSS"), server.memory("VmHWM"))
+	fmt.Fprintf(w, "RSS after the storm\t%s (peak %s)\n", server.memory("VmRSS"), server.memory("VmHWM"))
 	if len(failures) > 0 {
 		fmt.Fprintf(w, "first error\t%v\n", failures[0])
 	}

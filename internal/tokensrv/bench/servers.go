@@ -40,7 +40,7 @@ func serveOurs(upstream string, open bool) error {
 	c.ValidateURL = "http://" + upstream
 	if open {
 		c.IdentityRate = tokensrv.Rate{PerSecond: 1000, Burst: 1000}
-		c.AddressRate = tokensrv.Rate{PerSecond: 1e6, Burst: 1e6}
+		c.AddressRate = tokensrv.Rate{PerSecond: 1e6, Burst: 1e5}
 	}
 	file, err := os.CreateTemp("", "flexvc-bench-*.log")
 	if err != nil {
