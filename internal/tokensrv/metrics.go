@@ -2,100 +2,85 @@ package tokensrv
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	vm "github.com/VictoriaMetrics/metrics"
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/flexvc/flexvc/internal/buildinfo"
 )
 
-// metrics are the figures on /metrics. What every request touches is resolved
-// once, here, not looked up by label on the way.
+// metrics are the figures on /metrics; deploy/README.md says what each means.
+// What every request touches is resolved once, here, not looked up by label on
+// the way.
 type metrics struct {
-	registry *prometheus.Registry
+	set *vm.Set
 
-	issued   prometheus.Counter
-	refused  map[reason]prometheus.Counter
-	requests *prometheus.CounterVec
-	tokenOK  prometheus.Counter             // the one of requests that matters
-	duration map[string]prometheus.Observer // by route name
-	inFlight prometheus.Gauge
+	issued   *vm.Counter
+	refused  map[reason]*vm.Counter
+	tokenOK  *vm.Counter           // the one of the answered requests that matters
+	duration map[string]*histogram // by route name
+	inFlight *vm.Gauge
 
-	cacheHit, cacheShared, cacheMiss prometheus.Counter
+	cacheHit, cacheShared, cacheMiss *vm.Counter
 
-	answers       *prometheus.CounterVec
-	validatorTime prometheus.Histogram
-	breaker       prometheus.Gauge
-	drift         prometheus.Gauge
-	redisUp       prometheus.Gauge
-	redisErrors   prometheus.Counter
+	validatorTime *histogram
+	breaker       *vm.Gauge
+	drift         *vm.Gauge
+	redisUp       *vm.Gauge
+	redisErrors   *vm.Counter
 }
 
 func newMetrics(routes []string) *metrics {
-	reg := prometheus.NewRegistry()
-	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "flexvc_" + name, Help: help})
-		reg.MustRegister(c)
-		return c
+	set := vm.NewSet()
+	m := &metrics{
+		set:           set,
+		issued:        set.NewCounter("flexvc_tokens_issued_total"),
+		refused:       map[reason]*vm.Counter{},
+		tokenOK:       set.NewCounter(requests(routeToken, http.StatusOK)),
+		duration:      map[string]*histogram{},
+		inFlight:      set.NewGauge("flexvc_http_requests_in_flight", nil),
+		cacheHit:      set.NewCounter(`flexvc_verdict_lookups_total{from="memory"}`),
+		cacheShared:   set.NewCounter(`flexvc_verdict_lookups_total{from="redis"}`),
+		cacheMiss:     set.NewCounter(`flexvc_verdict_lookups_total{from="twilio"}`),
+		validatorTime: newHistogram(set, "flexvc_validator_duration_seconds", ""),
+		breaker:       set.NewGauge("flexvc_validator_circuit", nil),
+		drift:         set.NewGauge("flexvc_clock_drift_seconds", nil),
+		redisUp:       set.NewGauge("flexvc_redis_up", nil),
+		redisErrors:   set.NewCounter("flexvc_redis_errors_total"),
 	}
-	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "flexvc_" + name, Help: help}, labels)
-		reg.MustRegister(c)
-		return c
-	}
-	gauge := func(name, help string) prometheus.Gauge {
-		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "flexvc_" + name, Help: help})
-		reg.MustRegister(g)
-		return g
-	}
-	seconds := []float64{.001, .0025, .005, .01, .025, .05, .1, .2, .4, .8, 1.6, 3.2, 6.4}
-
-	m := &metrics{registry: reg, refused: map[reason]prometheus.Counter{}, duration: map[string]prometheus.Observer{}}
-	m.issued = counter("tokens_issued_total", "Voice tokens minted and sent.")
-	refused := counters("tokens_refused_total", "Requests that got no voice token, by reason.", "reason")
 	for r := range refusals {
-		m.refused[r] = refused.WithLabelValues(string(r))
+		m.refused[r] = set.NewCounter(fmt.Sprintf("flexvc_tokens_refused_total{reason=%q}", r))
 	}
-	m.requests = counters("http_requests_total", "Answered requests.", "route", "code")
-	m.tokenOK = m.requests.WithLabelValues(routeToken, "200")
-	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "flexvc_http_request_duration_seconds", Help: "From the request's headers read to its answer written.", Buckets: seconds}, []string{"route"})
-	reg.MustRegister(duration)
 	for _, name := range routes {
-		m.duration[name] = duration.WithLabelValues(name)
+		m.duration[name] = newHistogram(set, "flexvc_http_request_duration_seconds", fmt.Sprintf("route=%q", name))
 	}
-	m.inFlight = gauge("http_requests_in_flight", "Requests being answered.")
-	lookups := counters("verdict_lookups_total", "Where the verdict on a Flex token came from: memory, redis, or twilio.", "from")
-	m.cacheHit, m.cacheShared, m.cacheMiss = lookups.WithLabelValues("memory"), lookups.WithLabelValues("redis"), lookups.WithLabelValues("twilio")
-	m.answers = counters("validator_answers_total", "Answers of Twilio's validator, by what they meant and how they looked.", "outcome", "shape")
-	m.validatorTime = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "flexvc_validator_duration_seconds", Help: "How long Twilio's validator took.", Buckets: seconds})
-	reg.MustRegister(m.validatorTime)
-	m.breaker = gauge("validator_circuit", "Circuit breaker before the validator: 0 closed, 1 half open, 2 open.")
-	m.drift = gauge("clock_drift_seconds", "This machine's clock minus Twilio's; above 30 either way tokens may be refused.")
-	m.redisUp = gauge("redis_up", "1 while limits and cache are shared through Redis.")
-	m.redisErrors = counter("redis_errors_total", "Redis commands that failed or were not tried because it is down.")
-
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "flexvc_build_info", Help: "Always 1.", ConstLabels: prometheus.Labels{"version": buildinfo.Version}})
-	build.Set(1)
-	reg.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	set.NewGauge(fmt.Sprintf("flexvc_build_info{version=%q}", buildinfo.Version), nil).Set(1)
 	return m
 }
 
+func requests(route string, status int) string {
+	return fmt.Sprintf(`flexvc_http_requests_total{code="%d",route=%q}`, status, route)
+}
+
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		m.set.WritePrometheus(w)
+		vm.WriteProcessMetrics(w)
+	})
 }
 
 func (m *metrics) answered(route string, status int, took time.Duration) {
 	if route == routeToken && status == http.StatusOK {
 		m.tokenOK.Inc()
 	} else {
-		m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+		m.set.GetOrCreateCounter(requests(route, status)).Inc()
 	}
-	m.duration[route].Observe(took.Seconds())
+	m.duration[route].observe(took)
 }
 
 func (m *metrics) validator(err error, took time.Duration) {
@@ -107,8 +92,49 @@ func (m *metrics) validator(err error, took time.Duration) {
 			outcome, shape = string(r.reason), r.shape
 		}
 	}
-	m.answers.WithLabelValues(outcome, shape).Inc()
-	m.validatorTime.Observe(took.Seconds())
+	m.set.GetOrCreateCounter(fmt.Sprintf("flexvc_validator_answers_total{outcome=%q,shape=%q}", outcome, shape)).Inc()
+	m.validatorTime.observe(took)
 }
 
 func (m *metrics) circuit(s gobreaker.State) { m.breaker.Set(float64(s)) }
+
+// histogram has Prometheus's cumulative buckets, which can be summed over
+// replicas. The library's own histogram has buckets only its own server reads.
+type histogram struct {
+	buckets []*vm.Counter // one for each of bounds, and +Inf
+	sum     *vm.FloatCounter
+	count   *vm.Counter
+}
+
+var bounds = []time.Duration{
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond,
+	800 * time.Millisecond, 1600 * time.Millisecond, 3200 * time.Millisecond, 6400 * time.Millisecond,
+}
+
+func newHistogram(set *vm.Set, name, label string) *histogram {
+	labels, sep := "", ""
+	if label != "" {
+		labels, sep = "{"+label+"}", ","
+	}
+	h := &histogram{sum: set.NewFloatCounter(name + "_sum" + labels), count: set.NewCounter(name + "_count" + labels)}
+	bucket := func(le string) {
+		h.buckets = append(h.buckets, set.NewCounter(fmt.Sprintf(`%s_bucket{%s%sle="%s"}`, name, label, sep, le)))
+	}
+	for _, b := range bounds {
+		bucket(strconv.FormatFloat(b.Seconds(), 'g', -1, 64))
+	}
+	bucket("+Inf")
+	return h
+}
+
+func (h *histogram) observe(d time.Duration) {
+	for i, b := range bounds {
+		if d <= b {
+			h.buckets[i].Inc()
+		}
+	}
+	h.buckets[len(bounds)].Inc()
+	h.sum.Add(d.Seconds())
+	h.count.Inc()
+}
