@@ -180,10 +180,6 @@ func when(s *ui.Streams, t time.Time) string {
 // lines writes JSON objects, one per line.
 type lines struct{ enc *json.Encoder }
 
-func newLines(w io.Writer) *lines {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return &lines{enc}
-}
+func newLines(w io.Writer) *lines { return &lines{ui.JSON(w)} }
 
 func (l *lines) line(v any) error { return l.enc.Encode(v) }
