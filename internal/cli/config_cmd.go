@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/ui"
 )
 
 func newConfigCmd(app *App) *cobra.Command {
@@ -288,7 +288,5 @@ func completeSettings(_ *cobra.Command, args []string, _ string) ([]cobra.Comple
 
 // printJSON prints one object on one line.
 func printJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
+	return ui.JSON(w).Encode(v)
 }

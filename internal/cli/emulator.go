@@ -130,7 +130,7 @@ func (o *emulatorOptions) print(e *emulator.Emulator, at address, dir string) {
 	app := o.app
 	if app.JSON() {
 		account := e.Account()
-		_ = json.NewEncoder(app.UI.Out).Encode(map[string]any{
+		_ = ui.JSON(app.UI.Out).Encode(map[string]any{
 			"v": 1, "event": "listening", "url": at.URL, "pid": at.PID, "data": dir,
 			"accountSid": account.SID, "workspaceSid": account.WorkspaceSID,
 		})

@@ -170,7 +170,7 @@ const (
 func (v *bulkText) planLines(say printf, p *provision.Plan) {
 	examples, more := exampleChanges(p.Change)
 	blocked := p.Blocked[:min(len(p.Blocked), shownBlocked)]
-	names, keys := 8, 0
+	names, keys, text := 8, 0, 0
 	for _, w := range examples {
 		names = max(names, ui.Columns(w.Name))
 		for _, c := range w.Changes {
@@ -180,11 +180,23 @@ func (v *bulkText) planLines(say printf, p *provision.Plan) {
 	for _, b := range blocked {
 		names = max(names, ui.Columns(b.Name))
 	}
+	change := func(c provision.Change) string {
+		return fmt.Sprintf("%-*s   %s %s %s", keys, c.Key, orUnset(c.From), v.ui.Arrow(), plain(c.To))
+	}
+	for _, w := range examples {
+		for _, c := range w.Changes {
+			text = max(text, ui.Columns(change(c)))
+		}
+	}
 	names = min(names, 32)
+	if v.ui.OutTTY {
+		// What changes matters more than the end of a name.
+		names = min(names, max(v.ui.Width()-6-text, 12))
+	}
 	for _, w := range examples {
 		sign, name := v.ui.Mark(v.ui.Out, ui.Modify), w.Name
 		for _, c := range w.Changes {
-			v.line(say, sign, name, names, fmt.Sprintf("%-*s   %s %s %s", keys, c.Key, orUnset(c.From), v.ui.Arrow(), plain(c.To)))
+			v.line(say, sign, name, names, change(c))
 			sign, name = " ", ""
 		}
 	}

@@ -1,14 +1,23 @@
 package cli
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/json"
 	"flag"
+	"io"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/flexvc/flexvc/internal/emulator"
 )
 
 var update = flag.Bool("update", false, "rewrite golden and generated files")
@@ -41,6 +50,9 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"account":    account,
+			"control":    control,
+			"emulator":   startEmulator,
 			"exits":      exits,
 			"stdout2env": stdout2env,
 		},
@@ -76,4 +88,73 @@ func stdout2env(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("nothing in standard output matches %s", args[1])
 	}
 	ts.Setenv(args[0], match[1])
+}
+
+// emulator ARGS... serves an emulated account to the commands that follow with
+// -p emulator, until the story ends or the next one starts.
+func startEmulator(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: emulator [args...]")
+	}
+	cmd := exec.Command("flexvc", append([]string{"emulator", "-o", "json", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "FLEXVC_STATE_DIR="+ts.Getenv("FLEXVC_STATE_DIR"), "XDG_STATE_HOME=")
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	stdout, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait() // interrupted: 0 or 130
+	})
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err != nil {
+		ts.Fatalf("the emulator does not start: %s", complaint.String())
+	}
+	var at struct{ URL string }
+	ts.Check(json.Unmarshal(line, &at))
+	ts.Setenv("EMULATOR", at.URL)
+}
+
+// control NAME BODY posts to the control plane of the story's emulator; "!" wants
+// it to refuse.
+func control(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: [!] control name body")
+	}
+	answer, ok := asked(ts, http.MethodPost, args[0], args[1])
+	if ok == neg {
+		ts.Fatalf("the emulator answers %s", answer)
+	}
+}
+
+// account FILE writes all that the emulated account holds to a file, to be
+// compared with what it holds later.
+func account(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: account file")
+	}
+	answer, ok := asked(ts, http.MethodGet, "state", "")
+	if !ok {
+		ts.Fatalf("the emulator answers %s", answer)
+	}
+	var state map[string]json.RawMessage
+	ts.Check(json.Unmarshal(answer, &state))
+	delete(state, "now")
+	text, err := json.MarshalIndent(state, "", " ")
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
+}
+
+func asked(ts *testscript.TestScript, method, name, body string) (answer []byte, ok bool) {
+	req, err := http.NewRequest(method, ts.Getenv("EMULATOR")+"/_emulator/"+name, strings.NewReader(body))
+	ts.Check(err)
+	req.Header.Set(emulator.ControlHeader, "story")
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	answer, err = io.ReadAll(res.Body)
+	ts.Check(err)
+	return answer, res.StatusCode == http.StatusOK
 }

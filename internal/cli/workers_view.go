@@ -151,10 +151,13 @@ func (v workerText) show(w provision.Worker) error {
 	for line := range strings.Lines(pretty.String()) {
 		v.ui.Printf("    %s\n", ui.Clean(strings.TrimRight(line, "\n")))
 	}
-	if state == provision.Disabled || state == provision.Unset {
+	switch state {
+	case provision.Disabled, provision.Unset:
 		v.ui.Hint("flexvc workers enable %s", w.SID)
-	} else if state == provision.Enabled {
+	case provision.Enabled:
 		v.ui.Hint("flexvc workers disable %s", w.SID)
+	case provision.Invalid:
+		v.ui.Hint("repair the attributes in the Twilio Console: they are not a JSON object")
 	}
 	return nil
 }
@@ -180,10 +183,6 @@ func when(s *ui.Streams, t time.Time) string {
 // lines writes JSON objects, one per line.
 type lines struct{ enc *json.Encoder }
 
-func newLines(w io.Writer) *lines {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return &lines{enc}
-}
+func newLines(w io.Writer) *lines { return &lines{ui.JSON(w)} }
 
 func (l *lines) line(v any) error { return l.enc.Encode(v) }

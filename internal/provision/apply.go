@@ -194,6 +194,7 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		r.Attempts = result.Attempts
 		return r
 	}
+	asked := false
 	for result.Attempts < maxAttempts {
 		w, err := a.fetch(ctx, it)
 		if err != nil {
@@ -229,6 +230,11 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		result.Attempts++
 		got, err := a.api.SetAttributes(ctx, it.sid, next, w.ETag)
 		if problem.Is(err, problem.PreconditionFailed) {
+			continue
+		}
+		if problem.Is(err, problem.TwilioAnswer) && !asked {
+			// The answer is unreadable, but the worker tells whether the write arrived.
+			asked = true
 			continue
 		}
 		if err != nil {

@@ -44,7 +44,9 @@ func PlanEdit(ctx context.Context, api WorkerAPI, s Selection, edit Edit, concur
 	p := &Plan{edit: &edit, spool: newSpool(lock)}
 	f, err := find(ctx, api, s, concurrency, func(w Worker) error { return p.add(w, editing{edit}) })
 	if err == nil && len(f.missing) > 0 {
-		err = f.notFound()
+		p := problem.As(f.notFound())
+		p.Summary += "; nothing was changed"
+		err = p
 	}
 	if err != nil {
 		p.Close()

@@ -189,7 +189,7 @@ func (f findings) notFound() error {
 	if n := len(f.missing) - show; n > 0 {
 		list += fmt.Sprintf(" and %d more", n)
 	}
-	p := problem.New(problem.WorkerNotFound, "no worker has the name or SID %s; nothing was changed", list)
+	p := problem.New(problem.WorkerNotFound, "no worker has the name or SID %s", list)
 	if near := nearest(f.missing[0], f.known); near != "" {
 		return p.WithHint("did you mean %q? flexvc workers list shows all", near)
 	}

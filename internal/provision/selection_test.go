@@ -79,9 +79,9 @@ func TestUnknownWorkers(t *testing.T) {
 		names         []string
 		summary, hint string
 	}{
-		{[]string{"agent1", "agnet2"}, `no worker has the name or SID "agnet2"; nothing was changed`, `did you mean "agent2"?`},
-		{[]string{"zzz"}, `"zzz"; nothing`, "flexvc workers list shows all"},
-		{[]string{"a1", "a2", "a3", "a4", "a5", "a6", "a7"}, `"a1", "a2", "a3", "a4", "a5" and 2 more; nothing`, ""},
+		{[]string{"agent1", "agnet2"}, `no worker has the name or SID "agnet2`, `did you mean "agent2"?`},
+		{[]string{"zzz"}, `"zzz"`, "flexvc workers list shows all"},
+		{[]string{"a1", "a2", "a3", "a4", "a5", "a6", "a7"}, `"a1", "a2", "a3", "a4", "a5" and 2 more`, ""},
 		{[]string{sidOf(99)}, sidOf(99), "flexvc workers list"},
 	} {
 		err := Select(t.Context(), api, Selection{Names: tc.names}, 2, func(Worker) error { return nil })

@@ -1,7 +1,6 @@
 package ui
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"strings"
@@ -32,7 +31,8 @@ func (s *Streams) Problem(err error) {
 // ProblemJSON prints err as one object on standard error.
 func (s *Streams) ProblemJSON(err error) {
 	p := asProblem(err)
-	out, _ := json.Marshal(struct {
+	var out strings.Builder
+	_ = JSON(&out).Encode(struct {
 		V       int          `json:"v"`
 		Event   string       `json:"event"`
 		Code    problem.Code `json:"code"`
@@ -41,7 +41,7 @@ func (s *Streams) ProblemJSON(err error) {
 		Detail  string       `json:"detail,omitempty"`
 		Hint    string       `json:"hint,omitempty"`
 	}{1, "error", p.Code, problem.Exit(p), p.Summary, p.Detail, s.Suggest(p.Hint)})
-	s.errLine(string(out))
+	s.errLine(out.String())
 }
 
 // asProblem turns any other error into a bug report: what a user can cause has

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
 )
 
@@ -147,7 +148,7 @@ func (s *Streams) errLine(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.status != "" {
-		io.WriteString(s.Err, "\r\x1b[K")
+		io.WriteString(s.Err, s.eraseStatus())
 	}
 	io.WriteString(s.Err, strings.TrimRight(line, "\n")+"\n")
 	if s.status != "" {
@@ -159,8 +160,17 @@ func (s *Streams) errLine(line string) {
 func (s *Streams) setStatus(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	io.WriteString(s.Err, "\r\x1b[K"+line)
+	io.WriteString(s.Err, s.eraseStatus()+line)
 	s.status = line
+}
+
+// eraseStatus is what clears the status line and goes to its start. TERM=dumb
+// knows no sequence for it, so there spaces go over the text.
+func (s *Streams) eraseStatus() string {
+	if s.ascii {
+		return "\r" + strings.Repeat(" ", ansi.StringWidth(s.status)) + "\r"
+	}
+	return "\r\x1b[K"
 }
 
 // endStatus leaves the last status line on the screen and moves below it.
