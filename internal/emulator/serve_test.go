@@ -190,12 +190,15 @@ func TestRunEndsAfterTheRequestsInFlight(t *testing.T) {
 		}
 		answered <- err
 	}()
-	deadline := time.Now().Add(10 * time.Second)
-	for e.Faults()[0].Fired == 0 { // the request is in flight
-		if time.Now().After(deadline) {
+	deadline := time.After(10 * time.Second)
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for e.Faults()[0].Fired == 0 { // until the request is in flight
+		select {
+		case <-deadline:
 			t.Fatal("the request does not arrive")
+		case <-look.C:
 		}
-		time.Sleep(time.Millisecond)
 	}
 	cancel()
 	must(t, <-answered)
