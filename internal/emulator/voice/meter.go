@@ -1,6 +1,7 @@
 package voice
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -182,7 +183,8 @@ func (m *meter) total(now time.Duration) Flow {
 
 // window is what came from one time to another. Its first and last gap are
 // those to the window's edges, so nothing at all is one gap as long as the
-// window.
+// window. What is missing between the packet before the window and the last one
+// in it is lost.
 func (m *meter) window(from, to time.Duration) Flow {
 	m.mu.Lock()
 	arrivals := slices.Clone(m.arrivals)
@@ -190,7 +192,8 @@ func (m *meter) window(from, to time.Duration) Flow {
 
 	f := Flow{Level: silenceDBov, First: from, Last: from}
 	var gaps []time.Duration
-	var lowest, highest, unique int64
+	var highest, unique int64
+	before := int64(math.MinInt64) // the latest packet of before the window
 	gap := func(until time.Duration) {
 		g := until - f.Last
 		if g > f.LongestGap {
@@ -199,11 +202,18 @@ func (m *meter) window(from, to time.Duration) Flow {
 		gaps = append(gaps, g)
 	}
 	for _, a := range arrivals {
+		if a.at < from {
+			before = max(before, a.seq)
+		}
 		if a.at < from || a.at > to {
 			continue
 		}
 		if f.Packets == 0 {
-			f.First, lowest, highest = a.at, a.seq, a.seq
+			f.First = a.at
+			if before == math.MinInt64 {
+				before = a.seq - 1
+			}
+			highest = before
 		}
 		gap(a.at)
 		f.Packets++
@@ -213,7 +223,7 @@ func (m *meter) window(from, to time.Duration) Flow {
 		if a.level > quiet {
 			f.Heard = a.at
 		}
-		lowest, highest = min(lowest, a.seq), max(highest, a.seq)
+		highest = max(highest, a.seq)
 		switch a.fate {
 		case doubled:
 			f.Duplicated++
@@ -221,11 +231,13 @@ func (m *meter) window(from, to time.Duration) Flow {
 		case late:
 			f.Reordered++
 		}
-		unique++
+		if a.seq > before {
+			unique++
+		}
 	}
 	gap(to)
 	if f.Packets > 0 {
-		f.Lost = int(max(0, highest-lowest+1-unique))
+		f.Lost = int(highest - before - unique)
 	}
 	slices.Sort(gaps)
 	at := func(share float64) time.Duration { return gaps[int(share*float64(len(gaps)-1)+0.5)] }
