@@ -1,6 +1,6 @@
 // The unmodified Voice SDK in Chromium against the emulated voice edge.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { eventCount, eventOf, openPhone, startBrowser, startEdge, until } from './edge.mjs';
 
 const ms = (ns) => Math.round(ns / 1e4) / 100;
@@ -29,10 +29,11 @@ const figures = (s) => `invite to connect ${ms(s.invite_to_connect)} ms, to firs
   + `longest gap ${ms(s.heard.longest_gap)} ms, own ${ms(s.said.longest_gap)} ms, lost ${s.heard.lost}, `
   + `reordered ${s.heard.reordered}, jitter ${ms(s.heard.jitter)} ms`;
 
-async function close(...phones) {
-  await Promise.all(phones.map((p) => p.page.close()));
+// A page that is closed leaves no socket behind.
+afterEach(async () => {
+  await Promise.all(browser.context.pages().slice(1).map((page) => page.close()));
   await until('closed sockets', () => edge.order('sockets'), (list) => list.length === 0);
-}
+});
 
 test('a page registers, answers, talks, presses keys, mutes and hangs up', async (t) => {
   const phone = await openPhone(edge, browser, 'alice');
@@ -70,7 +71,6 @@ test('a page registers, answers, talks, presses keys, mutes and hangs up', async
   for (const seen of ['connection/incoming', 'connection/accepted-by-local', 'connection/muted', 'connection/disconnected-by-local']) {
     assert.ok(insights.includes(seen), `${seen} in ${insights}`);
   }
-  await close(phone);
 });
 
 test('ten calls are handed to another document by connectToken', async (t) => {
@@ -97,7 +97,6 @@ test('ten calls are handed to another document by connectToken', async (t) => {
   }
   const median = (list) => list.sort((a, b) => a - b)[list.length / 2];
   t.diagnostic(`median of 10: connect ${ms(median(connects))} ms, first packet ${ms(median(packets))} ms`);
-  await close(worker, page);
 });
 
 test('a call lives through a lost socket, a new token and an ICE restart', async (t) => {
@@ -135,7 +134,6 @@ test('a call lives through a lost socket, a new token and an ICE restart', async
 
   await phone.hangup();
   assert.equal((await inState(sid, 'ended')).reason, 'agent');
-  await close(phone);
 });
 
 test('caller gives up, agent is busy, agent calls, token is refused', async (t) => {
@@ -175,7 +173,6 @@ test('caller gives up, agent is busy, agent calls, token is refused', async (t) 
     assert.equal((await eventOf(phone, 'device.error', seen)).detail, reported);
     await edge.order('faults', {});
   }
-  await close(phone);
 });
 
 test('media blocked for a while is lost and comes back', async (t) => {
@@ -194,5 +191,4 @@ test('media blocked for a while is lost and comes back', async (t) => {
   t.diagnostic(`${figures(s)}, ICE restarts ${s.ice_restarts}`);
   await phone.hangup();
   await inState(sid, 'ended');
-  await close(phone);
 });

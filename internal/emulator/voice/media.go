@@ -64,20 +64,23 @@ type party interface {
 // peer is one media connection with a browser. It has a UDP socket of its own,
 // so that one call's media can be cut and no other's.
 type peer struct {
-	party party
-	now   func() time.Time
-	rand  func() uint32
-	pc    *webrtc.PeerConnection
-	mux   ice.UDPMux
-	gate  *gate
-	track *track
+	party  party
+	now    func() time.Time
+	rand   func() uint32
+	pc     *webrtc.PeerConnection
+	mux    ice.UDPMux
+	gate   *gate
+	track  *track
+	sender *webrtc.RTPSender
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	speak  sync.Once
 
-	mu     sync.Mutex // held while a description is taken or given
+	mu     sync.Mutex  // held while a description is taken or given
+	server bool        // in DTLS: the peer made the first offer, and the browser began
+	path   atomic.Bool // packets can be sent
 	report atomic.Pointer[Report]
 }
 
@@ -113,11 +116,14 @@ func (m *media) peer(ctx context.Context, who party) (*peer, error) {
 	p.mux = webrtc.NewICEUDPMux(m.log.NewLogger("mux"), p.gate)
 	var engine webrtc.SettingEngine
 	engine.LoggerFactory = m.log
-	engine.SetLite(true)
 	engine.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	engine.SetIncludeLoopbackCandidate(true)
 	engine.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	engine.SetICEUDPMux(p.mux)
+	// The browser's address shows in its checks, so there is no better candidate
+	// to wait for. A lite agent would be simpler, but browsers take one round of
+	// checks longer, 50 ms, before they send to it.
+	engine.SetPrflxAcceptanceMinWait(0)
 	engine.SetICETimeouts(15*time.Second, 60*time.Second, 2*time.Second)
 	// The default of a second would be added to the time to the first word
 	// whenever a browser is not yet ready for the first flight.
@@ -129,15 +135,15 @@ func (m *media) peer(ctx context.Context, who party) (*peer, error) {
 		return nil, errors.Join(err, p.mux.Close(), socket.Close())
 	}
 	p.ctx, p.cancel = context.WithCancel(ctx)
-	sender, err := p.pc.AddTrack(p.track)
-	if err != nil {
+	if p.sender, err = p.pc.AddTrack(p.track); err != nil {
 		p.close()
 		return nil, err
 	}
-	p.wg.Go(func() { p.readReports(sender) })
+	p.wg.Go(p.readReports)
 	p.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) {
 		switch s {
 		case webrtc.ICEConnectionStateConnected:
+			p.path.Store(true)
 			p.party.happened(p.now(), MarkICE)
 		case webrtc.ICEConnectionStateDisconnected, webrtc.ICEConnectionStateFailed:
 			p.party.happened(p.now(), MarkMediaLost)
@@ -157,6 +163,7 @@ func (m *media) peer(ctx context.Context, who party) (*peer, error) {
 func (p *peer) offer() (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.server = true
 	offer, err := p.pc.CreateOffer(nil)
 	if err != nil {
 		return "", err
@@ -176,6 +183,11 @@ func (p *peer) accept(sdp string) error {
 func (p *peer) answer(sdp string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var old *webrtc.ICECandidatePair
+	if known := p.pc.RemoteDescription(); known != nil && attribute(known.SDP, "a=ice-ufrag:") != attribute(sdp, "a=ice-ufrag:") {
+		old, _ = p.sender.Transport().ICETransport().GetSelectedCandidatePair()
+		p.path.Store(false)
+	}
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}); err != nil {
 		return "", err
 	}
@@ -183,7 +195,20 @@ func (p *peer) answer(sdp string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return p.describe(answer)
+	described, err := p.describe(answer)
+	if old != nil && err == nil {
+		// Until the browser has the answer and a new path it speaks on the old one,
+		// which pion would no longer listen to.
+		err = p.pc.AddICECandidate(webrtc.ICECandidateInit{
+			Candidate: fmt.Sprintf("candidate:1 1 udp 1 %s %d typ host", old.Remote.Address, old.Remote.Port),
+		})
+	}
+	if p.server {
+		// The roles in DTLS stay as they are when ICE restarts (RFC 8842, section
+		// 5.5). pion names itself active in every answer, which browsers refuse.
+		described = strings.Replace(described, "a=setup:active", "a=setup:passive", 1)
+	}
+	return described, err
 }
 
 func (p *peer) describe(local webrtc.SessionDescription) (string, error) {
@@ -255,11 +280,17 @@ func (p *peer) send() {
 	}
 }
 
+// write sends a packet. While ICE restarts there is no path for it, which pion
+// keeps to itself: what was never sent leaves a gap and no missing number.
 func (p *peer) write(h *rtp.Header, payload []byte, what packet) {
-	if _, err := p.track.writer.WriteRTP(h, payload); err == nil {
-		what.ssrc, what.seq, what.timestamp, what.size = h.SSRC, h.SequenceNumber, h.Timestamp, len(payload)
-		p.party.sent(p.now(), what)
+	if !p.path.Load() {
+		return
 	}
+	if _, err := p.track.writer.WriteRTP(h, payload); err != nil {
+		return
+	}
+	what.ssrc, what.seq, what.timestamp, what.size = h.SSRC, h.SequenceNumber, h.Timestamp, len(payload)
+	p.party.sent(p.now(), what)
 	h.SequenceNumber++
 	h.Marker = false
 }
@@ -311,9 +342,9 @@ func (p *peer) receive(t *webrtc.TrackRemote) {
 }
 
 // readReports takes what the browser says of the packets it got.
-func (p *peer) readReports(sender *webrtc.RTPSender) {
+func (p *peer) readReports() {
 	for {
-		packets, _, err := sender.ReadRTCP()
+		packets, _, err := p.sender.ReadRTCP()
 		if err != nil {
 			return
 		}
