@@ -345,16 +345,15 @@ func TestBadNetworkIsCounted(t *testing.T) {
 	k.browser.mu.Lock()
 	k.browser.skip = 3
 	k.browser.mu.Unlock()
-	// Lost before they were numbered: silence on the line, a gap and no loss.
-	until(t, k.call, "a gap", func(st Stats) bool { return st.Heard.LongestGap > 60*ms })
+	until(t, k.call, "a gap", func(st Stats) bool { return st.Heard.LongestGap > 60*ms && st.Heard.Lost == 3 })
 	k.browser.mu.Lock()
-	k.browser.twice = true
+	k.browser.swap = true
 	k.browser.mu.Unlock()
 	st := until(t, k.call, "a packet out of order", func(st Stats) bool { return st.Heard.Reordered == 1 })
 	if st.Heard.Duplicated != 0 {
 		t.Errorf("%+v", st.Heard)
 	}
-	until(t, k.call, "no loss", func(st Stats) bool { return st.Heard.Lost == 3 })
+	until(t, k.call, "the loss and no more", func(st Stats) bool { return st.Heard.Lost == 3 })
 }
 
 func TestMessages(t *testing.T) {
@@ -599,4 +598,45 @@ func TestCloseInACall(t *testing.T) {
 		t.Error("a closed edge takes calls")
 	}
 	s.Close()
+}
+
+// The customer gives up in the moment the agent answers. Whoever wins, the
+// worker is told once that it is not its call, and the page, whose call may have
+// been answered, is told to hang up: a page left without that stays open.
+func TestGivingUpRacesWithTheAnswer(t *testing.T) {
+	s := serve(t, nil)
+	worker, page := s.registered("alice"), s.connected("alice", 30)
+	for i := range 20 {
+		call, invites := s.ring(CallOptions{}, worker)
+		offer := newBrowser(t).offer(false)
+		hung := make(chan struct{})
+		go func() {
+			defer close(hung)
+			if i%2 == 0 { // as soon as the takeover is seen, else at once
+				_ = call.Wait(t.Context(), func(st Stats) bool { return st.State != Ringing })
+			}
+			call.Hangup()
+		}()
+		page.takeover(call.SID(), offer, invites[0].Payload.Reconnect)
+		<-hung
+		worker.expect("cancel")
+		select {
+		case f := <-page.frames:
+			if f.Type == "answer" {
+				f = page.expect("hangup")
+			}
+			if f.Type != "hangup" || f.Payload.CallSID != call.SID() {
+				t.Fatalf("round %d: the page got %s of %q", i, f.Type, f.Payload.CallSID)
+			}
+		case <-time.After(patience):
+			t.Fatalf("round %d: the page is left with a dead call", i)
+		}
+		page.quiet()
+		page.register(false)
+		page.expect("offline")
+		worker.quiet()
+		if st := call.Stats(); st.State != Ended {
+			t.Fatalf("round %d: %+v", i, st)
+		}
+	}
 }

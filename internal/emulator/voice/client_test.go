@@ -345,7 +345,7 @@ type browser struct {
 	mu     sync.Mutex
 	muted  bool
 	skip   int  // packets to lose on the way
-	twice  bool // send the next one twice
+	swap   bool // send the next two in the wrong order
 	press  []byte
 	heard  meter
 	played []int16
@@ -468,8 +468,8 @@ func (b *browser) talk(ctx context.Context) {
 		if b.muted {
 			clear(frame[:])
 		}
-		skip, twice, press := b.skip > 0, b.twice, b.press
-		b.skip, b.twice, b.press = max(0, b.skip-1), false, nil
+		skip, swap, press := b.skip > 0, b.swap, b.press
+		b.skip, b.swap, b.press = max(0, b.skip-1), false, nil
 		b.mu.Unlock()
 		for k, s := range frame {
 			payload[k] = toMulaw(s)
@@ -487,7 +487,7 @@ func (b *browser) talk(ctx context.Context) {
 		if !skip {
 			_, _ = b.track.writer.WriteRTP(&header, payload[:])
 		}
-		if twice { // a new SRTP packet with an old number would be dropped as a replay
+		if swap {
 			late := header
 			late.SequenceNumber += 2
 			_, _ = b.track.writer.WriteRTP(&late, payload[:])
