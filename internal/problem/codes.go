@@ -48,6 +48,7 @@ const (
 	ActivityUnusable   Code = "activity-unusable"
 	WorkerNotFound     Code = "worker-not-found"
 	WorkerAmbiguous    Code = "worker-ambiguous"
+	WorkerOffline      Code = "worker-offline"
 	FilterRefused      Code = "filter-refused"
 	AttributesInvalid  Code = "attributes-invalid"
 	AttributesTooLong  Code = "attributes-too-long"
@@ -102,6 +103,7 @@ var Catalogue = []Entry{
 	{ActivityUnusable, ExitFailed, "An activity of the wanted name exists and is available: yes, which Twilio never changes.", "Rename it or pass --activity-name."},
 	{WorkerNotFound, ExitUsage, "A worker named on the command line or in a file does not exist.", "flexvc workers list shows them."},
 	{WorkerAmbiguous, ExitUsage, "A worker's name stands for more than one worker.", "Name it by its SID."},
+	{WorkerOffline, ExitFailed, "No voice client is registered for the worker on the emulator.", "Open Flex with the extension and wait until its icon is green."},
 	{FilterRefused, ExitUsage, "Twilio does not accept the filter expression.", "See the TaskRouter expression syntax."},
 	{AttributesInvalid, ExitFailed, "A worker's attributes are not a JSON object.", "Repair them in the Console; flexvc leaves them alone."},
 	{AttributesTooLong, ExitFailed, "A worker's attributes would grow beyond Twilio's 4096 characters.", "Shorten them first."},

@@ -1,0 +1,639 @@
+package voice
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// State of a call.
+type State string
+
+const (
+	Ringing      State = "ringing"
+	Answering    State = "answering"    // taken, the answer is on its way
+	InProgress   State = "in-progress"  //
+	Reconnecting State = "reconnecting" // the agent's signalling is lost, its media may be well
+	Ended        State = "ended"
+)
+
+// Reason why a call ended.
+type Reason string
+
+const (
+	ReasonCustomer Reason = "customer"  // hung up
+	ReasonCanceled Reason = "canceled"  // the customer gave up before an answer
+	ReasonAgent    Reason = "agent"     // hung up
+	ReasonBusy     Reason = "busy"      // rejected
+	ReasonNoAnswer Reason = "no-answer" // rang too long
+	ReasonLost     Reason = "lost"      // the agent's client did not come back
+	ReasonFailed   Reason = "failed"    // no media could be agreed on
+	ReasonClosed   Reason = "closed"    // the edge was closed
+)
+
+// Direction of a call, as the voice client sees it.
+type Direction string
+
+const (
+	Inbound  Direction = "inbound"
+	Outbound Direction = "outbound"
+)
+
+// Mark is a point in the life of a call; its first time counts.
+type Mark string
+
+const (
+	MarkInvite      Mark = "invite"       // sent to the registered clients: the zero of all times
+	MarkSocket      Mark = "socket"       // the socket that took the call was opened
+	MarkConnect     Mark = "connect"      // the client's own invite, or its answer, came
+	MarkAnswer      Mark = "answer"       // sent, or accepted
+	MarkICE         Mark = "ice"          // connected
+	MarkDTLS        Mark = "dtls"         // connected; from here the customer speaks
+	MarkFirstPacket Mark = "first_packet" // heard from the agent
+	MarkMediaLost   Mark = "media_lost"   // the connection was given up for a while
+	MarkEnd         Mark = "end"
+)
+
+// CallOptions describe a customer's call.
+type CallOptions struct {
+	Identity string // of the voice client: what follows "client:" in its address
+	From     string // the customer's number; +15550100 if empty
+	To       string // client:<identity> if empty
+
+	// Parameters reach the agent as the call's custom parameters.
+	Parameters map[string]string
+
+	Audio   Source        // what the customer says; nil is silence
+	Echo    bool          // the customer repeats what it hears instead
+	Record  string        // a WAV file for what it hears; empty for none
+	Timeout time.Duration // how long it rings; 30 s unless given
+}
+
+// Digit is a key that the agent pressed.
+type Digit struct {
+	Key string        `json:"key"`
+	At  time.Duration `json:"at"`
+	Via string        `json:"via"` // rtp or signalling
+}
+
+// Stats are what is known of a call. Times are counted from its invite, or
+// from the agent's own invite when the agent calls.
+type Stats struct {
+	SID       string    `json:"sid"`
+	Identity  string    `json:"identity"`
+	From      string    `json:"from"`
+	To        string    `json:"to"`
+	Direction Direction `json:"direction"`
+	State     State     `json:"state"`
+	Reason    Reason    `json:"reason,omitempty"`
+	Owned     bool      `json:"owned"` // a client's socket holds it at this moment
+
+	Began time.Time              `json:"began"`
+	Age   time.Duration          `json:"age"`
+	Marks map[Mark]time.Duration `json:"marks"`
+
+	// The figures an agent notices; 0 until known.
+	InviteToConnect     time.Duration `json:"invite_to_connect"`
+	InviteToFirstPacket time.Duration `json:"invite_to_first_packet"`
+	AnswerToFirstPacket time.Duration `json:"answer_to_first_packet"`
+
+	Heard    Flow   `json:"heard"`    // from the agent
+	Said     Flow   `json:"said"`     // to the agent, as it left here
+	Reported Report `json:"reported"` // what the agent's browser says it missed
+
+	Digits      []Digit           `json:"digits"`
+	Messages    []json.RawMessage `json:"messages"`
+	ICERestarts int               `json:"ice_restarts"`
+	Reconnects  int               `json:"reconnects"`
+	Dropped     int               `json:"dropped"` // packets lost on purpose
+}
+
+// Call is a call between a customer, which is emulated, and an agent's client.
+type Call struct {
+	edge       *Edge
+	sid        string
+	token      string // shows that a client may take the call; never logged
+	identity   string
+	from, to   string
+	parameters map[string]string
+	direction  Direction
+	began      time.Time
+	over       chan struct{} // closed when the call has ended
+	done       chan struct{} // closed when its media and recording are closed too
+
+	// Under edge.mu.
+	state      State
+	reason     Reason
+	first      string           // the SID an outgoing call had at first
+	forks      map[*socket]bool // the clients it rings at
+	owner      *socket
+	offered    *peer // behind the invite's offer
+	peer       *peer
+	remote     string // SDP
+	local      string // SDP
+	patience   *time.Timer
+	absence    *time.Timer
+	restarts   int
+	reconnects int
+	blocked    bool
+	dropped    int
+	messages   []json.RawMessage
+
+	// in and out have locks of their own: packets do not wait for signalling.
+	in, out meter
+
+	mu       sync.Mutex
+	marks    map[Mark]time.Duration
+	digits   []Digit
+	source   Source
+	echo     *echo
+	keys     []byte // the customer is about to press
+	recorder *recorder
+	recorded error
+}
+
+const (
+	digitsKept   = 1024
+	messagesKept = 256
+	ringTime     = 30 * time.Second
+)
+
+func (e *Edge) newCall(o CallOptions, d Direction) (*Call, error) {
+	if o.From == "" {
+		o.From = "+15550100"
+	}
+	if o.To == "" {
+		o.To = "client:" + o.Identity
+	}
+	c := &Call{
+		edge: e, sid: e.sid("CA"), token: base64.RawURLEncoding.EncodeToString(e.bytes(32)),
+		identity: o.Identity, from: o.From, to: o.To, parameters: maps.Clone(o.Parameters), direction: d,
+		began: e.now(), over: make(chan struct{}), done: make(chan struct{}),
+		forks: map[*socket]bool{}, marks: map[Mark]time.Duration{}, source: o.Audio,
+	}
+	if o.Echo {
+		c.echo = &echo{}
+		c.source = c.echo
+	}
+	if c.source == nil {
+		c.source = Silence()
+	}
+	if o.Record != "" {
+		var err error
+		if c.recorder, err = newRecorder(o.Record); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Call lets a customer call a registered client: it rings at every client of
+// that identity. It returns when the invites are sent; the context ends only
+// the preparation. Use Wait to follow the call and Hangup to end it.
+func (e *Edge) Call(ctx context.Context, o CallOptions) (*Call, error) {
+	offline := func() error {
+		return problem.New(problem.WorkerOffline, "cannot call client:%s: no voice client is registered under that name", clipped(o.Identity))
+	}
+	if e.Registered(o.Identity) == 0 {
+		return nil, offline()
+	}
+	c, err := e.newCall(o, Inbound)
+	if err != nil {
+		return nil, err
+	}
+	offered, err := e.media.peer(e.ctx, c)
+	if err != nil {
+		return nil, errors.Join(err, c.closeRecorder())
+	}
+	sdp, err := offered.offer()
+	if err == nil {
+		err = ctx.Err()
+	}
+
+	e.mu.Lock()
+	forks := e.registered(o.Identity)
+	if err == nil && len(forks) == 0 {
+		err = offline()
+	}
+	if err != nil || e.closed {
+		e.mu.Unlock()
+		offered.close()
+		return nil, errors.Join(err, c.closeRecorder())
+	}
+	defer e.mu.Unlock()
+	c.offered, c.local = offered, sdp
+	c.gate()
+	e.calls[c.sid] = c
+	c.began = e.now()
+	c.stamp(MarkInvite, c.began)
+	params := url.Values{}
+	for name, value := range c.parameters {
+		params.Set(name, value)
+	}
+	invite := encode("invite", object{
+		"callsid": c.sid, "sdp": sdp, "reconnect": c.token,
+		"parameters": object{
+			"AccountSid": forks[0].claims.Account, "ApiVersion": "2010-04-01", "CallSid": c.sid, "From": c.from, "To": c.to,
+			// The client reads this with decodeURIComponent, to which a plus is a plus.
+			"Params": strings.ReplaceAll(params.Encode(), "+", "%20"),
+		},
+	})
+	for _, s := range forks {
+		c.forks[s] = true
+		s.send(invite)
+	}
+	timeout := o.Timeout
+	if timeout <= 0 {
+		timeout = ringTime
+	}
+	c.patience = time.AfterFunc(timeout, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if c.state == Ringing {
+			c.finish(ReasonNoAnswer, nil)
+		}
+	})
+	c.enter(Ringing)
+	return c, nil
+}
+
+// SID is the call's, CA and 32 hexadecimal digits.
+func (c *Call) SID() string { return c.sid }
+
+// Hangup lets the customer hang up, or give up while it rings.
+func (c *Call) Hangup() {
+	c.edge.mu.Lock()
+	defer c.edge.mu.Unlock()
+	if c.state == Ringing {
+		c.finish(ReasonCanceled, nil)
+	} else {
+		c.finish(ReasonCustomer, nil)
+	}
+}
+
+// Press lets the customer press keys, 0-9 * #, one after the other: RFC 4733
+// events where the client takes them, else tones.
+func (c *Call) Press(pressed string) error {
+	if i := strings.IndexFunc(pressed, func(r rune) bool { return !strings.ContainsRune(keys, r) }); i >= 0 {
+		return problem.New(problem.Usage, "cannot press %q: a telephone has the keys 0-9, * and #", pressed[i:])
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.keys)+len(pressed) > digitsKept {
+		return problem.New(problem.Usage, "cannot press more than %d keys at once", digitsKept)
+	}
+	c.keys = append(c.keys, pressed...)
+	return nil
+}
+
+// Say changes what the customer says; nil is silence.
+func (c *Call) Say(s Source) {
+	if s == nil {
+		s = Silence()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.source = s
+}
+
+// SendMessage sends a user-defined message to the client that holds the call
+// and reports whether there was one.
+func (c *Call) SendMessage(content any) bool {
+	c.edge.mu.Lock()
+	defer c.edge.mu.Unlock()
+	if c.owner == nil || c.state != InProgress {
+		return false
+	}
+	c.owner.send(encode("message", object{
+		"callsid": c.sid, "content": content, "contenttype": "application/json",
+		"messagetype": "user-defined-message", "voiceeventsid": c.edge.sid("KX"),
+	}))
+	return true
+}
+
+// BlockMedia loses every UDP packet of the call, both ways, until told
+// otherwise.
+func (c *Call) BlockMedia(block bool) {
+	c.edge.mu.Lock()
+	defer c.edge.mu.Unlock()
+	c.blocked = block
+	c.gate()
+}
+
+// gate opens or shuts the call's sockets. edge.mu is held.
+func (c *Call) gate() {
+	for _, p := range []*peer{c.offered, c.peer} {
+		if p != nil {
+			p.gate.shut.Store(c.blocked || c.edge.faults.BlockMedia)
+		}
+	}
+}
+
+// droppedPackets counts what the gates lost. edge.mu is held.
+func (c *Call) droppedPackets() int {
+	n := c.dropped
+	if c.peer != nil {
+		n += int(c.peer.gate.dropped.Load())
+	}
+	return n
+}
+
+// Done is closed when the call has ended and its recording is complete.
+func (c *Call) Done() <-chan struct{} { return c.done }
+
+// Recorded tells, after Done, what went wrong with the recording.
+func (c *Call) Recorded() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.recorded
+}
+
+// Wait returns nil as soon as the condition holds, see Edge.Wait.
+func (c *Call) Wait(ctx context.Context, condition func(Stats) bool) error {
+	return c.edge.Wait(ctx, func() bool { return condition(c.Stats()) })
+}
+
+// Stats returns what is known at this moment.
+func (c *Call) Stats() Stats {
+	e := c.edge
+	e.mu.Lock()
+	s := Stats{
+		SID: c.sid, Identity: c.identity, From: c.from, To: c.to, Direction: c.direction,
+		State: c.state, Reason: c.reason, Owned: c.owner != nil, Began: c.began, Age: e.now().Sub(c.began),
+		Messages: slices.Clone(c.messages), ICERestarts: c.restarts, Reconnects: c.reconnects, Dropped: c.droppedPackets(),
+	}
+	peer := c.peer
+	e.mu.Unlock()
+	if peer != nil {
+		if report := peer.report.Load(); report != nil {
+			s.Reported = *report
+		}
+	}
+	c.mu.Lock()
+	s.Marks, s.Digits = maps.Clone(c.marks), slices.Clone(c.digits)
+	c.mu.Unlock()
+	if end, ended := s.Marks[MarkEnd]; ended {
+		s.Age = end
+	}
+	s.InviteToConnect = s.Marks[MarkConnect]
+	if first, heard := s.Marks[MarkFirstPacket]; heard {
+		s.InviteToFirstPacket, s.AnswerToFirstPacket = first, first-s.Marks[MarkAnswer]
+	}
+	s.Heard, s.Said = c.in.total(s.Age), c.out.total(s.Age)
+	return s
+}
+
+// Heard counts what came from the agent between two times since the invite, to
+// look at what a fault did.
+func (c *Call) Heard(from, to time.Duration) Flow { return c.in.window(from, to) }
+
+// Said counts what went to the agent between two times since the invite. Its
+// gaps are the machine's own, to tell them from the call's.
+func (c *Call) Said(from, to time.Duration) Flow { return c.out.window(from, to) }
+
+// enter changes the state. edge.mu is held, as in everything below.
+func (c *Call) enter(s State) {
+	c.state = s
+	c.edge.record(Event{Kind: "call." + string(s), CallSID: c.sid, Identity: c.identity, Detail: string(c.reason)})
+}
+
+// claim gives the call to one client; to all others it is cancelled. Telling
+// the owner so would end its call.
+func (c *Call) claim(s *socket) {
+	c.owner = s
+	for other := range c.forks {
+		if other != s {
+			other.send(encode("cancel", object{"callsid": c.sid}))
+		}
+	}
+	clear(c.forks)
+	c.patience.Stop()
+	c.enter(Answering)
+}
+
+// connect makes the media connection for the client's offer and answers it.
+func (c *Call) connect(sdp string) {
+	e := c.edge
+	if c.state != Answering || e.closed {
+		return
+	}
+	var local string
+	var p *peer
+	var err error
+	e.unlocked(func() {
+		if p, err = e.media.peer(e.ctx, c); err == nil {
+			if local, err = p.answer(sdp); err != nil {
+				p.close()
+			}
+		}
+	})
+	if err != nil {
+		e.log.Debug("voice edge: offer refused", "call", c.sid, "error", err)
+		if c.state != Ended {
+			c.finish(ReasonFailed, nil)
+		}
+		return
+	}
+	if c.state == Ended || e.closed {
+		e.unlocked(p.close)
+		return
+	}
+	c.peer, c.local = p, local
+	c.gate()
+	if offered := c.offered; offered != nil {
+		c.offered = nil
+		e.wg.Go(offered.close)
+	}
+	if c.owner != nil {
+		c.owner.send(c.answerFrame())
+	}
+	c.answeredNow()
+}
+
+func (c *Call) answerFrame() []byte {
+	return encode("answer", object{"callsid": c.sid, "sdp": c.local, "reconnect": c.token})
+}
+
+func (c *Call) answeredNow() {
+	if c.state != Answering {
+		return
+	}
+	c.stamp(MarkAnswer, c.edge.now())
+	if c.owner != nil {
+		c.enter(InProgress)
+	} else {
+		c.enter(Reconnecting)
+	}
+}
+
+// abandoned is told of every socket that is lost.
+func (c *Call) abandoned(s *socket) {
+	delete(c.forks, s)
+	if c.owner != s {
+		return
+	}
+	c.owner = nil
+	if s.window == 0 {
+		c.finish(ReasonLost, nil)
+		return
+	}
+	c.reconnects++
+	if c.state == InProgress {
+		c.enter(Reconnecting)
+	}
+	c.absence = time.AfterFunc(s.window, func() {
+		c.edge.mu.Lock()
+		defer c.edge.mu.Unlock()
+		if c.owner == nil {
+			c.finish(ReasonLost, nil)
+		}
+	})
+}
+
+// finish ends the call and tells everybody but the client it comes from.
+func (c *Call) finish(why Reason, from *socket) {
+	e := c.edge
+	if c.state == Ended {
+		return
+	}
+	for s := range c.forks {
+		if s != from {
+			s.send(encode("cancel", object{"callsid": c.sid}))
+		}
+	}
+	if c.owner != nil && c.owner != from {
+		payload := object{"callsid": c.sid}
+		if why == ReasonFailed {
+			payload["error"] = object{"code": codeUnsupported, "message": "not acceptable here"}
+		}
+		c.owner.send(encode("hangup", payload))
+	}
+	c.dropped = c.droppedPackets()
+	offered, peer := c.offered, c.peer
+	c.forks, c.owner, c.offered, c.peer = nil, nil, nil, nil
+	for _, t := range []*time.Timer{c.patience, c.absence} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	c.stamp(MarkEnd, e.now())
+	c.reason = why
+	delete(e.calls, c.sid)
+	delete(e.calls, c.first)
+	if len(e.ended) == endedKept {
+		e.ended = slices.Delete(e.ended, 0, 1)
+	}
+	e.ended = append(e.ended, c)
+	c.enter(Ended)
+	close(c.over)
+	e.wg.Go(func() {
+		if offered != nil {
+			offered.close()
+		}
+		if peer != nil {
+			peer.close()
+		}
+		err := c.closeRecorder()
+		c.mu.Lock()
+		c.recorded = err
+		c.mu.Unlock()
+		close(c.done)
+	})
+}
+
+func (c *Call) closeRecorder() error {
+	c.mu.Lock()
+	r := c.recorder
+	c.recorder = nil
+	c.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	return r.close()
+}
+
+func (c *Call) took(message json.RawMessage) {
+	if len(c.messages) < messagesKept {
+		c.messages = append(c.messages, message)
+		c.edge.ring()
+	}
+}
+
+// What follows is called by peers, without edge.mu.
+
+func (c *Call) stamp(m Mark, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, there := c.marks[m]; !there {
+		c.marks[m] = max(0, at.Sub(c.began))
+	}
+}
+
+func (c *Call) happened(at time.Time, m Mark) { c.stamp(m, at) }
+
+func (c *Call) pressed(at time.Time, pressed, via string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range pressed {
+		if len(c.digits) < digitsKept && strings.ContainsRune(keys, key) {
+			c.digits = append(c.digits, Digit{Key: string(key), At: at.Sub(c.began), Via: via})
+		}
+	}
+}
+
+func (c *Call) say(frame *[frameSamples]int16, pressing bool) (key byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !pressing && len(c.keys) > 0 {
+		key, c.keys = c.keys[0], c.keys[1:]
+	}
+	c.source.Frame(frame)
+	return key
+}
+
+func (c *Call) sent(at time.Time, p packet) { c.out.add(at.Sub(c.began), p) }
+
+func (c *Call) heard(at time.Time, p packet, samples []int16, digit byte) {
+	c.in.add(at.Sub(c.began), p)
+	if digit != 0 {
+		c.pressed(at, string(digit), "rtp")
+	}
+	if len(samples) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.echo != nil {
+		c.echo.hear(samples)
+	}
+	if c.recorder != nil {
+		c.recorder.write(p.timestamp, samples)
+	}
+}
+
+var _ party = (*Call)(nil)
+
+// echo says what it heard, at most a second late. The call's lock guards it.
+type echo struct{ kept []int16 }
+
+func (x *echo) hear(samples []int16) {
+	x.kept = append(x.kept, samples...)
+	if over := len(x.kept) - sampleRate; over > 0 {
+		x.kept = x.kept[over:]
+	}
+}
+
+func (x *echo) Frame(dst *[frameSamples]int16) {
+	n := copy(dst[:], x.kept)
+	clear(dst[n:])
+	x.kept = x.kept[n:]
+}
