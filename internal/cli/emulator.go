@@ -9,9 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
@@ -166,7 +166,7 @@ func (a *App) announce(at address) (leave func(), err error) {
 		err = os.MkdirAll(dir, 0o700)
 	}
 	if err == nil {
-		err = renameio.WriteFile(path, content, 0o600)
+		err = config.WriteFile(path, content)
 	}
 	if err != nil {
 		return nil, problem.New(problem.StateUnwritable, "cannot say where the emulator listens: %w", err).

@@ -1,3 +1,5 @@
+//go:build !windows
+
 package cli
 
 import (
@@ -253,7 +255,7 @@ func TestOddAttributesAreLeftAlone(t *testing.T) {
 func TestRunsWeatherStorms(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]emulator.Options{
-		"429":                   {Faults: []string{"*:429*30@3"}},
+		"429":                   {Faults: []string{"*:429*15@3"}},
 		"429 with Retry-After":  {Faults: []string{"UpdateWorker:429,retry-after=1*3"}},
 		"503 pages":             {Faults: []string{"*:503html*12@4"}},
 		"answers lost":          {Faults: []string{"UpdateWorker:drop-after*8@2"}},

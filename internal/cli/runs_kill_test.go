@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,11 +101,13 @@ func TestKilledAHundredTimes(t *testing.T) {
 // and from copies that do not know of its change. Nothing of a browser's is lost,
 // and all workers end enabled.
 func TestBrowsersOverwriteDuringRun(t *testing.T) {
+	t.Parallel()
 	for name, browser := range map[string]emulator.BrowserOptions{
 		"between read and write": {Overwrites: 1000, AfterFetch: 1},
 		"from old copies":        {Overwrites: 1000, Interval: 3 * time.Millisecond, Stale: 0.3},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			e := serveEmulator(t, emulator.Options{
 				Agents: 200, SeedValue: 7, Now: time.Now, Limits: emulator.Limits{Latency: 2 * time.Millisecond},
 			})
@@ -151,12 +154,18 @@ func serveEmulator(t *testing.T, o emulator.Options) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Not e.Run: that would wait for requests that a fault holds up.
 	ctx, cancel := context.WithCancel(context.Background())
+	server := &http.Server{Handler: e, BaseContext: func(net.Listener) context.Context { return ctx }}
 	ended := make(chan error, 1)
-	go func() { ended <- e.Run(ctx, listener) }()
+	go func() { ended <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := errors.Join(<-ended, e.Close()); err != nil {
+		err := server.Close()
+		if served := <-ended; served != http.ErrServerClosed {
+			t.Error(served)
+		}
+		if err := errors.Join(err, e.Close()); err != nil {
 			t.Error(err)
 		}
 	})

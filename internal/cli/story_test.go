@@ -25,6 +25,11 @@ var update = flag.Bool("update", false, "rewrite golden and generated files")
 // TestMain makes the test binary serve as flexvc in the stories, and wherever a
 // test starts a process of its own.
 func TestMain(m *testing.M) {
+	// The parallel tests wait for processes and emulated delays far more than
+	// they compute. -parallel on the command line wins: it is parsed later.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){
 		"flexvc": func() { os.Exit(Main(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)) },
 	})

@@ -266,7 +266,7 @@ func TestTerminalProgressIsOneLine(t *testing.T) {
 		t.Run(fmt.Sprint(columns), func(t *testing.T) {
 			t.Parallel()
 			s := serveEmulator(t, emulator.Options{
-				Agents: 80, SeedValue: 7, Limits: emulator.Limits{Latency: 25 * time.Millisecond},
+				Agents: 50, SeedValue: 7, Limits: emulator.Limits{Latency: 20 * time.Millisecond},
 				Faults: []string{"UpdateWorker:429*3@5"},
 			})
 			tm := s.terminal(columns, "workers", "enable", "--all", "--yes", "--concurrency", "2")
