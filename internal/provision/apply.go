@@ -10,8 +10,11 @@ import (
 
 const (
 	// DefaultConcurrency is how many workers are in hand at a time. The pace is
-	// not set by it but by the WorkerAPI, which keeps under Twilio's limit.
-	DefaultConcurrency = 32
+	// not set by it but by the WorkerAPI, which keeps under Twilio's limit; it is
+	// so high because each waits for the journal, and a disk may take a second.
+	DefaultConcurrency = 96
+	// outageAfter failures in a row that look like Twilio being away end a run.
+	outageAfter = 64
 
 	maxAttempts = 10 // writes of one worker that changes under our hands
 	maxRounds   = 5  // times that overwritten workers are set again
@@ -286,7 +289,7 @@ func (a *applying) failed(ctx context.Context, err error) record {
 	case problem.NetworkUnreachable, problem.TwilioUnavailable, problem.RateLimited, problem.Timeout:
 		a.mu.Lock()
 		a.outage++
-		away := a.outage >= 2*a.Concurrency
+		away := a.outage >= min(2*a.Concurrency, outageAfter)
 		a.mu.Unlock()
 		if away {
 			a.halt(err)

@@ -18,9 +18,9 @@ import (
 //     little below that.
 //   - After a while without a 429 it probes: slowly first, so that a limit that
 //     is still there costs a few 429s, then faster, so that one that is gone is
-//     noticed and the rate doubles again. A 429 ends the probe. Near a limit that was measured the rate
-//     goes back below it and is held twice as long; elsewhere it goes back a
-//     little, for the next measure or the next probe.
+//     noticed and the rate doubles again. A 429 ends the probe. Near a limit
+//     that was measured the rate goes back below it and is held twice as long;
+//     elsewhere it goes back a little, for the next measure or the next probe.
 //
 // Answers to requests sent before a cut say nothing about the rate after it,
 // so a burst of 429s is one event.
@@ -36,8 +36,12 @@ const (
 	leastCut  = 0.97 // of the rate
 	deepest   = 0.25 // of the rate
 	sameLimit = 0.10 // two measures this close are of the same limit
-	farAbove  = 1.25 // a probe that got this far beyond the limit has disproved it: all starts again
 
+	// fullBucket is how much of a limit, in time, may pass at once without
+	// disproving it: a second's worth, and a margin. Beyond it all starts again.
+	fullBucket = 1300 * time.Millisecond
+
+	pause     = 100 * time.Millisecond // without a request, that a bucket gains from
 	firstHold = time.Second
 	shortHold = 5 * time.Second
 	longHold  = 30 * time.Second
@@ -64,6 +68,7 @@ type control struct {
 	term     int  // number of cuts so far
 	cutAt    time.Time
 	idle     time.Duration // since cutAt, without anything to send
+	pausedAt time.Time     // when the last such time ended
 	passed   int           // answers other than 429 since cutAt
 	recent   recent        // the same, over the last second
 	hold     time.Duration
@@ -95,6 +100,9 @@ func (k *control) sent(now time.Time) int {
 		k.grow(now)
 	} else if !k.next.IsZero() {
 		k.idle += idle
+		if idle >= pause {
+			k.pausedAt = now
+		}
 	}
 	k.grownAt = now
 	// A timer that fires late may be made up for, a pause may not: that would
@@ -109,7 +117,9 @@ func (k *control) sent(now time.Time) int {
 func (k *control) grow(now time.Time) {
 	growth := startGrowth
 	if !k.doubling {
-		probing := now.Sub(k.cutAt) - k.held()
+		// A pause fills the server's bucket, and then more passes than the limit
+		// for a while: a probe begins anew when that is over.
+		probing := min(now.Sub(k.cutAt)-k.held(), now.Sub(k.pausedAt)-shortHold)
 		if probing <= 0 {
 			return
 		}
@@ -119,7 +129,7 @@ func (k *control) grow(now time.Time) {
 		}
 		growth = min(begin*math.Exp2(probing.Seconds()/probeDouble.Seconds()), probeMost)
 	}
-	if k.limit > 0 && k.rate > k.limit*farAbove {
+	if k.limit > 0 && float64(k.passed) > k.limit*(now.Sub(k.cutAt)+fullBucket).Seconds() {
 		k.doubling, k.limit, k.seeks = true, 0, 0
 	}
 	k.rate = min(k.rate*math.Exp(growth*now.Sub(k.grownAt).Seconds()), k.max)

@@ -79,6 +79,21 @@ type trial struct {
 	callers int           // 32 if 0
 	latency time.Duration // 50 ms if 0
 	max     float64       // MaxRate
+
+	// The callers are busy with something else, such as a slow disk, for the
+	// last part of every period.
+	period, busy time.Duration
+}
+
+// free returns when a caller that gets its answer at a moment may send again.
+func (tr trial) free(at time.Duration) time.Duration {
+	if tr.period == 0 {
+		return at
+	}
+	if into := at % tr.period; into >= tr.period-tr.busy {
+		return at - into + tr.period
+	}
+	return at
 }
 
 type result struct {
@@ -101,6 +116,7 @@ const (
 	wakes = iota
 	arrives
 	returns
+	resumes
 )
 
 type events []event
@@ -155,9 +171,11 @@ func (tr trial) run() result {
 		case arrives:
 			ok := tr.server.admit(e.at)
 			push(event{at: e.at + tr.latency/2, kind: returns, term: e.term, ok: ok})
+		case resumes:
+			waiting++
 		case returns:
 			k.answered(epoch.Add(e.at), e.term, e.ok)
-			waiting++
+			push(event{at: tr.free(e.at), kind: resumes})
 			if e.ok {
 				if l, is := tr.server.(leaver); is {
 					l.leave(e.at)
@@ -202,6 +220,28 @@ func TestRateControlStaysJustUnderAnyLimit(t *testing.T) {
 					t.Errorf("%s: %.2f %% of %d requests answered 429", name, 100*share, r.requests)
 				}
 			}
+		}
+	}
+}
+
+// A client that pauses lets the server's bucket fill, and then more passes than
+// the limit for a while. That proves nothing about the limit.
+func TestRateControlIsNotFooledByPauses(t *testing.T) {
+	for _, tc := range []struct{ period, busy time.Duration }{
+		{time.Second, 200 * time.Millisecond},
+		{4 * time.Second, time.Second},
+		{15 * time.Second, 3 * time.Second},
+		{30 * time.Second, time.Second},
+	} {
+		const limit, n = 200, 20000
+		r := trial{server: newBucket(limit, limit), n: n, period: tc.period, busy: tc.busy}.run()
+		name := fmt.Sprintf("%s of every %s", tc.busy, tc.period)
+		active := 1 - tc.busy.Seconds()/tc.period.Seconds()
+		if ratio := r.took.Seconds() * limit * active / n; ratio > 1.10 {
+			t.Errorf("%s: took %.3f times what limit and pauses allow", name, ratio)
+		}
+		if r.share() >= 0.01 {
+			t.Errorf("%s: %.2f %% of %d requests answered 429", name, 100*r.share(), r.requests)
 		}
 	}
 }
