@@ -153,9 +153,9 @@ func (v workerText) show(w provision.Worker) error {
 	}
 	switch state {
 	case provision.Disabled, provision.Unset:
-		v.ui.Hint("flexvc workers enable %s", w.SID)
+		v.ui.Hint("flexvc workers enable %s", typed(w))
 	case provision.Enabled:
-		v.ui.Hint("flexvc workers disable %s", w.SID)
+		v.ui.Hint("flexvc workers disable %s", typed(w))
 	case provision.Invalid:
 		v.ui.Hint("repair the attributes in the Twilio Console: they are not a JSON object")
 	}
@@ -186,3 +186,12 @@ type lines struct{ enc *json.Encoder }
 func newLines(w io.Writer) *lines { return &lines{ui.JSON(w)} }
 
 func (l *lines) line(v any) error { return l.enc.Encode(v) }
+
+// typed is how a worker is named on a command line: by name, unless that cannot
+// be typed.
+func typed(w provision.Worker) string {
+	if w.FriendlyName == "" || ui.Clean(w.FriendlyName) != w.FriendlyName || strings.HasPrefix(w.FriendlyName, "-") {
+		return w.SID
+	}
+	return quoteAll([]string{w.FriendlyName})[0]
+}

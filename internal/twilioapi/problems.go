@@ -93,7 +93,8 @@ func (c *Client) answered(ctx context.Context, o op, f *failure, cannot sentence
 		return cannot(problem.FlexNotFound, "account %s has no Flex", short(c.account)).
 			WithHint("check the account, or name the workspace with --workspace")
 	case f.status == http.StatusNotFound:
-		return cannot(problem.NotFound, "Twilio does not know it (404, code %d)", f.code)
+		return cannot(problem.NotFound, "Twilio does not know it (404, code %d)", f.code).
+			WithHint("check the SID, and that it is one of account %s", short(c.account))
 	case f.status == http.StatusPreconditionFailed:
 		return cannot(problem.PreconditionFailed, "it was changed meanwhile")
 	case f.status == http.StatusBadRequest && o.filter:
