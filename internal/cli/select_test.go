@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flexvc/flexvc/internal/provision"
+
 	"github.com/spf13/cobra"
 )
 
@@ -38,7 +40,7 @@ func newDisableCmd(app *App, runF func(context.Context, *workersSetOptions) erro
 
 func TestSetOptions(t *testing.T) {
 	base := func(change func(*workersSetOptions)) workersSetOptions {
-		o := workersSetOptions{Enable: true, Concurrency: 32, selectOptions: selectOptions{Workers: []string{}}}
+		o := workersSetOptions{Enable: true, Concurrency: provision.DefaultConcurrency, selectOptions: selectOptions{Workers: []string{}}}
 		change(&o)
 		return o
 	}
