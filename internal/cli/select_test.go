@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/flexvc/flexvc/internal/provision"
-
 	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/provision"
 )
 
 // parsed runs a command line of a lone command and returns its options, which
