@@ -1,0 +1,363 @@
+package crx
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// scriptLimit is the size of the longest script or page that is looked into,
+// and so the most memory that checking takes.
+const scriptLimit = 4 << 20
+
+// Folder is an extension that has been read and checked.
+type Folder struct {
+	fsys         fs.FS
+	ManifestText []byte // as it will be packed
+	Manifest     *Manifest
+	Files        []File   // by name; the manifest is one of them
+	LeftOut      []string // junk, by name; a folder ends in a slash
+}
+
+// File is one file of an extension.
+type File struct {
+	Name   string `json:"name"` // slash-separated, from the root
+	Size   int64  `json:"size"` // bytes, unpacked
+	SHA256 string `json:"sha256"`
+}
+
+// Rules are what an extension may hold and ask for.
+type Rules struct {
+	Permissions []string          // all it may ask for
+	Hosts       []string          // match patterns of the sites it may touch
+	Pinned      map[string]string // files that must be there, with the SHA-256 each must have
+}
+
+// ReadFolder reads an extension, applies edits to its manifest and checks it
+// all. It keeps names and checksums; Pack reads the files once more and stops
+// when one has changed. The error is ExtensionInvalid and lists every fault.
+func ReadFolder(ctx context.Context, fsys fs.FS, edits Edits, rules Rules) (*Folder, error) {
+	text, err := readSmall(fsys, ManifestName, manifestLimit)
+	if err != nil {
+		return nil, invalid("cannot read "+ManifestName+": %w", cause(err))
+	}
+	if text, err = edits.Apply(text); err != nil {
+		return nil, invalid("cannot use "+ManifestName+": %w", err)
+	}
+	f := &Folder{fsys: fsys, ManifestText: text}
+	if f.Manifest, err = ParseManifest(text); err != nil {
+		return nil, invalid("cannot use "+ManifestName+": %w", err)
+	}
+	faults := rules.manifest(f.Manifest)
+	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case name == ".":
+			return nil
+		case junk(d.Name()):
+			if d.IsDir() {
+				f.LeftOut = append(f.LeftOut, name+"/")
+				return fs.SkipDir
+			}
+			f.LeftOut = append(f.LeftOut, name)
+			return nil
+		case d.IsDir():
+			if name == "_metadata" {
+				faults = append(faults, "_metadata: the name is the Web Store's own")
+			}
+			return nil
+		case !d.Type().IsRegular():
+			faults = append(faults, name+": it is not a regular file")
+			return nil
+		}
+		if why := badName(name); why != "" {
+			faults = append(faults, fmt.Sprintf("%q: %s", name, why))
+			return nil
+		}
+		file, found, err := f.check(name, rules)
+		if err != nil {
+			return err
+		}
+		f.Files = append(f.Files, file)
+		faults = append(faults, found...)
+		return nil
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, invalid("cannot read the extension: %w", err)
+	}
+	slices.SortFunc(f.Files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	faults = append(faults, f.whole(rules)...)
+	if len(faults) > 0 {
+		p := problem.New(problem.ExtensionInvalid, "cannot pack the extension: %s", faults[0])
+		if len(faults) > 1 {
+			p = problem.New(problem.ExtensionInvalid, "cannot pack the extension: it has %d faults", len(faults)).
+				WithDetail("%s", strings.Join(faults, "\n"))
+		}
+		return nil, p
+	}
+	return f, nil
+}
+
+func invalid(format string, args ...any) error {
+	return problem.New(problem.ExtensionInvalid, format, args...)
+}
+
+func readSmall(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	in, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	data, err := io.ReadAll(io.LimitReader(in, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("it is longer than %d MiB", limit>>20)
+	}
+	return data, err
+}
+
+// junk is what editors, systems and packers leave in folders, and what must
+// never leave the building.
+func junk(name string) bool {
+	switch strings.ToLower(name) {
+	case "thumbs.db", "desktop.ini", "node_modules", "__macosx":
+		return true
+	}
+	switch strings.ToLower(path.Ext(name)) {
+	case ".pem", ".key", ".crx", ".zip", ".orig", ".swp":
+		return true
+	}
+	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~")
+}
+
+// badName says why a name would not survive every system a browser runs on.
+func badName(name string) string {
+	switch {
+	case len(name) > nameLimit:
+		return "the name is too long"
+	case strings.ContainsAny(name, `\:*?"<>|`):
+		return "Windows has no such names"
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }):
+		return "the name is not plain ASCII"
+	}
+	return ""
+}
+
+// check hashes one file and, when it is a script or a page, looks into it.
+func (f *Folder) check(name string, rules Rules) (file File, faults []string, err error) {
+	file.Name = name
+	want, pinned := rules.Pinned[name]
+	if name == ManifestName {
+		return fileOf(name, f.ManifestText), nil, nil
+	}
+	kind := strings.ToLower(path.Ext(name))
+	if !pinned && slices.Contains([]string{".js", ".mjs", ".html", ".htm", ".svg"}, kind) {
+		data, err := readSmall(f.fsys, name, scriptLimit)
+		if err != nil {
+			return file, nil, fmt.Errorf("%s: %w", name, cause(err))
+		}
+		return fileOf(name, data), remoteCode(name, data), nil
+	}
+	in, err := f.fsys.Open(name)
+	if err != nil {
+		return file, nil, err
+	}
+	defer in.Close()
+	sum := sha256.New()
+	if file.Size, err = io.Copy(sum, in); err != nil {
+		return file, nil, fmt.Errorf("%s: %w", name, cause(err))
+	}
+	file.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	if pinned && file.SHA256 != want {
+		faults = append(faults, fmt.Sprintf("%s: its checksum is %s, pinned is %s", name, file.SHA256, want))
+	}
+	return file, faults, nil
+}
+
+func fileOf(name string, data []byte) File {
+	sum := sha256.Sum256(data)
+	return File{name, int64(len(data)), hex.EncodeToString(sum[:])}
+}
+
+// What loads or makes code that is not in the package. Each is looked for only
+// in files that hold its word: most hold none.
+var remote = []struct {
+	word    string
+	pattern *regexp.Regexp
+	what    string
+}{
+	{"eval", regexp.MustCompile(`(?:^|[^.\w$])eval\s*\(`), "makes code from text (eval)"},
+	{"Function", regexp.MustCompile(`\bnew\s+Function\s*\(`), "makes code from text (new Function)"},
+	{"importScripts", regexp.MustCompile("\\bimportScripts\\s*\\(\\s*[\"'`](?:https?:)?//"), "loads a script from elsewhere"},
+	{"import", regexp.MustCompile("\\bimport\\s*\\(?\\s*(?:[\\w${},*\\s]+\\bfrom\\s*)?[\"'`](?:https?:)?//"), "imports a module from elsewhere"},
+	{"<", regexp.MustCompile(`(?i)<(?:script|iframe|embed|object)\b[^>]*\b(?:src|data|href)\s*=\s*["']?\s*(?:https?:)?//`), "loads code from elsewhere"},
+}
+
+func remoteCode(name string, data []byte) (faults []string) {
+	for _, r := range remote {
+		if !bytes.Contains(data, []byte(r.word)) {
+			continue
+		}
+		if at := r.pattern.FindIndex(data); at != nil {
+			faults = append(faults, fmt.Sprintf("%s:%d: it %s", name, 1+bytes.Count(data[:at[0]], []byte("\n")), r.what))
+		}
+	}
+	return faults
+}
+
+// manifest checks what the manifest asks for.
+func (r Rules) manifest(m *Manifest) (faults []string) {
+	for _, list := range [][]string{m.Permissions, m.OptionalPermissions} {
+		for _, p := range list {
+			if !slices.Contains(r.Permissions, p) {
+				faults = append(faults, fmt.Sprintf("%s: it asks for the permission %q, which flexvc does not know", ManifestName, p))
+			}
+		}
+	}
+	hosts := slices.Concat(m.HostPermissions, m.OptionalHostPermissions)
+	for _, script := range m.ContentScripts {
+		hosts = append(hosts, script.Matches...)
+	}
+	slices.Sort(hosts)
+	for _, host := range slices.Compact(hosts) {
+		if !slices.Contains(r.Hosts, host) {
+			faults = append(faults, fmt.Sprintf("%s: it asks for %s, which was not named with --host", ManifestName, host))
+		}
+	}
+	if m.ContentSecurityPolicy != nil {
+		var policies struct {
+			Pages   string `json:"extension_pages"`
+			Sandbox string `json:"sandbox"`
+		}
+		if json.Unmarshal(m.ContentSecurityPolicy, &policies) != nil {
+			return append(faults, ManifestName+": content_security_policy is not an object")
+		}
+		for _, policy := range []string{policies.Pages, policies.Sandbox} {
+			for directive := range strings.SplitSeq(policy, ";") {
+				fields := strings.Fields(directive)
+				if len(fields) == 0 || !strings.HasSuffix(fields[0], "-src") || !strings.HasPrefix(fields[0], "script") && !strings.HasPrefix(fields[0], "default") && !strings.HasPrefix(fields[0], "worker") {
+					continue
+				}
+				for _, source := range fields[1:] {
+					if !slices.Contains([]string{"'self'", "'none'", "'wasm-unsafe-eval'"}, source) {
+						faults = append(faults, fmt.Sprintf("%s: %s lets code in from %s", ManifestName, fields[0], source))
+					}
+				}
+			}
+		}
+	}
+	return faults
+}
+
+// whole checks the files against each other and the manifest.
+func (f *Folder) whole(rules Rules) (faults []string) {
+	names, folded := map[string]bool{}, map[string]string{}
+	for _, file := range f.Files {
+		names[file.Name] = true
+		lower := strings.ToLower(file.Name)
+		if other, ok := folded[lower]; ok {
+			faults = append(faults, fmt.Sprintf("%s and %s are one file on Windows and macOS", other, file.Name))
+		}
+		folded[lower] = file.Name
+	}
+	var pinned []string
+	for name := range rules.Pinned {
+		if !names[name] {
+			pinned = append(pinned, name+": it is missing")
+		}
+	}
+	slices.Sort(pinned)
+	faults = append(faults, pinned...)
+	if locale := f.Manifest.DefaultLocale; locale != "" && !names["_locales/"+locale+"/messages.json"] {
+		faults = append(faults, "_locales/"+locale+"/messages.json: it is missing, and the manifest names it")
+	}
+	var value any
+	if err := json.Unmarshal(f.ManifestText, &value); err != nil {
+		return append(faults, err.Error())
+	}
+	for _, name := range namedFiles(value) {
+		if !names[path.Clean(strings.TrimPrefix(name, "/"))] {
+			faults = append(faults, name+": it is missing, and the manifest names it")
+		}
+	}
+	return faults
+}
+
+// namedFiles lists the strings of a manifest that are names of files.
+func namedFiles(value any) (names []string) {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, inner := range value {
+			names = append(names, namedFiles(inner)...)
+		}
+	case []any:
+		for _, inner := range value {
+			names = append(names, namedFiles(inner)...)
+		}
+	case string:
+		if slices.Contains([]string{".js", ".mjs", ".html", ".png", ".json", ".css"}, path.Ext(value)) && !strings.ContainsAny(value, "*:?# ") {
+			names = append(names, value)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// open returns a file's bytes as they will be packed.
+func (f *Folder) open(name string) (io.ReadCloser, error) {
+	if name == ManifestName {
+		return io.NopCloser(bytes.NewReader(f.ManifestText)), nil
+	}
+	return f.fsys.Open(name)
+}
+
+var errChanged = errors.New("it changed while it was being packed")
+
+// copyFile writes a file's bytes to w, through buf, and stops when they are not
+// those that were checked.
+func (f *Folder) copyFile(w io.Writer, file File, buf []byte) error {
+	in, err := f.open(file.Name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file.Name, cause(err))
+	}
+	defer in.Close()
+	sum := sha256.New()
+	for {
+		n, err := in.Read(buf)
+		sum.Write(buf[:n])
+		if _, err := w.Write(buf[:n]); err != nil {
+			return writeError{err}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", file.Name, cause(err))
+		}
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != file.SHA256 {
+		return fmt.Errorf("%s: %w", file.Name, errChanged)
+	}
+	return nil
+}
+
+// writeError tells a full disk from an unreadable source.
+type writeError struct{ error }
+
+func (e writeError) Unwrap() error { return e.error }
