@@ -191,6 +191,7 @@ func archive(ctx context.Context, out io.Writer, folder *Folder) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		//lint:ignore SA1019 Modified would add a field of nine bytes to each file
 		h := &zip.FileHeader{Name: file.Name, Method: zip.Deflate, ModifiedDate: dosDate}
 		switch strings.ToLower(path.Ext(file.Name)) {
 		case ".png", ".jpg", ".woff2", ".webp", ".ogg", ".mp3":

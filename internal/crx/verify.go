@@ -17,6 +17,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"os"
 	"slices"
 	"strings"
 )
@@ -152,47 +153,87 @@ func (s *source) bytes(at int64, n int) ([]byte, bool) {
 	return p, err == nil
 }
 
+// FileID returns the ID that the .crx at path declares, and "" when the file is
+// none or is not there. Nothing is verified.
+func FileID(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	r := &Report{}
+	head := r.readStart(&source{r: f, size: info.Size()})
+	for _, h := range head {
+		if h.number == fieldSignedData {
+			return declaredID(h.value)
+		}
+	}
+	return ""
+}
+
+func declaredID(signed []byte) string {
+	data, _ := fields(signed)
+	for _, f := range data {
+		if f.number == fieldID {
+			return letters(f.value)
+		}
+	}
+	return ""
+}
+
 // readHeader checks magic, header and proofs, and reports whether it is known
 // where the archive starts.
 func (r *Report) readHeader(s *source) bool {
+	header := r.readStart(s)
+	if header != nil {
+		r.readProofs(s, header)
+	}
+	return r.ArchiveAt > 0
+}
+
+// readStart reads the header's fields; nil: it cannot.
+func (r *Report) readStart(s *source) []field {
 	start, ok := s.bytes(0, headerAt)
 	if !ok {
 		r.fault(s.size, saysHeader, "the file ends after %d bytes, in the middle of the header", s.size)
-		return false
+		return nil
 	}
 	switch {
 	case string(start[:4]) == "PK\x03\x04":
 		r.fault(0, saysHeader, "it is a plain ZIP archive, without a signature")
-		return false
+		return nil
 	case string(start[:4]) != magic:
 		r.fault(0, saysHeader, "it is no .crx: it does not start with Cr24")
-		return false
+		return nil
 	}
 	if v := binary.LittleEndian.Uint32(start[4:]); v != version {
 		r.fault(4, saysHeader, "it is CRX version %d, and Chrome takes only 3", v)
-		return false
+		return nil
 	}
 	length := int64(binary.LittleEndian.Uint32(start[8:]))
 	switch {
 	case length > headerMost:
 		r.fault(8, saysHeader, "the header is said to be %d bytes long, longer than any", length)
-		return false
+		return nil
 	case length > s.size-headerAt:
 		r.fault(s.size, saysHeader, "the file ends after %d bytes, in the middle of the header", s.size)
-		return false
+		return nil
 	}
 	r.HeaderSize, r.ArchiveAt = length, headerAt+length
 	head, ok := s.bytes(headerAt, int(length))
 	if !ok {
-		return false
+		return nil
 	}
 	all, bad := fields(head)
 	if bad >= 0 {
 		r.fault(headerAt+int64(bad), saysHeader, "the header is damaged")
-		return true
+		return nil
 	}
-	r.readProofs(s, all)
-	return true
+	return all
 }
 
 // readProofs checks every signature over the archive.
@@ -203,16 +244,11 @@ func (r *Report) readProofs(s *source, header []field) {
 			continue
 		}
 		signed = f.value
-		data, bad := fields(f.value)
-		if bad >= 0 {
+		if _, bad := fields(f.value); bad >= 0 {
 			r.fault(headerAt+int64(f.at+bad), saysHeader, "the signed part of the header is damaged")
 			return
 		}
-		for _, id := range data {
-			if id.number == fieldID {
-				r.ID = letters(id.value)
-			}
-		}
+		r.ID = declaredID(f.value)
 	}
 	if signed == nil {
 		r.fault(headerAt, saysProof, "the header does not say which extension it is")
