@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/flexvc/flexvc/internal/problem"
 )
@@ -200,14 +201,18 @@ func fileOf(name string, data []byte) File {
 // in files that hold its word: most hold none.
 var remote = []struct {
 	word    string
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
 	what    string
 }{
-	{"eval", regexp.MustCompile(`(?:^|[^.\w$])eval\s*\(`), "makes code from text (eval)"},
-	{"Function", regexp.MustCompile(`\bnew\s+Function\s*\(`), "makes code from text (new Function)"},
-	{"importScripts", regexp.MustCompile("\\bimportScripts\\s*\\(\\s*[\"'`](?:https?:)?//"), "loads a script from elsewhere"},
-	{"import", regexp.MustCompile("\\bimport\\s*\\(?\\s*(?:[\\w${},*\\s]+\\bfrom\\s*)?[\"'`](?:https?:)?//"), "imports a module from elsewhere"},
-	{"<", regexp.MustCompile(`(?i)<(?:script|iframe|embed|object)\b[^>]*\b(?:src|data|href)\s*=\s*["']?\s*(?:https?:)?//`), "loads code from elsewhere"},
+	{"eval", compiled(`(?:^|[^.\w$])eval\s*\(`), "makes code from text (eval)"},
+	{"Function", compiled(`\bnew\s+Function\s*\(`), "makes code from text (new Function)"},
+	{"importScripts", compiled("\\bimportScripts\\s*\\(\\s*[\"'`](?:https?:)?//"), "loads a script from elsewhere"},
+	{"import", compiled("\\bimport\\s*\\(?\\s*(?:[\\w${},*\\s]+\\bfrom\\s*)?[\"'`](?:https?:)?//"), "imports a module from elsewhere"},
+	{"<", compiled(`(?i)<(?:script|iframe|embed|object)\b[^>]*\b(?:src|data|href)\s*=\s*["']?\s*(?:https?:)?//`), "loads code from elsewhere"},
+}
+
+func compiled(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }
 
 func remoteCode(name string, data []byte) (faults []string) {
@@ -215,7 +220,7 @@ func remoteCode(name string, data []byte) (faults []string) {
 		if !bytes.Contains(data, []byte(r.word)) {
 			continue
 		}
-		if at := r.pattern.FindIndex(data); at != nil {
+		if at := r.pattern().FindIndex(data); at != nil {
 			faults = append(faults, fmt.Sprintf("%s:%d: it %s", name, 1+bytes.Count(data[:at[0]], []byte("\n")), r.what))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // ManifestName is the file at the root of every extension.
@@ -102,14 +103,17 @@ func CompareVersions(a, b string) int {
 	return slices.Compare(x[:], y[:])
 }
 
-// hostPattern is Chrome's match pattern, of http and https only.
-var hostPattern = regexp.MustCompile(`^(\*|https?)://(\*|(\*\.)?[a-z0-9.-]+)(:[0-9*]+)?/[^\s"\\]*$`)
+// hostPattern is Chrome's match pattern, of http and https only. Like all
+// patterns here it is compiled when first needed: most commands need none.
+var hostPattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(\*|https?)://(\*|(\*\.)?[a-z0-9.-]+)(:[0-9*]+)?/[^\s"\\]*$`)
+})
 
 // CheckHost says why pattern is no match pattern for a web site.
 //
 // Source: https://developer.chrome.com/docs/extensions/develop/concepts/match-patterns
 func CheckHost(pattern string) error {
-	match := hostPattern.FindStringSubmatch(pattern)
+	match := hostPattern().FindStringSubmatch(pattern)
 	switch {
 	case match == nil:
 		return fmt.Errorf("%q is not a pattern like https://flex.example.com/*", pattern)
