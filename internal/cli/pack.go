@@ -19,6 +19,7 @@ import (
 	"github.com/flexvc/flexvc/internal/crx"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/rollout"
+	"github.com/flexvc/flexvc/internal/ui"
 )
 
 // The Voice SDK that a package must hold. A test compares it with
@@ -359,11 +360,9 @@ func verifyRun(o *packOptions) error {
 	if err := newPackView(o.app, cfg).verified(result); err != nil {
 		return err
 	}
-	switch n := len(report.Faults) + len(result.UpdateFaults); {
-	case n == 1:
-		return problem.New(problem.PackageInvalid, "%s is not what browsers should get: there is 1 fault", o.verify)
-	case n > 1:
-		return problem.New(problem.PackageInvalid, "%s is not what browsers should get: there are %d faults", o.verify, n)
+	if n := len(report.Faults) + len(result.UpdateFaults); n > 0 {
+		return problem.New(problem.PackageInvalid, "cannot vouch for %s: it has %s", o.verify, ui.Plural(n, "fault")).
+			WithHint("flexvc pack makes it anew")
 	}
 	return nil
 }

@@ -515,7 +515,7 @@ func (r *Report) readFile(s *source, e entry, left *int64) bool {
 		r.fault(damagedAt(e, in, err), saysSignature, "%s: the data are damaged: %v", show(e.name), plain(err))
 		return true
 	case n != e.unpacked:
-		r.fault(e.at, saysSignature, "%s: it has %d bytes, and the directory says %d", show(e.name), n, e.unpacked)
+		r.fault(e.data, saysSignature, "%s: one of its bytes %d to %d was changed: it does not unpack to %d bytes", show(e.name), e.data, e.data+e.packed-1, e.unpacked)
 		return true
 	case out.crc.Sum32() != e.crc:
 		r.fault(e.data, saysSignature, "%s: one of its bytes %d to %d was changed", show(e.name), e.data, e.data+e.packed-1)
