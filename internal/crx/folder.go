@@ -29,7 +29,7 @@ type Folder struct {
 	fsys         fs.FS
 	ManifestText []byte // as it will be packed
 	Manifest     *Manifest
-	Files        []File   // by name; the manifest is one of them
+	Files        []File // by name; the manifest is one of them
 	crc          map[string]uint32
 	LeftOut      []string // junk, by name; a folder ends in a slash
 }
