@@ -129,11 +129,15 @@ func readSmall(fsys fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer in.Close()
-	data, err := io.ReadAll(io.LimitReader(in, limit+1))
-	if err == nil && int64(len(data)) > limit {
+	var data bytes.Buffer
+	if info, err := in.Stat(); err == nil && info.Size() <= limit {
+		data.Grow(int(info.Size()) + bytes.MinRead)
+	}
+	n, err := data.ReadFrom(io.LimitReader(in, limit+1))
+	if err == nil && n > limit {
 		err = fmt.Errorf("it is longer than %d MiB", limit>>20)
 	}
-	return data, err
+	return data.Bytes(), err
 }
 
 // junk is what editors, systems and packers leave in folders, and what must
