@@ -125,10 +125,7 @@ func whole(path string, write func(*os.File) error) (err error) {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return writeError{err}
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
-		return writeError{err}
-	}
-	return nil
+	return nil // a power cut may still lose the new name, but never half a file
 }
 
 // writeCRX leaves room for the header, streams the archive through the hash,
