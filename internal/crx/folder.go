@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/flexvc/flexvc/internal/problem"
 )
@@ -64,6 +65,7 @@ func ReadFolder(ctx context.Context, fsys fs.FS, edits Edits, rules Rules) (*Fol
 		return nil, invalid("cannot use "+ManifestName+": %w", err)
 	}
 	faults := rules.manifest(f.Manifest)
+	var names []string
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -92,14 +94,14 @@ func ReadFolder(ctx context.Context, fsys fs.FS, edits Edits, rules Rules) (*Fol
 			faults = append(faults, fmt.Sprintf("%q: %s", name, why))
 			return nil
 		}
-		file, found, err := f.check(name, rules)
-		if err != nil {
-			return err
-		}
-		f.Files = append(f.Files, file)
-		faults = append(faults, found...)
+		names = append(names, name)
 		return nil
 	})
+	if err == nil {
+		var found []string
+		found, err = f.checkAll(ctx, names, rules)
+		faults = append(faults, found...)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -167,38 +169,70 @@ func badName(name string) string {
 	return ""
 }
 
-// check hashes one file and, when it is a script or a page, looks into it.
-func (f *Folder) check(name string, rules Rules) (file File, faults []string, err error) {
-	file.Name = name
-	want, pinned := rules.Pinned[name]
-	if name == ManifestName {
-		f.crc[name] = crc32.ChecksumIEEE(f.ManifestText)
-		return fileOf(name, f.ManifestText), nil, nil
+// checkAll checks two files at a time: hashing is a good part of packing.
+func (f *Folder) checkAll(ctx context.Context, names []string, rules Rules) (faults []string, err error) {
+	results := make([]checked, len(names))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range 2 {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(names)) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				results[i] = f.check(names[i], rules)
+			}
+		})
 	}
+	workers.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for i, r := range results {
+		if r.err != nil {
+			return nil, r.err
+		}
+		f.Files = append(f.Files, r.file)
+		f.crc[names[i]] = r.crc
+		faults = append(faults, r.faults...)
+	}
+	return faults, nil
+}
+
+// checked is what a look into one file gave.
+type checked struct {
+	file   File
+	crc    uint32
+	faults []string
+	err    error
+}
+
+// check hashes one file and, when it is a script or a page, looks into it.
+func (f *Folder) check(name string, rules Rules) checked {
+	if name == ManifestName {
+		return checked{file: fileOf(name, f.ManifestText), crc: crc32.ChecksumIEEE(f.ManifestText)}
+	}
+	want, pinned := rules.Pinned[name]
 	kind := strings.ToLower(path.Ext(name))
 	if !pinned && slices.Contains([]string{".js", ".mjs", ".html", ".htm", ".svg"}, kind) {
 		data, err := readSmall(f.fsys, name, scriptLimit)
 		if err != nil {
-			return file, nil, fmt.Errorf("%s: %w", name, cause(err))
+			return checked{err: fmt.Errorf("%s: %w", name, cause(err))}
 		}
-		f.crc[name] = crc32.ChecksumIEEE(data)
-		return fileOf(name, data), remoteCode(name, data), nil
+		return checked{file: fileOf(name, data), crc: crc32.ChecksumIEEE(data), faults: remoteCode(name, data)}
 	}
 	in, err := f.fsys.Open(name)
 	if err != nil {
-		return file, nil, err
+		return checked{err: err}
 	}
 	defer in.Close()
 	sum, crc := sha256.New(), crc32.NewIEEE()
-	if file.Size, err = io.Copy(io.MultiWriter(sum, crc), in); err != nil {
-		return file, nil, fmt.Errorf("%s: %w", name, cause(err))
+	size, err := io.Copy(io.MultiWriter(sum, crc), in)
+	if err != nil {
+		return checked{err: fmt.Errorf("%s: %w", name, cause(err))}
 	}
-	f.crc[name] = crc.Sum32()
-	file.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	if pinned && file.SHA256 != want {
-		faults = append(faults, fmt.Sprintf("%s: its checksum is %s, pinned is %s", name, file.SHA256, want))
+	c := checked{file: File{name, size, hex.EncodeToString(sum.Sum(nil))}, crc: crc.Sum32()}
+	if pinned && c.file.SHA256 != want {
+		c.faults = []string{fmt.Sprintf("%s: its checksum is %s, pinned is %s", name, c.file.SHA256, want)}
 	}
-	return file, faults, nil
+	return c
 }
 
 func fileOf(name string, data []byte) File {
