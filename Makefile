@@ -7,7 +7,14 @@ GO ?= go
 export GOFLAGS += -buildvcs=false
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/flexvc/flexvc/internal/buildinfo.Version=$(VERSION)
-SOURCES := $(shell find cmd internal extension -path '*/node_modules' -prune -o -name '*.go' -not -name '*_test.go' -print) go.mod go.sum
+SOURCES := $(shell find cmd internal extension -path '*/node_modules' -prune -o -name '*.go' -not -name '*_test.go' -print) \
+	$(shell find extension/app -type f) go.mod go.sum
+
+# The extension inside the binary needs the Voice SDK, which npm fetches.
+VOICE_SDK := extension/app/vendor/twilio.min.js
+ifneq ($(shell command -v npm 2>/dev/null),)
+SOURCES += $(VOICE_SDK)
+endif
 
 # The race detector needs a C compiler on Linux.
 RACE := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
@@ -21,7 +28,13 @@ build: bin/flexvc ## build bin/flexvc
 
 bin/flexvc: $(SOURCES)
 	@mkdir -p bin
+	@[ -e $(VOICE_SDK) ] || echo "note: without the Voice SDK this flexvc does everything but pack the extension; npm fetches it"
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/flexvc
+
+# A registry that cannot be reached is no reason not to build; a wrong checksum is.
+$(VOICE_SDK): extension/scripts/voice-sdk.json
+	@cd extension && if [ -d node_modules/@twilio/voice-sdk ] || npm ci --no-audit --no-fund; \
+		then npm run --silent build; else echo "note: npm cannot fetch the Voice SDK"; fi
 
 demo: bin/flexvc ## the whole story on the built-in emulator; no account needed
 	@bin/flexvc demo
@@ -60,7 +73,7 @@ generate: ## rewrite completions, man pages, docs and COVERAGE.md
 golden: ## rewrite the golden files and the expected output of the stories; read the diff
 	$(GO) test ./internal/cli -count=1 -update
 
-bench: bench-startup bench-workers bench-serve ## every benchmark
+bench: bench-startup bench-workers bench-serve bench-pack ## every benchmark
 
 bench-startup: bin/flexvc ## time to start, next to an empty Go program
 	$(GO) run ./internal/bench startup bin/flexvc
@@ -71,7 +84,10 @@ bench-workers: bin/flexvc ## 10,000 workers at 200 requests/s: requests, time, 4
 bench-serve: ## the token server next to the least code that could do it
 	$(GO) run ./internal/tokensrv/bench
 
+bench-pack: bin/flexvc ## packing next to openssl, chromium and npm crx3, where they are installed
+	$(GO) run ./internal/bench pack bin/flexvc
+
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test generate golden bench bench-startup bench-workers bench-serve clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test generate golden bench bench-startup bench-workers bench-serve bench-pack clean

@@ -3,6 +3,7 @@
 //
 //	go run ./internal/bench startup bin/flexvc
 //	go run ./internal/bench workers bin/flexvc
+//	go run ./internal/bench pack bin/flexvc
 package main
 
 import (
@@ -22,9 +23,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	benchmarks := map[string]func(context.Context, string) error{"startup": startup, "workers": workers}
+	benchmarks := map[string]func(context.Context, string) error{"startup": startup, "workers": workers, "pack": pack}
 	if len(args) != 2 || benchmarks[args[0]] == nil {
-		return fmt.Errorf("usage: bench startup|workers BINARY")
+		return fmt.Errorf("usage: bench startup|workers|pack BINARY")
 	}
 	return benchmarks[args[0]](ctx, args[1])
 }

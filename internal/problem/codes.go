@@ -38,6 +38,10 @@ const (
 	KeychainUnavailable Code = "keychain-unavailable"
 	SigningKeyInvalid   Code = "signing-key-invalid"
 	AddressUnavailable  Code = "address-unavailable"
+	ExtensionInvalid    Code = "extension-invalid"
+	ExtensionIncomplete Code = "extension-incomplete"
+	PackageInvalid      Code = "package-invalid"
+	PolicyConflict      Code = "policy-conflict"
 
 	CredentialsMissing Code = "credentials-missing"
 	CredentialsRefused Code = "credentials-refused"
@@ -95,6 +99,10 @@ var Catalogue = []Entry{
 	{KeychainUnavailable, ExitUsage, "The system keychain cannot be used here.", "Name a file with --secret-file; it is created with mode 0600."},
 	{SigningKeyInvalid, ExitUsage, "The extension's signing key cannot be used.", "Restore the key from a backup: another key is another extension."},
 	{AddressUnavailable, ExitUsage, "The address to listen on could not be opened.", "Choose another with --listen."},
+	{ExtensionInvalid, ExitUsage, "The extension's folder cannot be packed: something in it is missing, changed or not allowed.", "Repair what the message names, or pack the built-in extension."},
+	{ExtensionIncomplete, ExitUsage, "This flexvc was built without the Voice SDK, so its extension could not make calls.", "Build with make build, which needs npm; or npm run build in extension/, and pack with --from extension/app."},
+	{PackageInvalid, ExitFailed, "A package was checked, and a browser would refuse it.", "Pack it again with flexvc pack."},
+	{PolicyConflict, ExitUsage, "A policy file has an entry of the administrator's that differs from the wanted one; it was left alone.", "Change the entry by hand, then repeat."},
 	{CredentialsMissing, ExitCredentials, "No Twilio credentials were found.", "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or use -p emulator."},
 	{CredentialsRefused, ExitCredentials, "Twilio does not accept the credentials.", "Check the account SID and the token or key."},
 	{PermissionDenied, ExitCredentials, "The credentials work but may not do this.", "Use the auth token or a Main API key."},
