@@ -326,10 +326,13 @@ func (fl *fleet) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	var all error
-	for range 6 {
+	// Counted from one start: with a counter that all requests move, one request
+	// could meet the same dead replica at every try.
+	first := fl.next.Add(1)
+	for i := range int64(6) {
 		try := r.Clone(r.Context())
 		try.Body = io.NopCloser(bytes.NewReader(body))
-		try.URL.Host = fl.addrs[fl.next.Add(1)%3]
+		try.URL.Host = fl.addrs[(first+i)%3]
 		resp, err := fl.outgoing.RoundTrip(try)
 		if err == nil {
 			return resp, nil
