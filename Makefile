@@ -53,6 +53,17 @@ extension/node_modules/.installed: extension/package-lock.json
 	cd extension && npm ci --no-audit --no-fund
 	@touch $@
 
+e2e: bin/flexvc extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 3 minutes
+	@scripts/tools.sh chromium
+	cd extension && npm run --silent build
+	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
+	  CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test --test-timeout=120000 e2e/extension/call.test.mjs; \
+	else echo "e2e: skipped, there is no Chromium"; fi
+
+bench-calls: bin/flexvc extension/node_modules/.installed ## how fast a call is answered and what a refresh costs it
+	cd extension && npm run --silent build
+	CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench.mjs
+
 generate: ## rewrite completions, man pages, docs and COVERAGE.md
 	$(GO) test ./internal/cli -run 'TestGenerated' -count=1 -update
 	$(GO) test ./internal/emulator -run 'TestCoverage' -count=1 -update
@@ -74,4 +85,4 @@ bench-serve: ## the token server next to the least code that could do it
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test generate golden bench bench-startup bench-workers bench-serve clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test e2e bench-calls generate golden bench bench-startup bench-workers bench-serve clean
