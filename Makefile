@@ -57,7 +57,7 @@ e2e: bin/flexvc extension/node_modules/.installed ## calls through the real exte
 	@scripts/tools.sh chromium
 	cd extension && npm run --silent build
 	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
-	  CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test --test-timeout=120000 e2e/extension/call.test.mjs; \
+	  CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test-reporter=spec e2e/extension/call.test.mjs; \
 	else echo "e2e: skipped, there is no Chromium"; fi
 
 bench-calls: bin/flexvc extension/node_modules/.installed ## how fast a call is answered and what a refresh costs it

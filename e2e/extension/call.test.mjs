@@ -8,6 +8,9 @@ import { median, ms, pause, startWorld, until } from './world.mjs';
 
 let world, page;
 
+/** A test that hangs ends by itself, so that what it started is ended too. */
+const each = { timeout: 100_000 };
+
 before(async () => {
   world = await startWorld();
   page = await world.openFlex();
@@ -39,7 +42,7 @@ async function hangUp(sid) {
 
 const flow = (f) => `${f.packets} packets, ${f.lost} lost, longest gap ${ms(f.longest_gap)} ms`;
 
-test('a customer calls, is answered at once, and both hear each other', async (t) => {
+test('a customer calls, is answered at once, and both hear each other', each, async (t) => {
   await world.inDocument(hearPeers);
   const recording = join(world.environment.HOME, 'agent.wav');
   const ended = world.flexvc('emulator', 'call', world.worker.friendly_name, '--seconds', '4', '--record', recording);
@@ -63,7 +66,7 @@ test('a customer calls, is answered at once, and both hear each other', async (t
   assert.ok(loudest > 3000, `loudest sample recorded: ${loudest}`);
 });
 
-test('the microphone is open in a call, and only then', async () => {
+test('the microphone is open in a call, and only then', each, async () => {
   await world.inDocument(watchMicrophone);
   assert.equal(await world.inDocument(openTracks), 0);
   const sid = await answered();
@@ -72,7 +75,7 @@ test('the microphone is open in a call, and only then', async () => {
   await until('a closed microphone', async () => (await world.inDocument(openTracks)) === 0);
 });
 
-test('100 reloads, a closed tab, a killed renderer and two tabs: the customer hears none of it', async (t) => {
+test('100 reloads, a closed tab, a killed renderer and two tabs: the customer hears none of it', each, async (t) => {
   const sid = await answered();
   const window = async (name, what, alone) => {
     const from = (await world.stats(sid)).age;
@@ -120,7 +123,7 @@ test('100 reloads, a closed tab, a killed renderer and two tabs: the customer he
   assert.equal(s.reconnects, 0);
 });
 
-test('the service worker is stopped 20 times in a call: mute, keys and hang-up work again', async (t) => {
+test('the service worker is stopped 20 times in a call: mute, keys and hang-up work again', each, async (t) => {
   const took = { registered: [], mute: [], keys: [], hangup: [] };
   const back = async (after) => {
     const { number } = after;
@@ -152,24 +155,30 @@ test('the service worker is stopped 20 times in a call: mute, keys and hang-up w
   s = await hangUp(sid);
   took.hangup.push(Date.now() - last.at);
   await back(last);
-  // And in every other state: at rest, while it rings, and as the customer leaves.
+  // And in the other states: at rest, at any moment between invite and answer, and as the customer leaves.
   await back(await stop());
-  const during = await world.ring();
-  const inRing = await stop();
-  await until('the call to be settled', async () => ['in-progress', 'ended'].includes((await world.stats(during)).state));
-  await back(inRing);
-  if ((await world.stats(during)).state === 'in-progress') {
-    await world.callIs(page, 'open');
+  const handed = [];
+  for (const wait of [0, 10, 30, 60, 100]) {
+    const during = await world.ring();
+    await pause(wait);
+    await back(await stop());
+    // An invite that died with the worker is nobody's: the agent can be called again, and this customer gives up.
+    handed.push(`${wait} ms: ${(await world.stats(during)).state}`);
+    if ((await world.stats(during)).state === 'in-progress') await world.callIs(page, 'open');
     const leaving = await stop();
     await world.order('hangup', { sid: during });
+    await world.inState(during, 'ended');
     await back(leaving);
+    await world.noCall(page);
   }
+  t.diagnostic(`stopped after the invite: ${handed.join(', ')}`);
+  await hangUp(await answered());
   for (const [what, list] of Object.entries(took)) {
     t.diagnostic(`stopped to ${what}: median ${median(list)} ms, longest ${Math.max(...list)} ms, of ${list.length}`);
   }
 });
 
-test('signalling is dropped in a call: it goes on', async (t) => {
+test('signalling is dropped in a call: it goes on', each, async (t) => {
   const sid = await answered();
   for (const code of [0, 1011]) {
     const { reconnects, age } = await world.stats(sid);
@@ -189,7 +198,7 @@ test('signalling is dropped in a call: it goes on', async (t) => {
   await hangUp(sid);
 });
 
-test('voice tokens of 25 s, a Flex token that expires and a token endpoint out of order: a call outlives them all', async (t) => {
+test('voice tokens of 25 s, a Flex token that expires and a token endpoint out of order: a call outlives them all', each, async (t) => {
   const events = async () => (await world.order('events')).filter((e) => e.identity === world.identity);
   const first = (await events()).at(-1).number;
   await world.serve('25s');
@@ -229,7 +238,7 @@ test('voice tokens of 25 s, a Flex token that expires and a token endpoint out o
   await until('a long voice token', () => world.tokens.served > long);
 });
 
-test('a customer who gives up 0 to 300 ms after the invite leaves nothing behind', async (t) => {
+test('a customer who gives up 0 to 300 ms after the invite leaves nothing behind', each, async (t) => {
   const ends = [];
   for (let wait = 0; wait <= 300; wait += 15) {
     const sid = await world.ring();
@@ -244,7 +253,7 @@ test('a customer who gives up 0 to 300 ms after the invite leaves nothing behind
   await hangUp(sid);
 });
 
-test('fifty calls in a row', async (t) => {
+test('fifty calls in a row', each, async (t) => {
   const [connect, packet] = [[], []];
   for (let i = 0; i < 50; i += 1) {
     const sid = await world.ring();
@@ -266,7 +275,7 @@ test('fifty calls in a row', async (t) => {
   t.diagnostic(`invite to connect: median ${median(connect)} ms; invite to first packet: median ${median(packet)} ms`);
 });
 
-test('a second call is refused as busy, and the first goes on', async () => {
+test('a second call is refused as busy, and the first goes on', each, async () => {
   const sid = await answered();
   const { age } = await world.stats(sid);
   const second = await world.ring();

@@ -20,7 +20,7 @@ const WebSocket = tools('ws');
 const app = fileURLToPath(new URL('../../extension/app/', import.meta.url));
 const flexvc = process.env.FLEXVC ?? fileURLToPath(new URL('../../bin/flexvc', import.meta.url));
 
-/** Asks again until the answer is true, and returns it. */
+/** Asks again and again until the answer is true, and returns it. */
 export async function until(what, ask, ms = 20_000) {
   const deadline = Date.now() + ms;
   for (;;) {
@@ -42,6 +42,8 @@ export async function startWorld() {
     for (const step of undo.splice(0).reverse()) await Promise.resolve(step()).catch((error) => failed.push(error));
     if (failed.length) throw new AggregateError(failed, failed.join('; '));
   };
+  // Asked to end in the middle of something: nothing is left then either.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop().finally(() => process.exit(1)));
   try {
     return Object.assign(await makeWorld(folder, undo), { stop });
   } catch (error) {
@@ -83,6 +85,9 @@ async function makeWorld(folder, undo) {
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: false,
+    handleSIGINT: false,
+    handleSIGTERM: false,
+    handleSIGHUP: false,
     env: environment,
     ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages'],
     args: [
