@@ -127,6 +127,11 @@ async function makeWorld(folder, undo) {
       await page.goto('https://flex.twilio.com/agent-desktop');
       return page;
     },
+    async openPopup() {
+      const popup = await context.newPage();
+      await popup.goto(`${base}popup/popup.html`);
+      return popup;
+    },
     say: (page, type, payload) => page.evaluate(([type, payload]) => window.say(type, payload), [type, payload]),
     beat: (page) => page.evaluate(() => window.latest.HEARTBEAT),
     waitForPage: (page, what, check, argument) =>
