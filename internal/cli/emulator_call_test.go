@@ -46,12 +46,15 @@ func startVoice(t *testing.T, dir string, args ...string) (voiceAddress, plane s
 
 func waitFor(t *testing.T, out *printed, text string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(20 * time.Second)
 	for !strings.Contains(out.String(), text) {
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-late:
 			t.Fatalf("%q is not printed:\n%s", text, out.String())
 		}
-		time.Sleep(5 * time.Millisecond) // between two looks
 	}
 }
 
