@@ -173,6 +173,13 @@ func (o *emulatorCallOptions) follow(ctx context.Context, plane voicePlane, sid 
 		if err := plane.order(asking, "stats", voice.Order{SID: sid}, &s); err != nil {
 			return s, err
 		}
+		if told == "" {
+			// It may be over before it is first looked at; it rang all the same.
+			told = voice.Ringing
+			rang := s
+			rang.State, rang.Reason = voice.Ringing, ""
+			o.tell(rang)
+		}
 		if s.State != told && s.State != voice.Answering {
 			told = s.State
 			o.tell(s)
