@@ -22,7 +22,7 @@ RACE := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: bin/flexvc ## build bin/flexvc
 
@@ -30,6 +30,11 @@ bin/flexvc: $(SOURCES)
 	@mkdir -p bin
 	@[ -e $(VOICE_SDK) ] || echo "note: without the Voice SDK this flexvc does everything but pack the extension; npm fetches it"
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/flexvc
+
+# With the emulated voice edge; internal/cli/emulator_novoice.go says why it is apart.
+bin/flexvc-voice: $(SOURCES)
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -tags voice -ldflags '$(LDFLAGS)' -o $@ ./cmd/flexvc
 
 # A registry that cannot be reached is no reason not to build; a wrong checksum is.
 $(VOICE_SDK): extension/scripts/voice-sdk.json
@@ -48,6 +53,7 @@ fmt-check: ## fail when a Go file is not gofmt's
 vet: ## go vet
 	@echo "vet"
 	@$(GO) vet ./...
+	@$(GO) vet -tags voice ./internal/cli
 
 staticcheck: ## staticcheck, in the version go.mod names
 	@echo "staticcheck"
@@ -65,6 +71,17 @@ extension-test: extension/node_modules/.installed ## type check and tests of the
 extension/node_modules/.installed: extension/package-lock.json
 	cd extension && npm ci --no-audit --no-fund
 	@touch $@
+
+e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 3 minutes
+	@scripts/tools.sh chromium
+	cd extension && npm run --silent build
+	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
+	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test-reporter=spec e2e/extension/call.test.mjs; \
+	else echo "e2e: skipped, there is no Chromium"; fi
+
+bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a call is answered and what a refresh costs it
+	cd extension && npm run --silent build
+	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench.mjs
 
 generate: ## rewrite completions, man pages, docs and COVERAGE.md
 	$(GO) test ./internal/cli -run 'TestGenerated' -count=1 -update
@@ -90,4 +107,4 @@ bench-pack: bin/flexvc ## packing next to openssl, chromium and npm crx3, where 
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test generate golden bench bench-startup bench-workers bench-serve bench-pack clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test e2e bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack clean

@@ -45,7 +45,7 @@ test('a page registers, answers, talks, presses keys, mutes and hangs up', async
   await eventOf(phone, 'call.accept');
   let s = await heardMore(sid, 2);
   assert.equal(s.heard.lost, 0);
-  const talk = await edge.order('heard', { sid, From: s.age - 2 * SECOND, To: s.age });
+  const talk = await edge.order('heard', { sid, start: s.age - 2 * SECOND, end: s.age });
   assert.ok(talk.level > -20, `the agent's beeps are heard: ${talk.level} dBov`);
   const hears = await phone.heard();
   assert.ok(hears.packets > 90 && hears.lost === 0 && hears.level > 0.1, JSON.stringify(hears));
@@ -58,7 +58,7 @@ test('a page registers, answers, talks, presses keys, mutes and hangs up', async
   await phone.mute(true);
   await until('silence', () => stats(sid), (x) => x.heard.last - x.heard.heard > 1.5 * SECOND);
   s = await stats(sid);
-  const muted = await edge.order('heard', { sid, From: s.age - SECOND, To: s.age });
+  const muted = await edge.order('heard', { sid, start: s.age - SECOND, end: s.age });
   assert.ok(muted.packets >= 48 && muted.level === -127 && muted.lost === 0, JSON.stringify(muted));
   await phone.mute(false);
   await until('sound', () => stats(sid), (x) => x.heard.heard > s.age);

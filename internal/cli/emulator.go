@@ -32,6 +32,7 @@ type emulatorOptions struct {
 	noFlex         bool
 	limits         emulator.Limits
 	faults         []string
+	voiceListen    string
 }
 
 func newEmulatorCmd(app *App, runF func(context.Context, *emulatorOptions) error) *cobra.Command {
@@ -80,16 +81,24 @@ A fault is OPERATION:EFFECT, with *N for how often and @K for from which call on
 	f.StringArrayVar(&o.faults, "fault", nil, "fault to inject; may be given several times")
 	complete(cmd, "list-attributes", "present", "null")
 	cmd.AddCommand(newEmulatorTokenCmd(app, nil))
+	addVoice(cmd, o)
 	return cmd
 }
 
 func emulatorRun(ctx context.Context, o *emulatorOptions) (err error) {
 	app := o.app
-	listener, err := listenHere(o.listen)
+	listener, err := listenHere("--listen", o.listen)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
+	var voiceListener net.Listener
+	if o.voiceListen != "" {
+		if voiceListener, err = listenHere("--voice-listen", o.voiceListen); err != nil {
+			return err
+		}
+		defer voiceListener.Close()
+	}
 	opts := emulator.Options{
 		Agents: o.agents, SeedValue: o.seedValue, Limits: o.limits, Faults: o.faults, NoFlex: o.noFlex,
 		ListAttributes:  emulator.ListAttributes(o.listAttributes),
@@ -116,24 +125,35 @@ func emulatorRun(ctx context.Context, o *emulatorOptions) (err error) {
 			return err
 		}
 	}
+	edge := &voiceEdge{}
+	if voiceListener != nil {
+		if edge, err = serveVoice(app, e, voiceListener, dir); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, edge.stop()) }()
+	}
 	at := address{URL: "http://" + listener.Addr().String(), PID: os.Getpid()}
 	leave, err := app.announce(at)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	o.print(e, at, dir)
+	o.print(e, at, dir, edge)
 	return e.Run(ctx, listener)
 }
 
-func (o *emulatorOptions) print(e *emulator.Emulator, at address, dir string) {
+func (o *emulatorOptions) print(e *emulator.Emulator, at address, dir string, edge *voiceEdge) {
 	app := o.app
 	if app.JSON() {
 		account := e.Account()
-		_ = ui.JSON(app.UI.Out).Encode(map[string]any{
+		listening := map[string]any{
 			"v": 1, "event": "listening", "url": at.URL, "pid": at.PID, "data": dir,
 			"accountSid": account.SID, "workspaceSid": account.WorkspaceSID,
-		})
+		}
+		if edge.address != "" {
+			listening["voice"], listening["spki"] = edge.address, edge.spki
+		}
+		_ = ui.JSON(app.UI.Out).Encode(listening)
 		return
 	}
 	where := dir
@@ -142,6 +162,12 @@ func (o *emulatorOptions) print(e *emulator.Emulator, at address, dir string) {
 	}
 	app.UI.Note("emulated account %s, %s, data in %s", app.UI.SID(e.Account().SID), ui.Plural(len(e.ExportWorkers()), "worker"), where)
 	app.UI.Note("listening on %s", at.URL)
+	if edge.address != "" {
+		app.UI.Note("voice edge on %s; a Chromium takes it for Twilio's with", edge.address)
+		for _, flag := range edge.browserFlags() {
+			app.UI.Note("  %s", flag)
+		}
+	}
 	app.UI.Hint("in another terminal: flexvc -p emulator workers list")
 }
 
@@ -180,11 +206,12 @@ func (a *App) announce(at address) (leave func(), err error) {
 	}, nil
 }
 
-// listenHere opens a port that only this machine can reach.
-func listenHere(addr string) (net.Listener, error) {
+// listenHere opens a port that only this machine can reach, at the address that
+// the flag gave.
+func listenHere(flag, addr string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, usagef("--listen %q is not an address like 127.0.0.1:8021", addr)
+		return nil, usagef("%s %q is not an address like 127.0.0.1:8021", flag, addr)
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
@@ -192,12 +219,12 @@ func listenHere(addr string) (net.Listener, error) {
 	ip, err := netip.ParseAddr(host)
 	if err != nil || !ip.IsLoopback() {
 		return nil, problem.New(problem.Usage, "will not serve the emulator beyond this machine: %s is not a loopback address", addr).
-			WithHint("--listen 127.0.0.1:%s", port)
+			WithHint("%s 127.0.0.1:%s", flag, port)
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, problem.New(problem.AddressUnavailable, "cannot listen on %s: %w", addr, reason(err)).
-			WithHint("choose another port with --listen 127.0.0.1:0")
+			WithHint("choose another port with %s 127.0.0.1:0", flag)
 	}
 	return l, nil
 }

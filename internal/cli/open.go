@@ -100,7 +100,7 @@ func (a *App) keepEmulator(ctx context.Context) (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := listenHere("127.0.0.1:0")
+	listener, err := listenHere("--listen", "127.0.0.1:0")
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}

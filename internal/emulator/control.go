@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/flexvc/flexvc/internal/problem"
@@ -46,6 +47,8 @@ type controlAction struct {
 //	POST browser        BrowserOptions starts one
 //	POST reset          back to the state it started from
 //	POST seed           {"seed":{...}} or {"agents":N,"seed_value":V}
+//
+// What Mount adds comes on top.
 var actions = map[string][]controlAction{
 	"health":        {{http.MethodGet, func(*Emulator, []byte) (any, error) { return map[string]bool{"ok": true}, nil }}},
 	"account":       {{http.MethodGet, func(e *Emulator, _ []byte) (any, error) { return e.Account(), nil }}},
@@ -73,6 +76,14 @@ func (e *Emulator) control(w http.ResponseWriter, r *http.Request) {
 	if len(r.URL.Path) > len(controlPrefix) {
 		name = r.URL.Path[len(controlPrefix)+1:]
 	}
+	if area, rest, found := strings.Cut(name, "/"); found && e.mounted[area] != nil {
+		if status, _ := refused(r, name); status == 0 {
+			inner := r.Clone(r.Context())
+			inner.URL.Path = "/" + rest
+			e.mounted[area].ServeHTTP(w, inner)
+			return
+		}
+	}
 	status, body := e.controlled(r, name)
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
@@ -84,15 +95,29 @@ func (e *Emulator) control(w http.ResponseWriter, r *http.Request) {
 	_ = enc.Encode(body) // the caller went away: nobody to tell
 }
 
-func (e *Emulator) controlled(r *http.Request, name string) (status int, body any) {
-	complain := func(status int, format string, args ...any) (int, any) {
-		return status, map[string]string{"error": fmt.Sprintf(format, args...)}
-	}
+// Mount lets a handler answer for every path below /_emulator/area/, which it
+// sees without that prefix, behind the control plane's guards. It is called
+// before the emulator serves.
+func (e *Emulator) Mount(area string, h http.Handler) { e.mounted[area] = h }
+
+func complain(status int, format string, args ...any) (int, any) {
+	return status, map[string]string{"error": fmt.Sprintf(format, args...)}
+}
+
+// refused tells why a request is not let in; status 0 lets it.
+func refused(r *http.Request, name string) (status int, body any) {
 	if !fromHere(r) {
 		return complain(http.StatusForbidden, "the control plane is for this machine only")
 	}
 	if r.Header.Get(ControlHeader) == "" && name != "health" {
 		return complain(http.StatusForbidden, "the control plane needs the header %s", ControlHeader)
+	}
+	return 0, nil
+}
+
+func (e *Emulator) controlled(r *http.Request, name string) (status int, body any) {
+	if status, body := refused(r, name); status != 0 {
+		return status, body
 	}
 	known, ok := actions[name]
 	if !ok {

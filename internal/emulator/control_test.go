@@ -188,3 +188,35 @@ func TestTheLogForgetsTheOldest(t *testing.T) {
 		}
 	}
 }
+
+// What is mounted is behind the same guards as everything else.
+func TestMountedIsGuarded(t *testing.T) {
+	e := start(t, emulator.Options{Agents: 1})
+	var asked []string
+	e.Mount("voice", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked = append(asked, r.Method+" "+r.URL.Path) }))
+	for name, change := range map[string]func(*http.Request){
+		"from another machine": func(r *http.Request) { r.RemoteAddr = "192.0.2.7:50000" },
+		"under a rebound name": func(r *http.Request) { r.Host = "evil.example.com:4010" },
+		"without the header":   func(r *http.Request) { r.Header.Del(emulator.ControlHeader) },
+	} {
+		if w := ask(e, "POST", "voice/call", "", change); w.Code != 403 || len(asked) > 0 {
+			t.Errorf("%s: answered %d, handled %v", name, w.Code, asked)
+		}
+	}
+	if w := ask(e, "POST", "other/call", ""); w.Code != 404 {
+		t.Errorf("what is not mounted is answered %d", w.Code)
+	}
+	if w := ask(e, "POST", "voice/call", ""); w.Code != 200 || len(asked) != 1 || asked[0] != "POST /call" {
+		t.Errorf("answered %d, handled %v", w.Code, asked)
+	}
+}
+
+func TestKeySecret(t *testing.T) {
+	e := start(t, emulator.Options{Agents: 1})
+	if secret, ok := e.KeySecret(e.Account().KeySID); !ok || secret != e.Account().KeySecret {
+		t.Error("the account's own key is not found")
+	}
+	if secret, ok := e.KeySecret("SK" + strings.Repeat("0", 32)); ok || secret != "" {
+		t.Error("a key is found that was never made")
+	}
+}

@@ -90,6 +90,7 @@ type Emulator struct {
 	journal  requestLog
 	requests atomic.Uint64
 	browsers browserSet
+	mounted  map[string]http.Handler // areas of the control plane, see Mount
 }
 
 // New starts an emulated account. A data folder that another process uses is
@@ -113,6 +114,7 @@ func New(opts Options) (*Emulator, error) {
 		now:      opts.Now,
 		noFlex:   opts.NoFlex,
 		settings: settings,
+		mounted:  map[string]http.Handler{},
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

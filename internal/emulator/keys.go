@@ -269,3 +269,16 @@ func updateKey2010(c *call) reply {
 	}
 	return reply{status: http.StatusOK, body: viewKey2010(k)}
 }
+
+// KeySecret is the secret of an API key of the account, for who checks what was
+// signed with it. A Restricted key signs no token that Twilio accepts, so it is
+// not found.
+func (e *Emulator) KeySecret(sid string) (secret string, ok bool) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	k := e.st.key(sid)
+	if k == nil || k.Type == KeyRestricted {
+		return "", false
+	}
+	return k.Secret, true
+}

@@ -74,46 +74,18 @@ func run(args []string) error {
 	return edge.Run(ctx, signal)
 }
 
-// order is what the test asks for; each verb reads the fields it needs.
-type order struct {
-	Identity   string            `json:"identity"`
-	Seconds    int               `json:"seconds"`
-	SID        string            `json:"sid"`
-	Parameters map[string]string `json:"parameters"`
-	Keys       string            `json:"keys"`
-	From, To   time.Duration
-	Code       int          `json:"code"`
-	Faults     voice.Faults `json:"faults"`
-	Record     string       `json:"record"`
-}
-
+// routes serves the page, the voice client, tokens, and the edge's orders.
 func routes(edge *voice.Edge, folder, sdk string, secret []byte) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServer(http.Dir(folder)))
 	mux.HandleFunc("GET /twilio.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, sdk) })
-
-	do := func(verb string, answer func(context.Context, order, *voice.Call) (any, error)) {
-		mux.HandleFunc("POST /"+verb, func(w http.ResponseWriter, r *http.Request) {
-			var o order
-			if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
-				http.Error(w, err.Error(), http.StatusBadRequest)
-				return
-			}
-			var call *voice.Call
-			for _, c := range edge.Calls() {
-				if o.SID == "" || c.SID() == o.SID {
-					call = c
-				}
-			}
-			v, err := answer(r.Context(), o, call)
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusConflict)
-				return
-			}
-			_ = json.NewEncoder(w).Encode(v)
-		})
-	}
-	do("token", func(_ context.Context, o order, _ *voice.Call) (any, error) {
+	mux.Handle("POST /", voice.NewControl(edge)) // records nothing, so there is nothing to close
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
+		var o voice.Order
+		if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 		now := time.Now()
 		token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
 			"jti": fmt.Sprintf("%s-%d", key, now.Unix()), "iss": key, "sub": account,
@@ -121,36 +93,12 @@ func routes(edge *voice.Edge, folder, sdk string, secret []byte) http.Handler {
 			"grants": map[string]any{"identity": o.Identity, "voice": map[string]any{"incoming": map[string]any{"allow": true}}},
 		})
 		token.Header["cty"] = "twilio-fpa;v=1"
-		return token.SignedString(secret)
-	})
-	do("call", func(ctx context.Context, o order, _ *voice.Call) (any, error) {
-		call, err := edge.Call(ctx, voice.CallOptions{
-			Identity: o.Identity, Parameters: o.Parameters, Audio: voice.Tone(440, -10), Record: o.Record,
-		})
+		signed, err := token.SignedString(secret)
 		if err != nil {
-			return nil, err
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
 		}
-		return call.SID(), nil
+		_ = json.NewEncoder(w).Encode(signed)
 	})
-	do("stats", func(_ context.Context, _ order, c *voice.Call) (any, error) {
-		if c == nil {
-			return nil, fmt.Errorf("no such call")
-		}
-		return c.Stats(), nil
-	})
-	do("heard", func(_ context.Context, o order, c *voice.Call) (any, error) { return c.Heard(o.From, o.To), nil })
-	do("said", func(_ context.Context, o order, c *voice.Call) (any, error) { return c.Said(o.From, o.To), nil })
-	do("press", func(_ context.Context, o order, c *voice.Call) (any, error) { return nil, c.Press(o.Keys) })
-	do("hangup", func(_ context.Context, _ order, c *voice.Call) (any, error) { c.Hangup(); return nil, nil })
-	do("drop", func(_ context.Context, o order, _ *voice.Call) (any, error) {
-		return edge.DropSockets(o.Identity, voice.Cut(o.Code)), nil
-	})
-	do("faults", func(_ context.Context, o order, _ *voice.Call) (any, error) {
-		edge.SetFaults(o.Faults, time.Duration(o.Seconds)*time.Second)
-		return nil, nil
-	})
-	do("sockets", func(context.Context, order, *voice.Call) (any, error) { return edge.Sockets(), nil })
-	do("events", func(context.Context, order, *voice.Call) (any, error) { return edge.Events(0), nil })
-	do("insights", func(context.Context, order, *voice.Call) (any, error) { return edge.Insights(), nil })
 	return mux
 }

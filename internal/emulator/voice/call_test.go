@@ -440,6 +440,29 @@ func TestSignallingLost(t *testing.T) {
 	page.expect("hangup")
 }
 
+// The network is gone, signalling and media: the client restarts ICE in vain,
+// and comes back with the description of that attempt.
+func TestNetworkLost(t *testing.T) {
+	s := serve(t, nil)
+	k := s.take(CallOptions{}, 30)
+	s.DropSockets("alice", 0)
+	k.page.gone()
+	until(t, k.call, "reconnecting", func(st Stats) bool { return st.State == Reconnecting })
+
+	page := s.connected("alice", 30)
+	page.takeover(k.call.SID(), k.browser.offer(true), k.token)
+	answer := page.expect("answer").Payload.SDP
+	if !restartsICE(k.answer, answer) || !sameMedia(k.answer, answer) {
+		t.Error("the answer is not of a restart of ICE in the same connection")
+	}
+	k.browser.take(answer)
+	heard := k.call.Stats().Heard.Packets
+	st := until(t, k.call, "audio", func(st Stats) bool { return st.State == InProgress && st.Heard.Packets > heard+25 })
+	if st.ICERestarts != 1 || st.Reconnects != 1 {
+		t.Errorf("%d restarts, %d reconnects", st.ICERestarts, st.Reconnects)
+	}
+}
+
 // A hang-up that waited for the connection is sent before the client says which
 // call it has.
 func TestHangupAfterReconnecting(t *testing.T) {

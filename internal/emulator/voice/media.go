@@ -184,7 +184,7 @@ func (p *peer) answer(sdp string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var old *webrtc.ICECandidatePair
-	if known := p.pc.RemoteDescription(); known != nil && attribute(known.SDP, "a=ice-ufrag:") != attribute(sdp, "a=ice-ufrag:") {
+	if known := p.pc.RemoteDescription(); known != nil && restartsICE(known.SDP, sdp) {
 		old, _ = p.sender.Transport().ICETransport().GetSelectedCandidatePair()
 		p.path.Store(false)
 	}
@@ -421,12 +421,14 @@ func (g *gate) WriteTo(b []byte, to net.Addr) (int, error) {
 // sameMedia reports whether two descriptions are of one and the same media
 // connection: a reconnecting client sends the one it has, a new page cannot.
 func sameMedia(a, b string) bool {
-	for _, name := range []string{"a=ice-ufrag:", "a=fingerprint:"} {
-		if x := attribute(a, name); x == "" || x != attribute(b, name) {
-			return false
-		}
-	}
-	return true
+	fingerprint := attribute(a, "a=fingerprint:")
+	return fingerprint != "" && fingerprint == attribute(b, "a=fingerprint:")
+}
+
+// restartsICE reports whether the second description of a media connection
+// begins ICE anew.
+func restartsICE(a, b string) bool {
+	return attribute(a, "a=ice-ufrag:") != attribute(b, "a=ice-ufrag:")
 }
 
 func attribute(sdp, name string) string {

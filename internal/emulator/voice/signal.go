@@ -189,7 +189,7 @@ func (e *Edge) takeover(s *socket, r request) {
 		c.stamp(MarkSocket, s.opened)
 		c.stamp(MarkConnect, e.now())
 		c.connect(r.SDP)
-	case !sameMedia(c.remote, r.SDP):
+	case !sameMedia(c.remote, r.SDP), c.peer == nil && restartsICE(c.remote, r.SDP):
 		refuse(codeBusy, "busy")
 	default:
 		c.owner = s
@@ -199,7 +199,13 @@ func (e *Edge) takeover(s *socket, r request) {
 		if c.state == Reconnecting {
 			c.enter(InProgress)
 		}
-		if c.state == InProgress { // else the answer is on its way
+		switch {
+		case c.state != InProgress: // the answer is on its way
+		case restartsICE(c.remote, r.SDP):
+			// Its network was gone too: its reinvite was lost, and this is the
+			// description that it has now.
+			e.restartICE(s, c, r.SDP)
+		default:
 			s.send(c.answerFrame())
 		}
 	}
@@ -234,18 +240,21 @@ func (e *Edge) unlocked(do func()) {
 // reinvite restarts ICE: the client's network changed, or packets stopped.
 func (e *Edge) reinvite(s *socket, r request) {
 	c := e.calls[r.CallSID]
-	if c == nil || c.owner != s || c.state != InProgress {
-		return
+	if c != nil && c.owner == s && c.state == InProgress {
+		e.restartICE(s, c, r.SDP)
 	}
+}
+
+func (e *Edge) restartICE(s *socket, c *Call, offer string) {
 	peer := c.peer
 	var sdp string
 	var err error
-	e.unlocked(func() { sdp, err = peer.answer(r.SDP) })
+	e.unlocked(func() { sdp, err = peer.answer(offer) })
 	if err != nil {
 		e.record(e.of(s, Event{Kind: "reinvite.failed", CallSID: c.sid}))
 		return
 	}
-	c.remote, c.local = r.SDP, sdp
+	c.remote, c.local = offer, sdp
 	c.restarts++
 	if c.owner != nil {
 		c.owner.send(c.answerFrame())
