@@ -64,6 +64,7 @@ unit: ## all tests, with the race detector where a C compiler is there
 	@scripts/tools.sh redis-server
 	@[ -n "$$FLEXVC_OPENAPI_DIR" ] || echo "FLEXVC_OPENAPI_DIR is not set: the emulator is not checked against Twilio's OpenAPI files"
 	$(GO) test $(RACE) -timeout 20m ./...
+	$(GO) test $(RACE) -tags voice -timeout 5m -run 'EmulatorCall|EmulatorKeeps' ./internal/cli
 
 extension-test: extension/node_modules/.installed ## type check and tests of the extension
 	cd extension && npm run --silent check && npm test --silent

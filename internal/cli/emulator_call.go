@@ -98,7 +98,9 @@ func emulatorCallRun(ctx context.Context, o *emulatorCallOptions) error {
 			WithHint("sign the agent in to Flex with the extension, in a browser that takes the emulator for Twilio's")
 	}
 	var sid string
-	if err := plane.order(ctx, "call", order, &sid); err != nil {
+	// Whoever interrupts while the edge already rings still has to hang up, and
+	// needs the call's SID for that.
+	if err := plane.order(context.WithoutCancel(ctx), "call", order, &sid); err != nil {
 		return err
 	}
 	stats, err := o.follow(ctx, plane, sid)
