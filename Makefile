@@ -44,7 +44,7 @@ $(VOICE_SDK): extension/scripts/voice-sdk.json
 demo: bin/flexvc ## the whole story on the built-in emulator; no account needed
 	@bin/flexvc demo
 
-test: fmt-check vet staticcheck unit extension-test ## everything CI runs
+test: fmt-check vet staticcheck extension-test unit ## everything CI runs
 
 fmt-check: ## fail when a Go file is not gofmt's
 	@echo "format"
