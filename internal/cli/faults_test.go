@@ -366,15 +366,28 @@ func events(t *testing.T, text string) (all []map[string]any) {
 	return all
 }
 
+// enabled counts the workers that carry the flag.
+func (s *served) enabled() (n int) {
+	for _, text := range s.attributes() {
+		if state, _ := provision.Inspect(&text); state == provision.Enabled {
+			n++
+		}
+	}
+	return n
+}
+
 // One run at a time changes a workspace; looking at it is free.
 func TestLockedWhileAnotherRunIsUnderWay(t *testing.T) {
 	t.Parallel()
 	s := serveEmulator(t, emulator.Options{Agents: 30, SeedValue: 7, Faults: []string{"UpdateWorker:delay=1h@5"}})
+	enabled := s.enabled()
 	running, out := s.command("workers", "enable", "--all", "--yes")
 	if err := running.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the run is under way", func() bool { return s.Faults()[0].Fired > 0 })
+	eventually(t, "the run is under way and only delayed writes are left", func() bool {
+		return s.Faults()[0].Fired > 0 && s.enabled() == enabled+4
+	})
 	run := s.latestRun()
 	locked := fmt.Sprintf(`^flexvc: error: cannot change workers: run %s \(flexvc workers enable, process %d\) is changing this workspace$`, run, running.Process.Pid)
 	before := s.attributes()
