@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/buildinfo"
+	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
@@ -89,6 +90,9 @@ func (a *App) prepare(cmd *cobra.Command) error {
 	a.UI.Retype = retype(cmd.Root(), g.Profile)
 	if g.Profile == "" {
 		g.Profile = a.Getenv("FLEXVC_PROFILE")
+	}
+	if g.Profile == config.Emulator && g.Config != "" {
+		return usagef("--config does not go with the emulator, which keeps its settings with its data")
 	}
 	if g.Config == "" {
 		g.Config = a.Getenv("FLEXVC_CONFIG")

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -138,6 +139,14 @@ func (e *Emulator) answer(c *call, product string, allowed []string, inFlight in
 		return e.unknown(c, product, allowed), cutNothing
 	}
 	fault := e.faults.strike(c.op)
+	if fault.delay > 0 {
+		// net/http notices that a client has gone only once its body was read.
+		body, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
+		if err != nil {
+			return reply{}, cutAll
+		}
+		c.r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), c.r.Body))
+	}
 	if err := pause(c.r.Context(), fault.delay); err != nil {
 		return reply{}, cutAll
 	}

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -170,6 +172,36 @@ type tracked struct {
 }
 
 func (b *tracked) Close() error { b.closed = true; return nil }
+
+func TestADelayedWriteEndsWhenItsClientIsGone(t *testing.T) {
+	e := start(t, emulator.Options{Agents: 1, Faults: []string{"UpdateWorker:delay=1m"}})
+	gone := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(gone)
+		e.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	wire := &http.Transport{}
+	defer wire.CloseIdleConnections()
+	ctx, cancel := context.WithCancel(t.Context())
+	c := as(t, e)
+	c.TB, c.transport = withContext{t, ctx}, reroute{srv.Listener.Addr().String(), wire}
+	go func() {
+		for e.Faults()[0].Fired == 0 {
+			runtime.Gosched()
+		}
+		cancel()
+	}()
+	if _, err := c.send("POST", c.workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "application/x-www-form-urlencoded", "Attributes=%7B%7D"); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+	select {
+	case <-gone:
+	case <-time.After(30 * time.Second):
+		t.Error("the server still waits for a client that is gone")
+		srv.CloseClientConnections()
+	}
+}
 
 func TestRunEndsAfterTheRequestsInFlight(t *testing.T) {
 	e := start(t, emulator.Options{Agents: 1, Faults: []string{"FetchWorker:delay=300ms"}})
