@@ -2,6 +2,7 @@
 // keeps others out who write there too, the file names one extension only, and both are gone afterwards.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -44,4 +45,4 @@ export async function setPolicy() {
   };
 }
 
-setPolicy.impossible = process.platform !== 'linux' || process.getuid?.() !== 0 ? 'only root may write administrators\' settings' : false;
+setPolicy.impossible = process.getuid?.() === 0 && existsSync('/usr/bin/flock') ? false : 'only root on Linux may write an administrator\'s settings';

@@ -235,6 +235,7 @@ play('stopped while the offscreen document is being made: there is one in the en
 });
 
 play('an update waits for the end of the call, also over the death of the worker, and is then applied', async (t) => {
+  await world.developerMode();
   const manifest = join(world.app, 'manifest.json');
   const { version, ...rest } = JSON.parse(await readFile(manifest, 'utf8'));
   await writeFile(manifest, JSON.stringify({ ...rest, version: '99.0.0' }));

@@ -192,6 +192,13 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
       await until(`a microphone that is ${state}`, async () => (await world.inDocument(`navigator.permissions.query({ name: 'microphone' }).then((p) => p.state)`)) === state);
       await settings.close();
     },
+    /** Without it Chromium does not start an unpacked extension again that was stopped, as an update does. */
+    async developerMode() {
+      const extensions = await context.newPage();
+      await extensions.goto('chrome://extensions');
+      await extensions.evaluate(() => chrome.developerPrivate.updateProfileConfiguration({ inDeveloperMode: true }));
+      await extensions.close();
+    },
     /** Messages turned away so far, by reason, as the extension counts them. */
     async refused() {
       const worker = await world.background();

@@ -121,6 +121,17 @@ test('an orphaned script says so once and is silent from then on', () => {
   assert.equal(page.ports.length, 1);
 });
 
+test('a script that is orphaned unnoticed, under a page at rest, finds out by itself', () => {
+  const page = open();
+  page.say(configure);
+  page.runTimers();
+  assert.deepEqual(page.posted, []);
+  page.runtime.id = undefined;
+  page.runTimers();
+  page.runTimers();
+  assert.deepEqual(page.posted.map((p) => p.message.type), ['VOICE_CLIENT_EXTENSION_DISCONNECTED']);
+});
+
 test('a script that is orphaned between two messages finds out at the next one', () => {
   const page = open();
   page.runtime.id = undefined;
