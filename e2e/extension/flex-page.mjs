@@ -10,6 +10,8 @@ export const flexPage = (configuration) => `<!doctype html><title>Flex</title><s
     if (event.source !== window || !event.data.type?.startsWith(prefix)) return;
     const type = event.data.type.slice(prefix.length);
     latest[type] = event.data.payload;
+    // A page that was away when the call changed hears of it here.
+    if (type === 'HEARTBEAT') latest.CALL = event.data.payload.call;
     if (type === 'CALL' || type === 'DISCONNECTED') changes.push({ type, payload: event.data.payload, at: Date.now() });
     if (type !== 'CONFIGURED' || !answers) return;
     say('FLEX_TOKEN', await (await fetch('/session')).json());

@@ -1,41 +1,68 @@
 // All that a call needs, on this machine: flexvc's emulator with its voice edge, flexvc serve, a Flex page, and Chromium
 // with the unpacked extension. Nothing leaves loopback, and nothing is left when stop() has returned.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import { createServer as createTLS } from 'node:https';
 import { createServer, request } from 'node:http';
 import { createRequire } from 'node:module';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
+import { test } from 'node:test';
 import { createInterface } from 'node:readline';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { flexPage } from './flex-page.mjs';
+import { tokensIn } from './secrets.mjs';
 
 // What the extension's own tests are run with.
 const tools = createRequire(new URL('../../extension/package.json', import.meta.url));
 const { chromium } = tools('playwright-core');
 const WebSocket = tools('ws');
 
-const app = fileURLToPath(new URL('../../extension/app/', import.meta.url));
+const source = fileURLToPath(new URL('../../extension/app/', import.meta.url));
 const flexvc = process.env.FLEXVC ?? fileURLToPath(new URL('../../bin/flexvc', import.meta.url));
 
+/**
+ * The tests of one file share one world. One that hangs ends by itself, so that what it started is ended too; after one that
+ * failed the world is in nobody knows what state, so the others are skipped.
+ * @param {() => Promise<void>} rest  what has to be true after each of them
+ */
+export function plays(rest) {
+  let failed = false;
+  return (name, run) =>
+    test(name, { timeout: 120_000 }, async (t) => {
+      if (failed) return t.skip('a test before it failed');
+      failed = true;
+      await run(t);
+      await rest();
+      failed = false;
+    });
+}
+
 /** Asks again and again until the answer is true, and returns it. */
-export async function until(what, ask, ms = 20_000) {
+export async function until(what, ask, ms = 30_000) {
   const deadline = Date.now() + ms;
   for (;;) {
     const answer = await ask();
     if (answer) return answer;
     if (Date.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`);
-    await pause(5);
+    await pause(10);
   }
 }
 
 /** Lets real time pass: for calls that go on, not for things that are about to happen. */
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-export async function startWorld() {
-  const folder = await mkdtemp(join(tmpdir(), 'flexvc-e2e-'));
+/**
+ * @param {{ audited?: boolean, asksForMicrophone?: boolean, neighbour?: boolean,
+ *   policy?: (id: string) => Promise<void> }} [wanted]  audited: stop() fails when a token is found where
+ *   none may be; asksForMicrophone: as Chromium does for a person; neighbour: another extension beside ours; policy: puts
+ *   an administrator's settings for this id in place before Chromium starts
+ */
+export async function startWorld(wanted = {}) {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'flexvc-e2e-')));
   const undo = [() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })];
   const stop = async () => {
     const failed = [];
@@ -45,16 +72,17 @@ export async function startWorld() {
   // Asked to end in the middle of something: nothing is left then either.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop().finally(() => process.exit(1)));
   try {
-    return Object.assign(await makeWorld(folder, undo), { stop });
+    return Object.assign(await makeWorld(folder, undo, wanted), { stop });
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function makeWorld(folder, undo) {
+async function makeWorld(folder, undo, { audited = false, asksForMicrophone = false, neighbour = false, policy }) {
   const environment = { ...process.env, HOME: folder, FLEXVC_STATE_DIR: join(folder, 'state'), XDG_CONFIG_HOME: '', XDG_STATE_HOME: '' };
-  const run = program(environment, undo);
+  const said = [];
+  const run = program(environment, undo, said);
 
   const emulator = await run(['emulator', '-o', 'json', '--listen', '127.0.0.1:0', '--voice-listen', '127.0.0.1:0', '--agents', '5'], 'stdout', /"url"/);
   const { url, voice, spki, data, accountSid } = JSON.parse(emulator.line);
@@ -70,37 +98,57 @@ async function makeWorld(folder, undo) {
 
   // Flex: the page, and the session that the plugin asks for its token. Its certificate is the voice edge's.
   const flex = { tokenTTL: '1h', asked: 0 };
+  /** Every token there was. */
+  const secrets = new Set();
   const pem = await readFile(join(data, 'voice-edge.pem'));
-  const tokens = await tokenProxy(undo);
+  const tokens = await tokenProxy(undo, secrets);
   const page = flexPage({ accountSid, voiceClientTokenGeneratorUrl: tokens.url, extensionVoiceClientPrefix: 'ext_', protocol: 2, pluginVersion: '0.0.0' });
   const flexServer = createTLS({ key: pem, cert: pem }, async (incoming, outgoing) => {
     if (incoming.url !== '/session') return outgoing.writeHead(200, { 'Content-Type': 'text/html' }).end(page);
     flex.asked += 1;
     const { token } = await control('token', { worker: worker.sid, ttl: flex.tokenTTL });
-    outgoing.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ token, accountSid }));
+    secrets.add(token);
+    outgoing.writeHead(200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }).end(JSON.stringify({ token, accountSid }));
   });
   const flexPort = await listen(flexServer, undo);
 
+  // A copy of its own gives each world's extension an id of its own, and an update something to write into.
+  const app = join(folder, 'extension');
+  await cp(source, app, { recursive: true });
+  const id = unpackedId(app);
+  const base = `chrome-extension://${id}/`;
+  const extensions = [app];
+  if (neighbour) extensions.push(await makeNeighbour(join(folder, 'neighbour')));
+  await policy?.(id);
+
   const profile = join(folder, 'profile');
+  const netLog = join(folder, 'net-log.json');
+  const chromiumLog = join(folder, 'chromium.log');
+  // When everything has ended, and before the folder goes.
+  undo.splice(1, 0, async () => {
+    if (!audited) return;
+    const found = await tokensIn({ secrets, profile, netLog, texts: { 'the log of Chromium': await readFile(chromiumLog, 'utf8').catch(() => ''), 'what flexvc said': said.join('') } });
+    assert.deepEqual(found, [], 'tokens where none may be');
+  });
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: false,
     handleSIGINT: false,
     handleSIGTERM: false,
     handleSIGHUP: false,
-    env: environment,
+    env: { ...environment, CHROME_LOG_FILE: chromiumLog },
     ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages'],
     args: [
       '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--remote-debugging-port=0',
-      `--disable-extensions-except=${app}`, `--load-extension=${app}`,
-      '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
+      `--disable-extensions-except=${extensions}`, `--load-extension=${extensions}`,
+      '--use-fake-device-for-media-stream',
+      ...(asksForMicrophone ? [] : ['--use-fake-ui-for-media-stream']),
+      ...(audited ? ['--enable-logging', `--log-net-log=${netLog}`] : []),
       `--host-resolver-rules=MAP flex.twilio.com 127.0.0.1:${flexPort}, MAP *.twilio.com ${voice}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
       `--ignore-certificate-errors-spki-list=${spki}`,
     ],
   });
   undo.push(() => context.close());
-  const serviceWorker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'));
-  const base = new URL('/', serviceWorker.url()).href;
 
   /** Starts a token server; with a life, its voice tokens live that long. */
   async function serve(ttl = '1h') {
@@ -119,7 +167,7 @@ async function makeWorld(folder, undo) {
   const devtools = await devtoolsOf(profile);
 
   const world = {
-    control, order, flex, tokens, serve, context, base, identity, worker, environment, devtools,
+    control, order, flex, tokens, serve, context, base, id, app, accountSid, identity, worker, environment, devtools,
     flexvc: (...args) => run(args, 'all'),
 
     async openFlex() {
@@ -132,10 +180,39 @@ async function makeWorld(folder, undo) {
       await popup.goto(`${base}popup/popup.html`);
       return popup;
     },
+    /** The service worker of ours, or of the neighbour, that runs at the moment. */
+    background: (script = `${base}background/worker.js`) =>
+      until(script, () => context.serviceWorkers().find((worker) => worker.url().endsWith(script))),
+    /** Sets the microphone in Chromium's site settings, where a person would. @param {'allow' | 'block' | 'ask'} answer */
+    async setMicrophone(answer) {
+      const settings = await context.newPage();
+      await settings.goto('chrome://settings/content/microphone');
+      await settings.evaluate(([origin, answer]) => chrome.send('setOriginPermissions', [origin, 'media-stream-mic', answer]), [base, answer]);
+      const state = { allow: 'granted', block: 'denied', ask: 'prompt' }[answer];
+      await until(`a microphone that is ${state}`, async () => (await world.inDocument(`navigator.permissions.query({ name: 'microphone' }).then((p) => p.state)`)) === state);
+      await settings.close();
+    },
+    /** Without it Chromium does not start an unpacked extension again that was stopped, as an update does. */
+    async developerMode() {
+      const extensions = await context.newPage();
+      await extensions.goto('chrome://extensions');
+      await extensions.evaluate(() => chrome.developerPrivate.updateProfileConfiguration({ inDeveloperMode: true }));
+      await extensions.close();
+    },
+    /** Messages turned away so far, by reason, as the extension counts them. */
+    async refused() {
+      const worker = await world.background();
+      return worker.evaluate(async () => (await chrome.storage.session.get('snapshot')).snapshot?.state.refused ?? {});
+    },
+    /** What the icon of the extension says. */
+    async icon() {
+      const worker = await world.background();
+      return worker.evaluate(() => chrome.action.getTitle({}));
+    },
     say: (page, type, payload) => page.evaluate(([type, payload]) => window.say(type, payload), [type, payload]),
     beat: (page) => page.evaluate(() => window.latest.HEARTBEAT),
     waitForPage: (page, what, check, argument) =>
-      page.waitForFunction(check, argument, { timeout: 20_000, polling: 5 }).catch((error) => { throw new Error(`${what}: ${error.message}`); }),
+      page.waitForFunction(check, argument, { timeout: 30_000, polling: 10 }).catch((error) => { throw new Error(`${what}: ${error.message}`); }),
     registered: (page) => world.waitForPage(page, 'registered', () => window.latest?.HEARTBEAT?.status === 'registered'),
     callIs: (page, status) => world.waitForPage(page, `call ${status}`, (status) => (window.latest?.CALL ?? window.latest?.HEARTBEAT?.call)?.status === status, status),
     noCall: (page) => world.waitForPage(page, 'no call', () => window.latest?.HEARTBEAT?.call === null && !window.latest.CALL),
@@ -157,6 +234,26 @@ async function makeWorld(folder, undo) {
         const s = await world.stats(sid);
         return s.heard.packets >= heard.packets + packets && s;
       });
+    },
+
+    /** A call that is answered, and heard. */
+    async answered(page, more) {
+      const sid = await world.ring(more);
+      await world.callIs(page, 'open');
+      await world.heardMore(sid);
+      return sid;
+    },
+    async hangUp(page, sid) {
+      await world.say(page, 'HANGUP_CALL');
+      const s = await world.inState(sid, 'ended');
+      assert.equal(s.reason, 'agent');
+      return s;
+    },
+    /** Every call leaves the extension as it found it: one registered client, one in the document, both at rest. */
+    async atRest(page) {
+      await world.noCall(page);
+      await world.atEdge('two sockets', (sockets) => sockets.length === 2 && sockets.filter((s) => s.registered).length === 1 && sockets.every((s) => !s.calls?.length));
+      assert.equal((await world.documents()).length, 1, 'offscreen documents');
     },
 
     async stopWorker(page) {
@@ -182,12 +279,12 @@ async function makeWorld(folder, undo) {
 }
 
 /** Starts flexvc: until a line that matches came, or, with 'all', until it ended. */
-function program(env, undo) {
+function program(env, undo, heard) {
   return async (args, stream, wanted) => {
     const child = spawn(flexvc, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     const ended = once(child, 'close');
     let said = '';
-    for (const out of [child.stdout, child.stderr]) out.on('data', (text) => (said += text));
+    for (const out of [child.stdout, child.stderr]) out.on('data', (text) => heard.push(String(text)) && (said += text));
     const end = async () => {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT');
       await ended;
@@ -215,19 +312,35 @@ async function listen(server, undo) {
   return server.address().port;
 }
 
+/** Chromium's id of an extension that is loaded from a folder. */
+const unpackedId = (folder) =>
+  createHash('sha256').update(folder).digest('hex').slice(0, 32).replace(/./g, (digit) => 'abcdefghijklmnop'[parseInt(digit, 16)]);
+
+/** Another extension, with nothing in it but a place to send messages from. */
+async function makeNeighbour(folder) {
+  await mkdir(folder);
+  await writeFile(join(folder, 'manifest.json'), JSON.stringify({ manifest_version: 3, name: 'neighbour', version: '1', background: { service_worker: 'neighbour.js' } }));
+  await writeFile(join(folder, 'neighbour.js'), '');
+  return folder;
+}
+
 /** Stands before the token server, so that it can be down, or talk nonsense, while the extension keeps its address. */
-async function tokenProxy(undo) {
+async function tokenProxy(undo, secrets) {
   const proxy = { url: '', upstream: undefined, mode: 'well', asked: 0, served: 0 };
   const server = createServer((incoming, outgoing) => {
     if (incoming.method === 'POST') proxy.asked += 1;
     if (proxy.mode === 'down') return incoming.socket.destroy();
+    if (proxy.mode === 'silent') return;
     const cors = { 'Access-Control-Allow-Origin': incoming.headers.origin ?? '*' };
     if (proxy.mode === 'nonsense') return outgoing.writeHead(200, { ...cors, 'Content-Type': 'text/html' }).end('<p>out of order</p>');
     const { host, ...headers } = incoming.headers;
     const onward = request({ host: proxy.upstream.hostname, port: proxy.upstream.port, path: incoming.url, method: incoming.method, headers }, (answer) => {
-      if (incoming.method === 'POST' && answer.statusCode === 200) proxy.served += 1;
       outgoing.writeHead(answer.statusCode, answer.headers);
       answer.pipe(outgoing);
+      if (incoming.method !== 'POST' || answer.statusCode !== 200) return;
+      let body = '';
+      answer.on('data', (text) => (body += text)).on('end', () => secrets.add(JSON.parse(body).token));
+      proxy.served += 1;
     });
     onward.on('error', () => outgoing.destroy());
     incoming.pipe(onward);
@@ -247,8 +360,10 @@ async function devtoolsOf(profile) {
     try {
       await once(socket, 'open');
       socket.send(JSON.stringify({ id: 1, method, params }));
+      const closed = once(socket, 'close').then(() => { throw new Error(`${method}: the target is gone`); });
+      closed.catch(() => {});
       for (;;) {
-        const [data] = await once(socket, 'message');
+        const [data] = await Promise.race([once(socket, 'message'), closed]);
         const { id, result, error } = JSON.parse(data);
         if (id !== 1) continue;
         if (error) throw new Error(`${method}: ${error.message}`);
@@ -267,6 +382,9 @@ async function devtoolsOf(profile) {
     },
   };
 }
+
+/** What came, and beside it the emulator's own longest gap in sending: a busy machine shows in both. */
+export const flow = ({ heard, said }) => `${heard.packets} packets, ${heard.lost} lost, longest gap ${ms(heard.longest_gap)} ms (the emulator's own ${ms(said.longest_gap)} ms)`;
 
 export const ms = (nanoseconds) => Math.round(nanoseconds / 1e5) / 10;
 

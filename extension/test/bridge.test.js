@@ -65,12 +65,20 @@ test('the page is heard, and only its own known messages', () => {
   assert.deepEqual(page.port().sent.map((m) => m.type), [configure.type, hangUp.type]);
 });
 
-test('a frame of another origin that posts the hang-up is not heard', () => {
+test('a frame of another origin that posts the hang-up is not heard, only counted', () => {
   const page = open();
   page.say(hangUp, { source: {}, origin: 'https://evil.example' });
   page.say(hangUp, { source: {} });
   page.say(hangUp, { origin: 'https://evil.example' });
-  assert.deepEqual(page.port().sent, []);
+  page.say({ type: 'chat', text: 'as frames do' }, { source: {} });
+  assert.deepEqual(page.port().sent, Array(3).fill({ type: 'page.forged' }));
+  page.breakPort();
+  page.runTimers();
+  page.port().broken = true;
+  page.say(hangUp, { source: {} });
+  page.say(hangUp);
+  page.runTimers();
+  assert.deepEqual(page.port().sent.map((m) => m.type), [hangUp.type], 'a forgery takes nobody\'s place in the queue');
 });
 
 test('what the worker says reaches this page alone', () => {
@@ -111,6 +119,17 @@ test('an orphaned script says so once and is silent from then on', () => {
   assert.deepEqual(page.posted.map((p) => p.message.type), ['VOICE_CLIENT_EXTENSION_DISCONNECTED']);
   assert.equal(page.listening(), false);
   assert.equal(page.ports.length, 1);
+});
+
+test('a script that is orphaned unnoticed, under a page at rest, finds out by itself', () => {
+  const page = open();
+  page.say(configure);
+  page.runTimers();
+  assert.deepEqual(page.posted, []);
+  page.runtime.id = undefined;
+  page.runTimers();
+  page.runTimers();
+  assert.deepEqual(page.posted.map((p) => p.message.type), ['VOICE_CLIENT_EXTENSION_DISCONNECTED']);
 });
 
 test('a script that is orphaned between two messages finds out at the next one', () => {

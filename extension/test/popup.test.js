@@ -80,6 +80,8 @@ test('the icon tells the worst thing first, and a call before all', () => {
   assert.equal(icon(state({ line: 'offline', problem: 'signalling_lost' })), 'error');
   assert.equal(icon(state({ line: 'offline', problem: 'signalling_lost', call: { status: 'open' } })), 'call');
   assert.equal(icon(state({ line: 'registered', devices: { ...initial().devices, microphone: 'denied' } })), 'error');
+  assert.equal(icon(state({ line: 'registered', devices: { ...initial().devices, microphone: 'prompt' } })), 'error', 'a call would find no microphone');
+  assert.equal(icon(state({ devices: { ...initial().devices, microphone: 'prompt' } })), 'grey', 'nobody wants one yet');
   assert.equal(icon(state({ line: 'registered', problem: 'token_server_error' })), 'green', 'the old token still serves');
 });
 

@@ -100,10 +100,10 @@ test('forged messages and ports are refused, counted, and have no effect', async
     }
     assert.deepEqual(await world.send({ type: 'popup.hangUp' }, sender), [{ ok: false, error: 'wrong_sender' }]);
   }
-  // A real page may not speak as the popup or the document, nor with extra fields.
+  // A real page may not speak as the popup or the document, nor with a payload that cannot be.
   page.postMessage({ type: 'popup.restart' });
   page.postMessage({ type: 'offscreen.callEnded', payload: { callSid: 'CA1', reason: 'ended' } });
-  page.postMessage({ ...hangUp, payload: { force: true } });
+  page.postMessage({ ...hangUp, payload: { callSid: '<img>' } });
   page.postMessage({ type: 'VOICE_CLIENT_EXTENSION_EXPLODE' });
   // The popup's own port name does not make a page the popup.
   const impostor = await world.connect('popup', senders.page);

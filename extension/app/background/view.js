@@ -33,8 +33,10 @@ export function heartbeat(s, extensionVersion) {
 
 /** Whether a call offered now would not reach the agent. @param {State} s */
 function isBroken(s) {
-  if (s.devices.microphone === 'denied' || s.devices.microphone === 'missing') return true;
-  return s.line !== 'registered' && s.line !== 'unconfigured' && s.problem !== null;
+  const { microphone } = s.devices;
+  if (microphone === 'denied' || microphone === 'missing') return true;
+  if (s.line === 'unconfigured') return false;
+  return microphone === 'prompt' || (s.line !== 'registered' && s.problem !== null);
 }
 
 /** @typedef {'grey' | 'green' | 'call' | 'error'} Icon */

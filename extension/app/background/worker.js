@@ -123,6 +123,8 @@ function fromPage({ type, payload }) {
       return { name: 'muteAsked', muted: payload.muted };
     case 'VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE':
       return { name: 'deviceAsked', kind: payload.kind, label: payload.label };
+    case 'page.forged':
+      return { name: 'messageRefused', refusal: 'wrong_sender' };
     default:
       // page.alive: that it came is what keeps this worker alive.
       return undefined;

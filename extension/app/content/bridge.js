@@ -48,6 +48,13 @@
     tellPage({ type: 'VOICE_CLIENT_EXTENSION_DISCONNECTED' });
   }
 
+  /** The port of an extension that is replaced breaks without a word, and a page at rest says nothing that would find out. */
+  function watch() {
+    if (stopped) return;
+    if (!chrome.runtime?.id) return stop();
+    setTimeout(watch, 1_000);
+  }
+
   function connect() {
     if (stopped || port) return;
     /** @type {chrome.runtime.Port} */
@@ -91,12 +98,19 @@
 
   /** @param {MessageEvent} event */
   function hearPage(event) {
-    if (event.source !== window || event.origin !== window.location.origin) return;
     const { type, payload } = Object(event.data);
     if (typeof type !== 'string' || !fromPage.has(type)) return;
     if (!chrome.runtime?.id) return stop();
+    if (event.source !== window || event.origin !== window.location.origin) return countForgery();
     if (type === 'VOICE_CLIENT_EXTENSION_CONFIGURE') configuration = payload;
     send({ type, payload });
+  }
+
+  /** Not by send(): a flood of these must not push out what the page itself is waiting to say. */
+  function countForgery() {
+    try {
+      port?.postMessage({ type: 'page.forged' });
+    } catch {}
   }
 
   /** @param {{ type: string, payload?: unknown }} message */
@@ -116,4 +130,5 @@
   window.addEventListener('message', hearPage);
   window.addEventListener('pageshow', comeBack);
   connect();
+  watch();
 })();

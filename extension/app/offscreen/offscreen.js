@@ -8,7 +8,6 @@ import { signal } from './signal.js';
 const home = { id: chrome.runtime.id, base: chrome.runtime.getURL(''), matches: [] };
 /** @type {chrome.runtime.Port | undefined} */
 let port;
-let forgotten = false;
 let retry = 0;
 /** @type {{ microphone: import('../background/machine.js').Microphone, inputs: string[], outputs: string[] }} */
 let devices = { microphone: 'unknown', inputs: [], outputs: [] };
@@ -40,7 +39,7 @@ function connect() {
   opened.onMessage.addListener(hear);
   opened.onDisconnect.addListener(() => {
     if (port === opened) port = undefined;
-    if (!forgotten) reconnect();
+    reconnect();
   });
   tell('offscreen.truth', { call: phone.call(), ...devices });
 }
@@ -80,10 +79,14 @@ function hear(message) {
 }
 
 function forget() {
-  forgotten = true;
+  const parting = port;
   phone.forget();
   // The hang-up is on its way; closing the document at once could cut it off.
-  setTimeout(() => port?.disconnect(), 100);
+  setTimeout(() => {
+    parting?.disconnect();
+    // Where the worker died before it could close this document, the next worker has to hear of it.
+    if (port === parting) setTimeout(connect, 1_000);
+  }, 100);
 }
 
 async function lookAtDevices() {

@@ -271,8 +271,9 @@ for (const element of document.querySelectorAll('[data-label]')) {
 }
 for (const [digit = '', letters = ''] of keys) {
   const button = Object.assign(document.createElement('button'), { type: 'button', textContent: digit });
-  if (letters) button.append(Object.assign(document.createElement('small'), { textContent: letters }));
-  button.setAttribute('aria-label', digit === '*' ? t('keypad_star') : digit === '#' ? t('keypad_pound') : digit);
+  if (letters) button.append(Object.assign(document.createElement('small'), { textContent: letters, ariaHidden: 'true' }));
+  const name = { '*': 'keypad_star', '#': 'keypad_pound' }[digit];
+  if (name) button.setAttribute('aria-label', t(name));
   button.addEventListener('click', () => press(digit));
   $('keys').append(button);
 }

@@ -6,7 +6,8 @@
 /**
  * @typedef {'page' | 'popup' | 'welcome' | 'offscreen' | 'worker'} Party
  * @typedef {(value: unknown) => boolean} Check
- * @typedef {{ from: Party[], to: Party, payload: Check }} Row
+ * @typedef {{ from: Party[], to: Party, payload: Check, keep?: string[] }} Row  keep: the fields that are read; others are
+ *   dropped before the check. Without it they are refused.
  * @typedef {{ type: string, payload: any, request?: number }} Message
  * @typedef {{ id: string, base: string, matches: string[] }} Home  the extension's id, its base URL, and the
  *   content scripts' match patterns
@@ -76,51 +77,47 @@ const microphone = oneOf('granted', 'prompt', 'denied', 'missing', 'unknown');
 const labels = list(label, 64);
 const chosen = object({ input: label, output: label, ringtone: label });
 
+const configuration = {
+  accountSid,
+  voiceClientTokenGeneratorUrl: text(2048),
+  extensionVoiceClientPrefix: optional(orNull(text(64))),
+  protocol: optional(number),
+  pluginVersion: optional(text(64)),
+};
+
+/**
+ * What a Flex page says.
+ * @type {(fields: Record<string, Check>, or?: Check) => Row}
+ */
+const said = (fields, or = () => false) => ({
+  from: ['page'],
+  to: 'worker',
+  payload: (value) => or(value) || object(fields)(value),
+  keep: Object.keys(fields),
+});
+
 // The catalogue ------------------------------------------------------------------------------------------------
 
 /** @type {Record<string, Row>} */
 export const catalogue = {
-  // Flex page -> content script -> worker. The names and the old fields are those deployed plugins use.
-  VOICE_CLIENT_EXTENSION_CONFIGURE: {
-    from: ['page'],
-    to: 'worker',
-    payload: object({
-      accountSid,
-      voiceClientTokenGeneratorUrl: text(2048),
-      extensionVoiceClientPrefix: optional(orNull(text(64))),
-      protocol: optional(number),
-      pluginVersion: optional(text(64)),
-    }),
-  },
-  VOICE_CLIENT_EXTENSION_FLEX_TOKEN: {
-    from: ['page'],
-    to: 'worker',
-    payload: object({
-      token,
-      accountSid: optional(accountSid),
-      expiration: optional(orNull((value) => text(64)(value) || number(value))),
-    }),
-  },
-  VOICE_CLIENT_EXTENSION_HANGUP_CALL: {
-    from: ['page'],
-    to: 'worker',
-    payload: (value) => nothing(value) || object({ callSid: optional(callSid) })(value),
-  },
-  VOICE_CLIENT_EXTENSION_SEND_DTMF_DIGITS: { from: ['page'], to: 'worker', payload: object({ digits }) },
-  VOICE_CLIENT_EXTENSION_SET_MUTED: { from: ['page'], to: 'worker', payload: object({ muted: bool }) },
-  VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE: {
-    from: ['page'],
-    to: 'worker',
-    payload: object({ kind: deviceKind, label }),
-  },
+  // Flex page -> content script -> worker. The names and the old fields are those deployed plugins use, and a newer plugin
+  // may say more than this version knows of.
+  VOICE_CLIENT_EXTENSION_CONFIGURE: said(configuration),
+  VOICE_CLIENT_EXTENSION_FLEX_TOKEN: said({
+    token,
+    accountSid: optional(accountSid),
+    expiration: optional(orNull((value) => text(64)(value) || number(value))),
+  }),
+  VOICE_CLIENT_EXTENSION_HANGUP_CALL: said({ callSid: optional(callSid) }, (value) => value === undefined || value === null),
+  VOICE_CLIENT_EXTENSION_SEND_DTMF_DIGITS: said({ digits }),
+  VOICE_CLIENT_EXTENSION_SET_MUTED: said({ muted: bool }),
+  VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE: said({ kind: deviceKind, label }),
 
   // Content script -> worker, on its own account.
-  'page.resumed': {
-    // The port broke and is back: the page's last configuration, so that it need not ask again.
-    from: ['page'],
-    to: 'worker',
-    payload: (value) => catalogue['VOICE_CLIENT_EXTENSION_CONFIGURE']?.payload(value) ?? false,
-  },
+  // The port broke and is back: the page's last configuration, so that it need not ask again.
+  'page.resumed': said(configuration),
+  // Somebody else posted one of our messages to the page. It goes no further than this word of it.
+  'page.forged': { from: ['page'], to: 'worker', payload: nothing },
   'page.alive': { from: ['page'], to: 'worker', payload: nothing },
 
   // Worker -> content script -> Flex page.
@@ -243,14 +240,21 @@ export const worker = /** @type {const} */ ('worker');
 export function accept(message, sender, home, self) {
   const envelope = object({ type: text(64), payload: () => true, request: optional(number) });
   if (!envelope(message)) return { ok: false, refusal: 'malformed', type: '' };
-  const { type, payload, request } = /** @type {Message} */ (message);
+  const { type, payload: whole, request } = /** @type {Message} */ (message);
   const row = Object.hasOwn(catalogue, type) ? catalogue[type] : undefined;
   if (!row) return { ok: false, refusal: 'unknown_type', type: '' };
 
   const from = sender === worker ? worker : partyOf(sender, home);
   if (!from || row.to !== self || !row.from.includes(from)) return { ok: false, refusal: 'wrong_sender', type };
+  const payload = row.keep ? only(row.keep, whole) : whole;
   if (!row.payload(payload)) return { ok: false, refusal: 'bad_payload', type };
   return { ok: true, message: { type, payload, request }, from };
+}
+
+/** @param {string[]} fields @param {unknown} value */
+function only(fields, value) {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([field]) => fields.includes(field)));
 }
 
 /** @type {(type: string) => boolean} */

@@ -1,0 +1,270 @@
+// The death of the service worker, whatever it was doing, and its replacement by an update. The call is in neither, so it
+// goes on; what has to come back is the registration, the page's and the popup's hold on the call, and the truth.
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before } from 'node:test';
+import { flow, median, plays, startWorld, until } from './world.mjs';
+
+let world, page, popup;
+
+before(async () => {
+  world = await startWorld({ audited: true });
+  page = await world.openFlex();
+  await world.registered(page);
+  popup = await world.openPopup();
+});
+
+after(() => world?.stop());
+
+const play = plays(() => world.atRest(page));
+
+/** Stops the worker. The answer tells a registration that came after from one that was there before. */
+async function stop() {
+  const number = Math.max(0, ...(await world.sockets()).map((s) => s.id));
+  return { number, at: await world.stopWorker(popup) };
+}
+
+/** How long it took to be registered again, in milliseconds. */
+async function registeredAgain({ number, at }) {
+  await world.atEdge('registered again', (sockets) => sockets.some((s) => s.registered && s.id > number));
+  return Date.now() - at;
+}
+
+const popupSays = (text) => popup.locator('#status').getByText(text, { exact: true }).waitFor();
+
+/** Forgets everything, as the agent may from the popup. */
+async function restart() {
+  await popup.getByRole('tab', { name: 'Info' }).click();
+  await popup.getByRole('button', { name: 'Restart extension' }).click();
+}
+
+const figures = (list) => `median ${median(list)} ms, longest ${Math.max(...list)} ms, of ${list.length}`;
+
+play('stopped 20 times in a call: mute, keys and hang-up work again', async (t) => {
+  const took = { registered: [], muted: [], 'a key heard': [] };
+  const sid = await world.answered(page);
+  for (let i = 0; i < 20; i += 1) {
+    const stopped = await stop();
+    const muted = i % 2 === 0;
+    const { digits } = await world.stats(sid);
+    await world.say(page, 'SET_MUTED', { muted });
+    await world.say(page, 'SEND_DTMF_DIGITS', { digits: '7' });
+    await world.waitForPage(page, `muted ${muted}`, (muted) => window.latest.CALL?.muted === muted, muted);
+    took.muted.push(Date.now() - stopped.at);
+    await until('a digit', async () => (await world.stats(sid)).digits?.length === (digits?.length ?? 0) + 1);
+    took['a key heard'].push(Date.now() - stopped.at);
+    took.registered.push(await registeredAgain(stopped));
+    await popupSays('In a call');
+    await popup.locator(`#mute[aria-pressed=${muted}]`).waitFor();
+  }
+  const s = await world.stats(sid);
+  assert.equal(s.heard.lost, 0);
+  assert.equal(s.state, 'in-progress');
+  t.diagnostic(`in the call: ${flow(s)}`);
+  const last = await stop();
+  await world.hangUp(page, sid);
+  t.diagnostic(`stopped to hung up: ${Date.now() - last.at} ms`);
+  await registeredAgain(last);
+  await popup.getByText('You ended the call.').waitFor();
+  for (const [what, list] of Object.entries(took)) t.diagnostic(`stopped to ${what}: ${figures(list)}`);
+});
+
+play('stopped from the popup\'s side: its mute, keys and hang-up work again', async () => {
+  const sid = await world.answered(page);
+  await popup.getByRole('tab', { name: 'Call' }).click();
+  await popup.getByRole('button', { name: 'Keypad' }).click();
+  await stop();
+  await popup.getByRole('button', { name: 'Mute' }).click();
+  await popup.locator('#mute[aria-pressed=true]').waitFor();
+  await stop();
+  await popup.getByRole('button', { name: '5' }).click();
+  await until('a digit', async () => (await world.stats(sid)).digits?.at(-1)?.key === '5');
+  const last = await stop();
+  await popup.getByRole('button', { name: 'Hang up' }).click();
+  assert.equal((await world.inState(sid, 'ended')).reason, 'agent');
+  await registeredAgain(last);
+});
+
+// Each state of the line: how it comes about, what the popup then says, and what ends it.
+const idle = {
+  'unconfigured, no Flex tab': {
+    async enter() {
+      await page.goto('about:blank');
+      await restart();
+    },
+    says: 'No Flex tab is open.',
+    leave: () => page.goto('https://flex.twilio.com/agent-desktop'),
+  },
+  'wanting a Flex token': {
+    async enter() {
+      await page.evaluate(() => (window.answers = false));
+      await restart();
+    },
+    says: 'Flex has not passed its sign-in on yet.',
+    leave: () =>
+      page.evaluate(async () => {
+        window.answers = true;
+        window.say('FLEX_TOKEN', await (await fetch('/session')).json());
+      }),
+  },
+  'fetching a voice token, and hearing nothing': {
+    async enter() {
+      world.tokens.mode = 'silent';
+      const { asked } = world.tokens;
+      await restart();
+      await until('a request', () => world.tokens.asked > asked);
+    },
+    says: 'Connecting to Twilio',
+    leave: () => (world.tokens.mode = 'well'),
+    again: true,
+  },
+  'fetching, and the token server is down': {
+    async enter() {
+      world.tokens.mode = 'down';
+      await restart();
+    },
+    says: 'Token server not reachable',
+    leave: () => (world.tokens.mode = 'well'),
+  },
+  'registering, and hearing nothing': {
+    async enter() {
+      await world.order('faults', { faults: { silent: true } });
+      const { served } = world.tokens;
+      await restart();
+      await until('a voice token', () => world.tokens.served > served);
+    },
+    says: 'Connecting to Twilio',
+    leave: () => world.order('faults', { faults: {} }),
+    again: true,
+  },
+  registered: {
+    async enter() {},
+    says: 'Ready for calls',
+    async leave() {},
+  },
+  'offline, the edge refuses everybody': {
+    async enter() {
+      await world.order('faults', { faults: { refuse_sockets: true } });
+      await world.order('drop', { identity: world.identity, code: 0 });
+    },
+    says: 'No connection to Twilio',
+    leave: () => world.order('faults', { faults: {} }),
+  },
+};
+
+for (const [name, { enter, says, leave, again }] of Object.entries(idle)) {
+  play(`stopped while ${name}`, async (t) => {
+    await enter();
+    await popupSays(says);
+    let stopped = await stop();
+    await popupSays(says);
+    await leave();
+    // It would wait out its patience with the silent one; dying once more is quicker.
+    if (again) stopped = await stop();
+    const left = Date.now();
+    await registeredAgain(name === 'registered' ? stopped : { ...stopped, at: left });
+    await popupSays('Ready for calls');
+    await world.registered(page);
+    t.diagnostic(`registered again after ${Date.now() - left} ms`);
+    await world.hangUp(page, await world.answered(page));
+  });
+}
+
+play('stopped at any moment between invite and answer, and as the customer leaves', async (t) => {
+  const became = [];
+  const took = [];
+  for (const wait of [0, 10, 30, 60, 100]) {
+    const sid = await world.ring();
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    took.push(await registeredAgain(await stop()));
+    // An invite that died with the worker is nobody's: the agent can be called again, and this customer gives up.
+    const { state } = await world.stats(sid);
+    became.push(`${wait} ms: ${state}`);
+    if (state === 'in-progress') await world.callIs(page, 'open');
+    const leaving = await stop();
+    await world.order('hangup', { sid });
+    await world.inState(sid, 'ended');
+    took.push(await registeredAgain(leaving));
+    await world.noCall(page);
+  }
+  t.diagnostic(`stopped after the invite: ${became.join(', ')}; registered again: ${figures(took)}`);
+  await world.hangUp(page, await world.answered(page));
+});
+
+play('stopped while a call is connecting: it opens', async () => {
+  await world.order('faults', { faults: { delay: 1e9 } });
+  const ringing = world.ring();
+  await popupSays('Connecting the call');
+  const sid = await ringing;
+  await stop();
+  await popupSays('Connecting the call');
+  await world.order('faults', { faults: {} });
+  await world.callIs(page, 'open');
+  await popupSays('In a call');
+  await world.heardMore(sid);
+  await world.hangUp(page, sid);
+});
+
+play('stopped while a call is reconnecting: it comes back', async (t) => {
+  const sid = await world.answered(page);
+  await world.order('faults', { faults: { refuse_sockets: true } });
+  await world.order('drop', { identity: world.identity, code: 0 });
+  await popupSays('Reconnecting the call');
+  const stopped = await stop();
+  await popupSays('Reconnecting the call');
+  await world.order('faults', { faults: {} });
+  const from = Date.now();
+  await world.callIs(page, 'open');
+  await popupSays('In a call');
+  t.diagnostic(`held again after ${Date.now() - from} ms`);
+  await registeredAgain(stopped);
+  assert.equal((await world.heardMore(sid)).heard.lost, 0, 'the media never noticed');
+  await world.hangUp(page, sid);
+});
+
+play('stopped while the offscreen document is being made: there is one in the end', async () => {
+  for (const wait of [0, 20, 60]) {
+    await restart();
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    await stop();
+    await world.registered(page);
+    await world.atRest(page);
+  }
+  await world.hangUp(page, await world.answered(page));
+});
+
+play('an update waits for the end of the call, also over the death of the worker, and is then applied', async (t) => {
+  await world.developerMode();
+  const manifest = join(world.app, 'manifest.json');
+  const { version, ...rest } = JSON.parse(await readFile(manifest, 'utf8'));
+  await writeFile(manifest, JSON.stringify({ ...rest, version: '99.0.0' }));
+  const sid = await world.answered(page);
+  const worker = await world.background();
+  // As Chromium does when it has fetched a newer package.
+  await worker.evaluate(() => chrome.runtime.onUpdateAvailable.dispatch({ version: '99.0.0' }));
+  await popup.getByRole('tab', { name: 'Info' }).click();
+  const waiting = popup.locator('#facts').getByText(`${version}, then 99.0.0`);
+  await waiting.waitFor();
+  const stopped = await stop();
+  await waiting.waitFor();
+  await registeredAgain(stopped);
+  const s = await world.heardMore(sid, 50);
+  assert.equal(s.heard.lost, 0);
+  assert.equal(await page.evaluate(() => window.changes.some(({ type }) => type === 'DISCONNECTED')), false);
+  assert.equal((await world.beat(page)).extensionVersion, version);
+
+  const ended = Date.now();
+  await world.hangUp(page, sid);
+  // The page is told that this extension is gone; it gets the new one's script when it is loaded again.
+  await world.waitForPage(page, 'DISCONNECTED', () => window.changes.some(({ type }) => type === 'DISCONNECTED'));
+  t.diagnostic(`replaced ${Date.now() - ended} ms after the hang-up`);
+  await until('the new version', async () => {
+    await page.reload();
+    return page.waitForFunction(() => window.latest.HEARTBEAT?.extensionVersion === '99.0.0', undefined, { timeout: 2_000 }).catch(() => false);
+  });
+  await world.registered(page);
+  popup = await world.openPopup();
+  await world.atRest(page);
+  await world.hangUp(page, await world.answered(page));
+});
