@@ -5,6 +5,19 @@
 import { median, ms, pause, startWorld, until } from './world.mjs';
 
 const calls = 10;
+
+// What runs in the offscreen document.
+const watchPeers = `(() => {
+  globalThis.peers = [];
+  const set = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function (...args) { peers.push(this); return set.apply(this, args); };
+})()`;
+const inbound = `(async () => {
+  const stats = [...(await peers.findLast((p) => p.connectionState === 'connected').getStats()).values()].find((s) => s.type === 'inbound-rtp');
+  const { packetsReceived, packetsLost, packetsDiscarded = 0, concealedSamples, totalSamplesReceived } = stats;
+  return { packets: packetsReceived, lost: packetsLost, discarded: packetsDiscarded, concealed: concealedSamples, samples: totalSamplesReceived };
+})()`;
+
 const world = await startWorld();
 try {
   const page = await world.openFlex();
@@ -29,26 +42,43 @@ try {
     console.log(`${name.padEnd(24)} median ${median(list).toFixed(1)} ms  (${Math.min(...list)}-${Math.max(...list)}, ${list.length} calls)`);
   }
 
+  await world.inDocument(watchPeers);
   const sid = await world.ring();
   await world.callIs(page, 'open');
   await world.heardMore(sid);
-  const during = async (name, what, alone) => {
+  const flows = {};
+  const during = async (name, what) => {
+    const before = await world.inDocument(inbound);
     const from = (await world.stats(sid)).age;
     await what();
     const { age } = await world.stats(sid);
+    const after = await world.inDocument(inbound);
     const heard = await world.heard(sid, from, age);
     const said = await world.order('said', { sid, start: from, end: age });
-    const ratio = alone ? `${(heard.longest_gap / alone.longest_gap).toFixed(2)} x` : '';
-    console.log(`${name.padEnd(24)} ${(ms(age - from) / 1000).toFixed(1)} s, ${heard.lost} lost, longest gap ${ms(heard.longest_gap)} ms ${ratio} (p99.9 ${ms(heard.gap_p999)}, the emulator's own ${ms(said.longest_gap)})`);
-    return heard;
+    (flows[name] ??= []).push({ ns: age - from, heard, said, browser: Object.fromEntries(Object.entries(after).map(([k, v]) => [k, v - before[k]])) });
   };
-  const alone = await during('left alone', () => pause(20_000));
-  await during('100 reloads', async () => {
-    for (let i = 0; i < 100; i += 1) {
-      await page.reload();
-      await world.callIs(page, 'open');
-    }
-  }, alone);
+  const reload = async () => {
+    await page.reload();
+    await world.callIs(page, 'open');
+  };
+  // In turns, so that what else this machine does weighs on all alike.
+  for (let round = 0; round < 4; round += 1) {
+    await during('left alone', () => pause(10_000));
+    await during('100 reloads, 2 a second', async () => {
+      for (let i = 0; i < 25; i += 1) await Promise.all([reload(), pause(500)]);
+    });
+    await during('100 reloads, no pause', async () => {
+      for (let i = 0; i < 25; i += 1) await reload();
+    });
+  }
+  const longest = (list, way) => Math.max(...list.map((one) => one[way].longest_gap));
+  const sum = (list, of) => list.reduce((total, one) => total + of(one), 0);
+  for (const [name, list] of Object.entries(flows)) {
+    const gap = longest(list, 'heard');
+    console.log(`${name.padEnd(24)} ${(sum(list, (one) => one.ns) / 1e9).toFixed(1)} s, ${sum(list, (one) => one.heard.lost)} of ${sum(list, (one) => one.heard.packets)} lost, longest gap ${ms(gap)} ms, ${(gap / longest(flows['left alone'], 'heard')).toFixed(2)} x (median of ${list.length} turns ${ms(median(list.map((one) => one.heard.longest_gap)))}; the emulator's own ${ms(longest(list, 'said'))})`);
+    const share = (100 * sum(list, (one) => one.browser.concealed)) / sum(list, (one) => one.browser.samples);
+    console.log(`${''.padEnd(24)} the agent's browser: ${sum(list, (one) => one.browser.lost)} of ${sum(list, (one) => one.browser.packets)} lost, ${sum(list, (one) => one.browser.discarded)} too late, ${share.toFixed(2)} % of the sound made up`);
+  }
 
   const took = { 'worker to registered': [], 'worker to muted': [] };
   for (let i = 0; i < 20; i += 1) {

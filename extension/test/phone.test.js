@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 import { createDigits } from '../app/offscreen/digits.js';
+import { createPeers } from '../app/offscreen/peers.js';
 import { createPhone } from '../app/offscreen/phone.js';
 import { quality } from '../app/offscreen/quality.js';
 
@@ -10,8 +11,62 @@ const preparation = { token: 'voice-1', identity: 'ext_alice', edge: 'roaming', 
 const offer = { callSid: 'CA1', connectToken: 'connect', from: '+15550100' };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
+class FakeTrack {
+  live = true;
+  enabled = true;
+  constructor(sound) {
+    this.sound = sound;
+  }
+  clone() {
+    return new FakeTrack(this.sound);
+  }
+  stop() {
+    this.live = false;
+  }
+}
+
+class FakeStream {
+  constructor(tracks) {
+    this.tracks = new Set(tracks);
+  }
+  getTracks() {
+    return [...this.tracks];
+  }
+  getAudioTracks() {
+    return [...this.tracks];
+  }
+  addTrack(track) {
+    this.tracks.add(track);
+  }
+  removeTrack(track) {
+    this.tracks.delete(track);
+  }
+}
+
+class FakePeer {
+  static made = [];
+  static generateCertificate = async () => 'certificate';
+  constructor(configuration) {
+    this.configuration = configuration;
+    FakePeer.made.push(this);
+  }
+  addTransceiver() {
+    return { receiver: { track: new FakeTrack('silence') } };
+  }
+  addTrack(track) {
+    this.sender = { track, replaceTrack: async (other) => void (this.sender.track = other) };
+    return this.sender;
+  }
+  async setLocalDescription() {
+    this.described = true;
+  }
+  close() {
+    this.closed = true;
+  }
+}
+
 /** A phone with a fake SDK, microphone and clock. */
-function makePhone({ microphone, slow } = {}) {
+function makePhone({ microphone, slow, granted } = {}) {
   const devices = [];
   const streams = [];
   const said = [];
@@ -21,6 +76,9 @@ function makePhone({ microphone, slow } = {}) {
   class Call extends EventEmitter {
     muted = false;
     digits = '';
+    isMuted() {
+      return this.muted;
+    }
     mute(muted) {
       this.muted = muted;
       this.emit('mute', muted);
@@ -48,11 +106,12 @@ function makePhone({ microphone, slow } = {}) {
     updateToken(token) {
       this.token = token;
     }
-    async connect({ connectToken, rtcConfiguration }) {
-      this.rtcConfiguration = rtcConfiguration;
+    async connect({ connectToken }) {
       if (this.refuses) throw new Error('no');
-      await this.options.getUserMedia({ audio: true });
-      const call = Object.assign(new Call(), { connectToken });
+      const stream = await this.options.getUserMedia({ audio: true });
+      const peer = new this.options.RTCPeerConnection();
+      peer.addTrack(stream.getAudioTracks()[0], stream);
+      const call = Object.assign(new Call(), { connectToken, stream, peer });
       this.calls.push(call);
       return call;
     }
@@ -69,20 +128,20 @@ function makePhone({ microphone, slow } = {}) {
       async getUserMedia(constraints) {
         if (slow) await settle();
         if (microphone) throw Object.assign(new Error(microphone), { name: microphone });
-        const tracks = [{ live: true, stop() { this.live = false; } }];
-        const stream = { constraints, getTracks: () => tracks };
+        const stream = new FakeStream([new FakeTrack('voice')]);
         streams.push(stream);
         return stream;
       },
       enumerateDevices: async () => [],
     },
     signal: () => said.push('signal'),
-    rehearse: async () => ({ certificates: ['certificate'] }),
+    peers: createPeers({ RTCPeerConnection: FakePeer, MediaStream: FakeStream }),
     report: (type, payload) => said.push({ type, ...structuredClone(payload) }),
     now: () => clock,
     later: (task, ms) => (timers.set(++timer, { task, due: clock + ms }), timer),
     cancel: (id) => timers.delete(id),
   });
+  if (granted) phone.setDevices([{ kind: 'audioinput', label: 'Built-in', deviceId: 'b' }], true);
   return {
     phone, devices, said,
     device: () => devices.at(-1),
@@ -308,13 +367,65 @@ test('another edge, or a client that failed, waits for the end of the call; the 
   assert.equal(kit.device().options.edge, 'dublin');
 });
 
-test('a call uses the certificate that was made beforehand', async () => {
-  const kit = makePhone();
-  kit.phone.prepare(preparation);
+test('the connection of a call is made before it, with its certificate, and without a network', async () => {
+  const kit = makePhone({ granted: true });
   await settle();
+  const before = FakePeer.made.length;
+  const spare = FakePeer.made.at(-1);
+  kit.phone.prepare(preparation);
   kit.phone.take(offer);
   await settle();
-  assert.deepEqual(kit.device().rtcConfiguration, { certificates: ['certificate'] });
+  assert.equal(kit.call().peer, spare);
+  assert.equal(FakePeer.made.length, before);
+  assert.deepEqual(spare.configuration, { certificates: ['certificate'] });
+  assert.equal(spare.described, undefined);
+  kit.call().emit('disconnect');
+  await kit.pass(0);
+  assert.equal(FakePeer.made.length, before + 1, 'and the next one after it');
+});
+
+test('the caller is taken before the microphone is open, and hears it once it is', async () => {
+  const kit = makePhone({ granted: true, slow: true });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  await null;
+  for (let i = 0; i < 10 && !kit.call(); i++) await null;
+  assert.equal(kit.opened(), 0);
+  assert.equal(kit.call().peer.sender.track.sound, 'silence');
+  kit.call().mute(true);
+  kit.call().stream.getAudioTracks()[0].enabled = false;
+  await settle();
+  await settle();
+  const { track } = kit.call().peer.sender;
+  assert.equal(track.sound, 'voice');
+  assert.equal(track.enabled, false, 'muted meanwhile');
+  assert.deepEqual(kit.call().stream.getAudioTracks(), [track]);
+});
+
+test('a microphone that was chosen while another was being opened stays', async () => {
+  const kit = makePhone({ granted: true, slow: true });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  for (let i = 0; i < 10 && !kit.call(); i++) await null;
+  const chosenTrack = new FakeTrack('headset');
+  await kit.call().peer.sender.replaceTrack(chosenTrack);
+  await settle();
+  await settle();
+  assert.equal(kit.call().peer.sender.track, chosenTrack);
+  assert.equal(kit.liveMicrophones(), 0, 'the other one is closed');
+});
+
+test('a microphone that fails ends the call it was opened for, and is waited for the next time', async () => {
+  const kit = makePhone({ granted: true, microphone: 'NotReadableError' });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  await settle();
+  assert.deepEqual(kit.ends(), ['microphone_missing']);
+  assert.ok(kit.call().disconnected);
+  kit.phone.take({ ...offer, callSid: 'CA2' });
+  await settle();
+  assert.deepEqual(kit.ends(), ['microphone_missing', 'microphone_missing']);
+  assert.equal(kit.device().calls.length, 1, 'the second is given back untouched');
 });
 
 test('a microphone that opens after the hang-up is closed again', async () => {

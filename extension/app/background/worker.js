@@ -2,6 +2,7 @@
 // woken by them. What they mean is in machine.js.
 
 import '../vendor/twilio.min.js';
+import { unhurried } from '../shared/insights.js';
 import { accept, partyOf } from '../shared/messages.js';
 import { createDesk } from './desk.js';
 import { createEffects } from './effects.js';
@@ -17,6 +18,7 @@ const home = {
   matches: (manifest.content_scripts ?? []).flatMap((script) => script.matches ?? []),
 };
 
+globalThis.fetch = unhurried(globalThis.fetch.bind(globalThis), setTimeout);
 const store = createStore(chrome.storage);
 const ports = createPorts(manifest.version);
 const effects = createEffects({

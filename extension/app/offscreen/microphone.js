@@ -15,8 +15,8 @@ export function whyNoMicrophone(error) {
 export function createMicrophone(media) {
   /** @type {Set<MediaStream>} */
   const open = new Set();
-  /** Being opened for the next request of the SDK. @type {Promise<MediaStream> | undefined} */
-  let ready;
+  /** For the next request of the SDK. @type {MediaStream | undefined} */
+  let next;
 
   let closed = 0;
 
@@ -40,23 +40,25 @@ export function createMicrophone(media) {
      */
     open(deviceId) {
       const wanted = deviceId ? { audio: { deviceId: { exact: deviceId } } } : { audio: true };
-      ready = request(wanted).catch((error) => {
+      return request(wanted).catch((error) => {
         if (deviceId && error?.name !== 'NotAllowedError') return request({ audio: true });
         throw error;
       });
-      return ready;
     },
 
+    /** What the SDK gets when it next asks. @param {MediaStream} stream */
+    lend: (stream) => void (next = stream),
+
     /** What the SDK calls in place of getUserMedia. @param {MediaStreamConstraints} constraints */
-    getUserMedia(constraints) {
-      const stream = ready ?? request(constraints);
-      ready = undefined;
+    async getUserMedia(constraints) {
+      const stream = next ?? request(constraints);
+      next = undefined;
       return stream;
     },
 
     close() {
       closed++;
-      ready = undefined;
+      next = undefined;
       for (const stream of open) stop(stream);
       open.clear();
     },

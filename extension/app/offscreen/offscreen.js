@@ -1,8 +1,9 @@
 // The offscreen document: wires the phone to the service worker and to this machine's devices.
 
+import { unhurried } from '../shared/insights.js';
 import { accept, worker } from '../shared/messages.js';
+import { createPeers } from './peers.js';
 import { createPhone } from './phone.js';
-import { rehearse } from './rehearse.js';
 import { signal } from './signal.js';
 
 const home = { id: chrome.runtime.id, base: chrome.runtime.getURL(''), matches: [] };
@@ -12,11 +13,12 @@ let retry = 0;
 /** @type {{ microphone: import('../background/machine.js').Microphone, inputs: string[], outputs: string[] }} */
 let devices = { microphone: 'unknown', inputs: [], outputs: [] };
 
+globalThis.fetch = unhurried(globalThis.fetch.bind(globalThis), setTimeout);
 const phone = createPhone({
   Device: globalThis.Twilio.Device,
   media: navigator.mediaDevices,
   signal: (sinkId) => signal(sinkId).catch(() => {}),
-  rehearse,
+  peers: createPeers(window),
   report: tell,
   now: () => Date.now(),
   later: (task, ms) => setTimeout(task, ms),
@@ -101,7 +103,7 @@ async function lookAtDevices() {
   const inputs = found.filter(({ kind }) => kind === 'audioinput').length;
   const microphone = permission.state === 'granted' && inputs === 0 ? 'missing' : permission.state;
   devices = { microphone, inputs: labels('audioinput'), outputs: labels('audiooutput') };
-  phone.setDevices(found.map(({ kind, label, deviceId }) => ({ kind, label, deviceId })));
+  phone.setDevices(found.map(({ kind, label, deviceId }) => ({ kind, label, deviceId })), permission.state === 'granted');
 }
 
 async function refresh() {

@@ -24,11 +24,11 @@ const reportQualityEvery = 5_000;
 
 /**
  * @param {{ Device: DeviceClass, media: import('./microphone.js').Media, signal: (sinkId: string) => void,
- *   rehearse: () => Promise<RTCConfiguration>,
+ *   peers: import('./peers.js').Peers,
  *   report: (type: string, payload: object) => void, now: () => number,
  *   later: (task: () => void, ms: number) => any, cancel: (timer: any) => void }} outside
  */
-export function createPhone({ Device, media, signal, rehearse, report, now, later, cancel }) {
+export function createPhone({ Device, media, signal, peers, report, now, later, cancel }) {
   const microphone = createMicrophone(media);
   /** @type {{ device: Device, identity: string, edge: string, broken: boolean } | undefined} */
   let client;
@@ -49,9 +49,10 @@ export function createPhone({ Device, media, signal, rehearse, report, now, late
   let hungUp = false;
   let failed = false;
   let qualityReportedAt = 0;
-  /** @type {RTCConfiguration | undefined} */
-  let rtcConfiguration;
-  rehearse().then((configuration) => (rtcConfiguration = configuration)).catch(() => {});
+  /** Whether the microphone can be relied on to open: it is there, it is permitted, and it did not fail the last time. */
+  let granted = false;
+  let failedToOpen = false;
+  peers.rehearse().catch(() => {});
   const digits = createDigits((run) => sdkCall?.sendDigits(run), later);
 
   // The voice client ---------------------------------------------------------------------------------------------
@@ -77,7 +78,7 @@ export function createPhone({ Device, media, signal, rehearse, report, now, late
   /** @param {Preparation} wanted */
   function makeClient(wanted) {
     client?.device.destroy();
-    const options = { ...deviceOptions(wanted), getUserMedia: microphone.getUserMedia };
+    const options = { ...deviceOptions(wanted), getUserMedia: microphone.getUserMedia, RTCPeerConnection: peers.Peer };
     const device = new Device(wanted.token, /** @type {any} */ (options));
     const made = { device, identity: wanted.identity, edge: wanted.edge, broken: false };
     client = made;
@@ -130,18 +131,48 @@ export function createPhone({ Device, media, signal, rehearse, report, now, late
     const stillWanted = () => call?.callSid === offer.callSid && !hungUp;
     if (preparation && !(client && isFit(client))) makeClient(preparation);
     const device = /** @type {NonNullable<typeof client>} */ (client).device;
-    // The device opens while the SDK makes its call; the SDK then asks the microphone for this very stream.
-    microphone.open(idOf('audioinput', chosen.input)).catch((error) => {
-      if (stillWanted() && call?.startedAt === null) finish(whyNoMicrophone(error));
-    });
+    const opening = openMicrophone(stillWanted);
+    // Opening takes longer than all else: the caller is taken meanwhile, and hears the agent as soon as it is done. A call that
+    // may yet have to be given back is not taken.
+    const reliable = granted && !failedToOpen;
+    const opened = reliable ? undefined : await opening;
+    if (!reliable && !opened) return;
+    const seat = peers.take();
+    microphone.lend(opened ?? seat.stream);
+    if (!opened) speak(seat, opening);
     try {
-      const connected = await device.connect({ connectToken: offer.connectToken, rtcConfiguration });
+      const connected = await device.connect({ connectToken: offer.connectToken });
       if (!stillWanted()) return connected.disconnect();
       follow(connected);
       if (call?.muted) connected.mute(true);
     } catch {
       if (stillWanted()) finish('not_answered');
     }
+  }
+
+  /** @param {() => boolean} stillWanted @returns {Promise<MediaStream | undefined>} */
+  async function openMicrophone(stillWanted) {
+    try {
+      const stream = await microphone.open(idOf('audioinput', chosen.input));
+      failedToOpen = false;
+      return stillWanted() ? stream : undefined;
+    } catch (error) {
+      failedToOpen = true;
+      if (!stillWanted()) return undefined;
+      const abandoned = sdkCall;
+      finish(whyNoMicrophone(error));
+      abandoned?.disconnect();
+      return undefined;
+    }
+  }
+
+  /** @param {import('./peers.js').Seat} seat @param {Promise<MediaStream | undefined>} opening */
+  async function speak(seat, opening) {
+    const voice = (await opening)?.getAudioTracks()[0];
+    if (!voice) return;
+    if (!(await seat.give(voice))) return voice.stop();
+    // Muted or unmuted while it was being replaced.
+    sdkCall?.mute(sdkCall.isMuted());
   }
 
   /** @param {SDKCall} made */
@@ -204,6 +235,7 @@ export function createPhone({ Device, media, signal, rehearse, report, now, late
     microphone.close();
     client?.device.audio?.unsetInputDevice().catch(() => {});
     if (preparation && !(client && isFit(client))) makeClient(preparation);
+    peers.prepare();
   }
 
   function hangUp() {
@@ -256,8 +288,12 @@ export function createPhone({ Device, media, signal, rehearse, report, now, late
       if (kind === 'output' && client) useSpeaker(client.device);
     },
 
-    /** @param {KnownDevice[]} devices  what is plugged in now */
-    setDevices(devices) {
+    /**
+     * @param {KnownDevice[]} devices  what is plugged in now
+     * @param {boolean} permitted  to use a microphone
+     */
+    setDevices(devices, permitted) {
+      granted = permitted && devices.some(({ kind }) => kind === 'audioinput');
       const before = idOf('audioinput', chosen.input);
       known = devices;
       const after = idOf('audioinput', chosen.input);

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -105,14 +104,11 @@ func (m *media) peer(ctx context.Context, who party) (*peer, error) {
 	); err != nil {
 		return nil, err
 	}
-	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	gate, err := openGate(m.now)
 	if err != nil {
 		return nil, err
 	}
-	// Room for half a second of media while the process is not scheduled.
-	_ = socket.(*net.UDPConn).SetReadBuffer(1 << 18)
-
-	p := &peer{party: who, now: m.now, rand: m.rand, gate: &gate{PacketConn: socket}, track: &track{}}
+	p := &peer{party: who, now: m.now, rand: m.rand, gate: gate, track: &track{}}
 	p.mux = webrtc.NewICEUDPMux(m.log.NewLogger("mux"), p.gate)
 	var engine webrtc.SettingEngine
 	engine.LoggerFactory = m.log
@@ -132,7 +128,7 @@ func (m *media) peer(ctx context.Context, who party) (*peer, error) {
 	api := webrtc.NewAPI(webrtc.WithMediaEngine(codecs), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(engine))
 	p.pc, err = api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{m.certificate}})
 	if err != nil {
-		return nil, errors.Join(err, p.mux.Close(), socket.Close())
+		return nil, errors.Join(err, p.mux.Close(), gate.Close())
 	}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	if p.sender, err = p.pc.AddTrack(p.track); err != nil {
@@ -310,10 +306,10 @@ func (p *peer) receive(t *webrtc.TrackRemote) {
 		if err != nil {
 			return
 		}
-		at := p.now()
 		if in.Unmarshal(buffer[:n]) != nil {
 			continue
 		}
+		at := p.gate.arrival(in.SSRC, in.SequenceNumber)
 		if first {
 			first = false
 			p.party.happened(at, MarkFirstPacket)
@@ -392,31 +388,6 @@ func (t *track) StreamID() string                      { return "customer" }
 func (t *track) Kind() webrtc.RTPCodecType             { return webrtc.RTPCodecTypeAudio }
 
 var _ webrtc.TrackLocal = (*track)(nil)
-
-// gate is a UDP socket that can be made to lose everything.
-type gate struct {
-	net.PacketConn
-	shut    atomic.Bool
-	dropped atomic.Int64
-}
-
-func (g *gate) ReadFrom(b []byte) (int, net.Addr, error) {
-	for {
-		n, from, err := g.PacketConn.ReadFrom(b)
-		if err != nil || !g.shut.Load() {
-			return n, from, err
-		}
-		g.dropped.Add(1)
-	}
-}
-
-func (g *gate) WriteTo(b []byte, to net.Addr) (int, error) {
-	if g.shut.Load() {
-		g.dropped.Add(1)
-		return len(b), nil
-	}
-	return g.PacketConn.WriteTo(b, to)
-}
 
 // sameMedia reports whether two descriptions are of one and the same media
 // connection: a reconnecting client sends the one it has, a new page cannot.

@@ -1,0 +1,91 @@
+// What a call would have to wait for, made before there is one: the peer connection that the SDK asks for, its certificate, and
+// a silent track in it for the time until the microphone is open.
+
+const year = 365 * 24 * 60 * 60 * 1000;
+
+/**
+ * @typedef {object} Seat  what the next call begins with
+ * @property {RTCPeerConnection} peer
+ * @property {MediaStream} stream  what the peer sends: silence, later the microphone
+ * @property {(voice: MediaStreamTrack) => Promise<boolean>} give  puts the microphone where the silence was; false when there
+ *   is another one already
+ */
+
+/** @param {Pick<typeof globalThis, 'RTCPeerConnection' | 'MediaStream'>} webRTC */
+export function createPeers(webRTC) {
+  /** @type {RTCConfiguration} */
+  let configuration = {};
+  /** A track that nothing ever feeds. The end of a call stops it, so each gets a copy. @type {MediaStreamTrack | undefined} */
+  let nothing;
+  /** @type {Seat | undefined} */
+  let spare;
+  /** @type {Seat | undefined} */
+  let taken;
+
+  /**
+   * The connection has no local description yet: that would open sockets, on a network that may be another one when the call
+   * comes.
+   * @returns {Seat}
+   */
+  function make() {
+    nothing ??= new webRTC.RTCPeerConnection().addTransceiver('audio').receiver.track;
+    const silent = /** @type {MediaStreamTrack} */ (nothing).clone();
+    const stream = new webRTC.MediaStream([silent]);
+    const peer = new webRTC.RTCPeerConnection(configuration);
+    const sender = peer.addTrack(silent, stream);
+    // The SDK adds what it was given: this very track, or the microphone where that was waited for.
+    peer.addTrack = (track) => {
+      if (track !== silent) sender.replaceTrack(track);
+      return sender;
+    };
+    return {
+      peer,
+      stream,
+      async give(voice) {
+        if (sender.track !== silent) return false;
+        voice.enabled = silent.enabled;
+        stream.addTrack(voice);
+        stream.removeTrack(silent);
+        await sender.replaceTrack(voice);
+        silent.stop();
+        return true;
+      },
+    };
+  }
+
+  function take() {
+    // Of a call that ended before the SDK got so far.
+    taken?.peer.close();
+    taken = spare ?? make();
+    spare = undefined;
+    return taken;
+  }
+
+  const prepare = () => void (spare ??= make());
+
+  return {
+    take,
+    prepare,
+
+    /** Stands where the SDK expects the class RTCPeerConnection. */
+    Peer: function Peer() {
+      const { peer } = taken ?? take();
+      taken = undefined;
+      return peer;
+    },
+
+    /** The first connection of a process loads much of WebRTC, and each makes itself a certificate unless it is given one. */
+    async rehearse() {
+      const algorithm = { name: 'ECDSA', namedCurve: 'P-256', expires: year };
+      configuration = { certificates: [await webRTC.RTCPeerConnection.generateCertificate(algorithm)] };
+      const peer = new webRTC.RTCPeerConnection(configuration);
+      peer.addTransceiver('audio');
+      await peer.setLocalDescription();
+      peer.close();
+      spare?.peer.close();
+      spare = make();
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof createPeers>} Peers */
