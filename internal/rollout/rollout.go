@@ -234,8 +234,9 @@ type app struct {
 }
 
 type updateCheck struct {
-	Codebase  string `xml:"codebase,attr"`
-	Version   string `xml:"version,attr"`
+	Status    string `xml:"status,attr,omitempty"`
+	Codebase  string `xml:"codebase,attr,omitempty"`
+	Version   string `xml:"version,attr,omitempty"`
 	MinChrome string `xml:"prodversionmin,attr,omitempty"`
 	SHA256    string `xml:"hash_sha256,attr,omitempty"`
 	Size      int64  `xml:"size,attr,omitempty"`
