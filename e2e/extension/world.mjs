@@ -34,7 +34,10 @@ export async function until(what, ask, ms = 20_000) {
 /** Lets real time pass: for calls that go on, not for things that are about to happen. */
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-export async function startWorld() {
+/** What brings the extension into Chromium: here the folder, unpacked, with the microphone's question answered. */
+const unpacked = () => ({ args: [`--disable-extensions-except=${app}`, `--load-extension=${app}`, '--use-fake-ui-for-media-stream'], ignore: [] });
+
+export async function startWorld(install = unpacked) {
   const folder = await mkdtemp(join(tmpdir(), 'flexvc-e2e-'));
   const undo = [() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })];
   const stop = async () => {
@@ -45,14 +48,14 @@ export async function startWorld() {
   // Asked to end in the middle of something: nothing is left then either.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop().finally(() => process.exit(1)));
   try {
-    return Object.assign(await makeWorld(folder, undo), { stop });
+    return Object.assign(await makeWorld(folder, undo, install), { stop });
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function makeWorld(folder, undo) {
+async function makeWorld(folder, undo, install) {
   const environment = { ...process.env, HOME: folder, FLEXVC_STATE_DIR: join(folder, 'state'), XDG_CONFIG_HOME: '', XDG_STATE_HOME: '' };
   const run = program(environment, undo);
 
@@ -81,6 +84,7 @@ async function makeWorld(folder, undo) {
   });
   const flexPort = await listen(flexServer, undo);
 
+  const installed = await install({ folder, undo, tokens, flexvc: (...args) => run(args, 'all'), start: run });
   const profile = join(folder, 'profile');
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -89,11 +93,10 @@ async function makeWorld(folder, undo) {
     handleSIGTERM: false,
     handleSIGHUP: false,
     env: environment,
-    ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages'],
+    ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages', ...installed.ignore],
     args: [
       '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--remote-debugging-port=0',
-      `--disable-extensions-except=${app}`, `--load-extension=${app}`,
-      '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
+      '--use-fake-device-for-media-stream', ...installed.args,
       `--host-resolver-rules=MAP flex.twilio.com 127.0.0.1:${flexPort}, MAP *.twilio.com ${voice}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
       `--ignore-certificate-errors-spki-list=${spki}`,
     ],
@@ -111,7 +114,7 @@ async function makeWorld(folder, undo) {
     tokens.upstream = new URL(/http:\S+/.exec(server.line)[0]);
     return server;
   }
-  await serve();
+  if (!installed.served) await serve();
 
   const identity = `ext_${/"contact_uri": ?"client:(?:ext_)?([^"?]+)/.exec(worker.attributes)[1]}`;
   await control('edit', { worker: worker.sid, attributes: worker.attributes.replace(/("contact_uri": ?")[^"]*/, `$1client:${identity}`) });

@@ -270,7 +270,7 @@ type Fault struct {
 // CheckUpdate says what is wrong with an update manifest for a package.
 func (s Settings) CheckUpdate(text []byte) []Fault {
 	failed := func(reason, code int) string {
-		return fmt.Sprintf("Forced extension %s failed to install with data=failure_reason: %d; manifest_invalid_error: %d", s.ID, reason, code)
+		return fmt.Sprintf("Forced extension %s failed to install with data=failure_reason: %d; install_stage: 2; downloading_stage: 9; manifest_invalid_error: %d", s.ID, reason, code)
 	}
 	var u updateXML
 	if len(text) > updateLimit {
