@@ -57,9 +57,9 @@ export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * @param {{ audited?: boolean, asksForMicrophone?: boolean, neighbour?: boolean,
- *   policy?: (id: string) => Promise<void> }} [wanted]  audited: stop() fails when a token is found where
+ *   policy?: (id: string) => Promise<void>, install?: typeof unpack }} [wanted]  audited: stop() fails when a token is found where
  *   none may be; asksForMicrophone: as Chromium does for a person; neighbour: another extension beside ours; policy: puts
- *   an administrator's settings for this id in place before Chromium starts
+ *   an administrator's settings for this id in place before Chromium starts; install: brings the extension into Chromium, instead of its unpacked folder
  */
 export async function startWorld(wanted = {}) {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'flexvc-e2e-')));
@@ -79,7 +79,21 @@ export async function startWorld(wanted = {}) {
   }
 }
 
-async function makeWorld(folder, undo, { audited = false, asksForMicrophone = false, neighbour = false, policy }) {
+/** The folder, unpacked. A copy of its own gives each world's extension an id of its own, and an update something to write into. */
+async function unpack({ folder, asksForMicrophone, neighbour, policy }) {
+  const app = join(folder, 'extension');
+  await cp(source, app, { recursive: true });
+  const id = unpackedId(app);
+  const extensions = [app];
+  if (neighbour) extensions.push(await makeNeighbour(join(folder, 'neighbour')));
+  await policy?.(id);
+  return {
+    app, id, ignore: [], served: false,
+    args: [`--disable-extensions-except=${extensions}`, `--load-extension=${extensions}`, ...(asksForMicrophone ? [] : ['--use-fake-ui-for-media-stream'])],
+  };
+}
+
+async function makeWorld(folder, undo, { audited = false, asksForMicrophone = false, neighbour = false, policy, install = unpack }) {
   const environment = { ...process.env, HOME: folder, FLEXVC_STATE_DIR: join(folder, 'state'), XDG_CONFIG_HOME: '', XDG_STATE_HOME: '' };
   const said = [];
   const run = program(environment, undo, said);
@@ -112,15 +126,10 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
   });
   const flexPort = await listen(flexServer, undo);
 
-  // A copy of its own gives each world's extension an id of its own, and an update something to write into.
-  const app = join(folder, 'extension');
-  await cp(source, app, { recursive: true });
-  const id = unpackedId(app);
+  const { id, app, args, ignore, served } = await install({
+    folder, undo, tokens, asksForMicrophone, neighbour, policy, flexvc: (...args) => run(args, 'all'), start: run,
+  });
   const base = `chrome-extension://${id}/`;
-  const extensions = [app];
-  if (neighbour) extensions.push(await makeNeighbour(join(folder, 'neighbour')));
-  await policy?.(id);
-
   const profile = join(folder, 'profile');
   const netLog = join(folder, 'net-log.json');
   const chromiumLog = join(folder, 'chromium.log');
@@ -137,18 +146,17 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
     handleSIGTERM: false,
     handleSIGHUP: false,
     env: { ...environment, CHROME_LOG_FILE: chromiumLog },
-    ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages'],
+    ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages', ...ignore],
     args: [
       '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--remote-debugging-port=0',
-      `--disable-extensions-except=${extensions}`, `--load-extension=${extensions}`,
-      '--use-fake-device-for-media-stream',
-      ...(asksForMicrophone ? [] : ['--use-fake-ui-for-media-stream']),
+      '--use-fake-device-for-media-stream', ...args,
       ...(audited ? ['--enable-logging', `--log-net-log=${netLog}`] : []),
       `--host-resolver-rules=MAP flex.twilio.com 127.0.0.1:${flexPort}, MAP *.twilio.com ${voice}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
       `--ignore-certificate-errors-spki-list=${spki}`,
     ],
   });
   undo.push(() => context.close());
+  await until('the extension to be there', () => context.serviceWorkers().some((worker) => worker.url().startsWith(base)), 90_000);
 
   /** Starts a token server; with a life, its voice tokens live that long. */
   async function serve(ttl = '1h') {
@@ -159,7 +167,7 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
     tokens.upstream = new URL(/http:\S+/.exec(server.line)[0]);
     return server;
   }
-  await serve();
+  if (!served) await serve();
 
   const identity = `ext_${/"contact_uri": ?"client:(?:ext_)?([^"?]+)/.exec(worker.attributes)[1]}`;
   await control('edit', { worker: worker.sid, attributes: worker.attributes.replace(/("contact_uri": ?")[^"]*/, `$1client:${identity}`) });

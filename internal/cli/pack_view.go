@@ -115,9 +115,9 @@ func (v *packText) packed(r *packResult) error {
 	case r.Format == "dir":
 		v.ui.Chat("\nNext: chrome://extensions, \"Load unpacked\", %s\n", r.File)
 	case r.PolicyDir != "":
-		v.ui.Chat("\nNext: put it at %s, and see %s\n", r.PackageURL, strings.TrimSuffix(r.PolicyDir, "/")+"/README.md")
+		v.ui.Chat("\nNext: flexvc serve --extension %s, or put it at %s; then see %s\n", r.File, r.PackageURL, strings.TrimSuffix(r.PolicyDir, "/")+"/README.md")
 	default:
-		v.ui.Chat("\nNext: flexvc pack --policy rollout/ --update-url URL\n")
+		v.ui.Chat("\nNext: flexvc serve --extension %s\n", r.File)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/flexvc/flexvc/internal/crx"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/ui"
 )
@@ -52,6 +54,8 @@ type serveOptions struct {
 	validateTimeout time.Duration
 	envFile         string
 	redisURL        string
+
+	updatesOptions
 }
 
 func newServeCmd(app *App, runF func(context.Context, *serveOptions) error) *cobra.Command {
@@ -72,10 +76,19 @@ certificate, or put it behind a proxy that has one and say --behind-proxy. Any n
 of replicas may run side by side; with --redis-url they share rate limits and
 what Twilio said of a Flex token.
 
+With --extension it also serves a package of flexvc pack to browsers, and its later
+versions: put a new file in place of the old and it is taken up. Browsers ask at their
+start and every five hours; flexvc rollout status shows which versions they have.
+--stage offers it to a share of them. Chrome says nothing that tells one browser from
+another but its address, so the share is taken by a hash of version and client
+address: all browsers behind one address go together, and always the same ones. Add
+?browser=NAME to the update address in a machine's policy to stage it by that name.
+
 With -p emulator it needs no account: it serves the emulated one, and starts the
 emulator if none runs. flexvc emulator token WORKER gives a Flex token to try.`,
 		Example: `  $ flexvc serve
   $ flexvc serve --listen :3001 --tls-cert cert.pem --tls-key key.pem
+  $ flexvc serve --extension flexvc-1.4.0.crx --stage 10%
   $ flexvc serve --env-file ../serverless/.env --allow-origin chrome-extension://<id>`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -106,6 +119,7 @@ emulator if none runs. flexvc emulator token WORKER gives a Flex token to try.`,
 	f.DurationVar(&o.validateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to vouch")
 	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service that this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
 	f.StringVar(&o.redisURL, "redis-url", "", "Redis that replicas share [env: FLEXVC_REDIS_URL]")
+	o.updatesOptions.flags(f)
 	complete(cmd, "validate-via", string(tokensrv.ViaIAM), string(tokensrv.ViaFlex))
 	return cmd
 }
@@ -121,6 +135,10 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 	if err := tokensrv.CheckListen(o.listen, o.tlsCert != "", o.behindProxy); err != nil {
 		return err
 	}
+	updates, err := o.updates(app)
+	if err != nil {
+		return err
+	}
 	if cfg.Emulated() && !o.inside {
 		stop, err := app.keepEmulator(ctx)
 		if err != nil {
@@ -128,7 +146,7 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
-	server, session, err := o.server(ctx, cfg)
+	server, session, err := o.server(ctx, cfg, updates)
 	if err != nil {
 		return err
 	}
@@ -148,9 +166,17 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 	}
 	app.UI.Note("token server %s for %s, tokens live %s", buildinfo.Version, app.UI.SID(account), lifetime(o.ttl))
 	app.UI.Note("listening on %s", where)
+	if updates != nil {
+		release := updates.release
+		app.UI.Note("updates on %s  (%s, %s%s)", placeOf(listeners.Public[0], o.tlsCert != "", rollout.Folder+rollout.UpdateFile),
+			release.ID[:8]+app.UI.Ellipsis(), release.Version, updates.staged())
+	}
 
 	gentle, stop := context.WithCancel(ctx)
 	defer stop()
+	if updates != nil {
+		defer updates.follow(gentle)()
+	}
 	defer app.OnInterrupt(stop)()
 	if o.ready != nil {
 		o.ready(listeners.Public[0].Addr().String())
@@ -163,7 +189,7 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 
 // server builds the token server for the profile's account. The session is nil
 // with --env-file, whose account has no profile.
-func (o *serveOptions) server(ctx context.Context, cfg *config.Config) (*tokensrv.Server, *Session, error) {
+func (o *serveOptions) server(ctx context.Context, cfg *config.Config, updates *updates) (*tokensrv.Server, *Session, error) {
 	c, err := o.config(cfg)
 	if err != nil {
 		return nil, nil, err
@@ -178,6 +204,15 @@ func (o *serveOptions) server(ctx context.Context, cfg *config.Config) (*tokensr
 		Draining: func(inFlight int64) {
 			o.app.UI.Note("draining %s, 10 s at most (press ^C again to stop now)", ui.Plural(int(inFlight), "request"))
 		},
+	}
+	if updates != nil {
+		if err := updates.open(log); err != nil {
+			return nil, nil, err
+		}
+		deps.Extension, deps.Rollout, deps.Figures = updates.server, updates.server.StatusHandler(), updates.server.WriteMetrics
+		if origin := "chrome-extension://" + updates.release.ID; len(c.AllowOrigins) > 0 && !slices.Contains(c.AllowOrigins, origin) {
+			o.app.UI.Warn("the extension served here may not ask for tokens here: %s is not among the allowed origins", origin)
+		}
 	}
 	var session *Session
 	if o.envFile != "" {

@@ -42,6 +42,7 @@ const (
 	ExtensionIncomplete Code = "extension-incomplete"
 	PackageInvalid      Code = "package-invalid"
 	PolicyConflict      Code = "policy-conflict"
+	DowngradeRefused    Code = "downgrade-refused"
 
 	CredentialsMissing Code = "credentials-missing"
 	CredentialsRefused Code = "credentials-refused"
@@ -67,6 +68,8 @@ const (
 	TwilioUnavailable  Code = "twilio-unavailable"
 	TwilioAnswer       Code = "twilio-answer"
 	NetworkUnreachable Code = "network-unreachable"
+	StoreRefused       Code = "store-refused"
+	StoreUnavailable   Code = "store-unavailable"
 	Timeout            Code = "timeout"
 )
 
@@ -103,6 +106,7 @@ var Catalogue = []Entry{
 	{ExtensionIncomplete, ExitUsage, "This flexvc was built without the Voice SDK, so its extension could not make calls.", "Build with make build, which needs npm; or npm run build in extension/, and pack with --from extension/app."},
 	{PackageInvalid, ExitFailed, "A package was checked, and a browser would refuse it.", "Pack it again with flexvc pack."},
 	{PolicyConflict, ExitUsage, "A policy file has an entry of the administrator's that differs from the wanted one; it was left alone.", "Change the entry by hand, then repeat."},
+	{DowngradeRefused, ExitUsage, "Browsers were offered a higher version of the extension, and no browser goes back to a lower one.", "Publish the old code under a higher number: flexvc pack --from DIR --version N."},
 	{CredentialsMissing, ExitCredentials, "No Twilio credentials were found.", "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or use -p emulator."},
 	{CredentialsRefused, ExitCredentials, "Twilio does not accept the credentials.", "Check the account SID and the token or key."},
 	{PermissionDenied, ExitCredentials, "The credentials work but may not do this.", "Use the auth token or a Main API key."},
@@ -126,6 +130,8 @@ var Catalogue = []Entry{
 	{TwilioUnavailable, ExitFailed, "Twilio answered that it cannot serve the request now.", "Try again later; see status.twilio.com."},
 	{TwilioAnswer, ExitFailed, "Twilio's answer could not be understood.", "Try again; report it if it stays."},
 	{NetworkUnreachable, ExitFailed, "Twilio could not be reached.", "Check the network and the proxy settings."},
+	{StoreRefused, ExitFailed, "The Chrome Web Store refused a package or a request.", "The message carries the store's own words."},
+	{StoreUnavailable, ExitFailed, "The Chrome Web Store could not be reached, or has not answered in time.", "Repeat the command: it goes on where it stopped."},
 	{Timeout, ExitFailed, "The time given with --timeout ran out.", "Give more time."},
 }
 

@@ -234,8 +234,9 @@ type app struct {
 }
 
 type updateCheck struct {
-	Codebase  string `xml:"codebase,attr"`
-	Version   string `xml:"version,attr"`
+	Status    string `xml:"status,attr,omitempty"`
+	Codebase  string `xml:"codebase,attr,omitempty"`
+	Version   string `xml:"version,attr,omitempty"`
 	MinChrome string `xml:"prodversionmin,attr,omitempty"`
 	SHA256    string `xml:"hash_sha256,attr,omitempty"`
 	Size      int64  `xml:"size,attr,omitempty"`
@@ -269,7 +270,7 @@ type Fault struct {
 // CheckUpdate says what is wrong with an update manifest for a package.
 func (s Settings) CheckUpdate(text []byte) []Fault {
 	failed := func(reason, code int) string {
-		return fmt.Sprintf("Forced extension %s failed to install with data=failure_reason: %d; manifest_invalid_error: %d", s.ID, reason, code)
+		return fmt.Sprintf("Forced extension %s failed to install with data=failure_reason: %d; install_stage: 2; downloading_stage: 9; manifest_invalid_error: %d", s.ID, reason, code)
 	}
 	var u updateXML
 	if len(text) > updateLimit {

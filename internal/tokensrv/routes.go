@@ -1,7 +1,9 @@
 package tokensrv
 
 import (
+	"context"
 	"net/http"
+	"net/netip"
 	"strings"
 )
 
@@ -13,6 +15,7 @@ const (
 	pathReady     = "/healthz/ready"
 	pathMetrics   = "/metrics"
 	pathExtension = "/extension/" // a folder: update.xml and the .crx
+	pathRollout   = "/rollout"
 )
 
 // route is a handler and the name it has in log and metrics. Paths themselves
@@ -36,7 +39,9 @@ func (s *Server) routes(extension http.Handler) func(path string) route {
 	token := route{routeToken, http.HandlerFunc(s.generateToken)}
 	live := route{routeLive, http.HandlerFunc(s.live)}
 	ready := route{routeReady, http.HandlerFunc(s.ready)}
-	ext := route{routeExtension, extension}
+	ext := route{routeExtension, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		extension.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, w.(*exchange).client)))
+	})}
 	other := route{routeOther, http.HandlerFunc(s.nothingHere)}
 	return func(path string) route {
 		switch {
@@ -54,11 +59,24 @@ func (s *Server) routes(extension http.Handler) func(path string) route {
 	}
 }
 
-// Admin answers /metrics and both health checks, for a listener that only
-// operators reach.
+// clientKey is where the context of a request to Deps.Extension has its client.
+type clientKey struct{}
+
+// ClientOf is the address that a request to Deps.Extension came from, as far as
+// proxies are trusted; invalid for a Unix socket.
+func ClientOf(r *http.Request) netip.Addr {
+	client, _ := r.Context().Value(clientKey{}).(netip.Addr)
+	return client
+}
+
+// Admin answers /metrics, both health checks and /rollout, for a listener that
+// only operators reach.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET "+pathMetrics, s.m.handler())
+	mux.Handle("GET "+pathMetrics, s.m.handler(s.figures))
+	if s.rollout != nil {
+		mux.Handle("GET "+pathRollout, s.rollout)
+	}
 	mux.HandleFunc("GET "+pathLive, s.live)
 	mux.HandleFunc("GET "+pathReady, s.ready)
 	return mux

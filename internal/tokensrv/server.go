@@ -32,7 +32,9 @@ type Deps struct {
 	Random    io.Reader            // for request ids; crypto/rand
 	Jitter    func(n int) int      // a number below n, for Retry-After
 	Transport http.RoundTripper    // to Twilio's validator; NewTransport(nil)
-	Extension http.Handler         // answers /extension/…; nil: nothing there
+	Extension http.Handler         // answers /extension/…, see ClientOf; nil: nothing there
+	Rollout   http.Handler         // answers /rollout on the admin listener; nil: nothing there
+	Figures   func(io.Writer)      // adds to /metrics; nil: nothing
 	Draining  func(inFlight int64) // told once when Run stops accepting
 
 	// WorkerEnabled reads extensionVoiceClientEnabled of a worker.
@@ -72,6 +74,8 @@ type Server struct {
 
 	checkSigningKey func(context.Context) error
 	onDrain         func(int64)
+	rollout         http.Handler
+	figures         func(io.Writer)
 
 	draining        atomic.Bool
 	inFlight        atomic.Int64
@@ -121,6 +125,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		admission:       newAdmission(cfg, deps),
 		checkSigningKey: deps.CheckSigningKey,
 		onDrain:         deps.Draining,
+		rollout:         deps.Rollout,
+		figures:         deps.Figures,
 	}
 	if s.allowGet {
 		s.allow = []string{"GET, OPTIONS, POST"}
