@@ -9,35 +9,46 @@ import (
 // State is how a worker's contact URI agrees with its flag.
 type State string
 
-// The states, from the one that needs a person most to the one that needs none.
+// The states.
 const (
-	StateStale   State = "stale"   // disabled, but still client:<prefix>X: calls go nowhere
-	StateDrift   State = "drift"   // enabled and logged in, but not client:<prefix>X: calls ring the tab
-	StateInvalid State = "invalid" // the attributes are not a JSON object
-	StateForeign State = "foreign" // the contact URI is a phone number or a SIP address
-	StateOffline State = "offline" // in the Voice Client Offline activity: the extension is not there
-	StatePending State = "pending" // enabled, the agent has not logged in since
 	StateOK      State = "ok"      // the contact URI is what the flag asks for
+	StatePending State = "pending" // enabled, the agent has not logged in since
+	StateDrift   State = "drift"   // enabled and logged in, but not client:<prefix>X: calls ring the tab
+	StateStale   State = "stale"   // disabled, but still client:<prefix>X: calls go nowhere
+	StateOffline State = "offline" // in the Voice Client Offline activity: the extension is not there
+	StateForeign State = "foreign" // the contact URI is a phone number or a SIP address
+	StateInvalid State = "invalid" // the attributes are not a JSON object
 )
 
-// States lists all states, worst first.
+// States lists all states, in the order in which they are counted.
 func States() []State {
-	return []State{StateStale, StateDrift, StateInvalid, StateForeign, StateOffline, StatePending, StateOK}
+	return []State{StateOK, StatePending, StateDrift, StateStale, StateOffline, StateForeign, StateInvalid}
 }
 
 // Severity orders states: 0 is the worst.
 func (s State) Severity() int {
-	for i, other := range States() {
-		if s == other {
-			return i
-		}
+	switch s {
+	case StateDrift:
+		return 0
+	case StateOffline:
+		return 1
+	case StateStale:
+		return 2
+	case StateForeign:
+		return 3
+	case StateInvalid:
+		return 4
+	case StatePending:
+		return 5
 	}
-	return len(States())
+	return 6
 }
 
 // Faulty reports whether a person has to do something about the state. Offline
 // and pending pass by themselves when the agent comes back.
-func (s State) Faulty() bool { return s.Severity() <= StateForeign.Severity() }
+func (s State) Faulty() bool {
+	return s == StateDrift || s == StateStale || s == StateForeign || s == StateInvalid
+}
 
 // Meaning is what the state says about the worker's calls.
 func (s State) Meaning() string {

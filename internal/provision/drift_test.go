@@ -124,12 +124,21 @@ func TestLearn(t *testing.T) {
 // TestStatesAreRanked: the screen sorts by severity, so a state that is left out
 // would sort below ok.
 func TestStatesAreRanked(t *testing.T) {
-	for i, s := range States() {
-		if s.Severity() != i || s.Meaning() == "" {
-			t.Errorf("%s has severity %d and meaning %q", s, s.Severity(), s.Meaning())
+	seen := map[int]State{}
+	for _, s := range States() {
+		if other, twice := seen[s.Severity()]; twice || s.Meaning() == "" {
+			t.Errorf("%s has the severity of %q and the meaning %q", s, other, s.Meaning())
+		}
+		seen[s.Severity()] = s
+	}
+	for _, s := range []State{StateDrift, StateStale, StateForeign, StateInvalid} {
+		if !s.Faulty() {
+			t.Errorf("%s does not count as faulty", s)
 		}
 	}
-	if !StateStale.Faulty() || StateOffline.Faulty() || StatePending.Faulty() || StateOK.Faulty() || State("").Faulty() {
-		t.Error("the wrong states count as faulty")
+	for _, s := range []State{StateOffline, StatePending, StateOK, ""} {
+		if s.Faulty() {
+			t.Errorf("%q counts as faulty", s)
+		}
 	}
 }
