@@ -216,7 +216,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 func (m *model) filterKey(k tea.KeyPressMsg) tea.Cmd {
 	switch k.String() {
 	case "esc":
-		m.mode = browsing
+		m.mode, m.inputErr = browsing, ""
 	case "enter":
 		f, err := ParseFilter(string(m.input))
 		if err != nil {

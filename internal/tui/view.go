@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,21 +86,22 @@ func (m *model) head() []string {
 	title := " " + m.styles.title.Render("flexvc watch")
 	parts := []string{title, ui.Clean(m.o.Title), ui.Plural(len(m.items), "worker"), m.freshness()}
 	// The workspace's name gives way: how old the picture is may not be cut off.
+	const least = 10
 	if over := ansi.StringWidth(strings.Join(parts, "   ")) - m.columns(); over > 0 {
-		parts[1] = ansi.Truncate(parts[1], max(ansi.StringWidth(parts[1])-over, 4), m.ellipsis())
+		if keep := ansi.StringWidth(parts[1]) - over; keep >= least {
+			parts[1] = ansi.Truncate(parts[1], keep, m.ellipsis())
+		} else {
+			parts = slices.Delete(parts, 1, 2)
+		}
+		if ansi.StringWidth(strings.Join(parts, "   ")) > m.columns() {
+			parts = slices.Delete(parts, 1, 2) // the number is told below as well
+		}
 	}
 	filter := " filter: " + ui.Clean(m.filter.String())
 	if m.mode == filtering {
 		filter = " filter: " + m.styles.input.Render(string(m.input)) + m.styles.cursor.Render("_")
-		if m.inputErr != "" {
-			filter += "  " + m.styles.alarm.Render(m.inputErr)
-		}
 	}
-	second := m.spread(filter, "sort: "+m.sort.String())
-	if m.mode == filtering && m.inputErr != "" {
-		second = filter
-	}
-	return []string{strings.Join(parts, "   "), second, "", m.styles.faint.Render(m.row("   ", "WORKER", "ACTIVITY", "CONTACT URI", "STATE", "SINCE", nil))}
+	return []string{strings.Join(parts, "   "), m.spread(filter, "sort: "+m.sort.String()), "", m.styles.faint.Render(m.row("   ", "WORKER", "ACTIVITY", "CONTACT URI", "STATE", "SINCE", nil))}
 }
 
 // freshness says how good the picture is, in words.
@@ -227,7 +229,10 @@ func (m *model) summary() string {
 	if n := len(m.shown); n > 0 {
 		visible = fmt.Sprintf("%d%s%d of %d", m.top+1, m.ascii("–", "-"), min(m.top+m.rows(), n), n)
 	}
-	if m.flash != "" {
+	switch {
+	case m.inputErr != "":
+		return " " + m.styles.alarm.Render(m.inputErr)
+	case m.flash != "":
 		return " " + m.styles.title.Render(m.flash)
 	}
 	var counts []string
@@ -354,16 +359,28 @@ func orNothing(text string) string {
 	return ui.Clean(text)
 }
 
+// whole is text on as many lines as it takes: what is asked about is never cut.
+func (m *model) whole(prefix, text string) []string {
+	lines := strings.Split(ansi.Hardwrap(ui.Clean(text), max(m.columns()-len("        ")-1, 8), true), "\n")
+	for i := range lines {
+		lines[i] = prefix + lines[i]
+		prefix = "        "
+	}
+	return lines
+}
+
 // question shows the exact change and asks.
 func (m *model) question() []string {
 	lines := []string{" " + m.styles.title.Render("flexvc watch: fix "+ui.Clean(m.about.Name)), "",
 		" " + m.about.SID + " in " + ui.Clean(m.o.Title),
-		" It is disabled, but calls are still sent to the extension, where nobody answers.", ""}
+		" It is disabled, but its calls still go to the extension.", ""}
 	for _, c := range m.proposal.Changes {
-		lines = append(lines, fmt.Sprintf("   ~ %s   %s %s %s", c.Key, ui.Clean(c.From), m.ascii("→", "->"), ui.Clean(c.To)))
+		lines = append(lines, "   ~ "+c.Key)
+		lines = append(lines, m.whole("        ", c.From)...)
+		lines = append(lines, m.whole("     "+m.pad(m.ascii("→", "->"), 3), c.To)...)
 	}
 	return append(lines, "",
-		" Every other byte stays as it is. The change is journalled: flexvc runs rollback takes it back.", "",
+		" Nothing else changes; flexvc runs rollback undoes it.", "",
 		` Only "yes" is accepted: `+m.styles.input.Render(string(m.input))+m.styles.cursor.Render("_"), "",
 		m.styles.faint.Render(" enter answers   esc leaves it as it is"))
 }
