@@ -389,10 +389,10 @@ func (m *model) arrange() {
 		}
 	}
 	slices.SortFunc(m.shown, m.sort.compare)
-	if at := slices.IndexFunc(m.shown, func(it *item) bool { return it.SID == m.cursor }); at >= 0 && m.at > 0 {
+	if at := slices.IndexFunc(m.shown, func(it *item) bool { return it.SID == m.cursor }); at >= 0 && (m.at > 0 || m.detail) {
 		m.at = at
 	}
-	// A cursor on the first row stays there: that is where the worst is.
+	// Otherwise a cursor on the first row stays there: that is where the worst is.
 	m.to(m.at)
 }
 

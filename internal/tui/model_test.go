@@ -279,7 +279,9 @@ func TestAPanicIsCaught(t *testing.T) {
 		if what == "in a render" {
 			g.View()
 		} else {
-			g.Update(nil)
+			if m, _ := g.Update(nil); m == nil {
+				t.Error("there is no model after a panic in an update")
+			}
 		}
 		<-quit
 		if err := g.crash(); err == nil || !strings.Contains(err.Error(), what) {

@@ -99,10 +99,14 @@ type guard struct {
 }
 
 // Update passes the message on.
-func (g *guard) Update(msg tea.Msg) (_ tea.Model, cmd tea.Cmd) {
+func (g *guard) Update(msg tea.Msg) (m tea.Model, cmd tea.Cmd) {
+	m = g // also after a panic
+	if g.crash() != nil {
+		return m, tea.Quit
+	}
 	defer g.caught()
 	_, cmd = g.Model.Update(msg)
-	return g, cmd
+	return m, cmd
 }
 
 // View draws.
