@@ -368,10 +368,7 @@ func (o *outbox) deliver(p posting, tried func()) {
 func (o *outbox) wanted(sid string) bool {
 	o.e.mu.RLock()
 	defer o.e.mu.RUnlock()
-	if o.e.st.sink(sid) != nil {
-		return true
-	}
-	return false
+	return o.e.st.sink(sid) != nil
 }
 
 func (o *outbox) finish(p posting, status int, lost bool) {
