@@ -213,5 +213,5 @@ func (r Rules) Learn(h History, before, now Facts, was, is Worker, at time.Time)
 // Repair is the edit that mends a stale worker: it takes the prefix off its
 // contact URI and nothing else. No other state is mended by writing attributes.
 func (r Rules) Repair() Edit {
-	return Edit{Enable: false, ResetContactURI: true, Prefix: r.Prefix}
+	return Edit{ResetContactURI: true, Prefix: r.Prefix, URIOnly: true}
 }

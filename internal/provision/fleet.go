@@ -439,10 +439,10 @@ type Update struct {
 	Rows        []Row        // as they are now, by SID
 	Gone        []string     // SIDs of those no longer there
 	Differences []Difference // in the order they became known
-	Status      Status
+	Status      WatchStatus
 }
 
-// Take returns what changed since it was last called. The Status is not set.
+// Take returns what changed since it was last called. The status is not set.
 func (f *Fleet) Take() Update {
 	u := Update{Gone: f.gone, Differences: f.differences}
 	for sid := range f.changed {

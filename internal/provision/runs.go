@@ -29,12 +29,14 @@ type Header struct {
 	Listed    int       `json:"listed,omitempty"` // workers in the workspace, if all were listed
 }
 
-// Verb is what the run does to a worker, as a participle: enabled, disabled or
-// restored.
+// Verb is what the run does to a worker, as a participle: enabled, disabled,
+// repaired or restored.
 func (h Header) Verb() string {
 	switch {
 	case h.Edit == nil:
 		return "restored"
+	case h.Edit.URIOnly:
+		return "repaired"
 	case h.Edit.Enable:
 		return "enabled"
 	}
