@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -18,15 +19,14 @@ import (
 	"github.com/flexvc/flexvc/internal/provision"
 )
 
-// Follower reads a Stream and comes back whenever it breaks.
+// Follower reads a Stream and comes back whenever it breaks, at the place where
+// it was. It is an EventSource for one watcher.
 type Follower struct {
 	URL       string            // of the stream; https, or http on this machine
 	Auth      Credentials       // sent with each request; zero sends none
 	Transport http.RoundTripper // nil is a clone of http.DefaultTransport
 	Jitter    func() float64    // from 0 to 1; nil is random
 
-	// Changed is told of each event, in the order they arrive.
-	Changed func(provision.Event)
 	// Resync is told when changes may be missing: the workers are to be listed
 	// anew. It comes first of all, and again after a gap.
 	Resync func(reason string)
@@ -34,9 +34,14 @@ type Follower struct {
 	// next attempt is made; Found when it stands.
 	Lost  func(err error, next time.Duration)
 	Found func()
+
+	last string // id of the latest event
 }
 
+var _ provision.EventSource = (*Follower)(nil)
+
 const (
+	givenUp    = 10 * time.Second // without a connection, after which Events ends
 	firstAgain = 250 * time.Millisecond
 	lastAgain  = 30 * time.Second
 	silence    = 3 * heartbeat // beyond which a connection is given up
@@ -70,9 +75,27 @@ type errRefused struct{ status int }
 
 func (e errRefused) Error() string { return fmt.Sprintf("HTTP %d", e.status) }
 
-// Run follows until ctx ends. It returns a problem when the server refuses the
-// credentials or has no stream there, and ctx's error otherwise.
-func (f *Follower) Run(ctx context.Context) error {
+// Events yields what the server tells. It ends with an error when there was no
+// connection for ten seconds, and with a problem when the server refuses the
+// credentials or has no stream there.
+func (f *Follower) Events(ctx context.Context) iter.Seq2[provision.Event, error] {
+	return func(yield func(provision.Event, error) bool) {
+		inner, cancel := context.WithCancel(ctx)
+		defer cancel()
+		stopped := false
+		err := f.follow(inner, func(e provision.Event) {
+			if !stopped && !yield(e, nil) {
+				stopped = true
+				cancel()
+			}
+		})
+		if !stopped && ctx.Err() == nil {
+			yield(provision.Event{}, err)
+		}
+	}
+}
+
+func (f *Follower) follow(ctx context.Context, changed func(provision.Event)) error {
 	if err := f.Check(); err != nil {
 		return err
 	}
@@ -82,9 +105,10 @@ func (f *Follower) Run(ctx context.Context) error {
 	if f.Transport == nil {
 		f.Transport = http.DefaultTransport.(*http.Transport).Clone()
 	}
-	last, wait, retry := "", firstAgain, time.Duration(0)
+	wait, retry := firstAgain, time.Duration(0)
+	var down time.Time
 	for {
-		stood, err := f.read(ctx, &last, &retry)
+		stood, err := f.read(ctx, changed, &retry)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -92,12 +116,15 @@ func (f *Follower) Run(ctx context.Context) error {
 		if errors.As(err, &refused) {
 			return f.refusal(refused.status)
 		}
-		if stood {
-			wait = firstAgain
+		if stood || down.IsZero() {
+			wait, down = firstAgain, time.Now()
 		}
 		next := max(retry, time.Duration(float64(wait)*(0.5+f.Jitter()/2)))
 		if f.Lost != nil {
 			f.Lost(plain(err), next)
+		}
+		if time.Since(down)+next > givenUp {
+			return plain(err)
 		}
 		t := time.NewTimer(next)
 		select {
@@ -121,8 +148,9 @@ func (f *Follower) refusal(status int) error {
 		WithHint("start the server with flexvc serve --events")
 }
 
-// read follows one connection. last and retry are what it learns for the next.
-func (f *Follower) read(ctx context.Context, last *string, retry *time.Duration) (stood bool, err error) {
+// read follows one connection. retry is what the server asks for before the
+// next.
+func (f *Follower) read(ctx context.Context, changed func(provision.Event), retry *time.Duration) (stood bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	watchdog := time.AfterFunc(connecting, cancel)
@@ -132,8 +160,8 @@ func (f *Follower) read(ctx context.Context, last *string, retry *time.Duration)
 		return false, err
 	}
 	r.Header.Set("Accept", "text/event-stream")
-	if *last != "" {
-		r.Header.Set("Last-Event-ID", *last)
+	if f.last != "" {
+		r.Header.Set("Last-Event-ID", f.last)
 	}
 	if f.Auth.User != "" {
 		r.SetBasicAuth(f.Auth.User, f.Auth.Password)
@@ -171,12 +199,12 @@ func (f *Follower) read(ctx context.Context, last *string, retry *time.Duration)
 		switch {
 		case lines.Text() == "":
 			if name != "" {
-				if err := f.tell(name, data.Bytes()); err != nil {
+				if err := f.tell(name, data.Bytes(), changed); err != nil {
 					return true, err
 				}
 			}
 			if id != "" {
-				*last = id
+				f.last = id
 			}
 			name = ""
 			data.Reset()
@@ -194,16 +222,14 @@ func (f *Follower) read(ctx context.Context, last *string, retry *time.Duration)
 	return true, io.EOF
 }
 
-func (f *Follower) tell(name string, data []byte) error {
+func (f *Follower) tell(name string, data []byte, changed func(provision.Event)) error {
 	switch name {
 	case nameWorker:
 		var e provision.Event
 		if err := json.Unmarshal(data, &e); err != nil || e.WorkerSID == "" {
 			return errors.New("an event cannot be read")
 		}
-		if f.Changed != nil {
-			f.Changed(e)
-		}
+		changed(e)
 	case nameResync:
 		var why struct {
 			Reason string `json:"reason"`

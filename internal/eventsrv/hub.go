@@ -29,6 +29,12 @@ func worker(id string, e provision.Event) item {
 	return item{id, nameWorker, encode(e)}
 }
 
+// event reads a worker's item.
+func (it item) event() (e provision.Event, err error) {
+	err = json.Unmarshal(it.Data, &e)
+	return e, err
+}
+
 func resync(reason string) item {
 	return item{"", nameResync, encode(map[string]string{"reason": reason})}
 }

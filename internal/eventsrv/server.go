@@ -166,9 +166,6 @@ func (s *Server) Run(ctx context.Context) {
 // WriteMetrics writes the figures in Prometheus's text form.
 func (s *Server) WriteMetrics(w io.Writer) { s.m.set.WritePrometheus(w) }
 
-// Metrics is the set that WriteMetrics writes, for Drift to add to.
-func (s *Server) metricSet() *vm.Set { return s.m.set }
-
 // metrics are the figures of events; deploy/README.md says what each means.
 type metrics struct {
 	set                                  *vm.Set
