@@ -36,6 +36,10 @@ const (
 	PathStream = "/events/stream"
 )
 
+// MaxBody is the longest request of Twilio's that is read, in bytes. Twilio does
+// not say how many events it sends at once.
+const MaxBody = 4 << 20
+
 // Config is what an administrator decides.
 type Config struct {
 	AccountSID   string // whose events are taken; all others are refused
@@ -48,7 +52,7 @@ type Config struct {
 
 	Ring    int   // how many events a reader may be behind; 0 is 4096
 	Readmax int   // readers at once; 0 is 100
-	MaxBody int64 // bytes of one request of Twilio's; 0 is 4 MiB
+	MaxBody int64 // bytes of one request of Twilio's; 0 is MaxBody
 }
 
 // Credentials are a Basic user and password: AC… and the auth token, or SK… and
@@ -100,7 +104,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		cfg.Readmax = 100
 	}
 	if cfg.MaxBody == 0 {
-		cfg.MaxBody = 4 << 20
+		cfg.MaxBody = MaxBody
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
