@@ -3,13 +3,9 @@ package eventsrv
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -149,5 +145,3 @@ func wantMetric(t testing.TB, s *Server, line string) {
 		t.Errorf("no %q in\n%s", line, s.metrics())
 	}
 }
-
-var _ = []any{json.Marshal, fmt.Sprint, io.EOF, url.Values{}}
