@@ -56,6 +56,7 @@ type serveOptions struct {
 	redisURL        string
 
 	updatesOptions
+	events eventsFlags
 }
 
 func newServeCmd(app *App, runF func(context.Context, *serveOptions) error) *cobra.Command {
@@ -73,8 +74,12 @@ has to be a Standard or a Main key: a Restricted one cannot sign.
 
 It serves plain HTTP on this machine only. For agents on other machines give it a
 certificate, or put it behind a proxy that has one and say --behind-proxy. Any number
-of replicas may run side by side; with --redis-url they share rate limits and
-what Twilio said of a Flex token.
+of replicas may run side by side; with --redis-url they share rate limits, what
+Twilio said of a Flex token, and events.
+
+With --events it also receives what Twilio tells of workers, counts drift on
+/metrics, tells a webhook of it, and streams changes to flexvc watch --events.
+flexvc events enable makes Twilio call it; flexvc help events says more.
 
 With --extension it also serves a package of flexvc pack to browsers, and its later
 versions: put a new file in place of the old and it is taken up. Browsers ask at their
@@ -120,6 +125,7 @@ emulator if none runs. flexvc emulator token WORKER gives a Flex token to try.`,
 	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service that this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
 	f.StringVar(&o.redisURL, "redis-url", "", "Redis that replicas share [env: FLEXVC_REDIS_URL]")
 	o.updatesOptions.flags(f)
+	o.events.add(cmd)
 	complete(cmd, "validate-via", string(tokensrv.ViaIAM), string(tokensrv.ViaFlex))
 	return cmd
 }
@@ -135,6 +141,9 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 	if err := tokensrv.CheckListen(o.listen, o.tlsCert != "", o.behindProxy); err != nil {
 		return err
 	}
+	if err := o.checkEvents(); err != nil {
+		return err
+	}
 	updates, err := o.updates(app)
 	if err != nil {
 		return err
@@ -146,7 +155,7 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
-	server, session, err := o.server(ctx, cfg, updates)
+	server, session, events, err := o.server(ctx, cfg, updates)
 	if err != nil {
 		return err
 	}
@@ -171,6 +180,9 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 		app.UI.Note("updates on %s  (%s, %s%s)", placeOf(listeners.Public[0], o.tlsCert != "", rollout.Folder+rollout.UpdateFile),
 			release.ID[:8]+app.UI.Ellipsis(), release.Version, updates.staged())
 	}
+	if events != nil {
+		o.tellEvents(listeners)
+	}
 
 	gentle, stop := context.WithCancel(ctx)
 	defer stop()
@@ -181,7 +193,11 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 	if o.ready != nil {
 		o.ready(listeners.Public[0].Addr().String())
 	}
+	if events != nil {
+		defer events.run(gentle)()
+	}
 	err = server.Run(gentle, listeners, ctx.Done())
+	stop()
 	s := server.Stats()
 	app.UI.Note("stopped: %d issued, %d refused, %d cut off", s.Issued, s.Refused, s.CutOff)
 	return err
@@ -189,14 +205,14 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 
 // server builds the token server for the profile's account. The session is nil
 // with --env-file, whose account has no profile.
-func (o *serveOptions) server(ctx context.Context, cfg *config.Config, updates *updates) (*tokensrv.Server, *Session, error) {
+func (o *serveOptions) server(ctx context.Context, cfg *config.Config, updates *updates) (*tokensrv.Server, *Session, *eventService, error) {
 	c, err := o.config(cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	log, err := o.log()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	deps := tokensrv.Deps{
 		Log: log, Now: o.app.Now, Random: o.app.Random,
@@ -207,34 +223,43 @@ func (o *serveOptions) server(ctx context.Context, cfg *config.Config, updates *
 	}
 	if updates != nil {
 		if err := updates.open(log); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		deps.Extension, deps.Rollout, deps.Figures = updates.server, updates.server.StatusHandler(), updates.server.WriteMetrics
+		deps.Extension = updates.server
+		deps.Admin = append(deps.Admin, tokensrv.Route{Path: pathRollout, Handler: updates.server.StatusHandler()})
+		deps.Metrics = append(deps.Metrics, updates.server.WriteMetrics)
 		if origin := "chrome-extension://" + updates.release.ID; len(c.AllowOrigins) > 0 && !slices.Contains(c.AllowOrigins, origin) {
 			o.app.UI.Warn("the extension served here may not ask for tokens here: %s is not among the allowed origins", origin)
 		}
 	}
 	var session *Session
+	var events *eventService
 	if o.envFile != "" {
 		if err := o.readEnvFile(&c); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if o.requireEnabled {
-			return nil, nil, usagef("--require-enabled needs a profile, --env-file has none: set TWILIO_ACCOUNT_SID and a key instead")
+			return nil, nil, nil, usagef("--require-enabled needs a profile, --env-file has none: set TWILIO_ACCOUNT_SID and a key instead")
 		}
 	} else {
-		if session, err = o.app.Open(ctx, SessionOptions{Discover: o.requireEnabled}); err != nil {
-			return nil, nil, err
+		if session, err = o.app.Open(ctx, SessionOptions{Discover: o.requireEnabled || o.events.on}); err != nil {
+			return nil, nil, nil, err
 		}
 		if err := o.identify(&c, &deps, cfg, session); err != nil {
-			return nil, nil, errors.Join(err, session.Close())
+			return nil, nil, nil, errors.Join(err, session.Close())
+		}
+		if o.events.on {
+			if events, err = o.eventService(ctx, cfg, session, c, log); err != nil {
+				return nil, nil, nil, errors.Join(err, session.Close())
+			}
+			events.routes(&deps)
 		}
 	}
 	server, err := tokensrv.New(c, deps)
 	if err != nil && session != nil {
 		err = errors.Join(err, session.Close())
 	}
-	return server, session, err
+	return server, session, events, err
 }
 
 // config translates flags and settings; what they say together is judged by

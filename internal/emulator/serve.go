@@ -249,7 +249,7 @@ func checkNames(given url.Values, known []string) (reply, bool) {
 		switch {
 		case !slices.Contains(known, name):
 			return invalid("Unknown parameter %s", name), false
-		case len(values) > 1:
+		case len(values) > 1 && name != "Types": // the one list among the forms
 			return invalid("Parameter %s is given %d times", name, len(values)), false
 		case !utf8.ValidString(values[0]):
 			return invalid("Parameter %s is not UTF-8", name), false

@@ -67,12 +67,12 @@ func requests(route string, status int) string {
 	return fmt.Sprintf(`flexvc_http_requests_total{code="%d",route=%q}`, status, route)
 }
 
-func (m *metrics) handler(more func(io.Writer)) http.Handler {
+func (m *metrics) handler(more []func(io.Writer)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		m.set.WritePrometheus(w)
-		if more != nil {
-			more(w)
+		for _, write := range more {
+			write(w)
 		}
 		vm.WriteProcessMetrics(w)
 	})

@@ -33,9 +33,12 @@ type Deps struct {
 	Jitter    func(n int) int      // a number below n, for Retry-After
 	Transport http.RoundTripper    // to Twilio's validator; NewTransport(nil)
 	Extension http.Handler         // answers /extension/…, see ClientOf; nil: nothing there
-	Rollout   http.Handler         // answers /rollout on the admin listener; nil: nothing there
-	Figures   func(io.Writer)      // adds to /metrics; nil: nothing
 	Draining  func(inFlight int64) // told once when Run stops accepting
+
+	// Public and Admin are routes of others beside our own; Metrics adds their
+	// figures to ours.
+	Public, Admin []Route
+	Metrics       []func(io.Writer)
 
 	// WorkerEnabled reads extensionVoiceClientEnabled of a worker.
 	// Needed with Config.RequireEnabled.
@@ -50,6 +53,9 @@ type Deps struct {
 type Server struct {
 	handler http.Handler
 	lookup  func(path string) route
+
+	admin       []Route
+	moreMetrics []func(io.Writer)
 
 	log    *slog.Logger
 	now    func() time.Time
@@ -74,8 +80,6 @@ type Server struct {
 
 	checkSigningKey func(context.Context) error
 	onDrain         func(int64)
-	rollout         http.Handler
-	figures         func(io.Writer)
 
 	draining        atomic.Bool
 	inFlight        atomic.Int64
@@ -120,13 +124,13 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		behindProxy:     cfg.BehindProxy,
 		trustedProxies:  cfg.TrustedProxies,
 		maxBody:         cfg.MaxBody,
-		m:               newMetrics(routeNames),
+		m:               newMetrics(names(deps.Public)),
+		admin:           deps.Admin,
+		moreMetrics:     deps.Metrics,
 		minter:          newMinter(cfg),
 		admission:       newAdmission(cfg, deps),
 		checkSigningKey: deps.CheckSigningKey,
 		onDrain:         deps.Draining,
-		rollout:         deps.Rollout,
-		figures:         deps.Figures,
 	}
 	if s.allowGet {
 		s.allow = []string{"GET, OPTIONS, POST"}
@@ -152,7 +156,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 {
 		s.log.Warn("no trusted proxy is named: X-Forwarded-For is ignored and all clients share one address limit")
 	}
-	s.lookup = s.routes(deps.Extension)
+	s.lookup = s.routes(deps.Extension, deps.Public)
 	s.handler = chain(http.HandlerFunc(dispatch), s.recoverPanics, s.requestID, s.accessLog, s.measure, s.limit, s.origins)
 	return s, nil
 }
