@@ -14,11 +14,12 @@ await build({
   bundle: true,
   packages: 'external',
   platform: 'node',
-  format: 'esm',
-  outExtension: { '.js': '.mjs' },
+  // React 17 has no exports map, which Node's own modules would want.
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
   sourcemap: 'inline',
   logLevel: 'warning',
 });
-const built = readdirSync(outdir, { recursive: true }).filter((name) => name.endsWith('.mjs')).map((name) => `${outdir}/${name}`);
+const built = readdirSync(outdir, { recursive: true }).filter((name) => name.endsWith('.cjs')).map((name) => `${outdir}/${name}`);
 if (built.length !== names.length) throw new Error(`${names.length} tests, ${built.length} built`);
 process.exitCode = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...built], { stdio: 'inherit' }).status ?? 1;
