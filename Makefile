@@ -103,6 +103,20 @@ e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the rea
 	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test-reporter=spec e2e/extension/call.test.mjs; \
 	else echo "e2e: skipped, there is no Chromium"; fi
 
+flex-host: e2e/flex/node_modules/.installed ## build the page script of the real Flex UI, which npm fetches (740 MB)
+	cd e2e/flex && node host.mjs
+
+e2e/flex/node_modules/.installed: e2e/flex/package-lock.json
+	cd e2e/flex && npm ci --ignore-scripts --no-audit --no-fund --prefer-offline
+	@touch $@
+
+e2e-flex: bin/flexvc-voice extension/node_modules/.installed flex-host ## the real Flex UI in Chromium on the emulator, with a call; about 1 minute
+	@scripts/tools.sh chromium
+	cd extension && npm run --silent build
+	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
+	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test-reporter=spec e2e/flex/boot.test.mjs; \
+	else echo "e2e-flex: skipped, there is no Chromium"; fi
+
 bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a call is answered and what a refresh costs it
 	cd extension && npm run --silent build
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench.mjs
@@ -131,4 +145,4 @@ bench-pack: bin/flexvc ## packing next to openssl, chromium and npm crx3, where 
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack clean

@@ -90,7 +90,8 @@ type Emulator struct {
 	journal  requestLog
 	requests atomic.Uint64
 	browsers browserSet
-	mounted  map[string]http.Handler // areas of the control plane, see Mount
+	mounted  map[string]http.Handler  // areas of the control plane, see Mount
+	watchers []func(workerSID string) // see Watch
 }
 
 // New starts an emulated account. A data folder that another process uses is
@@ -125,6 +126,7 @@ func New(opts Options) (*Emulator, error) {
 	if e.st, err = openState(opts, e.Now()); err != nil {
 		return nil, err
 	}
+	e.st.changed = e.tellWatchers
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.limit.set(settings.Limits)
 	e.faults.set(faults)
@@ -196,6 +198,9 @@ func (e *Emulator) reseed(o origin) error {
 	e.faults.rewind()
 	e.stats.reset()
 	e.journal.reset()
+	for _, tell := range e.watchers {
+		tell("")
+	}
 	return nil
 }
 
