@@ -57,7 +57,7 @@ export const problems = {
     text: 'Another program keeps changing where Flex sends your calls. Tell your administrator: calls may not reach you.',
   },
   offline_activity_missing: {
-    title: 'Ready, but',
+    title: 'Ready, half set up',
     text: 'You stay available even when calls cannot reach you, because the activity for that is missing. Ask your administrator to run flexvc init.',
   },
 } satisfies Record<string, Sentence>;

@@ -19,7 +19,8 @@ export function look(state: State): Look {
     const text = call.quality === 'poor' ? strings.poor : strings.callText;
     return { tone: 'call', title: call.muted ? strings.muted : strings.call, text: problem ? `${text} ${problems[problem].text}` : text };
   }
-  if (problem) return { tone: 'bad', ...problems[problem] };
+  // Amber while calls still come.
+  if (problem) return { tone: state.ready ? 'busy' : 'bad', ...problems[problem] };
   if (state.ready) return { tone: 'good', title: strings.ready, text: strings.readyText };
   return { tone: 'busy', title: strings.starting, text: strings.startingText };
 }
