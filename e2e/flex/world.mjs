@@ -6,10 +6,11 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { devtoolsOf, program, tokenProxy, until } from '../extension/world.mjs';
+import { devtoolsOf, program, tokenProxy, until as within } from '../extension/world.mjs';
 import { hostScript } from './host.mjs';
 
-export { pause, until } from '../extension/world.mjs';
+/** Asks until the answer is true. Flex is 17 MB of script: on a busy machine a step of it may take very long. */
+export const until = (what, ask, ms = 90_000) => within(what, ask, ms);
 
 const tools = createRequire(new URL('../../extension/package.json', import.meta.url));
 const { chromium } = tools('playwright-core');
@@ -96,6 +97,7 @@ async function makeFlex(folder, undo, { extension = true, emulator: flags = [] }
     /** Opens Flex, signed in as the worker, and returns when the desktop is there. */
     async openFlex({ ttl = '8h' } = {}) {
       const page = await context.newPage();
+      page.setDefaultTimeout(90_000);
       world.complaints = [];
       page.on('pageerror', (error) => world.complaints.push(String(error)));
       await page.goto(`https://flex.twilio.com/agent-desktop?agent=${worker.sid}&ttl=${ttl}`);
@@ -104,7 +106,7 @@ async function makeFlex(folder, undo, { extension = true, emulator: flags = [] }
     },
     /** Waits for Flex after a load of the page; answers the milliseconds that Flex took. */
     async booted(page) {
-      await page.waitForFunction(() => window.__booted || window.__bootError, undefined, { timeout: 60_000, polling: 20 });
+      await page.waitForFunction(() => window.__booted || window.__bootError, undefined, { timeout: 240_000, polling: 50 });
       const failed = await page.evaluate(() => window.__bootError);
       if (failed) throw new Error(`Flex did not start: ${failed}`);
       await page.locator('[data-testid=activity-dropdown-button]').waitFor();
