@@ -1,4 +1,4 @@
-# flexvc needs Go and make, and Node for the extension's tests; everything else it is
+# flexvc needs Go and make, and Node for the extension and the plugin; everything else it is
 # built and tested with is fetched by Go and npm.
 # `make` alone lists the targets.
 
@@ -7,13 +7,14 @@ GO ?= go
 export GOFLAGS += -buildvcs=false
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/flexvc/flexvc/internal/buildinfo.Version=$(VERSION)
-SOURCES := $(shell find cmd internal extension -path '*/node_modules' -prune -o -name '*.go' -not -name '*_test.go' -print) \
+SOURCES := $(shell find cmd internal extension plugin -path '*/node_modules' -prune -o -name '*.go' -not -name '*_test.go' -print) \
 	$(shell find extension/app -type f) go.mod go.sum
 
 # The extension inside the binary needs the Voice SDK, which npm fetches.
 VOICE_SDK := extension/app/vendor/twilio.min.js
+PLUGIN := plugin/dist/bundle.js
 ifneq ($(shell command -v npm 2>/dev/null),)
-SOURCES += $(VOICE_SDK)
+SOURCES += $(VOICE_SDK) $(PLUGIN)
 endif
 
 # The race detector needs a C compiler on Linux.
@@ -29,6 +30,7 @@ build: bin/flexvc ## build bin/flexvc
 bin/flexvc: $(SOURCES)
 	@mkdir -p bin
 	@[ -e $(VOICE_SDK) ] || echo "note: without the Voice SDK this flexvc does everything but pack the extension; npm fetches it"
+	@[ -e $(PLUGIN) ] || echo "note: without its bundle this flexvc does everything but deploy the Flex plugin; npm builds it"
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/flexvc
 
 # With the emulated voice edge; internal/cli/emulator_novoice.go says why it is apart.
@@ -41,14 +43,19 @@ $(VOICE_SDK): extension/scripts/voice-sdk.json
 	@cd extension && if [ -d node_modules/@twilio/voice-sdk ] || npm ci --no-audit --no-fund; \
 		then npm run --silent build; else echo "note: npm cannot fetch the Voice SDK"; fi
 
+# Built from our own sources: only without its tools is there a reason to go on without it.
+$(PLUGIN): $(shell find plugin/src plugin/scripts -type f) plugin/package-lock.json
+	@cd plugin && if [ -d node_modules/esbuild ] || npm ci --no-audit --no-fund; \
+		then npm run --silent build; else echo "note: npm cannot fetch what builds the Flex plugin"; fi
+
 demo: bin/flexvc ## the whole story on the built-in emulator; no account needed
 	@bin/flexvc demo
 
-test: fmt-check vet staticcheck extension-test unit e2e ## everything CI runs
+test: fmt-check vet staticcheck extension-test plugin-test unit e2e ## everything CI runs
 
 fmt-check: ## fail when a Go file is not gofmt's
 	@echo "format"
-	@files=$$(gofmt -l cmd internal extension deploy); [ -z "$$files" ] || { echo "run gofmt -w on:"; echo "$$files"; exit 1; }
+	@files=$$(gofmt -l cmd internal extension plugin deploy); [ -z "$$files" ] || { echo "run gofmt -w on:"; echo "$$files"; exit 1; }
 
 vet: ## go vet
 	@echo "vet"
@@ -73,11 +80,41 @@ extension/node_modules/.installed: extension/package-lock.json
 	cd extension && npm ci --no-audit --no-fund
 	@touch $@
 
+plugin: ## build the Flex plugin's bundle, which flexvc then holds
+	@command -v npm >/dev/null 2>&1 || { echo "plugin: npm is needed"; exit 1; }
+	@$(MAKE) --no-print-directory $(PLUGIN)
+
+ifneq ($(shell command -v npm 2>/dev/null),)
+plugin-test: plugin/node_modules/.installed ## type check, bundle and tests of the Flex plugin
+	cd plugin && npm run --silent check && npm test --silent
+else
+plugin-test:
+	@echo "note: npm is not there, so the Flex plugin is neither built nor tested"
+endif
+
+plugin/node_modules/.installed: plugin/package-lock.json
+	cd plugin && npm ci --no-audit --no-fund
+	@touch $@
+
 e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 3 minutes
 	@scripts/tools.sh chromium
 	cd extension && npm run --silent build
 	@chromium=$$(command -v "$${CHROMIUM:-chromium}") || { echo "e2e: skipped, there is no Chromium"; exit 0; }; \
 	  FLEXVC=bin/flexvc-voice CHROMIUM=$$chromium node --test --test-concurrency=2 --test-reporter=spec e2e/extension/*.test.mjs
+
+flex-host: e2e/flex/node_modules/.installed ## build the page script of the real Flex UI, which npm fetches (740 MB)
+	cd e2e/flex && node host.mjs
+
+e2e/flex/node_modules/.installed: e2e/flex/package-lock.json
+	cd e2e/flex && npm ci --ignore-scripts --no-audit --no-fund --prefer-offline
+	@touch $@
+
+e2e-flex: bin/flexvc-voice extension/node_modules/.installed flex-host ## the real Flex UI in Chromium on the emulator, with a call; about 1 minute
+	@scripts/tools.sh chromium
+	cd extension && npm run --silent build
+	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
+	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test-reporter=spec e2e/flex/boot.test.mjs; \
+	else echo "e2e-flex: skipped, there is no Chromium"; fi
 
 bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a call is answered and what a refresh costs it
 	cd extension && npm run --silent build
@@ -107,4 +144,4 @@ bench-pack: bin/flexvc ## packing next to openssl, chromium and npm crx3, where 
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test e2e bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack clean

@@ -287,7 +287,7 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
 }
 
 /** Starts flexvc: until a line that matches came, or, with 'all', until it ended. */
-function program(env, undo, heard) {
+export function program(env, undo, heard = []) {
   return async (args, stream, wanted) => {
     const child = spawn(flexvc, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     const ended = once(child, 'close');
@@ -333,7 +333,7 @@ async function makeNeighbour(folder) {
 }
 
 /** Stands before the token server, so that it can be down, or talk nonsense, while the extension keeps its address. */
-async function tokenProxy(undo, secrets) {
+export async function tokenProxy(undo, secrets = new Set()) {
   const proxy = { url: '', upstream: undefined, mode: 'well', asked: 0, served: 0 };
   const server = createServer((incoming, outgoing) => {
     if (incoming.method === 'POST') proxy.asked += 1;
@@ -358,7 +358,7 @@ async function tokenProxy(undo, secrets) {
 }
 
 /** DevTools beside Playwright, which shows neither offscreen documents nor what they hold. Attached only for one question. */
-async function devtoolsOf(profile) {
+export async function devtoolsOf(profile) {
   const [port, path] = await until('the DevTools port', async () => {
     const text = await readFile(join(profile, 'DevToolsActivePort'), 'utf8').catch(() => '');
     return text.includes('\n') && text.split('\n');

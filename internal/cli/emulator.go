@@ -33,6 +33,9 @@ type emulatorOptions struct {
 	limits         emulator.Limits
 	faults         []string
 	voiceListen    string
+	flexListen     string
+	flexScript     string
+	flexPlugins    []string
 }
 
 func newEmulatorCmd(app *App, runF func(context.Context, *emulatorOptions) error) *cobra.Command {
@@ -80,6 +83,9 @@ A fault is OPERATION:EFFECT, with *N for how often and @K for from which call on
 	f.DurationVar(&o.limits.Latency, "latency", 0, "time added to every request")
 	f.StringArrayVar(&o.faults, "fault", nil, "fault to inject; may be given several times")
 	complete(cmd, "list-attributes", "present", "null")
+	f.StringVar(&o.flexListen, "flex-listen", "", "loopback address of Flex UI's back end, such as 127.0.0.1:8443")
+	f.StringVar(&o.flexScript, "flex-script", "", "Flex UI's script, as make flex-host builds it")
+	f.StringArrayVar(&o.flexPlugins, "flex-plugin", nil, "plugin that Flex UI loads, as NAME=FILE; may be given several times")
 	cmd.AddCommand(newEmulatorTokenCmd(app, nil))
 	addVoice(cmd, o)
 	return cmd
@@ -98,6 +104,13 @@ func emulatorRun(ctx context.Context, o *emulatorOptions) (err error) {
 			return err
 		}
 		defer voiceListener.Close()
+	}
+	var flexListener net.Listener
+	if o.flexListen != "" {
+		if flexListener, err = listenHere("--flex-listen", o.flexListen); err != nil {
+			return err
+		}
+		defer flexListener.Close()
 	}
 	opts := emulator.Options{
 		Agents: o.agents, SeedValue: o.seedValue, Limits: o.limits, Faults: o.faults, NoFlex: o.noFlex,
@@ -126,11 +139,18 @@ func emulatorRun(ctx context.Context, o *emulatorOptions) (err error) {
 		}
 	}
 	edge := &voiceEdge{}
-	if voiceListener != nil {
+	if voiceListener != nil || flexListener != nil {
 		if edge, err = serveVoice(app, e, voiceListener, dir); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, edge.stop()) }()
+	}
+	desk := &flexDesk{}
+	if flexListener != nil {
+		if desk, err = o.serveFlex(e, flexListener, dir, edge); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, desk.stop()) }()
 	}
 	at := address{URL: "http://" + listener.Addr().String(), PID: os.Getpid()}
 	leave, err := app.announce(at)
@@ -138,11 +158,11 @@ func emulatorRun(ctx context.Context, o *emulatorOptions) (err error) {
 		return err
 	}
 	defer leave()
-	o.print(e, at, dir, edge)
+	o.print(e, at, dir, edge, desk)
 	return e.Run(ctx, listener)
 }
 
-func (o *emulatorOptions) print(e *emulator.Emulator, at address, dir string, edge *voiceEdge) {
+func (o *emulatorOptions) print(e *emulator.Emulator, at address, dir string, edge *voiceEdge, desk *flexDesk) {
 	app := o.app
 	if app.JSON() {
 		account := e.Account()
@@ -152,6 +172,9 @@ func (o *emulatorOptions) print(e *emulator.Emulator, at address, dir string, ed
 		}
 		if edge.address != "" {
 			listening["voice"], listening["spki"] = edge.address, edge.spki
+		}
+		if desk.address != "" {
+			listening["flex"], listening["spki"] = desk.address, desk.spki
 		}
 		_ = ui.JSON(app.UI.Out).Encode(listening)
 		return
@@ -165,6 +188,12 @@ func (o *emulatorOptions) print(e *emulator.Emulator, at address, dir string, ed
 	if edge.address != "" {
 		app.UI.Note("voice edge on %s; a Chromium takes it for Twilio's with", edge.address)
 		for _, flag := range edge.browserFlags() {
+			app.UI.Note("  %s", flag)
+		}
+	}
+	if desk.address != "" {
+		app.UI.Note("Flex UI on %s: open %s in a Chromium started with", desk.address, flexAddress)
+		for _, flag := range desk.browserFlags() {
 			app.UI.Note("  %s", flag)
 		}
 	}

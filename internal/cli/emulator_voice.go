@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/flexui"
 	"github.com/flexvc/flexvc/internal/emulator/voice"
 )
 
@@ -22,19 +24,25 @@ func addVoice(cmd *cobra.Command, o *emulatorOptions) {
 // voiceEdge is the emulated voice edge beside a running emulator; the zero value
 // is none.
 type voiceEdge struct {
-	address string
+	address string // empty when it is served through Flex UI's back end alone
 	spki    string // hash of its certificate's key
 	stop    func() error
+	handler http.Handler
+	phone   flexui.Phone
 }
 
 // serveVoice starts the voice edge for the emulated account: it knows the
 // account's keys, keeps its certificate in the data folder, and takes orders on
-// the emulator's control plane.
+// the emulator's control plane. Without a listener it serves as a handler only.
 func serveVoice(app *App, e *emulator.Emulator, listener net.Listener, dir string) (*voiceEdge, error) {
 	edge, err := voice.New(voice.Options{
 		Keys: func(sid string) (voice.Key, bool) {
 			secret, ok := e.KeySecret(sid)
 			return voice.Key{Account: e.Account().SID, Secret: secret}, ok
+		},
+		FlexToken: func(token string) (voice.Claims, bool) {
+			login, code, _ := e.Login(token)
+			return voice.Claims{Identity: login.Identity, Account: e.Account().SID, Incoming: true, Expires: login.Expires}, code == 0
 		},
 		Folder: dir,
 		Now:    app.Now, // not the emulator's, which jumps when told to
@@ -46,17 +54,68 @@ func serveVoice(app *App, e *emulator.Emulator, listener net.Listener, dir strin
 	}
 	control := voice.NewControl(edge)
 	e.Mount("voice", control)
+	v := &voiceEdge{handler: edge.Handler(), phone: phone{edge}, stop: func() error {
+		edge.Close()
+		return control.Close()
+	}}
+	if listener == nil {
+		return v, nil
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- edge.Run(ctx, listener) }()
-	return &voiceEdge{
-		address: listener.Addr().String(),
-		spki:    edge.SPKI(),
-		stop: func() error {
-			cancel()
-			return errors.Join(<-ended, control.Close())
-		},
-	}, nil
+	v.address, v.spki = listener.Addr().String(), edge.SPKI()
+	v.stop = func() error {
+		cancel()
+		return errors.Join(<-ended, control.Close())
+	}
+	return v, nil
+}
+
+// phone rings for Flex UI's tasks on the voice edge. The customer talks made-up
+// syllables.
+type phone struct{ edge *voice.Edge }
+
+func (p phone) Dial(ctx context.Context, d flexui.Dialled) (flexui.Leg, error) {
+	call, err := p.edge.Call(ctx, voice.CallOptions{
+		Identity: d.Identity, From: d.From, Parameters: d.Parameters, Audio: voice.Speech(1),
+	})
+	if err != nil {
+		return nil, err
+	}
+	l := &leg{call, make(chan struct{})}
+	go func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		go func() {
+			select {
+			case <-call.Done():
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		if call.Wait(ctx, func(s voice.Stats) bool { return s.State == voice.InProgress }) == nil {
+			close(l.answered)
+		}
+	}()
+	return l, nil
+}
+
+type leg struct {
+	*voice.Call
+	answered chan struct{}
+}
+
+func (l *leg) Answered() <-chan struct{} { return l.answered }
+func (l *leg) Ended() <-chan struct{}    { return l.Done() }
+
+// Hold lets the agent hear nothing: the customer hears the music.
+func (l *leg) Hold(on bool) {
+	if on {
+		l.Say(nil)
+	} else {
+		l.Say(voice.Speech(1))
+	}
 }
 
 // browserFlags make a Chromium take the edge for Twilio's, and reach nothing

@@ -93,7 +93,8 @@ type Emulator struct {
 	requests atomic.Uint64
 	browsers browserSet
 	events   *outbox
-	mounted  map[string]http.Handler // areas of the control plane, see Mount
+	mounted  map[string]http.Handler  // areas of the control plane, see Mount
+	watchers []func(workerSID string) // see Watch
 }
 
 // New starts an emulated account. A data folder that another process uses is
@@ -129,6 +130,7 @@ func New(opts Options) (*Emulator, error) {
 		return nil, err
 	}
 	e.events = newOutbox(e, opts.Outbound)
+	e.st.changed = e.tellWatchers
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.limit.set(settings.Limits)
 	e.faults.set(faults)
@@ -200,6 +202,9 @@ func (e *Emulator) reseed(o origin) error {
 	e.faults.rewind()
 	e.stats.reset()
 	e.journal.reset()
+	for _, tell := range e.watchers {
+		tell("")
+	}
 	return nil
 }
 

@@ -21,7 +21,8 @@ import (
 // stores a copy, on disk first, so that readers need the lock only to pick the
 // pointers up. The Emulator's mutex guards all of it.
 type state struct {
-	db *bbolt.DB // nil in memory
+	db      *bbolt.DB       // nil in memory
+	changed func(id string) // told of every record that was written; may be nil
 
 	meta       meta
 	workspaces []*space
@@ -205,13 +206,20 @@ func (s *state) close() error {
 	return s.db.Close()
 }
 
-// put writes records in one transaction: all or none. In memory it does
-// nothing, as the caller then changes the maps.
+// put writes records in one transaction: all or none. In memory there is
+// nothing to write, as the caller then changes the maps.
 func (s *state) put(records ...record) error {
-	if s.db == nil {
-		return nil
+	if s.db != nil {
+		if err := s.db.Update(func(tx *bbolt.Tx) error { return write(tx, records) }); err != nil {
+			return err
+		}
 	}
-	return s.db.Update(func(tx *bbolt.Tx) error { return write(tx, records) })
+	if s.changed != nil {
+		for _, r := range records {
+			s.changed(r.id)
+		}
+	}
+	return nil
 }
 
 func write(tx *bbolt.Tx, records []record) error {
@@ -331,7 +339,7 @@ func (s *state) replace(o origin, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	fresh.db = s.db
+	fresh.db, fresh.changed = s.db, s.changed
 	if s.db != nil {
 		err := s.db.Update(func(tx *bbolt.Tx) error {
 			if err := tx.DeleteBucket(bucket); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {

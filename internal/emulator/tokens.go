@@ -200,6 +200,6 @@ func fetchTokenInfo(c *call) reply {
 	}
 	a := h.worker.agent()
 	info := c.info(h)
-	info["realm_user_id"], info["name_id"], info["worker_sid"] = a.Email, a.Email, h.worker.SID
+	info["valid"], info["realm_user_id"], info["name_id"], info["worker_sid"] = true, a.Email, a.Email, h.worker.SID
 	return ok(http.StatusOK, info)
 }

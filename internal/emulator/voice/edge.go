@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/emulator/certificate"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -26,6 +27,9 @@ type Options struct {
 	// Verify replaces the check of tokens with Keys. A *Refusal tells the client
 	// its code; any other error is "authorization failed", 31201.
 	Verify func(ctx context.Context, token string) (Claims, error)
+	// FlexToken knows the Flex tokens, with which the voice client in a Flex tab
+	// signs in; it is asked first. May be nil.
+	FlexToken func(token string) (Claims, bool)
 	// Dialled decides what a number that an agent calls does; nil answers every
 	// call with an echo.
 	Dialled func(Outgoing) Answer
@@ -96,11 +100,19 @@ func New(options Options) (*Edge, error) {
 	if e.verify == nil {
 		e.verify = verifier(options.Keys, e.now)
 	}
+	if flex, others := options.FlexToken, e.verify; flex != nil {
+		e.verify = func(ctx context.Context, token string) (Claims, error) {
+			if claims, ok := flex(token); ok {
+				return claims, nil
+			}
+			return others(ctx, token)
+		}
+	}
 	if e.options.Heartbeat <= 0 {
 		e.options.Heartbeat = 10 * time.Second
 	}
 	var err error
-	if e.cert, err = certificate(options.Folder, e.now()); err != nil {
+	if e.cert, err = certificate.Load(options.Folder, e.now()); err != nil {
 		return nil, err
 	}
 	if e.media, err = newMedia(e.log, e.now, func() uint32 { return binary.BigEndian.Uint32(e.bytes(4)) }); err != nil {
@@ -132,7 +144,7 @@ func (e *Edge) Handler() http.Handler { return e.mux }
 
 // SPKI is the hash of the certificate's key as Chromium's flag
 // --ignore-certificate-errors-spki-list takes it.
-func (e *Edge) SPKI() string { return spki(e.cert) }
+func (e *Edge) SPKI() string { return certificate.SPKI(e.cert) }
 
 // TLS is the configuration to serve Handler with: the edge's certificate, and
 // HTTP/1.1 alone, because a WebSocket cannot be opened on the other.

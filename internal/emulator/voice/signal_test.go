@@ -20,6 +20,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/flexvc/flexvc/internal/emulator/certificate"
 )
 
 func TestRegister(t *testing.T) {
@@ -533,7 +535,7 @@ func TestCertificateIsKept(t *testing.T) {
 	if second := edge(now.Add(300 * 24 * time.Hour)); second.SPKI() != first.SPKI() {
 		t.Error("the certificate was not kept")
 	}
-	if third := edge(now.Add(certificateLife - time.Hour)); third.SPKI() == first.SPKI() {
+	if third := edge(now.Add(certificate.Life - time.Hour)); third.SPKI() == first.SPKI() {
 		t.Error("a certificate about to expire was kept")
 	}
 	for _, host := range []string{"voice-js.roaming.twilio.com", "voice-js.ashburn.twilio.com", "voice-js.dublin.twilio.com", "eventgw.twilio.com", "eventgw.us1.twilio.com", "sdk.twilio.com", "localhost", "127.0.0.1"} {

@@ -1,4 +1,6 @@
-package voice
+// Package certificate makes the certificate with which the emulator serves TLS
+// to a browser that takes it for Twilio.
+package certificate
 
 import (
 	"crypto/ecdsa"
@@ -22,7 +24,7 @@ import (
 )
 
 // A wildcard stands for one label, so each edge has its own.
-var certificateNames = []string{
+var names = []string{
 	"*.twilio.com", "*.us1.twilio.com", "*.ie1.twilio.com", "*.au1.twilio.com",
 	"*.roaming.twilio.com", "*.ashburn.twilio.com", "*.umatilla.twilio.com", "*.dublin.twilio.com",
 	"*.frankfurt.twilio.com", "*.singapore.twilio.com", "*.sydney.twilio.com", "*.tokyo.twilio.com",
@@ -30,22 +32,25 @@ var certificateNames = []string{
 }
 
 const (
-	certificateFile = "voice-edge.pem"
-	certificateLife = 397 * 24 * time.Hour
+	fileName = "voice-edge.pem" // who has one keeps it: it came with the voice edge
+	// Life is how long a new certificate is good for: as long as browsers allow.
+	Life = 397 * 24 * time.Hour
 )
 
-// certificate makes the edge's own certificate, or takes the one kept in the
-// folder while it is good for another day. A browser trusts it by its key's
-// hash, see Edge.SPKI, which is why it is worth keeping.
-func certificate(folder string, now time.Time) (tls.Certificate, error) {
+// Load takes the certificate that is kept in the folder while it is good for
+// another day, and otherwise makes one and keeps it there; with an empty folder
+// it makes one. A browser trusts it by its key's hash, see SPKI, which is why it
+// is worth keeping. One that is damaged or cannot be read is
+// problem.StateUnreadable, one that cannot be kept problem.StateUnwritable.
+func Load(folder string, now time.Time) (tls.Certificate, error) {
 	if folder == "" {
-		chain, key, err := newCertificate(now)
+		chain, key, err := make509(now)
 		if err != nil {
 			return tls.Certificate{}, err
 		}
 		return tls.X509KeyPair(chain, key)
 	}
-	name := filepath.Join(folder, certificateFile)
+	name := filepath.Join(folder, fileName)
 	kept, err := os.ReadFile(name)
 	switch {
 	case err == nil:
@@ -60,7 +65,7 @@ func certificate(folder string, now time.Time) (tls.Certificate, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return tls.Certificate{}, problem.New(problem.StateUnreadable, "cannot read the certificate %s: %w", name, cause(err))
 	}
-	chain, key, err := newCertificate(now)
+	chain, key, err := make509(now)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -70,7 +75,7 @@ func certificate(folder string, now time.Time) (tls.Certificate, error) {
 	return tls.X509KeyPair(chain, key)
 }
 
-func newCertificate(now time.Time) (chain, key []byte, err error) {
+func make509(now time.Time) (chain, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -83,10 +88,10 @@ func newCertificate(now time.Time) (chain, key []byte, err error) {
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: "flexvc emulator"},
 		NotBefore:    now.Add(-time.Hour),
-		NotAfter:     now.Add(certificateLife),
+		NotAfter:     now.Add(Life),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:     certificateNames,
+		DNSNames:     names,
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
@@ -101,8 +106,17 @@ func newCertificate(now time.Time) (chain, key []byte, err error) {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), nil
 }
 
-// spki is the form that --ignore-certificate-errors-spki-list takes.
-func spki(cert tls.Certificate) string {
+// SPKI is the hash of the certificate's key as Chromium's flag
+// --ignore-certificate-errors-spki-list takes it.
+func SPKI(cert tls.Certificate) string {
 	sum := sha256.Sum256(cert.Leaf.RawSubjectPublicKeyInfo)
 	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// cause leaves out the file's name, which the sentence around it has.
+func cause(err error) error {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }

@@ -1,0 +1,138 @@
+// The Flex plugin in the real Flex UI, with the unpacked extension: Flex's own buttons act on a call that is not in the page.
+// How long things took is printed, never asserted.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { startFlex, until } from './world.mjs';
+
+let flex, page;
+
+const each = { timeout: 300_000 };
+const patience = 120_000;
+const $ = (id) => page.locator(`[data-testid=${id}]`);
+const part = (name) => page.locator(`[data-flexvc=${name}]`);
+const waitUntil = (what, ask) => until(what, ask, patience);
+const badgeSays = (title) => waitUntil(`a badge that says ${title}`, async () => (await part('badge').locator('[role=status]').innerText()) === title);
+const activeCall = () => flex.flexState(page, 'flex.phone.activeCall?.parameters.CallSid');
+const muteLabel = () => $('mute-call').getAttribute('aria-label');
+const contactURI = async () => JSON.parse((await flex.workerNow()).attributes).contact_uri;
+
+async function enable(extensionVoiceClientEnabled) {
+  const { attributes } = await flex.workerNow();
+  await flex.control('edit', { worker: flex.worker.sid, attributes: JSON.stringify({ ...JSON.parse(attributes), extensionVoiceClientEnabled }) });
+}
+
+/** As `flexvc plugin deploy` does. */
+async function deploy(offlineActivitySID) {
+  const bundle = await readFile(new URL('../../plugin/dist/bundle.js', import.meta.url), 'utf8');
+  const settings = { version: '0.0.1', identityPrefix: 'ext_', tokenURL: flex.tokens.url, offlineActivitySID };
+  const source = bundle.replace('/*flexvc:settings*/null', () => JSON.stringify(settings));
+  await flex.flexOrder('plugin', { name: 'flexvc', version: '0.0.1', source });
+}
+
+async function accepted() {
+  const { sid } = await flex.offer();
+  await $('accept-task').first().click({ timeout: patience });
+  return flex.reservationIs(sid, 'accepted');
+}
+
+async function complete(sid) {
+  await flex.reservationIs(sid, 'wrapping');
+  await $('end-task-button').filter({ hasText: 'Complete' }).click({ timeout: patience });
+  await flex.reservationIs(sid, 'completed');
+}
+
+before(async () => {
+  flex = await startFlex();
+  const { activities } = await flex.control('state');
+  await deploy(activities.find(({ friendly_name }) => friendly_name === 'Unavailable').sid);
+  await enable(true);
+});
+after(() => flex?.stop());
+
+test('the badge is ready, and contact_uri points at the extension', each, async () => {
+  page = await flex.openFlex();
+  await badgeSays('Ready');
+  await waitUntil('contact_uri', async () => (await contactURI()) === `client:${flex.identity}`);
+  await flex.picture(page, 'plugin-1-ready');
+  await part('badge').locator('button').first().click();
+  await part('text').waitFor();
+  await flex.picture(page, 'plugin-2-menu');
+  await page.keyboard.press('Escape');
+  await flex.setActivity(page, 'Available');
+});
+
+let live;
+
+test('a call in the extension has all of Flex\'s controls', each, async (t) => {
+  live = await accepted();
+  await waitUntil('the call in Flex', async () => (await activeCall()) === live.call_sid);
+  await badgeSays('In a call');
+  await $('mute-call').waitFor();
+  assert.equal(await $('join-call').count(), 0);
+  for (const control of ['mute-call', 'call-transfer', 'dialpad', 'hangup-footer', 'hangup-task']) {
+    await waitUntil(`${control} at work`, async () => (await $(control).first().getAttribute('aria-disabled')) !== 'true');
+  }
+  await flex.picture(page, 'plugin-3-call');
+
+  for (const muted of [true, false]) {
+    const took = await page.evaluate(async (wanted) => {
+      const phone = () => Twilio.Flex.Manager.getInstance().store.getState().flex.phone;
+      const start = performance.now();
+      document.querySelector('[data-testid=mute-call]').click();
+      while (phone().activeCall.isMuted() !== wanted) await new Promise((then) => setTimeout(then));
+      return performance.now() - start;
+    }, muted);
+    t.diagnostic(`${muted ? 'mute' : 'unmute'} confirmed after ${Math.round(took)} ms`);
+    await waitUntil('the label', async () => (await muteLabel()).startsWith(muted ? 'Unmute' : 'Mute'));
+    if (muted) {
+      await badgeSays('Muted');
+      await flex.picture(page, 'plugin-4-muted');
+    }
+  }
+});
+
+test('digits of Flex\'s keypad reach the call', each, async () => {
+  await $('dialpad').first().click();
+  await page.locator('.Twilio-CallCanvasDialpad [class~="Twilio-Dialpad-Button-5"]').click();
+  await waitUntil('a five', async () => JSON.stringify(await flex.stats(live.call_sid)).includes('"5"'));
+  await flex.picture(page, 'plugin-5-keypad');
+  await $('dialpad').first().click();
+});
+
+test('a reload in the call brings the controls back, and the call goes on', each, async (t) => {
+  await page.reload();
+  const booted = await flex.booted(page);
+  await waitUntil('the call in Flex', async () => (await activeCall()) === live.call_sid);
+  const attached = await page.evaluate(() => performance.now());
+  t.diagnostic(`Flex took ${Math.round(booted)} ms; the call was seen back ${Math.round(attached)} ms after the page began to load`);
+  assert.equal((await flex.stats(live.call_sid)).state, 'in-progress');
+  await $('mute-call').waitFor();
+  await flex.picture(page, 'plugin-6-reloaded');
+});
+
+test('Flex\'s hang-up ends the call', each, async () => {
+  await $('hangup-footer').click();
+  await waitUntil('no call in Flex', async () => (await activeCall()) === undefined);
+  assert.equal((await flex.stats(live.call_sid)).reason, 'agent');
+  await complete(live.sid);
+  await badgeSays('Ready');
+});
+
+test('the agent calls out', each, async () => {
+  await page.evaluate(() => Twilio.Flex.Actions.invokeAction('StartOutboundCall', { destination: '+15557654321' }));
+  const { sid, call_sid } = await waitUntil('an outbound task', async () => (await flex.flexOrder('reservations')).find((r) => r.outbound && r.status === 'accepted'));
+  await waitUntil('the call in Flex', async () => (await activeCall()) === call_sid);
+  await $('hangup-footer').click({ timeout: patience });
+  await complete(sid);
+});
+
+test('an agent who is turned off has the tab again at the next start, and no trace of the plugin', each, async () => {
+  await enable(false);
+  await waitUntil('contact_uri of the tab', async () => (await contactURI()) === `client:${flex.identity.replace('ext_', '')}`);
+  await page.reload();
+  await flex.booted(page);
+  assert.equal(await part('badge').count(), 0);
+});
+
+test('nothing went wrong on the page', () => assert.deepEqual(flex.complaints, []));

@@ -1,0 +1,155 @@
+// The real Flex UI with all that it needs, on this machine: flexvc's emulator with Flex's back end and the voice edge,
+// and Chromium, with or without the unpacked extension. Nothing leaves loopback, and nothing is left when stop() has
+// returned. README.md says how it is run.
+import { createRequire } from 'node:module';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { devtoolsOf, program, tokenProxy, until as within } from '../extension/world.mjs';
+import { hostScript } from './host.mjs';
+
+/** Asks until the answer is true. Flex is 17 MB of script: on a busy machine a step of it may take very long. */
+export const until = (what, ask, ms = 90_000) => within(what, ask, ms);
+
+const tools = createRequire(new URL('../../extension/package.json', import.meta.url));
+const { chromium } = tools('playwright-core');
+
+const app = fileURLToPath(new URL('../../extension/app/', import.meta.url));
+
+/** Where screenshots are kept as test output. */
+export const pictures = process.env.PICTURES ?? fileURLToPath(new URL('node_modules/.pictures/', import.meta.url));
+
+/**
+ * @param {object} [options]
+ * @param {boolean} [options.extension] load the extension, with a token server for it
+ * @param {string[]} [options.emulator] more flags for flexvc emulator, such as --flex-plugin NAME=FILE
+ */
+export async function startFlex(options = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'flexvc-flex-'));
+  const undo = [() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })];
+  const stop = async () => {
+    const failed = [];
+    for (const step of undo.splice(0).reverse()) await Promise.resolve(step()).catch((error) => failed.push(error));
+    if (failed.length) throw new AggregateError(failed, failed.join('; '));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop().finally(() => process.exit(1)));
+  try {
+    return Object.assign(await makeFlex(folder, undo, options), { stop });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function makeFlex(folder, undo, { extension = true, emulator: flags = [] }) {
+  const script = await hostScript();
+  const environment = { ...process.env, HOME: folder, FLEXVC_STATE_DIR: join(folder, 'state'), XDG_CONFIG_HOME: '', XDG_STATE_HOME: '' };
+  const run = program(environment, undo);
+  const emulator = await run(
+    ['emulator', '-o', 'json', '--listen', '127.0.0.1:0', '--flex-listen', '127.0.0.1:0', '--flex-script', script, '--agents', '5', ...flags],
+    'stdout', /"url"/,
+  );
+  const { url, flex, spki, accountSid } = JSON.parse(emulator.line);
+
+  /** Asks the emulator's control plane. */
+  async function control(name, body, method = body === undefined ? 'GET' : 'POST') {
+    const answer = await fetch(`${url}/_emulator/${name}`, { method, headers: { 'X-Flexvc-Emulator': '1' }, body: body && JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  }
+  const order = (verb, body = {}) => control(`voice/${verb}`, body);
+  const flexOrder = (verb, body = {}) => control(`flex/${verb}`, body);
+  const isAgent = ({ attributes }) => {
+    const { roles, contact_uri } = JSON.parse(attributes);
+    return roles.length === 1 && roles[0] === 'agent' && contact_uri?.startsWith('client:');
+  };
+  const worker = (await control('state')).workers.find(isAgent);
+
+  const profile = join(folder, 'profile');
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    headless: false,
+    handleSIGINT: false,
+    handleSIGTERM: false,
+    handleSIGHUP: false,
+    env: environment,
+    viewport: { width: 1500, height: 950 },
+    permissions: ['microphone'],
+    ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages'],
+    args: [
+      '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--remote-debugging-port=0',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run', '--no-default-browser-check',
+      // Only the last of these flags counts, and Playwright has one.
+      '--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,DisableLoadExtensionCommandLineSwitch',
+      '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required',
+      `--host-resolver-rules=MAP *.twilio.com ${flex}, MAP *.twiliocdn.com ${flex}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
+      `--ignore-certificate-errors-spki-list=${spki}`,
+      ...(extension ? [`--disable-extensions-except=${app}`, `--load-extension=${app}`] : []),
+    ],
+  });
+  undo.push(() => context.close());
+
+  const world = {
+    accountSid, control, order, flexOrder, worker, environment, context,
+    flexvc: (...args) => run(args, 'all'),
+
+    /** Opens Flex, signed in as the worker, and returns when the desktop is there. */
+    async openFlex({ ttl = '8h' } = {}) {
+      const page = await context.newPage();
+      page.setDefaultTimeout(90_000);
+      world.complaints = [];
+      page.on('pageerror', (error) => world.complaints.push(String(error)));
+      await page.goto(`https://flex.twilio.com/agent-desktop?agent=${worker.sid}&ttl=${ttl}`);
+      await world.booted(page);
+      return page;
+    },
+    /** Waits for Flex after a load of the page; answers the milliseconds that Flex took. */
+    async booted(page) {
+      await page.waitForFunction(() => window.__booted || window.__bootError, undefined, { timeout: 240_000, polling: 50 });
+      const failed = await page.evaluate(() => window.__bootError);
+      if (failed) throw new Error(`Flex did not start: ${failed}`);
+      await page.locator('[data-testid=activity-dropdown-button]').waitFor();
+      return page.evaluate(() => window.__booted);
+    },
+    async picture(page, name) {
+      await mkdir(pictures, { recursive: true });
+      await page.screenshot({ path: join(pictures, `${name}.png`) });
+    },
+    /** Evaluates in the page with Flex's own state. */
+    flexState: (page, what) => page.evaluate(`((flex) => (${what}))(Twilio.Flex.Manager.getInstance().store.getState().flex)`),
+    async setActivity(page, name) {
+      await page.locator('[data-testid=activity-dropdown-button]').click();
+      await page.locator('[data-testid=activity-menu] [role=menuitem]', { hasText: new RegExp(`^${name}$`) }).click();
+      await until(`activity ${name}`, async () => (await world.flexState(page, 'flex.worker.activity.name')) === name);
+    },
+    offer: (more = {}) => flexOrder('offer', { worker: worker.sid, ...more }),
+    reservation: async (sid) => (await flexOrder('reservations')).find((r) => r.sid === sid),
+    reservationIs: (sid, status) => until(`reservation ${status}`, async () => {
+      const r = await world.reservation(sid);
+      return r.status === status && r;
+    }),
+    workerNow: async () => (await control('state')).workers.find(({ sid }) => sid === worker.sid),
+  };
+  if (!extension) return world;
+
+  const serviceWorker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'));
+  const base = new URL('/', serviceWorker.url()).href;
+  const tokens = await tokenProxy(undo);
+  const server = await run(
+    ['-p', 'emulator', 'serve', '--listen', '127.0.0.1:0', '--metrics-listen', 'none', '--allow-origin', base.slice(0, -1), '--identity-rate', 'none'],
+    'stderr', /listening on/,
+  );
+  tokens.upstream = new URL(/http:\S+/.exec(server.line)[0]);
+  const identity = `ext_${JSON.parse(worker.attributes).contact_uri.replace(/^client:(ext_)?/, '').split('?')[0]}`;
+  return Object.assign(world, {
+    base, tokens, identity, devtools: await devtoolsOf(profile),
+    async openPopup() {
+      const popup = await context.newPage();
+      await popup.goto(`${base}popup/popup.html`);
+      return popup;
+    },
+    stats: (sid) => order('stats', { sid }),
+    sockets: async () => (await order('sockets')).filter((socket) => socket.identity === identity),
+  });
+}

@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/certificate"
+	"github.com/flexvc/flexvc/internal/emulator/flexui"
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// flexAddress is where Flex UI is, for a browser that takes the emulator for
+// Twilio. The extension and the plugin know it under this name only.
+const flexAddress = "https://flex.twilio.com/"
+
+// flexDesk is the back end of Flex UI beside a running emulator; the zero value
+// is none.
+type flexDesk struct {
+	address string
+	spki    string // hash of its certificate's key
+	stop    func() error
+}
+
+// serveFlex starts the back end of Flex UI, which serves every Twilio host that
+// a browser with Flex, the plugin and the extension asks.
+func (o *emulatorOptions) serveFlex(e *emulator.Emulator, listener net.Listener, dir string, edge *voiceEdge) (*flexDesk, error) {
+	plugins, err := readPlugins(o.flexPlugins)
+	if err != nil {
+		return nil, err
+	}
+	if o.flexScript != "" {
+		if _, err := os.Stat(o.flexScript); err != nil {
+			return nil, problem.New(problem.InputUnreadable, "cannot read Flex UI's script %s: %w", o.flexScript, reason(err)).
+				WithHint("build it with: make flex-host")
+		}
+	}
+	cert, err := certificate.Load(dir, o.app.Now())
+	if err != nil {
+		return nil, err
+	}
+	server := flexui.New(flexui.Options{
+		Emulator: e, Phone: edge.phone, Voice: edge.handler, HostScript: o.flexScript,
+		Plugins: func() []flexui.Plugin { return plugins },
+		Rand:    o.app.Random, Log: o.app.Log(),
+	})
+	e.Mount("flex", server.Control())
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, listener, cert) }()
+	return &flexDesk{
+		address: listener.Addr().String(),
+		spki:    certificate.SPKI(cert),
+		stop: func() error {
+			cancel()
+			return <-ended
+		},
+	}, nil
+}
+
+// readPlugins reads NAME=FILE. The files are read when Flex loads them, so that
+// a bundle that was built anew needs no more than a reload of the page.
+func readPlugins(given []string) ([]flexui.Plugin, error) {
+	var plugins []flexui.Plugin
+	for _, text := range given {
+		name, file, ok := strings.Cut(text, "=")
+		if !ok || name == "" || file == "" || strings.ContainsAny(name, "/?#") {
+			return nil, usagef("--flex-plugin %q is not NAME=FILE", text)
+		}
+		if _, err := os.Stat(file); err != nil {
+			return nil, problem.New(problem.InputUnreadable, "cannot read the plugin %s: %w", file, reason(err)).
+				WithHint("name the built bundle with --flex-plugin %s=FILE", name)
+		}
+		plugins = append(plugins, flexui.Plugin{Name: name, Version: "0.0.0-file", Source: func() ([]byte, error) { return os.ReadFile(file) }})
+	}
+	return plugins, nil
+}
+
+// browserFlags make a Chromium take the emulator for Twilio, and reach nothing
+// else outside this machine.
+func (d *flexDesk) browserFlags() []string {
+	return []string{
+		`--host-resolver-rules="MAP *.twilio.com ` + d.address + `, MAP *.twiliocdn.com ` + d.address + `, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"`,
+		"--ignore-certificate-errors-spki-list=" + d.spki,
+	}
+}

@@ -1,0 +1,508 @@
+package flexui
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// The states of a reservation that Flex tells apart.
+const (
+	pending   = "pending"
+	accepted  = "accepted"
+	wrapping  = "wrapping"
+	completed = "completed"
+	rejected  = "rejected"
+	canceled  = "canceled"
+	timedOut  = "timeout"
+)
+
+// offer is a task with its one reservation, and the conference it becomes.
+// Server.mu guards it.
+type offer struct {
+	task        string // SIDs
+	reservation string
+	worker      string
+	attributes  object
+	outbound    bool
+	priority    int
+
+	status    string // of the reservation
+	taskState string // its assignment_status
+	reason    string
+	created   time.Time
+	updated   time.Time
+	version   int
+
+	accepting bool // the voice client is being rung
+	leg       Leg
+	conf      *conference
+	expiry    *time.Timer
+}
+
+// open reports whether Flex still shows the task.
+func (o *offer) open() bool {
+	return o.status == pending || o.status == accepted || o.status == wrapping
+}
+
+// stop ends what runs for the offer.
+func (o *offer) stop() {
+	if o.expiry != nil {
+		o.expiry.Stop()
+	}
+	if o.leg != nil {
+		o.leg.Hangup()
+	}
+}
+
+// Incoming describes a customer's call for one agent.
+type Incoming struct {
+	Worker     string         `json:"worker"` // SID or friendly name
+	From       string         `json:"from"`   // +15551230000 if empty
+	To         string         `json:"to"`     // +15559870000 if empty
+	Attributes map[string]any `json:"attributes"`
+}
+
+// Offer makes a call task and reserves it for the worker; Flex rings. A worker
+// whose activity is not available, or who has a call, is problem.WorkerOffline.
+func (s *Server) Offer(in Incoming) (Reservation, error) {
+	agent, err := s.e.Agent(in.Worker)
+	if err != nil {
+		return Reservation{}, err
+	}
+	from, to := in.From, in.To
+	if from == "" {
+		from = "+15551230000"
+	}
+	if to == "" {
+		to = "+15559870000"
+	}
+	attributes := object{"direction": "inbound", "from": from, "to": to, "name": from, "call_sid": s.sid("CA")}
+	maps.Copy(attributes, in.Attributes)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !agent.Available {
+		return Reservation{}, problem.New(problem.WorkerOffline, "cannot offer %s a call: the agent's activity is %s", agent.FriendlyName, agent.ActivityName).
+			WithHint("choose an available activity in Flex")
+	}
+	if s.busy(agent.SID) {
+		return Reservation{}, problem.New(problem.WorkerOffline, "cannot offer %s a call: the agent has one", agent.FriendlyName).
+			WithHint("complete it in Flex")
+	}
+	return s.describe(s.reserve(agent.SID, attributes, false)), nil
+}
+
+// busy reports whether the worker's one voice slot is taken. s.mu is held, as
+// in all that follows.
+func (s *Server) busy(worker string) bool {
+	return slices.ContainsFunc(s.offers, func(o *offer) bool { return o.worker == worker && o.open() })
+}
+
+const offersKept = 100
+
+func (s *Server) reserve(worker string, attributes object, outbound bool) *offer {
+	now := s.e.Now()
+	o := &offer{
+		task: s.sid("WT"), reservation: s.sid("WR"), worker: worker, attributes: attributes, outbound: outbound,
+		status: pending, taskState: "reserved", created: now, updated: now,
+	}
+	if len(s.offers) >= offersKept {
+		if i := slices.IndexFunc(s.offers, func(old *offer) bool { return !old.open() }); i >= 0 {
+			s.offers = slices.Delete(s.offers, i, i+1)
+		}
+	}
+	s.offers = append(s.offers, o)
+	o.expiry = time.AfterFunc(s.options.ReservationTimeout, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if o.status == pending && !o.accepting {
+			s.finish(o, timedOut)
+		}
+	})
+	s.tell(worker, "reservation.created", s.wireReservation(o))
+	return o
+}
+
+func (s *Server) ofReservation(sid string) *offer {
+	return find(s.offers, func(o *offer) bool { return o.reservation == sid })
+}
+func (s *Server) ofTask(sid string) *offer {
+	return find(s.offers, func(o *offer) bool { return o.task == sid })
+}
+
+func find(all []*offer, is func(*offer) bool) *offer {
+	if i := slices.IndexFunc(all, is); i >= 0 {
+		return all[i]
+	}
+	return nil
+}
+
+func (s *Server) touch(o *offer) {
+	o.version++
+	o.updated = s.e.Now()
+}
+
+// accept rings the agent's voice client. The reservation is accepted once the
+// client has taken the call: until then Flex waits.
+func (s *Server) accept(o *offer, to string, endOnExit bool) {
+	if o.accepting || o.status != pending {
+		return
+	}
+	o.accepting = true
+	o.expiry.Stop()
+	identity, parameters, isClient := dialled(to)
+	from, _ := o.attributes["from"].(string)
+	d := Dialled{Identity: identity, From: from, Parameters: parameters}
+	if s.closed {
+		return
+	}
+	s.wg.Go(func() {
+		leg, err := Leg(newMute(s.sid("CA"))), error(nil)
+		if isClient && s.options.Phone != nil {
+			leg, err = s.options.Phone.Dial(s.ctx, d)
+		}
+		if err != nil {
+			s.log.Debug("flex ui: the agent cannot be rung", "error", err)
+			s.unanswered(o)
+			return
+		}
+		s.mu.Lock()
+		o.leg = leg
+		gone, delay := o.status != pending || s.closed, s.delay
+		s.mu.Unlock()
+		if gone {
+			leg.Hangup()
+			return
+		}
+		select {
+		case <-leg.Ended():
+			s.unanswered(o)
+			return
+		case <-s.ctx.Done():
+			leg.Hangup()
+			return
+		case <-leg.Answered():
+		}
+		if delay > 0 {
+			late := time.NewTimer(delay)
+			defer late.Stop()
+			select {
+			case <-late.C:
+			case <-s.ctx.Done():
+			}
+		}
+		s.joined(o, leg, endOnExit)
+		select {
+		case <-leg.Ended():
+			s.mu.Lock()
+			s.hungUp(o)
+			s.mu.Unlock()
+		case <-s.ctx.Done():
+			leg.Hangup()
+		}
+	})
+}
+
+// unanswered ends an offer whose voice client was not there or did not answer.
+func (s *Server) unanswered(o *offer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o.status == pending {
+		s.finish(o, timedOut)
+	}
+}
+
+// joined puts agent and customer into a conference, which has to be readable
+// before the reservation's event leaves: Flex asks for it at once.
+func (s *Server) joined(o *offer, leg Leg, endOnExit bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o.status != pending {
+		leg.Hangup()
+		return
+	}
+	customer, _ := o.attributes["call_sid"].(string)
+	o.conf = s.newConference(customer, leg.SID(), endOnExit)
+	o.attributes["conference"] = object{"sid": o.conf.sid, "participants": object{"customer": customer, "worker": leg.SID()}}
+	o.accepting, o.status, o.taskState = false, accepted, "assigned"
+	s.touch(o)
+	s.tell(o.worker, "reservation.accepted", s.wireReservation(o))
+	s.tell(o.worker, "task.updated", s.wireTask(o))
+	for _, p := range o.conf.participants() {
+		s.tell(o.worker, "participant.added", s.wireParticipant(o, p, true))
+	}
+}
+
+// hungUp ends the conference, as one of the two left, and lets the agent wrap up.
+func (s *Server) hungUp(o *offer) {
+	if o.conf == nil || o.conf.over {
+		return
+	}
+	o.conf.over = true
+	for _, p := range o.conf.participants() {
+		p.sequence++
+		s.tell(o.worker, "participant.removed", s.wireParticipant(o, p, true))
+	}
+	if o.status == accepted {
+		s.wrapUp(o)
+	}
+}
+
+func (s *Server) wrapUp(o *offer) {
+	o.status, o.taskState = wrapping, "wrapping"
+	s.touch(o)
+	s.tell(o.worker, "reservation.wrapup", s.wireReservation(o))
+	s.tell(o.worker, "task.wrapup", s.wireTask(o))
+}
+
+func (s *Server) complete(o *offer, reason string) {
+	o.status, o.taskState, o.reason = completed, "completed", reason
+	s.touch(o)
+	s.tell(o.worker, "task.completed", s.wireTask(o))
+	s.tell(o.worker, "reservation.completed", s.wireReservation(o))
+}
+
+// finish ends an offer that was not completed: rejected, canceled, timeout.
+func (s *Server) finish(o *offer, status string) {
+	o.accepting, o.status, o.taskState = false, status, "canceled"
+	o.stop()
+	s.touch(o)
+	s.tell(o.worker, "reservation."+status, s.wireReservation(o))
+}
+
+// Hangup lets the customer hang up: a call that rings is canceled, one that goes
+// on ends for the agent too.
+func (s *Server) Hangup(reservationSID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.ofReservation(reservationSID)
+	switch {
+	case o == nil:
+		return problem.New(problem.NotFound, "the emulated account has no reservation %q", reservationSID)
+	case o.status == pending:
+		s.finish(o, canceled)
+	case o.leg != nil:
+		// The call's end comes back as it does when the agent hangs up.
+		o.leg.Hangup()
+	}
+	return nil
+}
+
+// Reservation is what is known of an offer.
+type Reservation struct {
+	SID        string `json:"sid"`
+	Task       string `json:"task"`
+	Worker     string `json:"worker"`
+	Status     string `json:"status"` // pending, accepted, wrapping, completed, rejected, canceled, timeout
+	Outbound   bool   `json:"outbound"`
+	CallSID    string `json:"call_sid,omitempty"` // of the agent's leg, from when it rings
+	Live       bool   `json:"live"`               // the conference goes on
+	Hold       bool   `json:"hold"`               // the customer is on hold
+	Muted      bool   `json:"muted"`              // the agent is, in the conference
+	Attributes any    `json:"attributes"`
+}
+
+// Reservations lists the latest offers, oldest first.
+func (s *Server) Reservations() []Reservation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Reservation, len(s.offers))
+	for i, o := range s.offers {
+		list[i] = s.describe(o)
+	}
+	return list
+}
+
+func (s *Server) describe(o *offer) Reservation {
+	r := Reservation{SID: o.reservation, Task: o.task, Worker: o.worker, Status: o.status, Outbound: o.outbound, Attributes: maps.Clone(o.attributes)}
+	if o.leg != nil {
+		r.CallSID = o.leg.SID()
+	}
+	if o.conf != nil {
+		r.Live, r.Hold, r.Muted = !o.conf.over, o.conf.customer.hold, o.conf.agent.muted
+	}
+	return r
+}
+
+type wireTask struct {
+	SID               string  `json:"sid"`
+	AccountSID        string  `json:"account_sid"`
+	WorkspaceSID      string  `json:"workspace_sid"`
+	Addons            string  `json:"addons"`
+	Age               int64   `json:"age"` // seconds
+	Priority          int     `json:"priority"`
+	Reason            *string `json:"reason"`
+	RoutingTarget     *string `json:"routing_target"`
+	Version           string  `json:"version"`
+	Attributes        string  `json:"attributes"`
+	AssignmentStatus  string  `json:"assignment_status"`
+	DateCreated       int64   `json:"date_created"` // seconds since 1970, as all dates
+	DateUpdated       int64   `json:"date_updated"`
+	VirtualStartTime  int64   `json:"virtual_start_time"`
+	QueueName         string  `json:"queue_name"`
+	QueueSID          string  `json:"queue_sid"`
+	ChannelUniqueName string  `json:"task_channel_unique_name"`
+	ChannelSID        string  `json:"task_channel_sid"`
+	Timeout           int     `json:"timeout"`
+	WorkflowName      string  `json:"workflow_name"`
+	WorkflowSID       string  `json:"workflow_sid"`
+}
+
+// There is no task_transfer: to Flex even null would be one.
+
+func (s *Server) wireTask(o *offer) wireTask {
+	account, now := s.e.Account(), s.e.Now()
+	attributes, err := json.Marshal(o.attributes)
+	if err != nil {
+		panic("flexui: attributes that cannot be encoded: " + err.Error()) // they came from JSON
+	}
+	t := wireTask{
+		SID: o.task, AccountSID: account.SID, WorkspaceSID: account.WorkspaceSID, Addons: "{}",
+		Age: int64(now.Sub(o.created).Seconds()), Priority: o.priority, Version: decimal(o.version),
+		Attributes: string(attributes), AssignmentStatus: o.taskState,
+		DateCreated: o.created.Unix(), DateUpdated: o.updated.Unix(), VirtualStartTime: o.created.Unix(),
+		QueueName: "Everyone", QueueSID: s.queue(), ChannelUniqueName: "voice", ChannelSID: s.fixed("TC", 1),
+		Timeout: 86400, WorkflowName: "Assign to Anyone", WorkflowSID: s.workflow(),
+	}
+	if o.reason != "" {
+		t.Reason = &o.reason
+	}
+	if o.outbound {
+		t.RoutingTarget = &o.worker
+	}
+	return t
+}
+
+type wireReservation struct {
+	AccountSID   string   `json:"account_sid"`
+	WorkspaceSID string   `json:"workspace_sid"`
+	WorkerSID    string   `json:"worker_sid"`
+	SID          string   `json:"sid"`
+	Status       string   `json:"reservation_status"`
+	Timeout      int      `json:"reservation_timeout"` // seconds
+	DateCreated  int64    `json:"date_created"`
+	DateUpdated  int64    `json:"date_updated"`
+	Version      string   `json:"version"`
+	Task         wireTask `json:"task"`
+}
+
+func (s *Server) wireReservation(o *offer) wireReservation {
+	account := s.e.Account()
+	return wireReservation{
+		AccountSID: account.SID, WorkspaceSID: account.WorkspaceSID, WorkerSID: o.worker, SID: o.reservation,
+		Status: o.status, Timeout: int(s.options.ReservationTimeout.Seconds()),
+		DateCreated: o.created.Unix(), DateUpdated: o.updated.Unix(), Version: decimal(o.version), Task: s.wireTask(o),
+	}
+}
+
+func decimal[N int | int64](n N) string { return strconv.FormatInt(int64(n), 10) }
+
+// refusal is an answer that is not 200.
+type refusal struct {
+	status, code int
+	message      string
+}
+
+func (r *refusal) Error() string { return r.message }
+
+func badRequest(message string) error { return &refusal{http.StatusBadRequest, 20001, message} }
+
+var errNotFound = &refusal{http.StatusNotFound, 20404, "The requested resource was not found"}
+
+// updateReservation is POST Workers/WK/Reservations/WR.
+func (s *Server) updateReservation(login emulator.Login, sid string, p params) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.ofReservation(sid)
+	if o == nil || o.worker != login.SID {
+		return nil, errNotFound
+	}
+	switch {
+	case p.Instruction == "conference":
+		if o.status != pending || o.accepting {
+			return nil, badRequest("the reservation is " + o.status + ", not pending")
+		}
+		s.accept(o, p.To, p.EndConferenceOnExit == nil || *p.EndConferenceOnExit)
+	case p.Instruction != "":
+		return nil, badRequest("the emulator has no instruction " + p.Instruction)
+	case p.ReservationStatus == accepted && o.status == pending:
+		s.accept(o, "", true)
+	case p.ReservationStatus == rejected && o.status == pending:
+		s.finish(o, rejected)
+	case p.ReservationStatus == wrapping && o.status == accepted:
+		s.wrapUp(o)
+	case p.ReservationStatus == completed && (o.status == wrapping || o.status == accepted):
+		s.complete(o, p.Reason)
+	default:
+		return nil, badRequest("a reservation that is " + o.status + " cannot become " + p.ReservationStatus)
+	}
+	return s.wireReservation(o), nil
+}
+
+// updateTask is POST Tasks/WT.
+func (s *Server) updateTask(login emulator.Login, sid string, p params) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.ofTask(sid)
+	if o == nil || o.worker != login.SID {
+		return nil, errNotFound
+	}
+	if len(p.Attributes) > 0 {
+		text, err := p.attributes()
+		if err != nil {
+			return nil, err
+		}
+		var changed object
+		if json.Unmarshal([]byte(text), &changed) != nil || changed == nil {
+			return nil, badRequest("Attributes is not a JSON object")
+		}
+		o.attributes = changed
+		s.touch(o)
+		s.tell(o.worker, "task.updated", s.wireTask(o))
+	}
+	switch {
+	case p.AssignmentStatus == "":
+	case p.AssignmentStatus == wrapping && o.status == accepted:
+		s.wrapUp(o)
+	case p.AssignmentStatus == completed && (o.status == accepted || o.status == wrapping):
+		s.complete(o, p.Reason)
+	case p.AssignmentStatus == canceled && o.status == pending:
+		s.finish(o, canceled)
+	default:
+		return nil, badRequest("a task that is " + o.taskState + " cannot become " + p.AssignmentStatus)
+	}
+	return s.wireTask(o), nil
+}
+
+// createTask is POST Tasks: the agent calls out.
+func (s *Server) createTask(login emulator.Login, p params) (any, error) {
+	text, err := p.attributes()
+	if err != nil {
+		return nil, err
+	}
+	var attributes object
+	if json.Unmarshal([]byte(text), &attributes) != nil || attributes == nil {
+		return nil, badRequest("Attributes is not a JSON object")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case p.RoutingTarget != login.SID:
+		return nil, badRequest("the emulator routes a task only to the worker who makes it")
+	case p.TaskChannelUniqueName != "voice":
+		return nil, badRequest("the emulator has no tasks in the channel " + strings.TrimSpace(p.TaskChannelUniqueName))
+	case s.busy(login.SID):
+		return nil, badRequest("the worker has a call")
+	}
+	attributes["call_sid"] = s.sid("CA")
+	o := s.reserve(login.SID, attributes, true)
+	return s.wireTask(o), nil
+}

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { afterEach, before, test } from 'node:test';
+import { Window } from 'happy-dom';
+import ReactDOM from 'react-dom';
+import { act } from 'react-dom/test-utils';
+import * as messages from '../../messages';
+import { beat, call, connected, createWorld, oldBeat, settings } from '../../test/world';
+import { problems } from '../../strings';
+
+let container: HTMLElement;
+
+before(() => {
+  const window = new Window();
+  Object.assign(globalThis, { window, document: window.document, HTMLElement: window.HTMLElement, IS_REACT_ACT_ENVIRONMENT: true });
+  container = window.document.body as unknown as HTMLElement;
+});
+afterEach(() => {
+  ReactDOM.unmountComponentAtNode(container);
+});
+
+type World = Awaited<ReturnType<typeof connected>>;
+
+function draw(world: Pick<World, 'header'>) {
+  act(() => void ReactDOM.render(world.header.added.get('flexvc-badge').element, container));
+}
+const part = (name: string) => container.querySelector<HTMLElement>(`[data-flexvc="${name}"]`);
+const mark = () => container.querySelector<HTMLButtonElement>('[aria-haspopup]')!;
+const click = (element: HTMLElement | null) => act(() => element!.click());
+const tell = (world: World, payload: object) => act(() => world.say(messages.HEARTBEAT, payload));
+
+test('it stands at the end of the header, and speaks in words', async () => {
+  const world = await connected();
+  assert.deepEqual(world.header.added.get('flexvc-badge').options, { align: 'end', sortOrder: -1 });
+  draw(world);
+  assert.equal(mark().textContent, 'Ready');
+  assert.equal(mark().getAttribute('aria-label'), 'Voice extension: Ready');
+  assert.equal(part('badge')?.dataset.tone, 'good');
+});
+
+test('it follows the call', async () => {
+  const world = await connected();
+  draw(world);
+  for (const [change, title, tone] of [
+    [{}, 'In a call', 'call'],
+    [{ muted: true }, 'Muted', 'call'],
+    [{ status: 'reconnecting' }, 'Reconnecting', 'busy'],
+  ] as const) {
+    tell(world, { ...beat, call: { ...call, ...change } });
+    assert.equal(mark().textContent, title);
+    assert.equal(part('badge')?.dataset.tone, tone);
+  }
+});
+
+test('before the extension has spoken it waits, then it says what is wrong', () => {
+  const world = createWorld();
+  world.start();
+  draw(world);
+  assert.equal(mark().textContent, 'Connecting');
+  act(() => world.clock.tick(4_000));
+  assert.equal(mark().textContent, problems.no_extension.title);
+  click(mark());
+  assert.equal(part('text')?.textContent, problems.no_extension.text);
+});
+
+test('the menu mutes, sends digits and hangs up', async () => {
+  const world = await connected({}, { ...beat, call });
+  draw(world);
+  click(mark());
+  click(part('mute'));
+  assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true }]);
+  assert.equal(part('mute')?.textContent, 'Mute');
+  tell(world, { ...beat, call: { ...call, muted: true } });
+  assert.equal(part('mute')?.textContent, 'Unmute');
+  click(part('keypad'));
+  click([...container.querySelectorAll('button')].find((button) => button.textContent === '#')!);
+  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '#' }]);
+  click(part('hang-up'));
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid: call.callSid }]);
+});
+
+test('devices are chosen by label; an unplugged one stays in the list', async () => {
+  const devices = { ...beat.audioDevices, selected: { input: 'Old headset', output: '', ringtone: '' } };
+  const world = await connected({}, { ...beat, audioDevices: devices });
+  draw(world);
+  click(mark());
+  const input = part('input') as HTMLSelectElement;
+  assert.deepEqual([...input.options].map(({ text }) => text), ['System default', 'Old headset', 'Headset', 'Built-in']);
+  assert.equal(input.value, 'Old headset');
+  act(() => {
+    input.value = 'Built-in';
+    input.dispatchEvent(new window.Event('change', { bubbles: true }));
+  });
+  assert.deepEqual(world.sent(messages.SET_AUDIO_DEVICE), [{ kind: 'input', label: 'Built-in' }]);
+});
+
+test('what an old extension cannot do is not offered', async () => {
+  const world = await connected({}, oldBeat);
+  world.setTask({ sid: 'WR1', status: 'accepted', taskChannelUniqueName: 'voice', conference: { participants: [{ isCurrentWorker: true, callSid: 'CA1' }] } });
+  draw(world);
+  click(mark());
+  assert.equal(part('mute'), null);
+  assert.equal(part('input'), null);
+  assert.notEqual(part('hang-up'), null);
+});
+
+test('Escape and a click elsewhere close the menu', async () => {
+  draw(await connected());
+  click(mark());
+  act(() => void document.dispatchEvent(new window.KeyboardEvent('keydown', { key: 'Escape' })));
+  assert.equal(part('text'), null);
+  click(mark());
+  act(() => void document.dispatchEvent(new window.Event('pointerdown')));
+  assert.equal(part('text'), null);
+});
+
+test('the help page is linked only when it is one', async () => {
+  for (const [helpURL, links] of [['https://help.example.com/voice', 1], ['javascript:alert(1)', 0]] as const) {
+    draw(await connected({ settings: { ...settings, helpURL } }));
+    click(mark());
+    assert.equal(container.querySelectorAll('a').length, links);
+    ReactDOM.unmountComponentAtNode(container);
+  }
+});

@@ -1,0 +1,53 @@
+import React, { useState } from 'react';
+import { useBoard } from '../../react';
+import { type Board, isOld } from '../../state';
+import { badge as strings } from '../../strings';
+import type { Extension } from '../connection/connection';
+
+const keys = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
+
+const button: React.CSSProperties = {
+  minHeight: 32,
+  padding: '4px 12px',
+  border: '1px solid #8891aa',
+  borderRadius: 4,
+  background: '#ffffff',
+  color: '#121c2d',
+  font: 'inherit',
+  cursor: 'pointer',
+};
+export const red: React.CSSProperties = { ...button, background: '#d61f1f', borderColor: '#d61f1f', color: '#ffffff' };
+
+/** Mute, keypad and hang-up, in words: for the badge's menu, and for the call canvas when Flex's own are gone. */
+export function OwnButtons({ board, extension }: { board: Board; extension: Extension }) {
+  const state = useBoard(board);
+  const [keypad, setKeypad] = useState(false);
+  const { call } = state;
+  if (!call) return null;
+  return (
+    <div>
+      <div role="group" aria-label={strings.call} style={{ display: 'flex', flexWrap: 'wrap', gap: 8 }}>
+        {isOld(state) || (
+          <button type="button" style={button} data-flexvc="mute" aria-pressed={call.muted} onClick={() => extension.setMuted(!call.muted)}>
+            {call.muted ? strings.unmute : strings.mute}
+          </button>
+        )}
+        <button type="button" style={button} data-flexvc="keypad" aria-expanded={keypad} onClick={() => setKeypad(!keypad)}>
+          {strings.keypad}
+        </button>
+        <button type="button" style={red} data-flexvc="hang-up" onClick={() => extension.hangUp(call.callSid)}>
+          {strings.hangUp}
+        </button>
+      </div>
+      {keypad && (
+        <div role="group" aria-label={strings.keypad} style={{ display: 'grid', gridTemplateColumns: 'repeat(3, 1fr)', gap: 4, marginTop: 8 }}>
+          {keys.map((digit) => (
+            <button key={digit} type="button" style={button} onClick={() => extension.sendDigits(digit)}>
+              {digit}
+            </button>
+          ))}
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as messages from '../../messages';
+import { problemOf } from '../../state';
+import { alive, beat, call, createWorld } from '../../test/world';
+import { connection } from './connection';
+
+function open() {
+  const world = createWorld();
+  const outside = world.outside();
+  const { extension, stop } = connection(outside);
+  return { ...world, board: outside.board, extension, stop, problem: () => problemOf(outside.board.get()) };
+}
+
+test('the extension is configured with the old fields and the new ones', () => {
+  const { sent } = open();
+  assert.deepEqual(sent(messages.CONFIGURE), [
+    {
+      accountSid: 'AC1',
+      voiceClientTokenGeneratorUrl: 'https://tokens.example.com/generateToken',
+      extensionVoiceClientPrefix: 'ext_',
+      protocol: 2,
+      pluginVersion: '1.4.0',
+    },
+  ]);
+});
+
+test('the Flex token is given when it is asked for, and when Flex has a new one', () => {
+  const { say, sent, events, state } = open();
+  assert.deepEqual(sent(messages.FLEX_TOKEN), []);
+  say(messages.CONFIGURED);
+  state.session.ssoTokenPayload.token = 'a-newer-one';
+  events.emit('tokenUpdated', {});
+  assert.deepEqual(
+    sent(messages.FLEX_TOKEN).map(({ token, accountSid }) => [token, accountSid]),
+    [['flex-token', 'AC1'], ['a-newer-one', 'AC1']],
+  );
+});
+
+test('a frame or a foreign page that speaks as the extension is not heard', () => {
+  const { say, board, sent } = open();
+  say(messages.HEARTBEAT, beat, { source: {} });
+  say(messages.HEARTBEAT, beat, { origin: 'https://evil.example' });
+  say(messages.CONFIGURED, {}, { source: null });
+  assert.equal(board.get().link, 'starting');
+  assert.deepEqual(sent(messages.FLEX_TOKEN), []);
+});
+
+test('nonsense in a message of ours does no harm', () => {
+  const { say, board } = open();
+  for (const payload of [undefined, null, 7, 'text', [], { call: 3, audioDevices: 'x', voiceClientIdentity: {} }, { call: { callSid: {} } }]) {
+    say(messages.HEARTBEAT, payload);
+    say(messages.CALL, payload);
+    say(messages.CONFIG_REJECTED, payload);
+    say(messages.CONFIGURED, payload);
+  }
+  assert.equal(board.get().call, null);
+  assert.equal(board.get().ready, false);
+});
+
+test('ready with an identity and a registered voice client', () => {
+  const { say, board, problem } = open();
+  say(messages.CONFIGURED);
+  say(messages.HEARTBEAT, { ...beat, voiceClientIdentity: null, status: 'fetching' });
+  assert.equal(board.get().ready, false);
+  say(messages.HEARTBEAT, beat);
+  assert.equal(board.get().ready, true);
+  assert.equal(problem(), null);
+});
+
+test('an old heartbeat is enough to be ready', () => {
+  const { say, board } = open();
+  say(messages.HEARTBEAT, { voiceClientIdentity: 'ext_alice', error: null });
+  assert.equal(board.get().ready, true);
+  say(messages.HEARTBEAT, { voiceClientIdentity: 'ext_alice', error: true });
+  assert.equal(board.get().ready, false);
+});
+
+test('no extension: the agent is told, and it is configured as soon as it is there', () => {
+  const { clock, say, sent, problem, board } = open();
+  clock.tick(3_000);
+  assert.equal(problem(), null);
+  clock.tick(1_000);
+  assert.equal(problem(), 'no_extension');
+  assert.equal(board.get().away, true);
+  const asked = sent(messages.CONFIGURE).length;
+  clock.tick(4_000);
+  assert.equal(sent(messages.CONFIGURE).length, asked + 2);
+  say(messages.CONFIGURED);
+  say(messages.HEARTBEAT, beat);
+  assert.equal(problem(), null);
+  assert.equal(board.get().away, false);
+});
+
+test('an extension that is reloaded says so, and comes back without a reload of the page', () => {
+  const { say, problem, clock, sent, board } = open();
+  say(messages.CONFIGURED);
+  say(messages.HEARTBEAT, { ...beat, call });
+  say(messages.DISCONNECTED);
+  assert.equal(problem(), 'lost');
+  assert.equal(board.get().call, null);
+  const asked = sent(messages.CONFIGURE).length;
+  clock.tick(2_000);
+  assert.equal(sent(messages.CONFIGURE).length, asked + 1);
+  say(messages.HEARTBEAT, beat);
+  assert.equal(board.get().ready, true);
+});
+
+test('a page that slept does not take the extension for dead', () => {
+  const { say, problem, clock } = open();
+  say(messages.HEARTBEAT, beat);
+  clock.leap(60_000);
+  assert.equal(problem(), null);
+  say(messages.HEARTBEAT, beat);
+  clock.tick(3_000);
+  assert.equal(problem(), null);
+  clock.tick(1_000);
+  assert.equal(problem(), 'lost');
+});
+
+test('a short dip is not away', async () => {
+  const world = open();
+  world.say(messages.HEARTBEAT, beat);
+  await alive(world, 2, { ...beat, status: 'registering' });
+  assert.deepEqual([world.board.get().ready, world.board.get().away], [false, false]);
+  await alive(world, 2, { ...beat, status: 'registering' });
+  assert.equal(world.board.get().away, true);
+});
+
+for (const reason of ['other_account', 'url_not_allowed', 'bad_config'] as const) {
+  test(`a configuration that is refused: ${reason}`, () => {
+    const { say, problem, board } = open();
+    say(messages.CONFIG_REJECTED, { reason });
+    assert.equal(problem(), reason);
+    assert.equal(board.get().away, true);
+    say(messages.CONFIGURED);
+    assert.equal(problem(), null);
+  });
+}
+
+const broken = { microphone: 'registered', flex_token: 'wanting', token_service: 'fetching', signalling: 'offline' };
+for (const [wanted, status] of Object.entries(broken)) {
+  test(`an extension that reports an error while ${status}: ${wanted}`, () => {
+    const { say, problem } = open();
+    say(messages.HEARTBEAT, { ...beat, status, error: true });
+    assert.equal(problem(), wanted);
+  });
+}
+
+test('a Flex token past its time is a problem until Flex has a new one', () => {
+  const { say, problem, events, state, clock } = open();
+  say(messages.HEARTBEAT, beat);
+  events.emit('tokenExpired');
+  assert.equal(problem(), 'flex_token');
+  state.session.ssoTokenPayload.expiration = new Date(clock.now() + 1_000).toISOString();
+  events.emit('tokenUpdated');
+  assert.equal(problem(), null);
+});
+
+test('an extension signed in as another agent is not ready', () => {
+  const { say, problem, board } = open();
+  say(messages.HEARTBEAT, { ...beat, voiceClientIdentity: 'ext_bob' });
+  assert.equal(problem(), 'other_agent');
+  assert.equal(board.get().ready, false);
+});
+
+test('commands have the fields that old and new extensions know', () => {
+  const { extension, sent } = open();
+  extension.hangUp('CA1');
+  extension.sendDigits('5');
+  extension.setMuted(true);
+  extension.chooseDevice('output', 'Headset');
+  assert.deepEqual(sent(messages.HANGUP_CALL), [{ callSid: 'CA1' }]);
+  assert.deepEqual(sent(messages.SEND_DTMF_DIGITS), [{ digits: '5' }]);
+  assert.deepEqual(sent(messages.SET_MUTED), [{ muted: true }]);
+  assert.deepEqual(sent(messages.SET_AUDIO_DEVICE), [{ kind: 'output', label: 'Headset' }]);
+});

@@ -1,0 +1,131 @@
+// Configures the extension, gives it the Flex token, and watches its heartbeats.
+import * as messages from '../../messages';
+import type { Outside } from '../../outside';
+import { together } from '../../outside';
+import type { State } from '../../state';
+
+/** Heartbeats come once a second, and the content script bridges a restart of the service worker within two. */
+const silentAfter = 3_000;
+/** A voice client that registers anew is ready again well before this. */
+const awayAfter = 3_000;
+const watchEvery = 1_000;
+const configureEvery = 2_000;
+
+export interface Extension {
+  hangUp(callSid: string): void;
+  sendDigits(digits: string): void;
+  setMuted(muted: boolean): void;
+  chooseDevice(kind: messages.DeviceKind, label: string): void;
+}
+
+/** Runs until stopped. The extension's part of the board is written here and nowhere else. */
+export function connection({ manager, page, clock, settings, board, log }: Outside): { extension: Extension; stop: () => void } {
+  const accountSid = manager.store.getState().flex.config.sso?.accountSid ?? manager.serviceConfiguration.account_sid ?? '';
+  let heardAt = clock.now();
+  let watchedAt = clock.now();
+  let configuredAt = 0;
+  let unreadySince = clock.now();
+
+  const post = (type: string, payload?: unknown) => page.postMessage({ type, payload }, page.location.origin);
+
+  function configure() {
+    configuredAt = clock.now();
+    post(messages.CONFIGURE, {
+      accountSid,
+      voiceClientTokenGeneratorUrl: settings.tokenURL,
+      extensionVoiceClientPrefix: settings.identityPrefix,
+      protocol: messages.protocol,
+      pluginVersion: settings.version,
+    });
+  }
+
+  function giveToken() {
+    const login = manager.store.getState().flex.session.ssoTokenPayload;
+    if (!login?.token) return log('Flex has no token to give to the voice extension');
+    post(messages.FLEX_TOKEN, { token: login.token, accountSid, expiration: login.expiration });
+    board.set({ flexTokenExpired: hasPassed(login.expiration) });
+  }
+
+  const hasPassed = (expiration: string | undefined) => expiration !== undefined && Date.parse(expiration) <= clock.now();
+
+  /** The newest word of the extension, and what follows from it. */
+  function learn(patch: Partial<State>) {
+    const now = { ...board.get(), ...patch };
+    const own = manager.store.getState().flex.session.ssoTokenPayload?.identity;
+    const otherAgent = Boolean(own && now.beat?.identity && !now.beat.identity.endsWith(own));
+    const ready = now.link === 'up' && now.rejection === null && isRegistered(now) && !otherAgent;
+    if (board.get().ready && !ready) unreadySince = clock.now();
+    const gone = now.link === 'silent' || now.rejection !== null;
+    const away = !ready && (gone || clock.now() - unreadySince >= awayAfter);
+    board.set({ ...patch, otherAgent, ready, away });
+  }
+
+  function hear(event: MessageEvent) {
+    if (event.source !== page || event.origin !== page.location.origin) return;
+    const { type, payload } = Object(event.data) as { type?: unknown; payload?: unknown };
+    switch (type) {
+      case messages.CONFIGURED:
+        heardAt = clock.now();
+        learn({ link: 'up', rejection: null });
+        return giveToken();
+      case messages.CONFIG_REJECTED:
+        heardAt = clock.now();
+        return learn({ link: 'up', rejection: messages.readRejection(payload) });
+      case messages.HEARTBEAT: {
+        heardAt = clock.now();
+        const beat = messages.readHeartbeat(payload);
+        return learn({ link: 'up', beat, ...(beat.call === undefined ? {} : { call: beat.call }) });
+      }
+      case messages.CALL: {
+        const { beat } = board.get();
+        const call = messages.readCall(payload);
+        return learn({ call, ...(beat ? { beat: { ...beat, call } } : {}) });
+      }
+      case messages.DISCONNECTED:
+        return learn({ link: 'silent', call: null });
+      default:
+        return undefined;
+    }
+  }
+
+  function watch() {
+    const now = clock.now();
+    // A page that slept hears its timer before the messages that waited with it.
+    const overslept = now - watchedAt > 2 * watchEvery;
+    watchedAt = now;
+    if (overslept) return;
+    if (now - heardAt > silentAfter && board.get().link !== 'silent') {
+      log(board.get().beat ? 'the voice extension fell silent' : 'no voice extension answers');
+      learn({ link: 'silent', call: null });
+    } else learn({});
+    const { link, rejection } = board.get();
+    if ((link !== 'up' || rejection) && now - configuredAt >= configureEvery) configure();
+  }
+
+  const onExpired = () => board.set({ flexTokenExpired: true });
+  page.addEventListener('message', hear);
+  manager.events.addListener('tokenUpdated', giveToken);
+  manager.events.addListener('tokenExpired', onExpired);
+  configure();
+
+  return {
+    extension: {
+      hangUp: (callSid) => post(messages.HANGUP_CALL, { callSid }),
+      sendDigits: (digits) => post(messages.SEND_DTMF_DIGITS, { digits }),
+      setMuted: (muted) => post(messages.SET_MUTED, { muted }),
+      chooseDevice: (kind, label) => post(messages.SET_AUDIO_DEVICE, { kind, label }),
+    },
+    stop: together(
+      () => page.removeEventListener('message', hear),
+      () => manager.events.removeListener('tokenUpdated', giveToken),
+      () => manager.events.removeListener('tokenExpired', onExpired),
+      clock.every(watchEvery, watch),
+    ),
+  };
+}
+
+/** An old extension says who it is only once it is registered. */
+function isRegistered({ beat }: State): boolean {
+  if (!beat?.identity || beat.broken) return false;
+  return beat.status === null || beat.status === 'registered';
+}

@@ -1,0 +1,84 @@
+// The part of Flex UI 2 that this plugin touches. Flex's own types come with 700 MB of packages; these are written from its
+// published declarations, and the suite in the real Flex UI holds them to the truth.
+import type { ReactElement } from 'react';
+
+export type Payload = Record<string, any>;
+export type ActionListener = (payload: Payload, abort: () => void) => unknown;
+
+export interface Content {
+  add(element: ReactElement, options?: Payload): void;
+  remove(key: string, options?: Payload): void;
+}
+
+export interface Flex {
+  Actions: {
+    addListener(event: string, listener: ActionListener): void;
+    removeListener(event: string, listener: ActionListener): void;
+    invokeAction(action: string, payload?: Payload): Promise<unknown>;
+  };
+  Notifications: {
+    registerNotification(notification: Payload): void;
+    showNotificationSingle(id: string): unknown;
+    dismissNotificationById(id: string): void;
+  };
+  MainHeader: { Content: Content };
+  CallCanvasActions: { Content: Content };
+}
+
+export interface Activity {
+  sid: string;
+  name: string;
+  available: boolean;
+}
+
+export interface Participant {
+  isCurrentWorker?: boolean;
+  callSid?: string;
+  status?: string;
+}
+
+export interface Task {
+  sid: string;
+  status: string;
+  taskChannelUniqueName?: string;
+  conference?: { participants?: Participant[] };
+}
+
+export interface FlexState {
+  config: { sso?: { accountSid?: string } };
+  session: { ssoTokenPayload?: { token?: string; expiration?: string; identity?: string } };
+  worker: { activity?: Activity; activities?: Map<string, Activity>; tasks?: Map<string, Task> };
+  phone: { activeCall?: unknown; listener?: { isMicrophoneSet?: boolean; microphoneID?: string } };
+}
+
+interface Emitter {
+  addListener(event: string, listener: (...args: any[]) => void): unknown;
+  removeListener(event: string, listener: (...args: any[]) => void): unknown;
+}
+
+export interface WorkerClient extends Emitter {
+  sid: string;
+  attributes: Record<string, unknown>;
+  setAttributes(attributes: Record<string, unknown>): Promise<unknown>;
+  fetchLatestVersion?(): Promise<unknown>;
+}
+
+export interface Manager {
+  store: { getState(): { flex: FlexState }; dispatch(action: { type: string; payload?: unknown }): unknown; subscribe(listener: () => void): () => void };
+  workerClient: WorkerClient | undefined;
+  voiceClient: { audio?: AudioHelper | null } | undefined;
+  events: Emitter;
+  strings: Record<string, string>;
+  serviceConfiguration: { account_sid?: string };
+}
+
+/** The Voice SDK's, as Flex's own device menu calls it. */
+export interface AudioHelper {
+  setInputDevice(deviceId: string): Promise<void>;
+  speakerDevices?: DeviceSet;
+  ringtoneDevices?: DeviceSet;
+}
+
+export interface DeviceSet {
+  set(deviceIds: string | string[]): Promise<void>;
+}

@@ -1,0 +1,103 @@
+// What crosses between this page and the extension's content script. Names and old fields are those of plugins and extensions
+// already deployed; an old extension's heartbeat holds voiceClientIdentity and error, and nothing else.
+
+const name = (suffix: string) => `VOICE_CLIENT_EXTENSION_${suffix}`;
+
+export const CONFIGURE = name('CONFIGURE');
+export const FLEX_TOKEN = name('FLEX_TOKEN');
+export const HANGUP_CALL = name('HANGUP_CALL');
+export const SEND_DTMF_DIGITS = name('SEND_DTMF_DIGITS');
+export const SET_MUTED = name('SET_MUTED');
+export const SET_AUDIO_DEVICE = name('SET_AUDIO_DEVICE');
+export const CONFIGURED = name('CONFIGURED');
+export const CONFIG_REJECTED = name('CONFIG_REJECTED');
+export const HEARTBEAT = name('HEARTBEAT');
+export const DISCONNECTED = name('DISCONNECTED');
+export const CALL = name('CALL');
+
+/** Of the messages themselves; 1 is an extension that says none. */
+export const protocol = 2;
+
+export type CallStatus = 'connecting' | 'open' | 'reconnecting';
+export type Quality = 'good' | 'fair' | 'poor';
+
+export interface Call {
+  callSid: string;
+  status: CallStatus;
+  muted: boolean;
+  /** Milliseconds since the epoch; null until somebody is heard. */
+  startedAt: number | null;
+  quality: Quality | null;
+}
+
+export type DeviceKind = 'input' | 'output' | 'ringtone';
+
+/** Labels, because ids differ per origin. An empty selected one is the system's default. */
+export interface AudioDevices {
+  inputs: string[];
+  outputs: string[];
+  selected: Record<DeviceKind, string>;
+}
+
+export interface Heartbeat {
+  identity: string | null;
+  /** A call offered now would not reach the agent. */
+  broken: boolean;
+  protocol: number;
+  extensionVersion: string | null;
+  status: string | null;
+  /** Undefined from an extension that does not tell. */
+  call: Call | null | undefined;
+  devices: AudioDevices | null;
+}
+
+export type Rejection = 'other_account' | 'url_not_allowed' | 'bad_config';
+
+// Anybody may post to this window, so every field is looked at.
+
+const record = (value: unknown): Record<string, unknown> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
+const texts = (value: unknown): string[] => (Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []);
+const oneOf = <T extends string>(value: unknown, ...all: T[]): T | null => all.find((item) => item === value) ?? null;
+
+export function readHeartbeat(payload: unknown): Heartbeat {
+  const beat = record(payload);
+  return {
+    identity: text(beat.voiceClientIdentity),
+    broken: Boolean(beat.error),
+    protocol: typeof beat.protocol === 'number' ? beat.protocol : 1,
+    extensionVersion: text(beat.extensionVersion),
+    status: text(beat.status),
+    call: 'call' in beat ? readCall(beat.call) : undefined,
+    devices: readDevices(beat.audioDevices),
+  };
+}
+
+export function readCall(payload: unknown): Call | null {
+  const call = record(payload);
+  const callSid = text(call.callSid);
+  if (callSid === null) return null;
+  return {
+    callSid,
+    status: oneOf(call.status, 'connecting', 'open', 'reconnecting') ?? 'open',
+    muted: call.muted === true,
+    startedAt: typeof call.startedAt === 'number' ? call.startedAt : null,
+    quality: oneOf(record(call.quality).level, 'good', 'fair', 'poor'),
+  };
+}
+
+export function readRejection(payload: unknown): Rejection {
+  return oneOf(record(payload).reason, 'other_account', 'url_not_allowed', 'bad_config') ?? 'bad_config';
+}
+
+function readDevices(payload: unknown): AudioDevices | null {
+  if (payload === undefined) return null;
+  const { inputs, outputs, selected } = record(payload);
+  const { input, output, ringtone } = record(selected);
+  return {
+    inputs: texts(inputs),
+    outputs: texts(outputs),
+    selected: { input: text(input) ?? '', output: text(output) ?? '', ringtone: text(ringtone) ?? '' },
+  };
+}

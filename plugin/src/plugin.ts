@@ -1,0 +1,62 @@
+// One plugin on one page: for an agent who is on the extension everything, for anybody else nothing but a contact_uri that
+// still points at the extension.
+import type { Clock } from './clock';
+import { activity } from './features/activity/activity';
+import { badge } from './features/badge/badge';
+import { callControls } from './features/call-controls/call-controls';
+import { connection } from './features/connection/connection';
+import { contactURI, isEnabled } from './features/contact-uri/contact-uri';
+import { devices } from './features/devices/devices';
+import { notifications } from './features/notifications/notifications';
+import type { Flex, Manager } from './flex';
+import { type Outside, together } from './outside';
+import type { Settings } from './settings';
+import { createBoard } from './state';
+
+const running = Symbol.for('flexvc.plugin');
+
+/** Returns how to stop. A second copy on the same page, and a bundle without settings, do nothing. */
+export function start(flex: Flex, manager: Manager, settings: Settings | null, page: Window, clock: Clock): () => void {
+  const log = (sentence: string, cause?: unknown) => console.info(`flexvc: ${sentence}`, ...(cause === undefined ? [] : [cause]));
+  const nothing = () => {};
+  const marked = page as Window & { [running]?: string };
+  if (marked[running]) {
+    log(`another copy of this plugin, ${marked[running]}, is already at work; this one does nothing`);
+    return nothing;
+  }
+  if (!settings) {
+    log('this bundle has no settings: deploy it with flexvc plugin deploy');
+    return nothing;
+  }
+  if (!manager.workerClient) {
+    log('this user is not a worker: nothing to do');
+    return nothing;
+  }
+  marked[running] = settings.version;
+
+  const outside: Outside = { flex, manager, page, clock, settings, board: createBoard(), log };
+  const enabled = isEnabled(manager.workerClient.attributes);
+  log(`${settings.version}, ${enabled ? 'calls go to the voice extension' : 'this worker is not on the voice extension'}`);
+  return together(() => delete marked[running], contactURI(outside), enabled ? whileEnabled(outside, () => startAll(outside)) : nothing);
+}
+
+function startAll(outside: Outside): () => void {
+  const { extension, stop: stopConnection } = connection(outside);
+  const { say, stop: stopNotifications } = notifications(outside);
+  const all = { ...outside, extension, say };
+  return together(stopConnection, stopNotifications, activity(all), callControls(all), devices(all), badge(all));
+}
+
+/** A worker who is turned off keeps the controls of the call that is still up. */
+function whileEnabled({ manager, board, log }: Outside, begin: () => () => void): () => void {
+  const worker = manager.workerClient!;
+  let stop: (() => void) | null = begin();
+  const look = () => {
+    if (!stop || isEnabled(worker.attributes) || board.get().call) return;
+    log('this worker was taken off the voice extension');
+    stop();
+    stop = null;
+  };
+  worker.addListener('attributesUpdated', look);
+  return together(() => stop?.(), () => worker.removeListener('attributesUpdated', look), board.subscribe(look));
+}

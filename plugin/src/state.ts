@@ -1,0 +1,98 @@
+// What the features know together. Each writes its own part, everyone may read.
+import type { Call, Heartbeat, Rejection } from './messages';
+import type { Problem } from './strings';
+
+export interface State {
+  /** starting: not heard yet. up: heartbeats arrive. silent: they never did, or no longer do. */
+  link: 'starting' | 'up' | 'silent';
+  rejection: Rejection | null;
+  beat: Heartbeat | null;
+  /** The extension's call; of an old extension, the one Flex says is this agent's. */
+  call: Call | null;
+  /** Flex's own token is past its time. */
+  flexTokenExpired: boolean;
+  /** The extension is signed in as somebody else than the agent of this page. */
+  otherAgent: boolean;
+  /** A call offered now would reach the agent. */
+  ready: boolean;
+  /** Not ready, for long enough to take the agent away from the queue. */
+  away: boolean;
+  /** Flex has given up what the proxy call needs. */
+  ownButtons: boolean;
+  contactURI: 'ok' | 'missing' | 'contested';
+  offlineActivityMissing: boolean;
+}
+
+export const initial: State = {
+  link: 'starting',
+  rejection: null,
+  beat: null,
+  call: null,
+  flexTokenExpired: false,
+  otherAgent: false,
+  ready: false,
+  away: false,
+  ownButtons: false,
+  contactURI: 'ok',
+  offlineActivityMissing: false,
+};
+
+export interface Board {
+  get(): State;
+  set(patch: Partial<State>): void;
+  /** Called after each change; a listener that sets again is called again afterwards. */
+  subscribe(listener: (state: State, before: State) => void): () => void;
+}
+
+export function createBoard(): Board {
+  let state = initial;
+  const listeners = new Set<(state: State, before: State) => void>();
+  const changes: [State, State][] = [];
+  return {
+    get: () => state,
+    set(patch) {
+      const before = state;
+      if ((Object.keys(patch) as (keyof State)[]).every((key) => patch[key] === before[key])) return;
+      state = { ...state, ...patch };
+      // A listener that sets again must not have the others hear of the changes in the wrong order.
+      if (changes.push([state, before]) > 1) return;
+      for (; changes.length; changes.shift()) {
+        for (const listener of [...listeners]) listener(...changes[0]!);
+      }
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+/** The worst thing an agent should know; null when nothing is wrong. */
+export function problemOf(state: State): Problem | null {
+  if (state.rejection) return state.rejection;
+  if (state.link === 'silent') return state.beat ? 'lost' : 'no_extension';
+  if (state.flexTokenExpired) return 'flex_token';
+  if (state.otherAgent) return 'other_agent';
+  if (state.beat?.broken) return brokenBecause(state.beat);
+  if (state.contactURI === 'contested') return 'contact_uri_contested';
+  if (state.contactURI === 'missing') return 'contact_uri_missing';
+  if (state.offlineActivityMissing) return 'offline_activity_missing';
+  return null;
+}
+
+/** The heartbeat says that something is wrong; its status says where. */
+function brokenBecause(beat: Heartbeat): Problem {
+  switch (beat.status) {
+    case 'registered':
+      return 'microphone';
+    case 'wanting':
+      return 'flex_token';
+    case 'fetching':
+      return 'token_service';
+    default:
+      return 'signalling';
+  }
+}
+
+/** Mute and devices came with protocol 2. */
+export const isOld = (state: State): boolean => state.beat !== null && state.beat.protocol < 2;

@@ -1,0 +1,99 @@
+// Every sentence an agent reads, in English. A translation is another object of this shape.
+
+export interface Sentence {
+  /** A few words: the badge's. */
+  title: string;
+  /** What it means and what to do: notifications and the badge's menu. */
+  text: string;
+}
+
+export const problems = {
+  no_extension: {
+    title: 'No voice extension',
+    text: 'The voice extension is not running in this browser, so calls cannot reach you. Switch it on under chrome://extensions, or ask your administrator to install it.',
+  },
+  lost: {
+    title: 'Voice extension gone',
+    text: 'The voice extension stopped answering. If it was just updated, reload this page; your call, if you are in one, is not affected by that.',
+  },
+  other_account: {
+    title: 'Wrong account',
+    text: 'The voice extension is serving another Twilio account. Open it from the toolbar, choose Restart, and then reload this page.',
+  },
+  url_not_allowed: {
+    title: 'Not allowed',
+    text: 'Your administrator does not allow the voice extension to use this Flex\'s token service. Please tell them.',
+  },
+  bad_config: {
+    title: 'Not set up',
+    text: 'The voice extension could not use its settings. Ask your administrator to deploy the Flex plugin again.',
+  },
+  other_agent: {
+    title: 'Another agent\'s',
+    text: 'The voice extension is still signed in as another agent. If this does not pass in a minute, open it from the toolbar and choose Restart.',
+  },
+  microphone: {
+    title: 'No microphone',
+    text: 'The voice extension may not use a microphone, or there is none. Plug in a headset, or open the extension from the toolbar and allow the microphone.',
+  },
+  token_service: {
+    title: 'Cannot sign in',
+    text: 'The voice extension cannot get its permission to take calls, because the token service does not answer. It keeps trying; tell your administrator if this lasts.',
+  },
+  flex_token: {
+    title: 'Sign in again',
+    text: 'Your Flex session has expired, so calls will soon not reach you. Save your work, log out of Flex and log in again.',
+  },
+  signalling: {
+    title: 'No connection',
+    text: 'The voice extension has lost its connection to Twilio. It comes back by itself; check your network if it does not.',
+  },
+  contact_uri_missing: {
+    title: 'Not reachable yet',
+    text: 'Flex has no address to send your calls to. It is set as soon as the voice extension is ready.',
+  },
+  contact_uri_contested: {
+    title: 'Calls may go astray',
+    text: 'Another program keeps changing where Flex sends your calls. Tell your administrator: calls may not reach you.',
+  },
+  offline_activity_missing: {
+    title: 'Ready, half set up',
+    text: 'You stay available even when calls cannot reach you, because the activity for that is missing. Ask your administrator to run flexvc init.',
+  },
+} satisfies Record<string, Sentence>;
+
+export type Problem = keyof typeof problems;
+
+/** Short-lived, because Flex draws them over the first task. */
+export const notices = {
+  voice_client_back: 'The voice extension is ready again.',
+  offline_activity_chosen: 'This activity is set by itself while calls cannot reach you. Please choose another one.',
+  available_while_away: 'Calls cannot reach you yet. You will become available as soon as the voice extension is ready.',
+  outbound_refused: 'You cannot call now, because the voice extension is not ready. Its mark at the top of the page says why.',
+} satisfies Record<string, string>;
+
+export type Notice = keyof typeof notices;
+
+export const badge = {
+  label: 'Voice extension',
+  ready: 'Ready',
+  readyText: 'Calls come to the voice extension: you can reload or close Flex without losing them.',
+  starting: 'Connecting',
+  startingText: 'Waiting for the voice extension.',
+  call: 'In a call',
+  callText: 'The call is in the voice extension: you can reload Flex without losing it.',
+  reconnecting: 'Reconnecting',
+  reconnectingText: 'The network dropped out. The call comes back by itself.',
+  muted: 'Muted',
+  poor: 'The connection is poor: the caller may hear you badly.',
+  microphone: 'Microphone',
+  speaker: 'Speaker',
+  standardDevice: 'System default',
+  mute: 'Mute',
+  unmute: 'Unmute',
+  hangUp: 'Hang up',
+  keypad: 'Keypad',
+  help: 'Help',
+  helpText: 'The voice extension has its own window: click its icon in the toolbar for details, a microphone test and a restart.',
+  version: (plugin: string, extension: string | null) => `Plugin ${plugin}, extension ${extension ?? 'unknown'}`,
+};
