@@ -27,6 +27,7 @@ type state struct {
 	workspaces []*space
 	keys       []*key            // by Seq
 	tokens     map[string]*token // by hash of the token
+	hosting
 }
 
 // meta is what there is one of.
@@ -266,7 +267,11 @@ func (s *state) load() (found bool, err error) {
 			}
 			fresh.tokens[t.Hash] = t
 		default:
-			return fmt.Errorf("unknown record %q", id)
+			known, err := fresh.hosting.read(kind, data)
+			if err == nil && !known {
+				err = fmt.Errorf("unknown record %q", id)
+			}
+			return err
 		}
 		return nil
 	}
@@ -282,6 +287,7 @@ func (s *state) load() (found bool, err error) {
 	}
 	slices.SortFunc(fresh.workspaces, func(a, b *space) int { return cmp.Compare(a.Seq, b.Seq) })
 	slices.SortFunc(fresh.keys, func(a, b *key) int { return cmp.Compare(a.Seq, b.Seq) })
+	fresh.hosting.sort()
 	slices.SortFunc(activities, func(a, b *activity) int { return cmp.Compare(a.Seq, b.Seq) })
 	slices.SortFunc(workers, func(a, b *worker) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, a := range activities {
