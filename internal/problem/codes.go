@@ -48,6 +48,9 @@ const (
 	PermissionDenied   Code = "permission-denied"
 	WrongTarget        Code = "wrong-target"
 
+	VersionNotNewer    Code = "version-not-newer"
+	NothingToRollBack  Code = "nothing-to-roll-back"
+	PluginNotBuilt     Code = "plugin-not-built"
 	FlexNotFound       Code = "flex-not-found"
 	ActivityUnusable   Code = "activity-unusable"
 	WorkerNotFound     Code = "worker-not-found"
@@ -108,6 +111,9 @@ var Catalogue = []Entry{
 	{PermissionDenied, ExitCredentials, "The credentials work but may not do this.", "Use the auth token or a Main API key."},
 	{WrongTarget, ExitUsage, "A real SID was about to go to the emulator, or a made-up one to Twilio.", "Check the profile."},
 	{FlexNotFound, ExitFailed, "The account has no Flex.", "Check the account, or name the workspace with --workspace."},
+	{VersionNotNewer, ExitUsage, "The plugin's version is not newer than one that is there.", "Leave --version out, or raise it."},
+	{NothingToRollBack, ExitFailed, "There is no release of the plugin to take back.", "flexvc plugin status shows what Flex loads."},
+	{PluginNotBuilt, ExitFailed, "Twilio Serverless could not build what the plugin is served from, or not in time.", "Run flexvc plugin deploy again: it goes on where it stopped."},
 	{ActivityUnusable, ExitFailed, "An activity of the wanted name exists and is available: yes, which Twilio never changes.", "Rename it or pass --activity-name."},
 	{WorkerNotFound, ExitUsage, "A worker named on the command line or in a file does not exist.", "flexvc workers list shows them."},
 	{WorkerAmbiguous, ExitUsage, "A worker's name stands for more than one worker.", "Name it by its SID."},
