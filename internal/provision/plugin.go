@@ -46,9 +46,9 @@ type PluginDeployment struct {
 
 // PluginWant is what is to be deployed.
 type PluginWant struct {
-	Bundle    []byte
-	Version   string // as given on the command line; empty chooses one
-	Own       string // the program's version, which is chosen when it is newer; may be no version
+	Bundle    func(version string) ([]byte, error) // equal versions give equal bytes
+	Version   string                               // as given on the command line; empty chooses one
+	Own       string                               // the program's version, which is chosen when it is newer; may be no version
 	Changelog string
 }
 
@@ -73,6 +73,7 @@ type PluginPlan struct {
 	want    PluginWant
 	build   Build        // to be deployed; without a SID it is to be made
 	bundle  AssetVersion // without a SID it is to be uploaded
+	content []byte       // of the bundle
 	version PluginVersion
 	rows    []ConfiguredPlugin // of the release to be made
 	config  string             // an existing configuration to release; empty makes one
@@ -278,6 +279,9 @@ func (d *PluginDeployment) Plan(ctx context.Context, want PluginWant) (*PluginPl
 	if p.Version, err = is.choose(want); err != nil {
 		return nil, err
 	}
+	if p.content, err = want.Bundle(p.Version); err != nil {
+		return nil, err
+	}
 	p.planHosting()
 	if err := d.planBuild(ctx, p); err != nil {
 		return nil, err
@@ -289,8 +293,15 @@ func (d *PluginDeployment) Plan(ctx context.Context, want PluginWant) (*PluginPl
 // choose picks the version: what was asked for, the latest when it has the same
 // bundle, the program's own when it is newer, or else the one after the latest.
 func (s *pluginState) choose(want PluginWant) (string, error) {
-	latest, sum := s.latest(), BundleSum(want.Bundle)
-	same := latest.Version != "" && sumIn(latest) == sum
+	latest := s.latest()
+	same := false
+	if sum := sumIn(latest); sum != "" {
+		content, err := want.Bundle(latest.Version)
+		if err != nil {
+			return "", err
+		}
+		same = BundleSum(content) == sum
+	}
 	switch {
 	case want.Version == "" && same:
 		return latest.Version, nil
@@ -341,9 +352,9 @@ func (p *PluginPlan) planHosting() {
 	}
 	p.add(environment)
 
-	path := bundlePath(p.Version, BundleSum(p.want.Bundle))
+	path := bundlePath(p.Version, BundleSum(p.content))
 	p.bundle = AssetVersion{Path: path}
-	bundle := SetupItem{Kind: PluginKindBundle, Action: SetupAdd, Name: fmt.Sprintf("%.1f kB", float64(len(p.want.Bundle))/1000), Detail: path}
+	bundle := SetupItem{Kind: PluginKindBundle, Action: SetupAdd, Name: fmt.Sprintf("%.1f kB", float64(len(p.content))/1000), Detail: path}
 	if i := slices.IndexFunc(p.is.files, func(v AssetVersion) bool { return v.Path == path }); i >= 0 {
 		p.bundle = p.is.files[i]
 		bundle.Action, bundle.ID = SetupSame, p.bundle.SID
@@ -619,7 +630,7 @@ func (d *PluginDeployment) applyBundle(ctx context.Context, p *PluginPlan) (stri
 	path := p.bundle.Path
 	bundle, err := ensure(ctx,
 		func() (AssetVersion, error) {
-			return d.Assets.UploadScript(ctx, service, p.is.asset.SID, path, p.want.Bundle)
+			return d.Assets.UploadScript(ctx, service, p.is.asset.SID, path, p.content)
 		},
 		func() ([]AssetVersion, error) { return d.Assets.AssetVersions(ctx, service, p.is.asset.SID) },
 		func(v AssetVersion) bool { return v.Path == path })

@@ -261,4 +261,3 @@ func text(object any, name string) string {
 	}
 	return ""
 }
-
