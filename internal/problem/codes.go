@@ -40,6 +40,7 @@ const (
 	AddressUnavailable  Code = "address-unavailable"
 	ExtensionInvalid    Code = "extension-invalid"
 	ExtensionIncomplete Code = "extension-incomplete"
+	PluginIncomplete    Code = "plugin-incomplete"
 	PackageInvalid      Code = "package-invalid"
 	PolicyConflict      Code = "policy-conflict"
 
@@ -104,6 +105,7 @@ var Catalogue = []Entry{
 	{AddressUnavailable, ExitUsage, "The address to listen on could not be opened.", "Choose another with --listen."},
 	{ExtensionInvalid, ExitUsage, "The extension's folder cannot be packed: something in it is missing, changed or not allowed.", "Repair what the message names, or pack the built-in extension."},
 	{ExtensionIncomplete, ExitUsage, "This flexvc was built without the Voice SDK, so its extension could not make calls.", "Build with make build, which needs npm; or npm run build in extension/, and pack with --from extension/app."},
+	{PluginIncomplete, ExitUsage, "This flexvc was built without the Flex plugin.", "Build with make build, which needs npm; or install a released flexvc."},
 	{PackageInvalid, ExitFailed, "A package was checked, and a browser would refuse it.", "Pack it again with flexvc pack."},
 	{PolicyConflict, ExitUsage, "A policy file has an entry of the administrator's that differs from the wanted one; it was left alone.", "Change the entry by hand, then repeat."},
 	{CredentialsMissing, ExitCredentials, "No Twilio credentials were found.", "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or use -p emulator."},

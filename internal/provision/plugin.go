@@ -354,7 +354,7 @@ func (p *PluginPlan) planHosting() {
 
 	path := bundlePath(p.Version, BundleSum(p.content))
 	p.bundle = AssetVersion{Path: path}
-	bundle := SetupItem{Kind: PluginKindBundle, Action: SetupAdd, Name: fmt.Sprintf("%.1f kB", float64(len(p.content))/1000), Detail: path}
+	bundle := SetupItem{Kind: PluginKindBundle, Action: SetupAdd, Name: fmt.Sprintf("%.1f kB", float64(len(p.content))/1000), Detail: "sha256 " + BundleSum(p.content)}
 	if i := slices.IndexFunc(p.is.files, func(v AssetVersion) bool { return v.Path == path }); i >= 0 {
 		p.bundle = p.is.files[i]
 		bundle.Action, bundle.ID = SetupSame, p.bundle.SID
@@ -374,7 +374,7 @@ func (d *PluginDeployment) planBuild(ctx context.Context, p *PluginPlan) error {
 	}
 	kept := len(p.build.Assets) + len(p.build.Functions)
 	p.build.Assets = append(p.build.Assets, p.bundle)
-	item := SetupItem{Kind: PluginKindBuild, Action: SetupAdd, Name: "with the bundle", Detail: fmt.Sprintf("%d files deployed before stay", kept)}
+	item := SetupItem{Kind: PluginKindBuild, Action: SetupAdd, Name: "with the bundle", Detail: staying(kept, "deployed file")}
 	if p.bundle.SID != "" {
 		if contains(now, p.build) {
 			p.build, item.Action = now, SetupSame
@@ -442,9 +442,7 @@ func (p *PluginPlan) planRelease() {
 	item := SetupItem{Kind: PluginKindRelease, Action: SetupAdd, Name: p.Version}
 	now := p.is.released()
 	p.rows = p.is.others()
-	if n := len(p.rows); n > 0 {
-		item.Detail = fmt.Sprintf("%d other plugins stay", n)
-	}
+	item.Detail = staying(len(p.rows), "other plugin")
 	switch {
 	case p.Version == "":
 		item.Action, item.Name = SetupRemove, now.Version
@@ -457,6 +455,17 @@ func (p *PluginPlan) planRelease() {
 		p.rows = append(p.rows, ConfiguredPlugin{PluginSID: p.is.plugin.SID, VersionSID: p.version.SID, UniqueName: PluginName, Version: p.Version, Phase: cmp.Or(now.Phase, usualPhase)})
 	}
 	p.add(item)
+}
+
+// staying says that what is there stays; nothing for nothing.
+func staying(n int, what string) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "1 " + what + " stays"
+	}
+	return fmt.Sprintf("%d %ss stay", n, what)
 }
 
 // PlanRollback plans the release of the version that was in force before the
