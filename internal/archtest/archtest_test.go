@@ -84,7 +84,7 @@ func TestThirdPartyHomes(t *testing.T) {
 		{"github.com/spf13/cobra", "the command line is one package's business", []string{"internal/cli"}},
 		{"github.com/spf13/viper", "settings reach the others as one plain struct", []string{"internal/config"}},
 		{"github.com/twilio/twilio-go", "its quirks are handled once", []string{"internal/twilioapi"}},
-		{"github.com/charmbracelet/bubbletea", "only the watch screen is a program of its own", []string{"internal/tui"}},
+		{"github.com/charmbracelet/bubbletea", "its first version asks the terminal for its colours whenever any command starts; use charm.land/bubbletea/v2", nil},
 		{"charm.land/bubbletea", "only the watch screen is a program of its own", []string{"internal/tui"}},
 		{"charm.land/lipgloss", "looks are decided where things are drawn", []string{"internal/ui", "internal/tui"}},
 		{"github.com/pion", "media exists only on the emulated voice edge", []string{"internal/emulator/voice"}},

@@ -30,6 +30,8 @@ type Edit struct {
 	// ResetContactURI turns "client:<Prefix>X" back into "client:X".
 	ResetContactURI bool   `json:"reset_contact_uri,omitempty"`
 	Prefix          string `json:"prefix,omitempty"` // the profile's identity prefix, such as "ext_"
+	// URIOnly leaves the flag as it is, and an enabled worker alone.
+	URIOnly bool `json:"uri_only,omitempty"`
 }
 
 // Change is the change of one key. From and To are JSON; From is empty when the
@@ -54,7 +56,11 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	}
 	var changes []Change
 	var splices []splice
+	if e.URIOnly && doc.enabled != nil && doc.enabled.of(attributes) == "true" {
+		return attributes, nil, nil
+	}
 	switch want := boolean(e.Enable); {
+	case e.URIOnly:
 	case doc.enabled == nil && e.Enable:
 		insert := `"` + EnabledKey + `":` + want
 		if doc.members > 0 {

@@ -29,12 +29,14 @@ type Header struct {
 	Listed    int       `json:"listed,omitempty"` // workers in the workspace, if all were listed
 }
 
-// Verb is what the run does to a worker, as a participle: enabled, disabled or
-// restored.
+// Verb is what the run does to a worker, as a participle: enabled, disabled,
+// repaired or restored.
 func (h Header) Verb() string {
 	switch {
 	case h.Edit == nil:
 		return "restored"
+	case h.Edit.URIOnly:
+		return "repaired"
 	case h.Edit.Enable:
 		return "enabled"
 	}
@@ -506,4 +508,33 @@ func (f Folder) summary(path string) (Summary, error) {
 	}
 	defer run.Close()
 	return Summary{Header: run.Header, Tally: run.Tally(), Ended: run.Ended}, nil
+}
+
+// enablingRuns is how many runs EnabledAt looks at: each is read whole.
+const enablingRuns = 20
+
+// EnabledAt returns when each worker was enabled, as far as the latest runs
+// here know. Journals that cannot be read are passed over.
+func (f Folder) EnabledAt() map[string]time.Time {
+	at := map[string]time.Time{}
+	looked := 0
+	for s, err := range f.Runs() {
+		if err != nil || s.Edit == nil || !s.Edit.Enable {
+			continue
+		}
+		if looked++; looked > enablingRuns {
+			break
+		}
+		run, err := f.Load(s.ID)
+		if err != nil {
+			continue
+		}
+		for _, it := range run.items {
+			if it.status == Changed {
+				at[it.sid] = latest(at[it.sid], it.updated)
+			}
+		}
+		_ = run.Close()
+	}
+	return at
 }

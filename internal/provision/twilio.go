@@ -23,6 +23,8 @@ type Worker struct {
 	Attributes   *string   // the exact text; nil when the answer left it out, as lists may
 	ETag         string    // opaque; empty when the answer carried none, as list rows do
 	DateUpdated  time.Time // to the second; zero when absent
+
+	StatusChanged time.Time // when the activity last changed, to the second; zero when absent
 }
 
 // WorkerAPI reads and writes the workers of one workspace.

@@ -173,6 +173,8 @@ func worker(t *taskrouter.TaskrouterV1Worker, etag string) provision.Worker {
 		Attributes:   t.Attributes,
 		ETag:         etag,
 		DateUpdated:  value(t.DateUpdated).Truncate(time.Second),
+
+		StatusChanged: value(t.DateStatusChanged).Truncate(time.Second),
 	}
 }
 

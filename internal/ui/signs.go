@@ -107,3 +107,10 @@ func Columns(text string) int { return ansi.StringWidth(Clean(text)) }
 func (s *Streams) Cut(text string, width int) string {
 	return ansi.Truncate(Clean(text), width, s.Ellipsis())
 }
+
+// Colored reports whether results on standard output may have colour.
+func (s *Streams) Colored() bool { return s.color && (s.OutTTY || s.force) }
+
+// Screen reports whether a program may take over the whole terminal: both ends
+// are terminals, and TERM knows how.
+func (s *Streams) Screen() bool { return s.InTTY && s.OutTTY && !s.ascii }

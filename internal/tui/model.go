@@ -1,0 +1,480 @@
+package tui
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+// model is the screen. It is one value that Update changes; Bubble Tea calls
+// one method at a time.
+type model struct {
+	ctx    context.Context
+	source Source
+	o      Options
+	styles *styles
+	err    error // why the screen ended
+
+	width, height int
+
+	items   map[string]*item
+	shown   []*item // selected by the filter, sorted
+	counts  map[provision.State]int
+	status  provision.WatchStatus
+	filter  Filter
+	sort    order
+	cursor  string // the SID it is on
+	at, top int    // its place in shown, and the first visible place
+
+	mode     mode
+	input    []rune // what is being typed: a filter, or the answer to a question
+	inputErr string
+	detail   bool
+	proposal *provision.Proposal
+	about    *item // what the proposal is for
+
+	paused  time.Time // zero while live
+	waiting []provision.Update
+
+	trend  trend
+	flash  string // said once, until the next key
+	asking bool   // a proposal is being made or applied
+}
+
+type mode int
+
+const (
+	browsing mode = iota
+	filtering
+	confirming
+	helping
+)
+
+// item is a worker on the screen.
+type item struct {
+	provision.Row
+	history []provision.Difference // since the start, the latest last
+}
+
+const keptHistory = 200 // differences of one worker
+
+func newModel(ctx context.Context, source Source, o Options) *model {
+	if o.Location == nil {
+		o.Location = time.Local
+	}
+	return &model{
+		ctx: ctx, source: source, o: o, filter: o.Filter,
+		styles: newStyles(o.Color, true),
+		width:  80, height: 24,
+		items: map[string]*item{}, counts: map[provision.State]int{},
+		trend: trend{start: o.Now()},
+	}
+}
+
+// Init starts the clock.
+func (m *model) Init() tea.Cmd {
+	if !m.o.Color {
+		return tick()
+	}
+	return tea.Batch(tick(), tea.RequestBackgroundColor)
+}
+
+func tick() tea.Cmd {
+	return tea.Tick(time.Second, func(t time.Time) tea.Msg { return tickMsg(t) })
+}
+
+// close gives back what the screen still holds.
+func (m *model) close() {
+	if m.proposal != nil {
+		m.proposal.Close()
+		m.proposal = nil
+	}
+}
+
+// Update takes in one message.
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+		m.scroll()
+	case tea.BackgroundColorMsg:
+		m.styles = newStyles(m.o.Color, msg.IsDark())
+	case tickMsg:
+		m.trend.sample(m.o.Now(), m.counts[provision.StateDrift])
+		return m, tick()
+	case updateMsg:
+		u := provision.Update(msg)
+		m.status = u.Status
+		if !m.paused.IsZero() {
+			m.waiting = append(m.waiting, u)
+			break
+		}
+		m.take(u)
+		m.arrange()
+	case endedMsg:
+		m.err = msg.err
+		return m, tea.Quit
+	case proposedMsg:
+		return m, m.proposed(msg)
+	case repairedMsg:
+		m.asking = false
+		if msg.err != nil {
+			m.flash = sentence(msg.err)
+			break
+		}
+		m.flash = fmt.Sprintf("%s is repaired; undo: flexvc runs rollback %s", ui.Clean(msg.name), msg.run)
+		m.source.Refresh()
+	case tea.KeyPressMsg:
+		return m, m.key(msg)
+	case tea.PasteMsg:
+		if m.mode == filtering || m.mode == confirming {
+			m.typed(msg.Content)
+		}
+	case tea.MouseWheelMsg:
+		if m.mode == browsing {
+			m.move(map[tea.MouseButton]int{tea.MouseWheelUp: -3, tea.MouseWheelDown: 3}[msg.Button])
+		}
+	case tea.MouseClickMsg:
+		if row := msg.Y - headLines; m.mode == browsing && row >= 0 && row < m.rows() && m.top+row < len(m.shown) {
+			m.to(m.top + row)
+		}
+	}
+	return m, nil
+}
+
+func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
+	key := k.String()
+	if key == "ctrl+c" {
+		m.err = ErrInterrupted
+		return tea.Quit
+	}
+	m.flash = ""
+	switch m.mode {
+	case filtering:
+		return m.filterKey(k)
+	case confirming:
+		return m.confirmKey(k)
+	case helping:
+		m.mode = browsing
+		return nil
+	}
+	switch key {
+	case "q":
+		return tea.Quit
+	case "esc":
+		if m.detail {
+			m.detail = false
+			m.scroll()
+		} else if len(m.filter.terms) > 0 {
+			m.filter = Filter{}
+			m.arrange()
+		}
+	case "up", "k":
+		m.move(-1)
+	case "down", "j":
+		m.move(1)
+	case "pgup", "ctrl+b":
+		m.move(-m.rows())
+	case "pgdown", "ctrl+f", "space":
+		m.move(m.rows())
+	case "home", "g":
+		m.to(0)
+	case "end", "G":
+		m.to(len(m.shown) - 1)
+	case "enter":
+		m.detail = !m.detail
+		m.scroll()
+	case "/":
+		m.mode, m.inputErr = filtering, ""
+		m.input = []rune(m.filter.text)
+	case "s":
+		m.sort = (m.sort + 1) % orders
+		m.arrange()
+	case "p":
+		m.pause()
+	case "r":
+		m.source.Refresh()
+	case "c":
+		return m.copy()
+	case "f":
+		return m.fix()
+	case "?", "h":
+		m.mode = helping
+	}
+	return nil
+}
+
+func (m *model) filterKey(k tea.KeyPressMsg) tea.Cmd {
+	switch k.String() {
+	case "esc":
+		m.mode, m.inputErr = browsing, ""
+	case "enter":
+		f, err := ParseFilter(string(m.input))
+		if err != nil {
+			m.inputErr = sentence(err)
+			return nil
+		}
+		m.filter, m.mode = f, browsing
+		m.arrange()
+	default:
+		m.edit(k)
+	}
+	return nil
+}
+
+func (m *model) confirmKey(k tea.KeyPressMsg) tea.Cmd {
+	switch k.String() {
+	case "esc":
+		m.close()
+		m.mode, m.flash = browsing, "nothing was changed"
+	case "enter":
+		m.mode = browsing
+		if string(m.input) != "yes" {
+			m.close()
+			m.flash = "nothing was changed"
+			return nil
+		}
+		p, name := m.proposal, m.about.Name
+		m.proposal, m.asking, m.flash = nil, true, "changing "+ui.Clean(name)+m.ellipsis()
+		return func() tea.Msg {
+			// A write that has begun is finished, even if the screen is left.
+			run, err := p.Apply(context.WithoutCancel(m.ctx))
+			return repairedMsg{name, run, err}
+		}
+	default:
+		m.edit(k)
+	}
+	return nil
+}
+
+// edit is the little that typing a line needs.
+func (m *model) edit(k tea.KeyPressMsg) {
+	m.inputErr = ""
+	switch k.String() {
+	case "backspace":
+		m.input = m.input[:max(len(m.input)-1, 0)]
+	case "ctrl+u":
+		m.input = nil
+	case "ctrl+w":
+		text := strings.TrimRight(string(m.input), " ")
+		m.input = []rune(text[:strings.LastIndexByte(text, ' ')+1])
+	default:
+		m.typed(k.Text)
+	}
+}
+
+func (m *model) typed(text string) {
+	const longest = 500
+	text = ui.Clean(strings.TrimRight(text, "\r\n"))
+	m.input = append(m.input, []rune(text)...)
+	m.input = m.input[:min(len(m.input), longest)]
+}
+
+// pause holds the picture still; what comes meanwhile is kept.
+func (m *model) pause() {
+	if m.paused.IsZero() {
+		m.paused = m.o.Now()
+		return
+	}
+	m.paused = time.Time{}
+	for _, u := range m.waiting {
+		m.take(u)
+	}
+	m.waiting = nil
+	m.arrange()
+}
+
+func (m *model) copy() tea.Cmd {
+	it := m.current()
+	if it == nil {
+		return nil
+	}
+	m.flash = "copied " + it.SID
+	return tea.SetClipboard(it.SID)
+}
+
+// fix asks what repairing the worker would change. Only a stale worker can be
+// repaired from here: any other state passes when the agent's Flex starts anew.
+func (m *model) fix() tea.Cmd {
+	it := m.current()
+	switch {
+	case it == nil || m.asking:
+		return nil
+	case it.State == provision.StateDrift:
+		m.flash = "a drifting worker is mended by its agent: reload Flex, then look at the extension"
+		return nil
+	case it.State != provision.StateStale:
+		m.flash = "only a stale worker can be fixed from here; this one is " + string(it.State)
+		return nil
+	}
+	m.asking = true
+	m.flash = "reading " + ui.Clean(it.Name) + m.ellipsis()
+	sid := it.SID
+	return func() tea.Msg {
+		p, err := m.source.Propose(m.ctx, sid)
+		return proposedMsg{sid, p, err}
+	}
+}
+
+func (m *model) proposed(msg proposedMsg) tea.Cmd {
+	m.asking, m.flash = false, ""
+	it := m.items[msg.sid]
+	switch {
+	case msg.err != nil:
+		m.flash = sentence(msg.err)
+	case len(msg.proposal.Changes) == 0 || it == nil:
+		msg.proposal.Close()
+		m.flash = "nothing is left to fix"
+		m.source.Refresh()
+	default:
+		m.proposal, m.about = msg.proposal, it
+		m.mode, m.input = confirming, nil
+	}
+	return nil
+}
+
+// sentence is an error as one line.
+func sentence(err error) string {
+	if p := problem.As(err); p != nil {
+		return ui.Clean(p.Summary)
+	}
+	return ui.Clean(err.Error())
+}
+
+// take applies what changed.
+func (m *model) take(u provision.Update) {
+	for _, sid := range u.Gone {
+		if it := m.items[sid]; it != nil {
+			m.counts[it.State]--
+			delete(m.items, sid)
+		}
+	}
+	for _, row := range u.Rows {
+		it := m.items[row.SID]
+		if it == nil {
+			it = &item{}
+			m.items[row.SID] = it
+		} else {
+			m.counts[it.State]--
+		}
+		it.Row = row
+		m.counts[row.State]++
+	}
+	for _, d := range u.Differences {
+		if it := m.items[d.SID]; it != nil {
+			it.history = append(it.history, d)
+			if len(it.history) > keptHistory {
+				it.history = slices.Delete(it.history, 0, 1)
+			}
+		}
+	}
+	m.trend.sample(m.o.Now(), m.counts[provision.StateDrift])
+}
+
+// arrange filters and sorts anew, and keeps the cursor on its worker.
+func (m *model) arrange() {
+	m.shown = m.shown[:0]
+	for _, it := range m.items {
+		if m.filter.Match(it.Row) {
+			m.shown = append(m.shown, it)
+		}
+	}
+	slices.SortFunc(m.shown, m.sort.compare)
+	if at := slices.IndexFunc(m.shown, func(it *item) bool { return it.SID == m.cursor }); at >= 0 && m.at > 0 {
+		m.at = at
+	}
+	// A cursor on the first row stays there: that is where the worst is.
+	m.to(m.at)
+}
+
+func (m *model) move(by int) { m.to(m.at + by) }
+
+func (m *model) to(at int) {
+	m.at = max(0, min(at, len(m.shown)-1))
+	m.cursor = ""
+	if m.at < len(m.shown) {
+		m.cursor = m.shown[m.at].SID
+	}
+	m.scroll()
+}
+
+// scroll keeps the cursor visible.
+func (m *model) scroll() {
+	rows := m.rows()
+	m.top = max(0, min(m.top, len(m.shown)-rows))
+	m.top = max(m.at-rows+1, min(m.top, m.at))
+}
+
+func (m *model) current() *item {
+	if m.at < len(m.shown) {
+		return m.shown[m.at]
+	}
+	return nil
+}
+
+// order is how the rows are sorted.
+type order int
+
+const (
+	byState order = iota
+	byName
+	byActivity
+	bySince
+	orders
+)
+
+func (o order) String() string {
+	return [...]string{"state, worst first", "worker", "activity", "since, latest first"}[o]
+}
+
+func (o order) compare(a, b *item) int {
+	first := 0
+	switch o {
+	case byState:
+		first = cmp.Compare(a.State.Severity(), b.State.Severity())
+	case byActivity:
+		first = cmp.Compare(a.ActivityName, b.ActivityName)
+	case bySince:
+		first = b.Since.Compare(a.Since)
+	}
+	if first != 0 {
+		return first
+	}
+	if first = cmp.Compare(a.Name, b.Name); first != 0 {
+		return first
+	}
+	return cmp.Compare(a.SID, b.SID)
+}
+
+// trend remembers the most drifting workers of each span of the last hour.
+type trend struct {
+	start time.Time
+	spans []int // the latest last
+	last  int   // number of the latest span
+}
+
+const (
+	trendSpan  = 5 * time.Minute
+	trendSpans = 12
+)
+
+func (t *trend) sample(now time.Time, n int) {
+	span := int(now.Sub(t.start) / trendSpan)
+	if len(t.spans) == 0 {
+		t.spans, t.last = []int{n}, span
+	}
+	for ; t.last < span; t.last++ {
+		t.spans = append(t.spans, n)
+	}
+	t.spans[len(t.spans)-1] = max(t.spans[len(t.spans)-1], n)
+	t.spans = t.spans[max(0, len(t.spans)-trendSpans):]
+}
