@@ -100,11 +100,13 @@ func initRun(ctx context.Context, opts *initOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, session.Close()) }()
 
-	release, err := lockSetup(opts, session.AccountSID)
-	if err != nil {
-		return err
+	if !opts.DryRun { // which needs no lock
+		release, err := lockAccount(app, session.AccountSID, "setup.lock", "flexvc init")
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
-	defer release()
 
 	version, err := flexVersion(ctx, opts, cfg, session)
 	if err != nil {
@@ -171,23 +173,20 @@ func flexVersion(ctx context.Context, opts *initOptions, cfg *config.Config, ses
 	return flex.UIVersion, err
 }
 
-// lockSetup keeps two set-ups of one account apart. A dry run needs no lock.
-func lockSetup(opts *initOptions, accountSID string) (release func(), err error) {
-	if opts.DryRun {
-		return func() {}, nil
-	}
-	dir, err := setupDir(opts.App, accountSID)
+// lockAccount keeps two runs of a command on one account apart.
+func lockAccount(app *App, accountSID, file, command string) (release func(), err error) {
+	dir, err := setupDir(app, accountSID)
 	if err != nil {
 		return nil, err
 	}
-	lock := flock.New(filepath.Join(dir, "setup.lock"), flock.SetPermissions(0o600))
+	lock := flock.New(filepath.Join(dir, file), flock.SetPermissions(0o600))
 	locked, err := lock.TryLock()
 	if err != nil {
 		return nil, problem.New(problem.StateUnwritable, "cannot lock the set-up of %s: %w", accountSID, err).
 			WithHint("check the permissions of %s", dir)
 	}
 	if !locked {
-		return nil, problem.New(problem.Locked, "cannot set up %s: another flexvc init is at it", accountSID).
+		return nil, problem.New(problem.Locked, "cannot set up %s: another %s is at it", accountSID, command).
 			WithHint("wait for it to end")
 	}
 	return func() { _ = lock.Close() }, nil

@@ -91,7 +91,7 @@ func (v *initText) plan(p *provision.SetupPlan) {
 	for i, item := range p.Items {
 		lines[i] = planLine{v.ui.Mark(v.ui.Out, signs[item.Action]), string(item.Kind), item.Name, v.shorten(item.Detail)}
 	}
-	v.lines(lines)
+	printPlanLines(v.ui, lines)
 	tail := ""
 	if v.opts.DryRun {
 		tail = " Nothing was changed (--dry-run)."
@@ -109,25 +109,25 @@ var signs = map[provision.SetupAction]ui.Sign{
 
 type planLine struct{ sign, kind, name, detail string }
 
-// lines prints a plan: one line per item, or, on a terminal too narrow for one
-// of them, two. Nothing is ever cut: an ID must be whole to be of use.
-func (v *initText) lines(lines []planLine) {
+// printPlanLines prints a plan: one line per item, or, on a terminal too narrow
+// for one of them, two. Nothing is ever cut: an ID must be whole to be of use.
+func printPlanLines(s *ui.Streams, lines []planLine) {
 	oneLine := func(l planLine) string {
-		return v.ui.Pad(l.kind, setupKindWidth) + pad(l.name) + ui.Clean(l.detail)
+		return s.Pad(l.kind, setupKindWidth) + pad(l.name) + ui.Clean(l.detail)
 	}
 	widest, longest := 0, 0
 	for _, l := range lines {
 		widest = max(widest, 4+ansi.StringWidth(oneLine(l)))
 		longest = max(longest, ansi.StringWidth(l.detail))
 	}
-	wide := !v.ui.OutTTY || widest <= v.ui.Width()
-	indent := strings.Repeat(" ", max(4, min(4+setupKindWidth, v.ui.Width()-longest)))
+	wide := !s.OutTTY || widest <= s.Width()
+	indent := strings.Repeat(" ", max(4, min(4+setupKindWidth, s.Width()-longest)))
 	for _, l := range lines {
 		if wide || l.detail == "" {
-			v.ui.Printf("  %s %s\n", l.sign, strings.TrimRight(oneLine(l), " "))
+			s.Printf("  %s %s\n", l.sign, strings.TrimRight(oneLine(l), " "))
 			continue
 		}
-		v.ui.Printf("  %s %s%s\n%s%s\n", l.sign, v.ui.Pad(l.kind, setupKindWidth), ui.Clean(l.name), indent, ui.Clean(l.detail))
+		s.Printf("  %s %s%s\n%s%s\n", l.sign, s.Pad(l.kind, setupKindWidth), ui.Clean(l.name), indent, ui.Clean(l.detail))
 	}
 }
 

@@ -181,6 +181,10 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		Emulated:     api.Emulator != nil,
 		Flex:         client,
 		Keys:         client,
+		Plugins: &provision.PluginDeployment{
+			Registry: client, Hosting: client, Assets: client, Builds: client, Plugins: client, Releases: client,
+			Random: a.Random, Now: a.Now, Sleep: sleep,
+		},
 
 		KeyRestricted: client.KeyRestricted,
 
@@ -204,6 +208,18 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		s.bind(client)
 	}
 	return s, nil
+}
+
+// sleep waits, unless the context ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // bind points the session at its workspace.

@@ -66,7 +66,7 @@ serves its tokens.`,
 			root.AddCommand(c)
 		}
 	}
-	group("provision", newInitCmd(app, nil), newWorkersCmd(app))
+	group("provision", newInitCmd(app, nil), newPluginCmd(app), newWorkersCmd(app))
 	group("run", newPackCmd(app, nil), newServeCmd(app, nil), newRolloutCmd(app), newWatchCmd(app, nil), newEmulatorCmd(app, nil), newRunsCmd(app))
 	group("other", newDemoCmd(app, nil), newConfigCmd(app), newCompletionCmd(app), newVersionCmd(app))
 	root.AddCommand(helpTopics(app)...)

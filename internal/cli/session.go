@@ -18,6 +18,7 @@ type Session struct {
 	Activities provision.ActivityAPI // nil without a workspace
 	Flex       provision.FlexAPI
 	Keys       provision.KeyAPI
+	Plugins    *provision.PluginDeployment
 
 	// Credentials are those the session uses; SigningKey is an API key that may
 	// sign tokens when the settings name none, empty if there is none.

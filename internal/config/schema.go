@@ -26,6 +26,7 @@ const (
 	APIKey         = "api_key"
 	SecretStore    = "secret_store"
 	SigningKey     = "signing_key"
+	HelpURL        = "help_url"
 
 	PluginActivityName = pluginPrefix + "FLEX_APP_OFFLINE_VOICE_CLIENT_ACTIVITY_NAME"
 	PluginTokenURL     = pluginPrefix + "FLEX_APP_VOICE_CLIENT_TOKEN_GENERATOR_URL"
@@ -58,6 +59,7 @@ var schema = []setting{
 	{APIKey, "", "", isSID("SK")},
 	{SecretStore, "", "keychain", isSecretStore},
 	{SigningKey, "", "extension.pem", nil},
+	{HelpURL, "", "", isHelpURL},
 	{PluginActivityName, "", "", isActivityName},
 	{PluginTokenURL, "", "", isTokenURL},
 }
@@ -149,6 +151,18 @@ func isTokenURL(text string) string {
 		return "plain http is for this machine only; use https"
 	}
 	return "it is neither https nor http"
+}
+
+// The plugin makes a link of it in every agent's Flex.
+func isHelpURL(text string) string {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https":
+		return "it is not an absolute https URL"
+	case u.User != nil:
+		return "it carries a user name or password"
+	}
+	return ""
 }
 
 func isLoopback(host string) bool {

@@ -33,6 +33,7 @@ const (
 	codeAuth         = 20003
 	codeMethod       = 20004
 	codeNotFound     = 20404
+	codeConflict     = 20409
 	codePrecondition = 20412
 	codeTooMany      = 20429
 	codeExpired      = 20104

@@ -107,7 +107,7 @@ func (e *Emulator) ChangeAgent(workerSID string, c AgentChange) (Agent, error) {
 			return Agent{}, problem.New(problem.NotFound, "no activity %s is in the workspace", *c.Activity)
 		}
 	}
-	err := e.change(workerSID, func(w *worker) {
+	err := e.change(workerSID, "", func(w *worker) {
 		if c.Attributes != nil {
 			w.Attributes = *c.Attributes
 		}

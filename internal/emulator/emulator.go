@@ -1,5 +1,5 @@
 // Package emulator is a Twilio account on this machine: the parts of
-// TaskRouter, Flex, IAM and the 2010 API that flexvc talks to, with the limits,
+// TaskRouter, Flex, IAM, Serverless and the 2010 API that flexvc talks to, with the limits,
 // refusals and failures that make talking to the real one hard.
 //
 // It shares no code with the client it tests, so that the two cannot agree on a
@@ -30,6 +30,7 @@ type Options struct {
 	ListAttributes  ListAttributes  // whether worker lists show attributes; "" is AttributesPresent
 	ValidateFailure ValidateFailure // how a bad Flex token is refused; "" is Failure200
 	Limits          Limits
+	Builds          Builds   // of Twilio Serverless
 	Faults          []string // see CheckFault for the grammar
 	NoFlex          bool     // the account never set up Flex
 
@@ -105,6 +106,7 @@ func New(opts Options) (*Emulator, error) {
 		ListAttributes:  opts.ListAttributes,
 		ValidateFailure: opts.ValidateFailure,
 		Limits:          opts.Limits,
+		Builds:          opts.Builds,
 	}
 	if err := settings.complete(); err != nil {
 		return nil, err
@@ -213,6 +215,7 @@ type Settings struct {
 	ListAttributes  ListAttributes  `json:"list_attributes"`
 	ValidateFailure ValidateFailure `json:"validate_failure"`
 	Limits          Limits          `json:"limits"`
+	Builds          Builds          `json:"builds"`
 }
 
 // complete fills in defaults and refuses values that mean nothing.
@@ -232,8 +235,8 @@ func (s *Settings) complete() error {
 			WithHint("use %q, %q, %q or %q", Failure200, Failure401, Failure403, FailureNonJSON)
 	}
 	l := &s.Limits
-	if l.RequestsPerSecond < 0 || l.Burst < 0 || l.Concurrency < 0 || l.Latency < 0 {
-		return problem.New(problem.Usage, "cannot emulate a negative limit")
+	if l.RequestsPerSecond < 0 || l.Burst < 0 || l.Concurrency < 0 || l.Latency < 0 || s.Builds.Time < 0 {
+		return problem.New(problem.Usage, "cannot emulate a negative limit or time")
 	}
 	if l.ExpressionPerSecond == 0 {
 		l.ExpressionPerSecond = 3

@@ -9,7 +9,7 @@ import (
 
 // operation is one request that Twilio understands.
 type operation struct {
-	product string // first label of the host: taskrouter, flex-api, iam, api
+	product string // first label of the host: taskrouter, flex-api, iam, serverless, api
 	method  string
 	path    string
 	id      string // operationId of Twilio's OpenAPI files; ours where they have none
@@ -17,7 +17,9 @@ type operation struct {
 
 	query []string // parameters it accepts besides those of the path
 	form  []string // fields of the urlencoded body; nil refuses one
+	list  []string // those of form that may be repeated
 	json  bool     // the body is JSON
+	file  bool     // the body is multipart: form, and one file
 	guard guard
 	serve func(*call) reply // nil: known and not emulated
 
@@ -45,6 +47,8 @@ var operations = sync.OnceValue(func() []*operation {
 		ws         = "/v1/Workspaces/{WorkspaceSid}"
 		keys       = "/2010-04-01/Accounts/{AccountSid}/Keys"
 		subscribed = "/v1/Subscriptions/{SubscriptionSid}/SubscribedEvents"
+		zs         = "/v1/Services/{ServiceSid}"
+		ps         = "/v1/PluginService"
 	)
 	all := []*operation{
 		{product: "taskrouter", method: "GET", path: "/v1/Workspaces", id: "ListWorkspace", spec: true, query: append([]string{"FriendlyName"}, paging...), serve: listWorkspaces},
@@ -78,7 +82,7 @@ var operations = sync.OnceValue(func() []*operation {
 		{product: "events", method: "POST", path: "/v1/Sinks/{Sid}/Test", id: "CreateSinkTest", spec: true, form: []string{}, serve: createSinkTest},
 		{product: "events", method: "POST", path: "/v1/Sinks/{Sid}/Validate", id: "CreateSinkValidate", spec: true, form: []string{"TestId"}, serve: createSinkValidate},
 		{product: "events", method: "GET", path: "/v1/Subscriptions", id: "ListSubscription", spec: true, query: append([]string{"SinkSid"}, paging...), serve: listSubscriptions},
-		{product: "events", method: "POST", path: "/v1/Subscriptions", id: "CreateSubscription", spec: true, form: []string{"Description", "SinkSid", "Types"}, serve: createSubscription},
+		{product: "events", method: "POST", path: "/v1/Subscriptions", id: "CreateSubscription", spec: true, form: []string{"Description", "SinkSid", "Types"}, list: []string{"Types"}, serve: createSubscription},
 		{product: "events", method: "GET", path: "/v1/Subscriptions/{Sid}", id: "FetchSubscription", spec: true, serve: fetchSubscription},
 		{product: "events", method: "POST", path: "/v1/Subscriptions/{Sid}", id: "UpdateSubscription", spec: true, form: []string{"Description"}, serve: updateSubscription},
 		{product: "events", method: "DELETE", path: "/v1/Subscriptions/{Sid}", id: "DeleteSubscription", spec: true, serve: deleteSubscription},
@@ -87,6 +91,47 @@ var operations = sync.OnceValue(func() []*operation {
 		{product: "events", method: "GET", path: subscribed + "/{Type}", id: "FetchSubscribedEvent", spec: true, serve: fetchSubscribedEvent},
 		{product: "events", method: "POST", path: subscribed + "/{Type}", id: "UpdateSubscribedEvent", spec: true, form: []string{"SchemaVersion"}, serve: updateSubscribedEvent},
 		{product: "events", method: "DELETE", path: subscribed + "/{Type}", id: "DeleteSubscribedEvent", spec: true, serve: deleteSubscribedEvent},
+		{product: "flex-api", method: "GET", path: ps + "/Plugins", id: "ListPlugin", spec: true, query: paging, serve: listPlugins},
+		{product: "flex-api", method: "POST", path: ps + "/Plugins", id: "CreatePlugin", spec: true, form: []string{"UniqueName", "FriendlyName", "Description"}, serve: createPlugin},
+		{product: "flex-api", method: "GET", path: ps + "/Plugins/{Sid}", id: "FetchPlugin", spec: true, serve: fetchPlugin},
+		{product: "flex-api", method: "POST", path: ps + "/Plugins/{Sid}", id: "UpdatePlugin", spec: true, form: []string{"FriendlyName", "Description"}, serve: updatePlugin},
+		{product: "flex-api", method: "GET", path: ps + "/Plugins/{PluginSid}/Versions", id: "ListPluginVersion", spec: true, query: paging, serve: listPluginVersions},
+		{product: "flex-api", method: "POST", path: ps + "/Plugins/{PluginSid}/Versions", id: "CreatePluginVersion", spec: true, form: []string{"Version", "PluginUrl", "Changelog", "Private", "CliVersion", "ValidateStatus"}, serve: createPluginVersion},
+		{product: "flex-api", method: "GET", path: ps + "/Plugins/{PluginSid}/Versions/{Sid}", id: "FetchPluginVersion", spec: true, serve: fetchPluginVersion},
+		{product: "flex-api", method: "GET", path: ps + "/Configurations", id: "ListPluginConfiguration", spec: true, query: paging, serve: listPluginConfigurations},
+		{product: "flex-api", method: "POST", path: ps + "/Configurations", id: "CreatePluginConfiguration", spec: true, form: []string{"Name", "Description", "Plugins"}, list: []string{"Plugins"}, serve: createPluginConfiguration},
+		{product: "flex-api", method: "GET", path: ps + "/Configurations/{Sid}", id: "FetchPluginConfiguration", spec: true, serve: fetchPluginConfiguration},
+		{product: "flex-api", method: "GET", path: ps + "/Configurations/{ConfigurationSid}/Plugins", id: "ListConfiguredPlugin", spec: true, query: paging, serve: listConfiguredPlugins},
+		{product: "flex-api", method: "GET", path: ps + "/Configurations/{ConfigurationSid}/Plugins/{PluginSid}", id: "FetchConfiguredPlugin", spec: true, serve: fetchConfiguredPlugin},
+		{product: "flex-api", method: "GET", path: ps + "/Releases", id: "ListPluginRelease", spec: true, query: paging, serve: listPluginReleases},
+		{product: "flex-api", method: "POST", path: ps + "/Releases", id: "CreatePluginRelease", spec: true, form: []string{"ConfigurationId"}, serve: createPluginRelease},
+		{product: "flex-api", method: "GET", path: ps + "/Releases/{Sid}", id: "FetchPluginRelease", spec: true, serve: fetchPluginRelease},
+
+		{product: "serverless", method: "GET", path: "/v1/Services", id: "ListService", spec: true, query: paging, serve: listServices},
+		{product: "serverless", method: "POST", path: "/v1/Services", id: "CreateService", spec: true, form: []string{"UniqueName", "FriendlyName", "IncludeCredentials", "UiEditable"}, serve: createService},
+		{product: "serverless", method: "GET", path: "/v1/Services/{Sid}", id: "FetchService", spec: true, serve: fetchService},
+		{product: "serverless", method: "GET", path: zs + "/Environments", id: "ListEnvironment", spec: true, query: paging, serve: listEnvironments},
+		{product: "serverless", method: "POST", path: zs + "/Environments", id: "CreateEnvironment", spec: true, form: []string{"UniqueName", "DomainSuffix"}, serve: createEnvironment},
+		{product: "serverless", method: "GET", path: zs + "/Environments/{Sid}", id: "FetchEnvironment", spec: true, serve: fetchEnvironment},
+		{product: "serverless", method: "GET", path: zs + "/Assets", id: "ListAsset", spec: true, query: paging, serve: listFiles},
+		{product: "serverless", method: "POST", path: zs + "/Assets", id: "CreateAsset", spec: true, form: []string{"FriendlyName"}, serve: createFile},
+		{product: "serverless", method: "GET", path: zs + "/Assets/{Sid}", id: "FetchAsset", spec: true, serve: fetchFile},
+		{product: "serverless", method: "GET", path: zs + "/Assets/{AssetSid}/Versions", id: "ListAssetVersion", spec: true, query: paging, serve: listFileVersions},
+		{product: "serverless", method: "GET", path: zs + "/Assets/{AssetSid}/Versions/{Sid}", id: "FetchAssetVersion", spec: true, serve: fetchFileVersion},
+		{product: "serverless", method: "GET", path: zs + "/Functions", id: "ListFunction", spec: true, query: paging, serve: listFiles},
+		{product: "serverless", method: "POST", path: zs + "/Functions", id: "CreateFunction", spec: true, form: []string{"FriendlyName"}, serve: createFile},
+		{product: "serverless", method: "GET", path: zs + "/Functions/{Sid}", id: "FetchFunction", spec: true, serve: fetchFile},
+		{product: "serverless", method: "GET", path: zs + "/Functions/{FunctionSid}/Versions", id: "ListFunctionVersion", spec: true, query: paging, serve: listFileVersions},
+		{product: "serverless", method: "GET", path: zs + "/Functions/{FunctionSid}/Versions/{Sid}", id: "FetchFunctionVersion", spec: true, serve: fetchFileVersion},
+		{product: "serverless", method: "GET", path: zs + "/Builds", id: "ListBuild", spec: true, query: paging, serve: listBuilds},
+		{product: "serverless", method: "POST", path: zs + "/Builds", id: "CreateBuild", spec: true, form: []string{"AssetVersions", "FunctionVersions", "Dependencies", "Runtime"}, list: []string{"AssetVersions", "FunctionVersions"}, serve: createBuild},
+		{product: "serverless", method: "GET", path: zs + "/Builds/{Sid}", id: "FetchBuild", spec: true, serve: fetchBuild},
+		{product: "serverless", method: "GET", path: zs + "/Builds/{Sid}/Status", id: "FetchBuildStatus", spec: true, serve: fetchBuildStatus},
+		{product: "serverless", method: "GET", path: zs + "/Environments/{EnvironmentSid}/Deployments", id: "ListDeployment", spec: true, query: paging, serve: listDeployments},
+		{product: "serverless", method: "POST", path: zs + "/Environments/{EnvironmentSid}/Deployments", id: "CreateDeployment", spec: true, form: []string{"BuildSid", "IsPlugin"}, serve: createDeployment},
+		{product: "serverless", method: "GET", path: zs + "/Environments/{EnvironmentSid}/Deployments/{Sid}", id: "FetchDeployment", spec: true, serve: fetchDeployment},
+		{product: "serverless-upload", method: "POST", path: zs + "/Assets/{AssetSid}/Versions", id: "CreateAssetVersion", form: []string{"Path", "Visibility"}, file: true, serve: uploadFileVersion},
+		{product: "serverless-upload", method: "POST", path: zs + "/Functions/{FunctionSid}/Versions", id: "CreateFunctionVersion", form: []string{"Path", "Visibility"}, file: true, serve: uploadFileVersion},
 
 		{product: "iam", method: "POST", path: "/v1/Accounts/{AccountSid}/Tokens/validate", id: "ValidateToken", json: true, serve: validateToken},
 		{product: "iam", method: "GET", path: "/v1/Keys", id: "ListGetKeys", spec: true, query: append([]string{"AccountSid"}, paging...), guard: guardAdmin, serve: listKeys},

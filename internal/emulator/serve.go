@@ -26,16 +26,17 @@ const maxBody = 1 << 20
 // call is one request on its way to an operation.
 type call struct {
 	*Emulator
-	r     *http.Request
-	op    *operation
-	vars  map[string]string // of the path
-	host  string            // Twilio's, as the client named it
-	path  string            // below that host
-	query url.Values
-	form  url.Values
-	body  []byte // of a JSON request
-	who   principal
-	now   time.Time
+	r      *http.Request
+	op     *operation
+	vars   map[string]string // of the path
+	host   string            // Twilio's, as the client named it
+	path   string            // below that host
+	query  url.Values
+	form   url.Values
+	body   []byte // of a JSON request
+	who    principal
+	upload upload // of a multipart request
+	now    time.Time
 
 	account Account
 }
@@ -44,8 +45,8 @@ type call struct {
 // that reroute it can follow and others must not.
 func (c *call) base() string { return "https://" + c.host }
 
-// Handler returns the emulator as a handler. A request is for the Twilio
-// product its Host header names (taskrouter.twilio.com,
+// Handler returns the emulator as a handler. A request under twil.io is for what
+// is deployed there; any other is for the Twilio product its Host header names (taskrouter.twilio.com,
 // taskrouter.dublin.ie1.twilio.com) or, under any other Host, for the one the
 // first path segment names (/taskrouter.twilio.com/v1/Workspaces). The control
 // plane is under /_emulator/, see control.go.
@@ -54,12 +55,20 @@ func (e *Emulator) Handler() http.Handler { return e }
 // ServeHTTP implements http.Handler.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host, path := hostName(r.Host), r.URL.Path
+	if isHosted(host) {
+		e.serveHosted(w, r, host, path)
+		return
+	}
 	if !isTwilio(host) {
 		if path == controlPrefix || strings.HasPrefix(path, controlPrefix+"/") {
 			e.control(w, r)
 			return
 		}
 		first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		if isHosted(first) {
+			e.serveHosted(w, r, first, "/"+rest)
+			return
+		}
 		if !isTwilio(first) {
 			send(w, refuse(http.StatusNotFound, codeNotFound, "%s is not a Twilio host, and neither is the first segment of %s", r.Host, path))
 			return
@@ -210,18 +219,27 @@ func (c *call) read() (reply, bool) {
 	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
 		return invalid("Invalid query string"), false
 	}
-	if rep, ok := checkNames(c.query, c.op.query); !ok {
+	if rep, ok := checkKnown(c.query, c.op.query, nil); !ok {
 		return rep, false
 	}
-	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
+	most := int64(maxBody)
+	if c.op.file {
+		most += maxUpload
+	}
+	body, err := io.ReadAll(io.LimitReader(c.r.Body, most+1))
 	if err != nil {
 		return invalid("The request body could not be read"), false
 	}
-	if len(body) > maxBody {
+	if int64(len(body)) > most {
 		return refuse(http.StatusRequestEntityTooLarge, codeInvalid, "Request body too large"), false
 	}
-	kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	kind, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	switch {
+	case c.op.file:
+		if kind != "multipart/form-data" {
+			return refuse(http.StatusUnsupportedMediaType, codeInvalid, "Content-Type must be multipart/form-data"), false
+		}
+		return c.readMultipart(body, params["boundary"])
 	case c.op.json:
 		if kind != "application/json" {
 			return refuse(http.StatusUnsupportedMediaType, codeInvalid, "Content-Type must be application/json"), false
@@ -237,24 +255,32 @@ func (c *call) read() (reply, bool) {
 		if c.form, err = url.ParseQuery(string(body)); err != nil {
 			return invalid("Invalid form"), false
 		}
-		return checkNames(c.form, c.op.form)
+		return checkNames(c.form, c.op)
 	case len(body) > 0:
 		return invalid("%s takes no body", c.op.id), false
 	}
 	return reply{}, true
 }
 
-func checkNames(given url.Values, known []string) (reply, bool) {
+func checkNames(given url.Values, op *operation) (reply, bool) {
+	return checkKnown(given, op.form, op.list)
+}
+
+func checkKnown(given url.Values, known, lists []string) (reply, bool) {
 	for name, values := range given {
 		switch {
 		case !slices.Contains(known, name):
 			return invalid("Unknown parameter %s", name), false
-		case len(values) > 1 && name != "Types": // the one list among the forms
+		case len(values) > 1 && !slices.Contains(lists, name):
 			return invalid("Parameter %s is given %d times", name, len(values)), false
-		case !utf8.ValidString(values[0]):
-			return invalid("Parameter %s is not UTF-8", name), false
-		case sidKinds[name] != "" && !isSID(sidKinds[name], values[0]):
-			return invalid("Invalid %s %q", name, values[0]), false
+		}
+		for _, value := range values {
+			switch {
+			case !utf8.ValidString(value):
+				return invalid("Parameter %s is not UTF-8", name), false
+			case sidKinds[name] != "" && !isSID(sidKinds[name], value):
+				return invalid("Invalid %s %q", name, value), false
+			}
 		}
 	}
 	return reply{}, true

@@ -168,8 +168,6 @@ func createSink(c *call) reply {
 	return ok201(c.viewSink(s))
 }
 
-func ok201(body any) reply { return ok(http.StatusCreated, body) }
-
 // webhook is the configuration of a webhook sink.
 type webhook struct {
 	Destination string `json:"destination"`

@@ -31,6 +31,7 @@ type state struct {
 
 	sinks         []*sink         // by Seq
 	subscriptions []*subscription // by Seq
+	hosting
 }
 
 // meta is what there is one of.
@@ -281,7 +282,11 @@ func (s *state) load() (found bool, err error) {
 			}
 			fresh.tokens[t.Hash] = t
 		default:
-			return fmt.Errorf("unknown record %q", id)
+			known, err := fresh.hosting.read(kind, data)
+			if err == nil && !known {
+				err = fmt.Errorf("unknown record %q", id)
+			}
+			return err
 		}
 		return nil
 	}
@@ -299,6 +304,7 @@ func (s *state) load() (found bool, err error) {
 	slices.SortFunc(fresh.keys, func(a, b *key) int { return cmp.Compare(a.Seq, b.Seq) })
 	slices.SortFunc(fresh.sinks, func(a, b *sink) int { return cmp.Compare(a.Seq, b.Seq) })
 	slices.SortFunc(fresh.subscriptions, func(a, b *subscription) int { return cmp.Compare(a.Seq, b.Seq) })
+	fresh.hosting.sort()
 	slices.SortFunc(activities, func(a, b *activity) int { return cmp.Compare(a.Seq, b.Seq) })
 	slices.SortFunc(workers, func(a, b *worker) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, a := range activities {

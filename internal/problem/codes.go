@@ -40,6 +40,7 @@ const (
 	AddressUnavailable  Code = "address-unavailable"
 	ExtensionInvalid    Code = "extension-invalid"
 	ExtensionIncomplete Code = "extension-incomplete"
+	PluginIncomplete    Code = "plugin-incomplete"
 	PackageInvalid      Code = "package-invalid"
 	PolicyConflict      Code = "policy-conflict"
 	DowngradeRefused    Code = "downgrade-refused"
@@ -49,6 +50,9 @@ const (
 	PermissionDenied   Code = "permission-denied"
 	WrongTarget        Code = "wrong-target"
 
+	VersionNotNewer    Code = "version-not-newer"
+	NothingToRollBack  Code = "nothing-to-roll-back"
+	PluginNotBuilt     Code = "plugin-not-built"
 	FlexNotFound       Code = "flex-not-found"
 	ActivityUnusable   Code = "activity-unusable"
 	WorkerNotFound     Code = "worker-not-found"
@@ -104,6 +108,7 @@ var Catalogue = []Entry{
 	{AddressUnavailable, ExitUsage, "The address to listen on could not be opened.", "Choose another with --listen."},
 	{ExtensionInvalid, ExitUsage, "The extension's folder cannot be packed: something in it is missing, changed or not allowed.", "Repair what the message names, or pack the built-in extension."},
 	{ExtensionIncomplete, ExitUsage, "This flexvc was built without the Voice SDK, so its extension could not make calls.", "Build with make build, which needs npm; or npm run build in extension/, and pack with --from extension/app."},
+	{PluginIncomplete, ExitUsage, "This flexvc was built without the Flex plugin.", "Build with make build, which needs npm; or install a released flexvc."},
 	{PackageInvalid, ExitFailed, "A package was checked, and a browser would refuse it.", "Pack it again with flexvc pack."},
 	{PolicyConflict, ExitUsage, "A policy file has an entry of the administrator's that differs from the wanted one; it was left alone.", "Change the entry by hand, then repeat."},
 	{DowngradeRefused, ExitUsage, "Browsers were offered a higher version of the extension, and no browser goes back to a lower one.", "Publish the old code under a higher number: flexvc pack --from DIR --version N."},
@@ -112,6 +117,9 @@ var Catalogue = []Entry{
 	{PermissionDenied, ExitCredentials, "The credentials work but may not do this.", "Use the auth token or a Main API key."},
 	{WrongTarget, ExitUsage, "A real SID was about to go to the emulator, or a made-up one to Twilio.", "Check the profile."},
 	{FlexNotFound, ExitFailed, "The account has no Flex.", "Check the account, or name the workspace with --workspace."},
+	{VersionNotNewer, ExitUsage, "The plugin's version is not newer than one that is there.", "Leave --version out, or raise it."},
+	{NothingToRollBack, ExitFailed, "There is no release of the plugin to take back.", "flexvc plugin status shows what Flex loads."},
+	{PluginNotBuilt, ExitFailed, "Twilio Serverless could not build what the plugin is served from, or not in time.", "Run flexvc plugin deploy again: it goes on where it stopped."},
 	{ActivityUnusable, ExitFailed, "An activity of the wanted name exists and is available: yes, which Twilio never changes.", "Rename it or pass --activity-name."},
 	{WorkerNotFound, ExitUsage, "A worker named on the command line or in a file does not exist.", "flexvc workers list shows them."},
 	{WorkerAmbiguous, ExitUsage, "A worker's name stands for more than one worker.", "Name it by its SID."},

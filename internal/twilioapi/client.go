@@ -1,5 +1,6 @@
 // Package twilioapi talks to Twilio's REST API: TaskRouter workers and
-// activities, the Flex configuration and the account's API keys.
+// activities, the Flex configuration and its plugins, Serverless, and the
+// account's API keys.
 //
 // twilio-go supplies the paths, the parameters and the models. What carries
 // its requests is this package's own client.BaseClient, because the one in

@@ -44,6 +44,7 @@ type op struct {
 type request struct {
 	method, url string
 	form        url.Values
+	body        []byte // in place of form; header tells its type
 	header      map[string]any
 }
 
@@ -198,14 +199,17 @@ func (c *Client) attempt(ctx context.Context, o op, r request, u *url.URL, n int
 
 func (c *Client) newRequest(ctx context.Context, r request, u *url.URL) (*http.Request, error) {
 	var body io.Reader
-	if r.form != nil {
+	switch {
+	case r.body != nil:
+		body = bytes.NewReader(r.body)
+	case r.form != nil:
 		body = strings.NewReader(r.form.Encode())
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
 	if err != nil {
 		return nil, err
 	}
-	if body != nil {
+	if r.form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	for k, v := range r.header {
@@ -309,11 +313,14 @@ type session struct {
 var _ twilio.BaseClient = session{}
 
 // SendRequest is called by twilio-go with the finished address and parameters.
-func (s session) SendRequest(method, rawURL string, data url.Values, headers map[string]any, _ ...byte) (*http.Response, error) {
+func (s session) SendRequest(method, rawURL string, data url.Values, headers map[string]any, body ...byte) (*http.Response, error) {
 	r := request{method: method, url: rawURL, header: headers}
-	if method == http.MethodPost {
+	switch {
+	case method == http.MethodPost && len(body) > 0:
+		r.body = body
+	case method == http.MethodPost:
 		r.form = data
-	} else {
+	default:
 		delete(headers, "Content-Type")
 		if len(data) > 0 {
 			r.url += "?" + data.Encode()

@@ -12,6 +12,9 @@ import (
 const (
 	taskrouterURL = "https://taskrouter.twilio.com"
 	iamURL        = "https://iam.twilio.com"
+	flexURL       = "https://flex-api.twilio.com"
+	serverlessURL = "https://serverless.twilio.com"
+	uploadURL     = "https://serverless-upload.twilio.com"
 )
 
 // Twilio's own tools add these edges; product.region.twilio.com without an

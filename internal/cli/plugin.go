@@ -1,0 +1,266 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/buildinfo"
+	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/plugin"
+)
+
+func newPluginCmd(app *App) *cobra.Command {
+	return parent("plugin <command>", "The Flex plugin: deploy it, see what Flex loads, roll it back",
+		`The plugin makes Flex use the extension: it hands over the token, points each agent's
+calls at the extension, and lets Flex's own buttons work for them. flexvc brings it
+along and puts it into Flex over Twilio's REST API alone; its settings come from
+flexvc.yaml. Other plugins are never touched.`,
+		newPluginDeployCmd(app, nil), newPluginStatusCmd(app, nil), newPluginRollbackCmd(app, nil))
+}
+
+// pluginOptions is one `flexvc plugin deploy` or `rollback`.
+type pluginOptions struct {
+	App    *App
+	Bundle func(plugin.Settings) ([]byte, error)
+
+	Version   string
+	Changelog string
+	Rollback  bool
+	DryRun    bool
+	ExitCode  bool
+	Yes       bool
+}
+
+func newPluginDeployCmd(app *App, runF func(context.Context, *pluginOptions) error) *cobra.Command {
+	opts := &pluginOptions{App: app, Bundle: plugin.Bundle}
+	cmd := &cobra.Command{
+		Use:   "deploy",
+		Short: "Put the plugin into Flex",
+		Long: `Put the plugin that this flexvc brings into Flex: upload it to Twilio Serverless,
+build and deploy it there, tell Flex's Plugins API of the version, and release it
+together with the plugins that are released now. Agents get it at the next start of
+their Flex.
+
+What is deployed or released already stays: other plugins, other files, and the earlier
+versions of this one, to which a rollback goes. A run that was cut short is continued
+by the next one.
+
+Without --version it is flexvc's own version, or the one after the latest when only the
+settings have changed.`,
+		Example: `  $ flexvc plugin deploy --dry-run
+  $ flexvc plugin deploy
+  $ flexvc plugin deploy --version 2.0.0 --changelog "new token server" --yes`,
+		Args: nameArgs(0, "flexvc plugin deploy takes no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return opts.start(cmd.Context(), runF) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&opts.Version, "version", "", "version to deploy, newer than all others")
+	flags.StringVar(&opts.Changelog, "changelog", "", "what Flex's list of plugins says about the version")
+	planFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
+	noCompletion(cmd, "version")
+	noCompletion(cmd, "changelog")
+	return cmd
+}
+
+func newPluginRollbackCmd(app *App, runF func(context.Context, *pluginOptions) error) *cobra.Command {
+	opts := &pluginOptions{App: app, Bundle: plugin.Bundle, Rollback: true}
+	cmd := &cobra.Command{
+		Use:   "rollback",
+		Short: "Release the version before the present one",
+		Long: `Release what was released before the present version of the plugin: an older version,
+or Flex without the plugin when there was none. Other plugins stay as they are now.
+Nothing is deleted, so flexvc plugin deploy leads back.`,
+		Example: `  $ flexvc plugin rollback --dry-run
+  $ flexvc plugin rollback`,
+		Args: nameArgs(0, "flexvc plugin rollback takes no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return opts.start(cmd.Context(), runF) },
+	}
+	cmd.Flags().SortFlags = false
+	planFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
+	return cmd
+}
+
+func (o *pluginOptions) start(ctx context.Context, runF func(context.Context, *pluginOptions) error) error {
+	if err := checkPlanFlags(o.DryRun, o.ExitCode); err != nil {
+		return err
+	}
+	if runF == nil {
+		runF = pluginRun
+	}
+	return runF(ctx, o)
+}
+
+// pluginRun plans, shows, asks and applies.
+func pluginRun(ctx context.Context, opts *pluginOptions) (err error) {
+	app := opts.App
+	cfg, err := app.Config()
+	if err != nil {
+		return err
+	}
+	if !opts.Rollback {
+		if err := pluginReady(app, cfg); err != nil {
+			return err
+		}
+	}
+	session, err := app.Open(ctx, SessionOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, session.Close()) }()
+	if !opts.DryRun {
+		release, err := lockAccount(app, session.AccountSID, "plugin.lock", "flexvc plugin")
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	plan, err := opts.plan(ctx, cfg, session.Plugins)
+	if err != nil {
+		return err
+	}
+	view := newPluginView(opts, cfg, session)
+	switch {
+	case !plan.Pending():
+		view.plan(plan)
+		return nil
+	case opts.DryRun:
+		view.plan(plan)
+		if opts.ExitCode {
+			return silent(problem.ChangesPending)
+		}
+		return nil
+	}
+	if !opts.Yes {
+		if err := canAsk(ctx, app); err != nil {
+			return err
+		}
+	}
+	view.plan(plan)
+	if !opts.Yes {
+		switch yes, err := app.UI.Confirm(ctx, "Apply?"); {
+		case err != nil:
+			return err
+		case !yes:
+			app.UI.Printf("Nothing was changed.\n")
+			return silent(problem.Declined)
+		}
+	}
+	view.start()
+	err = session.Plugins.Apply(ctx, plan, view.item)
+	view.end(plan, err)
+	return err
+}
+
+func (o *pluginOptions) plan(ctx context.Context, cfg *config.Config, d *provision.PluginDeployment) (*provision.PluginPlan, error) {
+	if o.Rollback {
+		return d.PlanRollback(ctx)
+	}
+	return d.Plan(ctx, provision.PluginWant{
+		Bundle:    pluginBundle(cfg, o.Bundle),
+		Version:   o.Version,
+		Own:       strings.TrimPrefix(buildinfo.Version, "v"),
+		Changelog: o.Changelog,
+	})
+}
+
+// pluginBundle makes the bundle of a version with the settings of the profile.
+func pluginBundle(cfg *config.Config, bundle func(plugin.Settings) ([]byte, error)) func(string) ([]byte, error) {
+	return func(version string) ([]byte, error) {
+		script, err := bundle(plugin.Settings{
+			Version:            version,
+			TokenURL:           cfg.Value(config.PluginTokenURL),
+			IdentityPrefix:     cfg.IdentityPrefix,
+			OfflineActivitySID: cfg.ActivitySID,
+			HelpURL:            cfg.Value(config.HelpURL),
+		})
+		if errors.Is(err, plugin.ErrNotBuilt) {
+			return nil, problem.New(problem.PluginIncomplete, "cannot deploy the plugin: this flexvc was built without it").
+				WithHint("build with make build, which needs npm; or install a released flexvc")
+		}
+		if err != nil {
+			return nil, problem.New(problem.Internal, "cannot make the plugin's bundle: %w", err)
+		}
+		return script, nil
+	}
+}
+
+// pluginReady refuses settings with which the plugin could not work, and warns
+// of those with which it works on this machine only.
+func pluginReady(app *App, cfg *config.Config) error {
+	if cfg.ActivitySID == "" {
+		return problem.New(problem.ConfigInvalid, "cannot deploy the plugin: profile %q names no activity for agents without the extension", cfg.Profile).
+			WithHint("flexvc init")
+	}
+	if at, err := url.Parse(cfg.Value(config.PluginTokenURL)); err == nil && at.Scheme == "http" && !cfg.Emulated() {
+		app.UI.Warn("agents' browsers will ask %s for tokens, which is this machine only: set token_url with flexvc init --token-url", at)
+	}
+	return nil
+}
+
+// pluginStatusOptions is one `flexvc plugin status`.
+type pluginStatusOptions struct {
+	App    *App
+	Bundle func(plugin.Settings) ([]byte, error)
+}
+
+func newPluginStatusCmd(app *App, runF func(context.Context, *pluginStatusOptions) error) *cobra.Command {
+	opts := &pluginStatusOptions{App: app, Bundle: plugin.Bundle}
+	if runF == nil {
+		runF = pluginStatusRun
+	}
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show what Flex loads",
+		Long: `Show which version of the plugin Flex loads, from where, whether it is what this flexvc
+would deploy with the present settings, and what a rollback leads to.`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return runF(cmd.Context(), opts) },
+	}
+}
+
+func pluginStatusRun(ctx context.Context, opts *pluginStatusOptions) (err error) {
+	cfg, err := opts.App.Config()
+	if err != nil {
+		return err
+	}
+	session, err := opts.App.Open(ctx, SessionOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, session.Close()) }()
+	status, err := session.Plugins.Status(ctx)
+	if err != nil {
+		return err
+	}
+	ours := bundleUnknown
+	if status.Sum != "" {
+		if content, err := pluginBundle(cfg, opts.Bundle)(status.Version); err == nil {
+			ours = bundleOther
+			if provision.BundleSum(content) == status.Sum {
+				ours = bundleOurs
+			}
+		}
+	}
+	if opts.App.JSON() {
+		return printPluginStatusJSON(opts.App.UI, status, ours)
+	}
+	printPluginStatus(opts.App.UI, status, ours)
+	return nil
+}
+
+// bundleIs says whether the released bundle is what this flexvc would deploy.
+type bundleIs string
+
+const (
+	bundleOurs    bundleIs = "current"
+	bundleOther   bundleIs = "different"
+	bundleUnknown bundleIs = "unknown"
+)

@@ -1,0 +1,263 @@
+package twilioapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"net/url"
+
+	serverless "github.com/twilio/twilio-go/rest/serverless/v1"
+
+	"github.com/flexvc/flexvc/internal/provision"
+)
+
+var (
+	_ provision.HostingAPI = (*Client)(nil)
+	_ provision.AssetAPI   = (*Client)(nil)
+	_ provision.BuildAPI   = (*Client)(nil)
+)
+
+// Services lists the account's Serverless services.
+// https://www.twilio.com/docs/serverless/api/resource/services
+func (c *Client) Services(ctx context.Context) ([]provision.Service, error) {
+	o := op{what: "list the Serverless services of " + short(c.account), repeat: always}
+	return list(ctx, c, o, serverlessURL+"/v1/Services", "services", service)
+}
+
+// CreateService makes a service. Its name is unique, so a repetition cannot
+// make a second one; it is not repeated all the same, as the answer would then
+// be a conflict.
+func (c *Client) CreateService(ctx context.Context, uniqueName, friendlyName string) (provision.Service, error) {
+	o := op{what: "create Serverless service " + printable(uniqueName) + " of " + short(c.account), repeat: never}
+	params := (&serverless.CreateServiceParams{}).SetUniqueName(uniqueName).SetFriendlyName(friendlyName)
+	s, err := c.serverless(ctx, o).CreateService(params)
+	if err != nil {
+		return provision.Service{}, c.problem(ctx, o, err)
+	}
+	return service(s), nil
+}
+
+// Environments lists the environments of a service.
+func (c *Client) Environments(ctx context.Context, serviceSID string) ([]provision.Environment, error) {
+	o := op{what: "list the environments of " + short(serviceSID), repeat: always}
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return nil, err
+	}
+	return list(ctx, c, o, serverlessURL+"/v1/Services/"+serviceSID+"/Environments", "environments", environment)
+}
+
+// CreateEnvironment makes an environment, whose domain ends in the suffix.
+func (c *Client) CreateEnvironment(ctx context.Context, serviceSID, uniqueName, suffix string) (provision.Environment, error) {
+	o := op{what: "create environment " + printable(uniqueName) + " of " + short(serviceSID), repeat: never}
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return provision.Environment{}, err
+	}
+	params := (&serverless.CreateEnvironmentParams{}).SetUniqueName(uniqueName).SetDomainSuffix(suffix)
+	e, err := c.serverless(ctx, o).CreateEnvironment(serviceSID, params)
+	if err != nil {
+		return provision.Environment{}, c.problem(ctx, o, err)
+	}
+	return environment(e), nil
+}
+
+// Assets lists the assets of a service.
+func (c *Client) Assets(ctx context.Context, serviceSID string) ([]provision.Asset, error) {
+	o := op{what: "list the assets of " + short(serviceSID), repeat: always}
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return nil, err
+	}
+	return list(ctx, c, o, serverlessURL+"/v1/Services/"+serviceSID+"/Assets", "assets", asset)
+}
+
+// CreateAsset makes an asset, which has no file yet. Names are not unique, so it
+// is never repeated.
+func (c *Client) CreateAsset(ctx context.Context, serviceSID, friendlyName string) (provision.Asset, error) {
+	o := op{what: "create asset " + printable(friendlyName) + " of " + short(serviceSID), repeat: never}
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return provision.Asset{}, err
+	}
+	a, err := c.serverless(ctx, o).CreateAsset(serviceSID, (&serverless.CreateAssetParams{}).SetFriendlyName(friendlyName))
+	if err != nil {
+		return provision.Asset{}, c.problem(ctx, o, err)
+	}
+	return asset(a), nil
+}
+
+// AssetVersions lists the files that were uploaded for an asset.
+func (c *Client) AssetVersions(ctx context.Context, serviceSID, assetSID string) ([]provision.AssetVersion, error) {
+	o := op{what: "list the versions of asset " + short(assetSID), repeat: always}
+	if err := c.checkAsset(serviceSID, assetSID); err != nil {
+		return nil, err
+	}
+	return list(ctx, c, o, serverlessURL+"/v1/Services/"+serviceSID+"/Assets/"+assetSID+"/Versions", "asset_versions",
+		func(v *serverless.ServerlessV1AssetVersion) provision.AssetVersion {
+			return provision.AssetVersion{SID: value(v.Sid), Path: value(v.Path)}
+		})
+}
+
+func (c *Client) checkAsset(serviceSID, assetSID string) error {
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return err
+	}
+	return checkSID("ZH", assetSID)
+}
+
+// UploadScript stores JavaScript under a path, for requests only that Twilio
+// signed. twilio-go has no uploads: they go to a host of their own, as a form
+// with a file.
+// https://www.twilio.com/docs/serverless/api/resource/asset-version
+func (c *Client) UploadScript(ctx context.Context, serviceSID, assetSID, path string, content []byte) (provision.AssetVersion, error) {
+	o := op{what: "upload " + printable(path) + " to " + short(serviceSID), repeat: never}
+	if err := c.checkAsset(serviceSID, assetSID); err != nil {
+		return provision.AssetVersion{}, err
+	}
+	address, err := c.url(uploadURL + "/v1/Services/" + serviceSID + "/Assets/" + assetSID + "/Versions")
+	if err != nil {
+		return provision.AssetVersion{}, c.problem(ctx, o, err)
+	}
+	body, contentType := scriptForm(path, content)
+	var v serverless.ServerlessV1AssetVersion
+	r := request{method: http.MethodPost, url: address, body: body, header: map[string]any{"Content-Type": contentType}}
+	err = c.send(ctx, o, r, func(_ http.Header, body io.Reader) error { return json.NewDecoder(body).Decode(&v) })
+	if err != nil {
+		return provision.AssetVersion{}, c.problem(ctx, o, err)
+	}
+	return provision.AssetVersion{SID: value(v.Sid), Path: value(v.Path)}, nil
+}
+
+// scriptForm writes to memory, which cannot fail.
+func scriptForm(path string, content []byte) (body []byte, contentType string) {
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	_ = form.WriteField("Path", path)
+	_ = form.WriteField("Visibility", "protected")
+	file, _ := form.CreatePart(textproto.MIMEHeader{
+		"Content-Disposition": {`form-data; name="Content"; filename="bundle.js"`},
+		"Content-Type":        {"application/javascript"},
+	})
+	_, _ = file.Write(content)
+	_ = form.Close()
+	return b.Bytes(), form.FormDataContentType()
+}
+
+// Builds lists the builds of a service.
+func (c *Client) Builds(ctx context.Context, serviceSID string) ([]provision.Build, error) {
+	o := op{what: "list the builds of " + short(serviceSID), repeat: always}
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return nil, err
+	}
+	return list(ctx, c, o, serverlessURL+"/v1/Services/"+serviceSID+"/Builds", "builds", build)
+}
+
+// Build fetches one build.
+func (c *Client) Build(ctx context.Context, serviceSID, sid string) (provision.Build, error) {
+	o := op{what: "read build " + short(sid) + " of " + short(serviceSID), repeat: always}
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return provision.Build{}, err
+	}
+	if err := checkSID("ZB", sid); err != nil {
+		return provision.Build{}, err
+	}
+	b, err := c.serverless(ctx, o).FetchBuild(serviceSID, sid)
+	if err != nil {
+		return provision.Build{}, c.problem(ctx, o, err)
+	}
+	return build(b), nil
+}
+
+// CreateBuild starts a build of exactly the files of b.
+func (c *Client) CreateBuild(ctx context.Context, serviceSID string, b provision.Build) (provision.Build, error) {
+	o := op{what: "start a build of " + short(serviceSID), repeat: never}
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return provision.Build{}, err
+	}
+	var assets []string
+	for _, v := range b.Assets {
+		assets = append(assets, v.SID)
+	}
+	params := (&serverless.CreateBuildParams{}).SetAssetVersions(assets).SetFunctionVersions(b.Functions).SetRuntime(b.Runtime)
+	if b.Dependencies != "" && b.Dependencies != "[]" {
+		params.SetDependencies(b.Dependencies)
+	}
+	made, err := c.serverless(ctx, o).CreateBuild(serviceSID, params)
+	if err != nil {
+		return provision.Build{}, c.problem(ctx, o, err)
+	}
+	return build(made), nil
+}
+
+// Deploy puts a completed build into an environment. Doing so twice changes
+// nothing.
+func (c *Client) Deploy(ctx context.Context, serviceSID, environmentSID, buildSID string) error {
+	o := op{what: "deploy build " + short(buildSID) + " to " + short(environmentSID), repeat: always}
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return err
+	}
+	if err := checkSID("ZE", environmentSID); err != nil {
+		return err
+	}
+	params := (&serverless.CreateDeploymentParams{}).SetBuildSid(buildSID).SetIsPlugin(true)
+	_, err := c.serverless(ctx, o).CreateDeployment(serviceSID, environmentSID, params)
+	return c.problem(ctx, o, err)
+}
+
+func (c *Client) serverless(ctx context.Context, o op) *serverless.ApiService {
+	return serverless.NewApiService(c.handler(session{c, ctx, o}))
+}
+
+// list reads all pages and turns every row into ours.
+func list[Row, Ours any](ctx context.Context, c *Client, o op, path, key string, ours func(*Row) Ours) ([]Ours, error) {
+	address, err := c.url(listURL(path, url.Values{}))
+	if err != nil {
+		return nil, c.problem(ctx, o, err)
+	}
+	var all []Ours
+	for row, err := range rows[Row](ctx, c, o, address, key) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ours(&row))
+	}
+	return all, nil
+}
+
+func service(s *serverless.ServerlessV1Service) provision.Service {
+	return provision.Service{SID: value(s.Sid), UniqueName: value(s.UniqueName)}
+}
+
+func environment(e *serverless.ServerlessV1Environment) provision.Environment {
+	return provision.Environment{SID: value(e.Sid), UniqueName: value(e.UniqueName), DomainName: value(e.DomainName), BuildSID: value(e.BuildSid)}
+}
+
+func asset(a *serverless.ServerlessV1Asset) provision.Asset {
+	return provision.Asset{SID: value(a.Sid), FriendlyName: value(a.FriendlyName)}
+}
+
+func build(b *serverless.ServerlessV1Build) provision.Build {
+	made := provision.Build{SID: value(b.Sid), Status: provision.BuildStatus(value(b.Status)), Runtime: value(b.Runtime)}
+	for _, row := range value(b.AssetVersions) {
+		made.Assets = append(made.Assets, provision.AssetVersion{SID: text(row, "sid"), Path: text(row, "path")})
+	}
+	for _, row := range value(b.FunctionVersions) {
+		made.Functions = append(made.Functions, text(row, "sid"))
+	}
+	if all := value(b.Dependencies); len(all) > 0 {
+		// They come from JSON, so they go back into it.
+		encoded, _ := json.Marshal(all)
+		made.Dependencies = string(encoded)
+	}
+	return made
+}
+
+// text is a member of an object for which twilio-go has no type.
+func text(object any, name string) string {
+	if m, ok := object.(map[string]any); ok && m[name] != nil {
+		return fmt.Sprint(m[name])
+	}
+	return ""
+}
