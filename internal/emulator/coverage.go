@@ -98,7 +98,7 @@ the emulator's own where they do not; faults are declared by these names.
 	}
 	b.WriteString(`
 Every answer carries Date, Twilio-Request-Id, Twilio-Request-Duration and Twilio-Concurrent-Requests; worker answers carry
-ETag. Limits, latency and faults apply to every operation. Callbacks, Event Streams and CORS are not emulated.
+ETag. Limits, latency and faults apply to every operation. Callbacks, Event Streams and, but for Flex UI, CORS are not emulated.
 
 ## What is not known of Twilio
 
