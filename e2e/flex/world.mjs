@@ -99,7 +99,7 @@ async function makeFlex(folder, undo, { extension = true, emulator: flags = [] }
       const page = await context.newPage();
       page.setDefaultTimeout(90_000);
       world.complaints = [];
-      page.on('pageerror', (error) => world.complaints.push(String(error)));
+      page.on('pageerror', (error) => world.complaints.push(error.stack));
       await page.goto(`https://flex.twilio.com/agent-desktop?agent=${worker.sid}&ttl=${ttl}`);
       await world.booted(page);
       return page;

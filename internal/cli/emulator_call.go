@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/flexui"
 	"github.com/flexvc/flexvc/internal/emulator/voice"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
@@ -28,6 +30,7 @@ type emulatorCallOptions struct {
 	seconds float64
 	audio   string
 	record  string
+	task    bool
 }
 
 func newEmulatorCallCmd(app *App, runF func(context.Context, *emulatorCallOptions) error) *cobra.Command {
@@ -41,7 +44,10 @@ what became of its packets.
 
 An emulator with a voice edge has to run: flexvc emulator --voice-listen
 127.0.0.1:8443. The customer plays the WAV file over and over, or talks made-up
-syllables without one. Ctrl-C hangs up.`,
+syllables without one. Ctrl-C hangs up.
+
+With --task the agent is offered the call in Flex first and accepts it there, which
+rings the voice client: flexvc emulator --flex-listen 127.0.0.1:8443.`,
 		Example: `  $ flexvc emulator call alice --seconds 20
   $ flexvc emulator call alice --audio customer.wav --record agent.wav`,
 		Args: nameArgs(1, "name one worker of the emulator"),
@@ -59,6 +65,9 @@ syllables without one. Ctrl-C hangs up.`,
 	f.Float64Var(&o.seconds, "seconds", 0, "hang up so long after the answer (default when the agent does)")
 	f.StringVar(&o.audio, "audio", "", "WAV file that the customer plays")
 	f.StringVar(&o.record, "record", "", "WAV file for what the customer hears")
+	f.BoolVar(&o.task, "task", false, "offer the call in Flex, for the agent to accept")
+	cmd.MarkFlagsMutuallyExclusive("task", "audio")
+	cmd.MarkFlagsMutuallyExclusive("task", "record")
 	return cmd
 }
 
@@ -77,6 +86,9 @@ func emulatorCallRun(ctx context.Context, o *emulatorCallOptions) error {
 			WithHint("start one in another terminal: flexvc emulator --voice-listen 127.0.0.1:8443")
 	}
 	plane := voicePlane{at}
+	if o.task {
+		return o.offer(ctx, plane)
+	}
 	var sockets []voice.Socket
 	if err := plane.order(ctx, "sockets", voice.Order{}, &sockets); err != nil {
 		return problem.New(problem.NotFound, "cannot call %s: the emulator at %s has no voice edge", name, at).
@@ -111,6 +123,61 @@ func emulatorCallRun(ctx context.Context, o *emulatorCallOptions) error {
 		if err := o.keep(plane, sid); err != nil {
 			return err
 		}
+	}
+	return o.verdict(stats)
+}
+
+// offer lets Flex offer the call, and follows it once the agent has accepted.
+func (o *emulatorCallOptions) offer(ctx context.Context, plane voicePlane) error {
+	ask := func(verb string, order flexui.Order, into any) error {
+		return askEmulator(context.WithoutCancel(ctx), plane.at, http.MethodPost, "flex/"+verb, order, into)
+	}
+	name := ui.Clean(o.worker)
+	var r flexui.Reservation
+	if err := ask("reservations", flexui.Order{}, new([]flexui.Reservation)); err != nil {
+		return problem.New(problem.NotFound, "cannot offer %s a call: the emulator at %s does not serve Flex UI", name, plane.at).
+			WithHint("start it again: flexvc emulator --flex-listen 127.0.0.1:8443").Because(err)
+	}
+	if err := ask("offer", flexui.Order{Incoming: flexui.Incoming{Worker: o.worker, From: o.from}}, &r); err != nil {
+		return err
+	}
+	if !o.app.JSON() {
+		o.app.UI.Printf("offered       %s in Flex\n", o.app.UI.SID(r.Task))
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	stopped := ctx.Done()
+	for r.CallSID == "" {
+		select {
+		case <-tick.C:
+		case <-stopped:
+			stopped = nil
+			var none any
+			if err := ask("hangup", flexui.Order{Reservation: r.SID}, &none); err != nil {
+				return err
+			}
+		}
+		var all []flexui.Reservation
+		if err := ask("reservations", flexui.Order{}, &all); err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(other flexui.Reservation) bool { return other.SID == r.SID })
+		if i < 0 {
+			return problem.New(problem.NotFound, "lost sight of the call to %s: the emulator was reset", name)
+		}
+		r = all[i]
+		switch {
+		case r.CallSID != "":
+		case r.Status == "canceled" && stopped == nil:
+			return nil // we hung up
+		case r.Status != "pending":
+			return problem.New(problem.WorkerOffline, "%s did not take the call: %s", name, r.Status).
+				WithHint("is the voice client of the worker's contact_uri registered? flexvc -p emulator workers show %s", r.Worker)
+		}
+	}
+	stats, err := o.follow(ctx, plane, r.CallSID)
+	if err != nil {
+		return err
 	}
 	return o.verdict(stats)
 }

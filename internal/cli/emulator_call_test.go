@@ -29,6 +29,14 @@ import (
 // startVoice runs `flexvc emulator` with a voice edge until the test ends.
 func startVoice(t *testing.T, dir string, args ...string) (voiceAddress, plane string) {
 	t.Helper()
+	out := startEdge(t, dir, args...)
+	said := regexp.MustCompile(`voice edge on (\S+);(?s:.*)`)
+	listening := regexp.MustCompile(`listening on (\S+)`)
+	return said.FindStringSubmatch(out)[1], listening.FindStringSubmatch(out)[1]
+}
+
+func startEdge(t *testing.T, dir string, args ...string) string {
+	t.Helper()
 	var out printed
 	app := appIn(dir, &out)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -40,10 +48,8 @@ func startVoice(t *testing.T, dir string, args ...string) (voiceAddress, plane s
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	said := regexp.MustCompile(`voice edge on (\S+);(?s:.*)`)
-	listening := regexp.MustCompile(`listening on (\S+)`)
 	waitFor(t, &out, "in another terminal")
-	return said.FindStringSubmatch(out.String())[1], listening.FindStringSubmatch(out.String())[1]
+	return out.String()
 }
 
 func waitFor(t *testing.T, out *printed, text string) {
@@ -67,8 +73,8 @@ type agent struct {
 	conn *websocket.Conn
 }
 
-func signIn(t *testing.T, address, token string) *agent {
-	t.Helper()
+// throughEdge is a client that takes an address for all of Twilio.
+func throughEdge(t *testing.T, address string) *http.Client {
 	dialer := &net.Dialer{}
 	secure := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -77,7 +83,12 @@ func signIn(t *testing.T, address, token string) *agent {
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // its name is not ours to check
 	}
 	t.Cleanup(secure.CloseIdleConnections)
-	conn, _, err := websocket.Dial(t.Context(), "wss://voice-js.roaming.twilio.com/signal", &websocket.DialOptions{HTTPClient: &http.Client{Transport: secure}})
+	return &http.Client{Transport: secure}
+}
+
+func signIn(t *testing.T, address, token string) *agent {
+	t.Helper()
+	conn, _, err := websocket.Dial(t.Context(), "wss://voice-js.roaming.twilio.com/signal", &websocket.DialOptions{HTTPClient: throughEdge(t, address)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,5 +289,79 @@ func TestEmulatorCallNeedsAnEdge(t *testing.T) {
 	code := appIn(dir, &out).run(t.Context(), []string{"emulator", "--voice-listen", "0.0.0.0:8443"})
 	if code != problem.ExitUsage || !strings.Contains(out.String(), "hint: --voice-listen 127.0.0.1:8443") {
 		t.Errorf("exit code %d for an edge that others reach: %s", code, out.String())
+	}
+}
+
+// An agent who has Flex accepts the call there, and only then the voice client
+// rings. The voice client in the Flex tab signs in with the Flex token itself.
+func TestEmulatorCallIsOfferedInFlexFirst(t *testing.T) {
+	dir := t.TempDir()
+	said := startEdge(t, dir, "--memory", "--flex-listen", "127.0.0.1:0")
+	edge := regexp.MustCompile(`Flex UI on (\S+):`).FindStringSubmatch(said)[1]
+	plane := regexp.MustCompile(`listening on (\S+)`).FindStringSubmatch(said)[1]
+	w, identity := worker(t, plane)
+	at, err := url.Parse(plane)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var login struct{ Token string }
+	if err := askEmulator(t.Context(), at, http.MethodPost, "token", map[string]string{"worker": w.SID}, &login); err != nil {
+		t.Fatal(err)
+	}
+	flex := throughEdge(t, edge)
+	bridge := func(method, path string, params any) (payload map[string]any) {
+		t.Helper()
+		body, err := json.Marshal(map[string]any{"url": "Workspaces/" + emulatedAccount(t, plane).WorkspaceSID + path, "method": method, "params": params, "token": login.Token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := flex.Post("https://event-bridge.twilio.com/v1/wschannels", "application/x-www-form-urlencoded", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var answer struct{ Payload map[string]any }
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s %s: %s, %v", method, path, resp.Status, err)
+		}
+		return answer.Payload
+	}
+
+	var out printed
+	app := appIn(dir, &out)
+	call := func() <-chan int {
+		ended := make(chan int, 1)
+		go func() { ended <- app.run(t.Context(), []string{"emulator", "call", w.FriendlyName, "--task"}) }()
+		return ended
+	}
+	for _, a := range bridge("GET", "/Activities", map[string]any{})["contents"].([]any) {
+		if activity := a.(map[string]any); activity["friendly_name"] == "Offline" {
+			bridge("POST", "/Workers/"+w.SID, map[string]any{"ActivitySid": activity["sid"]})
+		}
+	}
+	if code := <-call(); code != problem.ExitFailed || !strings.Contains(out.String(), "the agent's activity is Offline") {
+		t.Errorf("exit code %d for an agent who is offline: %s", code, out.String())
+	}
+	for _, a := range bridge("GET", "/Activities", map[string]any{})["contents"].([]any) {
+		if activity := a.(map[string]any); activity["available"] == true {
+			bridge("POST", "/Workers/"+w.SID, map[string]any{"ActivitySid": activity["sid"]})
+		}
+	}
+
+	ended := call()
+	a := signIn(t, edge, login.Token)
+	waitFor(t, &out, "offered ")
+	reservations := bridge("GET", "/Workers/"+w.SID+"/Reservations", map[string]any{"Active": "true"})["contents"].([]any)
+	reservation := reservations[0].(map[string]any)["sid"].(string)
+	bridge("POST", "/Workers/"+w.SID+"/Reservations/"+reservation, map[string]any{"Instruction": "conference", "To": "client:" + identity + "?x=y"})
+	sid := a.expect("invite")
+	a.send(`{"type":"reject","version":"1.6","payload":{"callsid":%q}}`, sid)
+	if code := <-ended; code != problem.ExitFailed {
+		t.Errorf("exit code %d, want %d", code, problem.ExitFailed)
+	}
+	for _, want := range []string{"ringing ", "calls client:" + identity, "ended ", "busy", "did not take the call"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("not said: %s\n%s", want, out.String())
+		}
 	}
 }

@@ -44,7 +44,7 @@ func (o *emulatorOptions) serveFlex(e *emulator.Emulator, listener net.Listener,
 	server := flexui.New(flexui.Options{
 		Emulator: e, Phone: edge.phone, Voice: edge.handler, HostScript: o.flexScript,
 		Plugins: func() []flexui.Plugin { return plugins },
-		Rand:    o.app.Random, Log: o.app.Log(),
+		Log:     o.app.Log(),
 	})
 	e.Mount("flex", server.Control())
 	ctx, cancel := context.WithCancel(context.Background())

@@ -126,7 +126,7 @@ the emulator's own where they do not; faults are declared by these names.
 	}
 	b.WriteString(`
 Every answer carries Date, Twilio-Request-Id, Twilio-Request-Duration and Twilio-Concurrent-Requests; worker answers carry
-ETag. Limits, latency and faults apply to every operation. CORS is not emulated.
+ETag. Limits, latency and faults apply to every operation. But for Flex UI, CORS is not emulated.
 
 Worker events go to webhook sinks and to the workspace's callback, signed as Twilio signs, to servers on this machine
 only. Faults named events.DeliverEvent and taskrouter.DeliverCallback lose, double, delay and reorder them.

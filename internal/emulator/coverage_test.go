@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/flexui"
 )
 
 var update = flag.Bool("update", false, "write the generated files")
 
 func TestCoverageFileIsUpToDate(t *testing.T) {
 	const file = "../../COVERAGE.md"
-	want := emulator.CoverageMarkdown()
+	want := slices.Concat(emulator.CoverageMarkdown(), flexui.CoverageMarkdown())
 	if *update {
 		if err := os.WriteFile(file, want, 0o644); err != nil {
 			t.Fatal(err)

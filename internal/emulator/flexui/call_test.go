@@ -332,3 +332,31 @@ func TestATokenOpensOnlyItsAgentsThings(t *testing.T) {
 		t.Errorf("the reservation is %s", got)
 	}
 }
+
+// What COVERAGE.md claims is asked for, in a call that goes on.
+func TestEveryCoveredRequestIsServed(t *testing.T) {
+	for _, row := range flexui.Served() {
+		d, x, r := offered(t, nil)
+		d.must("POST", d.reservation(r), conferenceInstruction)
+		channel := x.next("participant.added")["channel_sid"].(string)
+		x.next("participant.added")
+		path := strings.NewReplacer("WS", d.e.Account().WorkspaceSID, "WK", d.worker, "WT", r.Task, "WR", r.SID, "KD", "KD"+r.Task[2:], "UO", channel).Replace(row[1])
+		params := map[string]object{
+			"Workspaces/WS/Workers/WK/Reservations/WR":     {"ReservationStatus": "wrapping"},
+			"Workspaces/WS/Workers/WK/CustomerParticipant": {"TaskSid": r.Task, "Hold": true},
+			"Workspaces/WS/Workers/WK/WorkerParticipant":   {"ReservationSid": r.SID, "Mute": true},
+			"Workspaces/WS/Tasks":                          {"RoutingTarget": d.worker, "TaskChannelUniqueName": "voice"},
+			"v1/Interactions/KD/Channels/UO":               {"status": "closed", "routing": object{"status": "wrapup"}},
+		}[row[1]]
+		want := http.StatusOK
+		if row[1] == "Workspaces/WS/Tasks" {
+			want = http.StatusBadRequest // the worker has a call
+		}
+		if status, _ := d.ask(row[0], path, params); status != want {
+			t.Errorf("%s %s: %d, want %d", row[0], row[1], status, want)
+		}
+		if row[1] == "v1/Interactions/KD/Channels/UO" {
+			x.next("reservation.wrapup")
+		}
+	}
+}
