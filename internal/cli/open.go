@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/doctor"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
@@ -187,6 +188,7 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		},
 
 		KeyRestricted: client.KeyRestricted,
+		Doctor:        doctor.Account{Check: client.CheckCredentials, Time: client.ServerTime, FlexToken: client.FlexToken},
 
 		Retried: func() int { return int(client.Stats().RateLimited) },
 		Close:   done,

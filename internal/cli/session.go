@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/doctor"
 	"github.com/flexvc/flexvc/internal/provision"
 )
 
@@ -25,6 +26,7 @@ type Session struct {
 	Credentials, SigningKey config.Credentials
 	// KeyRestricted tells whether an API key is a Restricted one.
 	KeyRestricted func(ctx context.Context, sid string) (bool, error)
+	Doctor        doctor.Account // the parts of it that only the client can tell
 	// Transport leads to the emulator for a client other than the session's own;
 	// nil is Twilio.
 	Transport http.RoundTripper

@@ -26,6 +26,7 @@ const (
 	Interrupted        Code = "interrupted"
 	ChangesPending     Code = "changes-pending"
 	PartlyDone         Code = "partly-done"
+	ChecksFailed       Code = "checks-failed"
 	Locked             Code = "locked"
 
 	ConfigInvalid       Code = "config-invalid"
@@ -92,6 +93,7 @@ var Catalogue = []Entry{
 	{Interrupted, ExitInterrupted, "Ctrl-C or SIGTERM ended the command.", "flexvc runs resume continues a bulk change."},
 	{ChangesPending, ExitPending, "--exit-code was given and there are changes to make.", "Run the command without --dry-run."},
 	{PartlyDone, ExitPartly, "A bulk change ended with some workers failed or blocked; the journal is kept.", "flexvc runs resume RUN --retry-failed."},
+	{ChecksFailed, ExitFailed, "flexvc doctor found something wrong.", "Each failed check names its cause and what mends it."},
 	{Locked, ExitLocked, "Another run works on the same workspace or data folder.", "Wait for it to end."},
 	{ConfigInvalid, ExitUsage, "A setting has a value that cannot be used.", "flexvc config list --origin shows where it comes from."},
 	{ConfigUnreadable, ExitUsage, "The configuration could not be read.", "Check the path and its permissions."},
