@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -115,6 +116,6 @@ func (noFlex) FlexConfiguration(context.Context) (provision.FlexConfiguration, e
 
 type hidden struct{ provision.WorkerAPI }
 
-func (hidden) Workers(context.Context, string) func(func(provision.Worker, error) bool) {
+func (hidden) Workers(context.Context, string) iter.Seq2[provision.Worker, error] {
 	return func(yield func(provision.Worker, error) bool) { yield(provision.Worker{SID: "WK1"}, nil) }
 }
