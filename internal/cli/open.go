@@ -182,6 +182,9 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		Flex:         client,
 		Keys:         client,
 
+		Sinks:         client,
+		Subscriptions: client,
+
 		KeyRestricted: client.KeyRestricted,
 
 		Retried: func() int { return int(client.Stats().RateLimited) },
@@ -209,7 +212,7 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 // bind points the session at its workspace.
 func (s *Session) bind(client *twilioapi.Client) {
 	workspace := client.Workspace(s.WorkspaceSID)
-	s.Workers, s.Activities = workspace, workspace
+	s.Workers, s.Activities, s.Callbacks = workspace, workspace, workspace
 }
 
 var (

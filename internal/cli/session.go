@@ -19,6 +19,10 @@ type Session struct {
 	Flex       provision.FlexAPI
 	Keys       provision.KeyAPI
 
+	Sinks         provision.SinkAPI
+	Subscriptions provision.SubscriptionAPI
+	Callbacks     provision.CallbackAPI // nil without a workspace
+
 	// Credentials are those the session uses; SigningKey is an API key that may
 	// sign tokens when the settings name none, empty if there is none.
 	Credentials, SigningKey config.Credentials
