@@ -88,7 +88,7 @@ func TestThirdPartyHomes(t *testing.T) {
 		{"charm.land/bubbletea", "only the watch screen is a program of its own", []string{"internal/tui"}},
 		{"charm.land/lipgloss", "looks are decided where things are drawn", []string{"internal/ui", "internal/tui"}},
 		{"github.com/pion", "media exists only on the emulated voice edge", []string{"internal/emulator/voice"}},
-		{"github.com/redis", "only the token server shares state", []string{"internal/tokensrv"}},
+		{"github.com/redis", "only what replicas of serve share is in it", []string{"internal/tokensrv", "internal/eventsrv"}},
 		{"go.etcd.io/bbolt", "only the emulator keeps a database", []string{"internal/emulator"}},
 	}
 	for _, s := range sources(t) {
@@ -115,6 +115,7 @@ func TestImportRules(t *testing.T) {
 		"internal/crx":       {},
 		"internal/rollout":   {},
 		"internal/tokensrv":  {},
+		"internal/eventsrv":  {"internal/provision"},
 		"internal/twilioapi": {"internal/provision"},
 		"internal/doctor":    {"internal/provision"},
 		"internal/tui":       {"internal/provision", "internal/ui"},

@@ -137,6 +137,22 @@ func (o *doctorOptions) doctor(ctx context.Context) (*doctor.Doctor, func() erro
 	d.Account.Flex, d.Account.Activities, d.Account.Workers, d.Account.Keys = session.Flex, session.Activities, session.Workers, session.Keys
 	d.Account.KeyRestricted = session.KeyRestricted
 	d.Account.Plugin = session.Plugins.Status
+	if session.WorkspaceSID == "" {
+		return d, session.Close
+	}
+	d.Account.Sinks = func(ctx context.Context) ([]doctor.Sink, error) {
+		p := (&eventsOptions{}).pushing(session)
+		status, err := p.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var sinks []doctor.Sink
+		for _, k := range status.Sinks {
+			subscribed := slices.ContainsFunc(status.Subscriptions, func(s provision.Subscription) bool { return s.SinkSID == k.SID && len(status.Types[s.SID]) > 0 })
+			sinks = append(sinks, doctor.Sink{SID: k.SID, Active: k.Status == "active", Subscribed: subscribed})
+		}
+		return sinks, nil
+	}
 	d.Account.PluginSum = func(version string) (string, error) {
 		content, err := pluginBundle(cfg, o.Bundle)(version)
 		return provision.BundleSum(content), err

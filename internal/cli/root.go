@@ -66,7 +66,7 @@ serves its tokens.`,
 		}
 	}
 	group("provision", newInitCmd(app, nil), newPluginCmd(app), newWorkersCmd(app))
-	group("run", newPackCmd(app, nil), newServeCmd(app, nil), newWatchCmd(app, nil), newEmulatorCmd(app, nil), newRunsCmd(app))
+	group("run", newPackCmd(app, nil), newServeCmd(app, nil), newWatchCmd(app, nil), newEventsCmd(app), newEmulatorCmd(app, nil), newRunsCmd(app))
 	group("other", newDemoCmd(app, nil), newDoctorCmd(app, nil), newConfigCmd(app), newCompletionCmd(app), newVersionCmd(app))
 	root.AddCommand(helpTopics(app)...)
 	return root

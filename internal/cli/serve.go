@@ -52,6 +52,8 @@ type serveOptions struct {
 	validateTimeout time.Duration
 	envFile         string
 	redisURL        string
+
+	events eventsFlags
 }
 
 func newServeCmd(app *App, runF func(context.Context, *serveOptions) error) *cobra.Command {
@@ -69,8 +71,12 @@ has to be a Standard or a Main key: a Restricted one cannot sign.
 
 It serves plain HTTP on this machine only. For agents on other machines give it a
 certificate, or put it behind a proxy that has one and say --behind-proxy. Any number
-of replicas may run side by side; with --redis-url they share rate limits and
-what Twilio said of a Flex token.
+of replicas may run side by side; with --redis-url they share rate limits, what
+Twilio said of a Flex token, and events.
+
+With --events it also receives what Twilio tells of workers, counts drift on
+/metrics, tells a webhook of it, and streams changes to flexvc watch --events.
+flexvc events enable makes Twilio call it; flexvc help events says more.
 
 With -p emulator it needs no account: it serves the emulated one, and starts the
 emulator if none runs. flexvc emulator token WORKER gives a Flex token to try.`,
@@ -106,6 +112,7 @@ emulator if none runs. flexvc emulator token WORKER gives a Flex token to try.`,
 	f.DurationVar(&o.validateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to vouch")
 	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service that this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
 	f.StringVar(&o.redisURL, "redis-url", "", "Redis that replicas share [env: FLEXVC_REDIS_URL]")
+	o.events.add(cmd)
 	complete(cmd, "validate-via", string(tokensrv.ViaIAM), string(tokensrv.ViaFlex))
 	return cmd
 }
@@ -121,6 +128,9 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 	if err := tokensrv.CheckListen(o.listen, o.tlsCert != "", o.behindProxy); err != nil {
 		return err
 	}
+	if err := o.checkEvents(); err != nil {
+		return err
+	}
 	if cfg.Emulated() && !o.inside {
 		stop, err := app.keepEmulator(ctx)
 		if err != nil {
@@ -128,7 +138,7 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
-	server, session, err := o.server(ctx, cfg)
+	server, session, events, err := o.server(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -148,6 +158,9 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 	}
 	app.UI.Note("token server %s for %s, tokens live %s", buildinfo.Version, app.UI.SID(account), lifetime(o.ttl))
 	app.UI.Note("listening on %s", where)
+	if events != nil {
+		o.tellEvents(listeners)
+	}
 
 	gentle, stop := context.WithCancel(ctx)
 	defer stop()
@@ -155,7 +168,11 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 	if o.ready != nil {
 		o.ready(listeners.Public[0].Addr().String())
 	}
+	if events != nil {
+		defer events.run(gentle)()
+	}
 	err = server.Run(gentle, listeners, ctx.Done())
+	stop()
 	s := server.Stats()
 	app.UI.Note("stopped: %d issued, %d refused, %d cut off", s.Issued, s.Refused, s.CutOff)
 	return err
@@ -163,14 +180,14 @@ func serveRun(ctx context.Context, o *serveOptions) (err error) {
 
 // server builds the token server for the profile's account. The session is nil
 // with --env-file, whose account has no profile.
-func (o *serveOptions) server(ctx context.Context, cfg *config.Config) (*tokensrv.Server, *Session, error) {
+func (o *serveOptions) server(ctx context.Context, cfg *config.Config) (*tokensrv.Server, *Session, *eventService, error) {
 	c, err := o.config(cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	log, err := o.log()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	deps := tokensrv.Deps{
 		Log: log, Now: o.app.Now, Random: o.app.Random,
@@ -180,26 +197,33 @@ func (o *serveOptions) server(ctx context.Context, cfg *config.Config) (*tokensr
 		},
 	}
 	var session *Session
+	var events *eventService
 	if o.envFile != "" {
 		if err := o.readEnvFile(&c); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if o.requireEnabled {
-			return nil, nil, usagef("--require-enabled needs a profile, --env-file has none: set TWILIO_ACCOUNT_SID and a key instead")
+			return nil, nil, nil, usagef("--require-enabled needs a profile, --env-file has none: set TWILIO_ACCOUNT_SID and a key instead")
 		}
 	} else {
-		if session, err = o.app.Open(ctx, SessionOptions{Discover: o.requireEnabled}); err != nil {
-			return nil, nil, err
+		if session, err = o.app.Open(ctx, SessionOptions{Discover: o.requireEnabled || o.events.on}); err != nil {
+			return nil, nil, nil, err
 		}
 		if err := o.identify(&c, &deps, cfg, session); err != nil {
-			return nil, nil, errors.Join(err, session.Close())
+			return nil, nil, nil, errors.Join(err, session.Close())
+		}
+		if o.events.on {
+			if events, err = o.eventService(ctx, cfg, session, c, log); err != nil {
+				return nil, nil, nil, errors.Join(err, session.Close())
+			}
+			events.routes(&deps)
 		}
 	}
 	server, err := tokensrv.New(c, deps)
 	if err != nil && session != nil {
 		err = errors.Join(err, session.Close())
 	}
-	return server, session, err
+	return server, session, events, err
 }
 
 // config translates flags and settings; what they say together is judged by

@@ -21,6 +21,10 @@ type Session struct {
 	Keys       provision.KeyAPI
 	Plugins    *provision.PluginDeployment
 
+	Sinks         provision.SinkAPI
+	Subscriptions provision.SubscriptionAPI
+	Callbacks     provision.CallbackAPI // nil without a workspace
+
 	// Credentials are those the session uses; SigningKey is an API key that may
 	// sign tokens when the settings name none, empty if there is none.
 	Credentials, SigningKey config.Credentials

@@ -171,6 +171,7 @@ func (b *Browser) visit(sid string) {
 		return
 	}
 	sp.set(&changed)
+	b.e.events.changed(sp, w, &changed, "")
 	b.e.stats.overwrote()
 	b.copies[sid], b.last[sid] = written, seq
 	b.made = append(b.made, Overwrite{Worker: sid, Seq: seq, Stale: isStale, ETag: changed.etag(), Time: now})

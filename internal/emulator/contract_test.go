@@ -39,23 +39,26 @@ var specs = sync.OnceValues(func() (map[string]*openapi3.T, error) {
 		return err
 	}))
 	all := map[string]*openapi3.T{}
-	for product, file := range map[string]string{"taskrouter": "taskrouter", "flex-api": "flex", "iam": "iam", "serverless": "serverless"} {
+	for product, file := range map[string]string{"taskrouter": "taskrouter", "flex-api": "flex", "iam": "iam", "serverless": "serverless", "events": "events"} {
 		doc, err := openapi3.NewLoader().LoadFromFile(filepath.Join(dir, "twilio_"+file+"_v1.json"))
 		if err != nil {
 			return nil, err
 		}
 		all[product] = doc
 	}
-	// The file gives the form field Policy no type, which the validator reads as
-	// one that must be absent.
-	iam := all["iam"]
-	for _, path := range []string{"/v1/Keys", "/v1/Keys/{Sid}"} {
-		body := iam.Paths.Value(path).Post.RequestBody.Value.Content["application/x-www-form-urlencoded"]
-		body.Schema.Value.Properties["Policy"].Value.Type = &openapi3.Types{openapi3.TypeString}
+	// The files give some form fields no type, which the validator reads as
+	// fields that must be absent.
+	for _, untyped := range []struct{ product, path, field string }{
+		{"iam", "/v1/Keys", "Policy"}, {"iam", "/v1/Keys/{Sid}", "Policy"}, {"events", "/v1/Sinks", "SinkConfiguration"},
+	} {
+		body := all[untyped.product].Paths.Value(untyped.path).Post.RequestBody.Value.Content["application/x-www-form-urlencoded"]
+		body.Schema.Value.Properties[untyped.field].Value.Type = &openapi3.Types{openapi3.TypeString}
 	}
 	// The same with the rows of Plugins, which are JSON texts.
 	configurations := all["flex-api"].Paths.Value("/v1/PluginService/Configurations").Post.RequestBody.Value.Content["application/x-www-form-urlencoded"]
 	configurations.Schema.Value.Properties["Plugins"].Value.Items.Value.Type = &openapi3.Types{openapi3.TypeString}
+	types := all["events"].Paths.Value("/v1/Subscriptions").Post.RequestBody.Value.Content["application/x-www-form-urlencoded"]
+	types.Schema.Value.Properties["Types"].Value.Items.Value.Type = &openapi3.Types{openapi3.TypeString}
 	return all, nil
 })
 
@@ -263,7 +266,8 @@ func TestOperationsAreThoseOfTheSpecifications(t *testing.T) {
 // the client checks each answer.
 func TestEveryServedOperationHonoursTheSpecification(t *testing.T) {
 	needSpecs(t)
-	e := start(t, emulator.Options{Agents: 120, Limits: emulator.Limits{RequestsPerSecond: 1000}})
+	r := newReceiver(t)
+	e := start(t, emulator.Options{Agents: 120, Limits: emulator.Limits{RequestsPerSecond: 1000}, Outbound: r})
 	c := as(t, e)
 	a := e.Account()
 	ws := c.workspace()
@@ -271,7 +275,7 @@ func TestEveryServedOperationHonoursTheSpecification(t *testing.T) {
 
 	c.get("https://taskrouter.twilio.com/v1/Workspaces").want(t, 200)
 	c.get(ws).want(t, 200)
-	c.post(ws, []string{"FriendlyName", "Renamed", "MultiTaskEnabled", "false", "PrioritizeQueueOrder", "LIFO", "EventCallbackUrl", "https://example.com/e"}).want(t, 200)
+	c.post(ws, []string{"FriendlyName", "Renamed", "MultiTaskEnabled", "false", "PrioritizeQueueOrder", "LIFO", "EventCallbackUrl", "https://example.com/e", "EventsFilter", "worker.deleted"}).want(t, 200)
 
 	c.get(ws+"/Activities").want(t, 200)
 	made := c.post(ws+"/Activities", []string{"FriendlyName", "Voice Client Offline", "Available", "false"}).want(t, 201).json(t)
@@ -300,6 +304,26 @@ func TestEveryServedOperationHonoursTheSpecification(t *testing.T) {
 	c.get(sk).want(t, 200)
 	c.post(sk, []string{"FriendlyName", "renamed"}).want(t, 200)
 	c.must("DELETE", sk, "", "").want(t, 204)
+
+	sink := c.post(eventsAPI+"/Sinks", []string{"Description", "a sink", "SinkType", "webhook", "SinkConfiguration", `{"destination":"https://example.com/e","method":"POST"}`}).want(t, 201).json(t)["sid"].(string)
+	dg := eventsAPI + "/Sinks/" + sink
+	c.get(eventsAPI+"/Sinks?InUse=false&Status=active").want(t, 200)
+	c.get(dg).want(t, 200)
+	c.post(dg, []string{"Description", "renamed"}).want(t, 200)
+	c.must("POST", dg+"/Test", "", "").want(t, 201)
+	c.post(dg+"/Validate", []string{"TestId", r.test()}).want(t, 201)
+	df := eventsAPI + "/Subscriptions/" + c.post(eventsAPI+"/Subscriptions", []string{"Description", "a subscription", "SinkSid", sink, "Types", `{"type":"com.twilio.taskrouter.worker.created"}`, "Types", `{"type":"com.twilio.taskrouter.worker.deleted","schema_version":2}`}).want(t, 201).json(t)["sid"].(string)
+	c.get(eventsAPI+"/Subscriptions?SinkSid="+sink).want(t, 200)
+	c.get(df).want(t, 200)
+	c.post(df, []string{"Description", "renamed"}).want(t, 200)
+	c.get(df+"/SubscribedEvents").want(t, 200)
+	c.post(df+"/SubscribedEvents", []string{"Type", "com.twilio.taskrouter.worker.activity.update", "SchemaVersion", "3"}).want(t, 201)
+	de := df + "/SubscribedEvents/com.twilio.taskrouter.worker.activity.update"
+	c.get(de).want(t, 200)
+	c.post(de, []string{"SchemaVersion", "4"}).want(t, 200)
+	c.must("DELETE", de, "", "").want(t, 204)
+	c.must("DELETE", df, "", "").want(t, 204)
+	c.must("DELETE", dg, "", "").want(t, 204)
 
 	want := 2 // the uploads, which are in no file
 	for l := range strings.Lines(string(emulator.CoverageMarkdown())) {

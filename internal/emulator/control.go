@@ -40,6 +40,7 @@ type controlAction struct {
 //	POST clock          {"advance":"1h30m"}
 //	GET  log            []LogEntry, the latest thousand
 //	GET  stats          Stats            POST stats/reset
+//	GET  deliveries     []Delivery, the latest thousand requests that told of events
 //	POST bump           {"worker":"WK..."}: a reservation raises the ETag
 //	POST edit           {"worker":"WK...","attributes":"..."}: someone else writes, unchecked
 //	POST token          {"worker":"WK...","ttl":"1h"}: {"token":"..."}, a Flex login
@@ -60,6 +61,7 @@ var actions = map[string][]controlAction{
 	"log":           {{http.MethodGet, func(e *Emulator, _ []byte) (any, error) { return e.Log(), nil }}},
 	"stats":         {{http.MethodGet, func(e *Emulator, _ []byte) (any, error) { return e.Stats(), nil }}},
 	"stats/reset":   {{http.MethodPost, func(e *Emulator, _ []byte) (any, error) { e.ResetStats(); return done, nil }}},
+	"deliveries":    {{http.MethodGet, func(e *Emulator, _ []byte) (any, error) { return e.Deliveries(), nil }}},
 	"bump":          {{http.MethodPost, controlBump}},
 	"edit":          {{http.MethodPost, controlEdit}},
 	"token":         {{http.MethodPost, controlToken}},

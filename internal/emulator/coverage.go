@@ -9,7 +9,7 @@ import (
 // notes say what there is to know about an emulated operation, by product and
 // id.
 var notes = map[string]string{
-	"taskrouter.UpdateWorkspace":              "stores the event callback and its filter, never calls it",
+	"taskrouter.UpdateWorkspace":              "the event callback is called for worker events that its filter names; nothing else of the workspace is told",
 	"taskrouter.ListActivity":                 "filters FriendlyName (exact) and Available",
 	"taskrouter.CreateActivity":               "at most 100 per workspace, names of at most 64 characters",
 	"taskrouter.UpdateActivity":               "FriendlyName only: `available` never changes",
@@ -43,6 +43,10 @@ var notes = map[string]string{
 	"flex-api.CreatePluginConfiguration":      "one version of a plugin; may be empty",
 	"flex-api.CreatePluginRelease":            "the latest release is in force at once",
 	"api.ListKey":                             "pages are linked by relative URIs, as in that API",
+	"events.CreateSink":                       "a webhook is active at once; sinks of other types are kept and get nothing",
+	"events.CreateSinkTest":                   "delivers the test event to a webhook",
+	"events.CreateSubscription":               "one subscription per sink; `Types` repeated, one JSON object each",
+	"events.DeleteSink":                       "refused while a subscription uses it",
 }
 
 // unknowns are the answers of Twilio that no public document gives, and what
@@ -84,6 +88,14 @@ var unknowns = []struct{ question, choice string }{
 	{"The order of lists of Serverless and the Plugins API", "Services, environments, assets and functions oldest first; versions, builds, deployments, configurations and releases newest first"},
 	{"How long a build takes", "No time, until a switch says so; it is answered as building once"},
 	{"How soon lists show what was written", "At once"},
+	{"How often a webhook sink is tried again", "After 1 s, then twice as long each time up to 5 minutes, for 4 hours (Event Streams: up to 4 hours with backoff)"},
+	{"Whether a callback is tried again", "It is not"},
+	{"Whether Event Streams' worker events carry the worker's version", "They do not; callbacks do (TaskRouter Events reference)"},
+	{"Which changes of a worker are told", "Attributes and activity that differ from before, creation and deletion; `bump` is told as worker.capacity.update. A new friendly name alone is not told"},
+	{"How many events a webhook gets at once", "One, or with `batch_events` up to 100 that wait at the same time"},
+	{"A second subscription on a sink", "400, \"Sink with SID … is in use\", as users report"},
+	{"Deleting a sink in use, and the last type of a subscription", "400, code 20001"},
+	{"Event types that do not exist", "400 for worker events and whatever is not com.twilio.…; other types are taken and never occur"},
 	{"Regions", "Every region and edge in a host name leads to the same account; credentials are not regional"},
 }
 
@@ -114,7 +126,10 @@ the emulator's own where they do not; faults are declared by these names.
 	}
 	b.WriteString(`
 Every answer carries Date, Twilio-Request-Id, Twilio-Request-Duration and Twilio-Concurrent-Requests; worker answers carry
-ETag. Limits, latency and faults apply to every operation. Callbacks, Event Streams and CORS are not emulated.
+ETag. Limits, latency and faults apply to every operation. CORS is not emulated.
+
+Worker events go to webhook sinks and to the workspace's callback, signed as Twilio signs, to servers on this machine
+only. Faults named events.DeliverEvent and taskrouter.DeliverCallback lose, double, delay and reorder them.
 
 ## What is not known of Twilio
 

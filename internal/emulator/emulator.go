@@ -34,6 +34,8 @@ type Options struct {
 	Faults          []string // see CheckFault for the grammar
 	NoFlex          bool     // the account never set up Flex
 
+	Outbound http.RoundTripper // carries event deliveries; nil posts them to servers on this machine, never to others
+
 	Now func() time.Time // nil is time.Now
 	Log *slog.Logger     // one debug line per request; nil is silent
 }
@@ -76,8 +78,8 @@ type Emulator struct {
 	log    *slog.Logger
 	now    func() time.Time
 	noFlex bool
-	ctx    context.Context // ends with Close; background browsers live on it
-	cancel context.CancelFunc
+	ctx    context.Context    // ends with Close
+	cancel context.CancelFunc // background browsers and deliveries end with it
 	done   sync.WaitGroup
 
 	mu       sync.RWMutex // guards st, settings and offset
@@ -91,6 +93,7 @@ type Emulator struct {
 	journal  requestLog
 	requests atomic.Uint64
 	browsers browserSet
+	events   *outbox
 	mounted  map[string]http.Handler // areas of the control plane, see Mount
 }
 
@@ -127,6 +130,7 @@ func New(opts Options) (*Emulator, error) {
 	if e.st, err = openState(opts, e.Now()); err != nil {
 		return nil, err
 	}
+	e.events = newOutbox(e, opts.Outbound)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.limit.set(settings.Limits)
 	e.faults.set(faults)

@@ -76,16 +76,18 @@ func (sp *space) state(w *worker) WorkerState {
 // Bump raises a worker's ETag as a reservation or a change of capacity does,
 // which leave the attributes alone. An unknown worker is problem.NotFound.
 func (e *Emulator) Bump(workerSID string) error {
-	return e.change(workerSID, func(*worker) {})
+	return e.change(workerSID, workerCapacity, func(*worker) {})
 }
 
 // Edit replaces a worker's attributes behind the API's back, by any text. An
 // unknown worker is problem.NotFound.
 func (e *Emulator) Edit(workerSID, attributes string) error {
-	return e.change(workerSID, func(w *worker) { w.Attributes = attributes })
+	return e.change(workerSID, "", func(w *worker) { w.Attributes = attributes })
 }
 
-func (e *Emulator) change(workerSID string, how func(*worker)) error {
+// change replaces a worker by an edited copy; told is the event for one that
+// changes nothing that others see.
+func (e *Emulator) change(workerSID, told string, how func(*worker)) error {
 	now := e.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -101,6 +103,7 @@ func (e *Emulator) change(workerSID string, how func(*worker)) error {
 		return problem.New(problem.StateUnwritable, "cannot write the emulator's data: %w", err)
 	}
 	sp.set(&changed)
+	e.events.changed(sp, w, &changed, told)
 	return nil
 }
 

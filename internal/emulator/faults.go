@@ -27,6 +27,8 @@ type fault struct {
 	delay      time.Duration
 	dropBefore bool
 	cut        cut
+	twice      bool // of a delivery
+	late       bool // of a delivery
 
 	from  int // the first matching call that is struck, counted from 1
 	times int // how many calls are struck; 0 is all
@@ -67,7 +69,16 @@ const maxDelay = time.Hour
 //	          | "truncate"      does everything, then hangs up in the middle of the body
 //	option    = "retry-after=" SECONDS | "code=" TWILIO-CODE    with a STATUS
 //
-// "*N" strikes N calls, by default all of them; "@K" begins with the K-th call
+// Two operations are not calls but what the emulator sends: events.DeliverEvent
+// to a webhook sink, taskrouter.DeliverCallback to a workspace's callback. They
+// take
+//
+//	"drop"       it is lost
+//	"twice"      it arrives a second time, after the first
+//	"late"       it arrives after the one that follows it, or a second late
+//	"delay=" D   it arrives D later, others meanwhile
+//
+// and "*" does not mean them. "*N" strikes N calls, by default all of them; "@K" begins with the K-th call
 // of that operation, by default the first. The operation is an operationId of
 // Twilio's OpenAPI files, or one of COVERAGE.md's; "*" is every operation and
 // needs none of the others. Examples:
@@ -78,6 +89,7 @@ const maxDelay = time.Hour
 //	UpdateWorker:drop-after@3*1         the third update is made, and its answer lost
 //	*:429,retry-after=1*3               the first three calls of any kind
 //	api.CreateNewKey:403,code=20003     the 2010 API refuses keys, IAM does not
+//	DeliverEvent:twice*10@5             ten events from the fifth on arrive twice
 func CheckFault(spec string) error {
 	_, err := parseFault(spec)
 	return err
@@ -139,7 +151,7 @@ func (f *fault) aim(operation string) error {
 	if product, id, ok := strings.Cut(operation, "."); ok {
 		f.product, f.operation = product, id
 	}
-	if !slices.ContainsFunc(operations(), f.matches) {
+	if !slices.ContainsFunc(operations(), f.matches) && !f.delivers() {
 		return fmt.Errorf("no operation is called %q", operation)
 	}
 	return nil
@@ -149,10 +161,21 @@ func (f *fault) matches(op *operation) bool {
 	return (f.operation == "*" || f.operation == op.id) && (f.product == "" || f.product == op.product)
 }
 
+// delivers reports whether the fault strikes what the emulator sends.
+func (f *fault) delivers() bool {
+	return f.operation != "*" && slices.ContainsFunc(deliveries, f.matches)
+}
+
 func (f *fault) act(action string) error {
 	switch {
 	case action == "drop":
 		f.dropBefore = true
+	case f.delivers() && action == "twice":
+		f.twice = true
+	case f.delivers() && action == "late":
+		f.late = true
+	case f.delivers() && !strings.HasPrefix(action, "delay="):
+		return fmt.Errorf("a delivery takes drop, twice, late and delay=, not %q", action)
 	case action == "drop-after":
 		f.cut = cutAll
 	case action == "truncate":
@@ -265,6 +288,8 @@ type struck struct {
 	reply      *reply
 	dropBefore bool
 	cut        cut
+	twice      bool
+	late       bool
 }
 
 // strike counts the call with every fault that matches it and applies the first
@@ -275,7 +300,7 @@ func (s *faultSet) strike(op *operation) struck {
 	var hit struck
 	over := false
 	for _, f := range s.list {
-		if !f.matches(op) {
+		if !f.matches(op) || f.operation == "*" && slices.Contains(deliveries, op) {
 			continue
 		}
 		f.matched++
@@ -286,6 +311,7 @@ func (s *faultSet) strike(op *operation) struck {
 		hit.delay += f.delay
 		if f.delay == 0 {
 			hit.reply, hit.dropBefore, hit.cut, over = f.reply(), f.dropBefore, f.cut, true
+			hit.twice, hit.late = f.twice, f.late
 		}
 	}
 	return hit

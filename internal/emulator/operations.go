@@ -44,10 +44,11 @@ var paging = []string{"PageSize", "Page", "PageToken"}
 // made when the first emulator is: no other command pays for it.
 var operations = sync.OnceValue(func() []*operation {
 	const (
-		ws   = "/v1/Workspaces/{WorkspaceSid}"
-		keys = "/2010-04-01/Accounts/{AccountSid}/Keys"
-		zs   = "/v1/Services/{ServiceSid}"
-		ps   = "/v1/PluginService"
+		ws         = "/v1/Workspaces/{WorkspaceSid}"
+		keys       = "/2010-04-01/Accounts/{AccountSid}/Keys"
+		zs         = "/v1/Services/{ServiceSid}"
+		ps         = "/v1/PluginService"
+		subscribed = "/v1/Subscriptions/{SubscriptionSid}/SubscribedEvents"
 	)
 	all := []*operation{
 		{product: "taskrouter", method: "GET", path: "/v1/Workspaces", id: "ListWorkspace", spec: true, query: append([]string{"FriendlyName"}, paging...), serve: listWorkspaces},
@@ -114,6 +115,24 @@ var operations = sync.OnceValue(func() []*operation {
 		{product: "serverless", method: "GET", path: zs + "/Environments/{EnvironmentSid}/Deployments/{Sid}", id: "FetchDeployment", spec: true, serve: fetchDeployment},
 		{product: "serverless-upload", method: "POST", path: zs + "/Assets/{AssetSid}/Versions", id: "CreateAssetVersion", form: []string{"Path", "Visibility"}, file: true, serve: uploadFileVersion},
 		{product: "serverless-upload", method: "POST", path: zs + "/Functions/{FunctionSid}/Versions", id: "CreateFunctionVersion", form: []string{"Path", "Visibility"}, file: true, serve: uploadFileVersion},
+
+		{product: "events", method: "GET", path: "/v1/Sinks", id: "ListSink", spec: true, query: append([]string{"InUse", "Status"}, paging...), serve: listSinks},
+		{product: "events", method: "POST", path: "/v1/Sinks", id: "CreateSink", spec: true, form: []string{"Description", "SinkConfiguration", "SinkType"}, serve: createSink},
+		{product: "events", method: "GET", path: "/v1/Sinks/{Sid}", id: "FetchSink", spec: true, serve: fetchSink},
+		{product: "events", method: "POST", path: "/v1/Sinks/{Sid}", id: "UpdateSink", spec: true, form: []string{"Description"}, serve: updateSink},
+		{product: "events", method: "DELETE", path: "/v1/Sinks/{Sid}", id: "DeleteSink", spec: true, serve: deleteSink},
+		{product: "events", method: "POST", path: "/v1/Sinks/{Sid}/Test", id: "CreateSinkTest", spec: true, form: []string{}, serve: createSinkTest},
+		{product: "events", method: "POST", path: "/v1/Sinks/{Sid}/Validate", id: "CreateSinkValidate", spec: true, form: []string{"TestId"}, serve: createSinkValidate},
+		{product: "events", method: "GET", path: "/v1/Subscriptions", id: "ListSubscription", spec: true, query: append([]string{"SinkSid"}, paging...), serve: listSubscriptions},
+		{product: "events", method: "POST", path: "/v1/Subscriptions", id: "CreateSubscription", spec: true, form: []string{"Description", "SinkSid", "Types"}, list: []string{"Types"}, serve: createSubscription},
+		{product: "events", method: "GET", path: "/v1/Subscriptions/{Sid}", id: "FetchSubscription", spec: true, serve: fetchSubscription},
+		{product: "events", method: "POST", path: "/v1/Subscriptions/{Sid}", id: "UpdateSubscription", spec: true, form: []string{"Description"}, serve: updateSubscription},
+		{product: "events", method: "DELETE", path: "/v1/Subscriptions/{Sid}", id: "DeleteSubscription", spec: true, serve: deleteSubscription},
+		{product: "events", method: "GET", path: subscribed, id: "ListSubscribedEvent", spec: true, query: paging, serve: listSubscribedEvents},
+		{product: "events", method: "POST", path: subscribed, id: "CreateSubscribedEvent", spec: true, form: []string{"Type", "SchemaVersion"}, serve: createSubscribedEvent},
+		{product: "events", method: "GET", path: subscribed + "/{Type}", id: "FetchSubscribedEvent", spec: true, serve: fetchSubscribedEvent},
+		{product: "events", method: "POST", path: subscribed + "/{Type}", id: "UpdateSubscribedEvent", spec: true, form: []string{"SchemaVersion"}, serve: updateSubscribedEvent},
+		{product: "events", method: "DELETE", path: subscribed + "/{Type}", id: "DeleteSubscribedEvent", spec: true, serve: deleteSubscribedEvent},
 
 		{product: "iam", method: "POST", path: "/v1/Accounts/{AccountSid}/Tokens/validate", id: "ValidateToken", json: true, serve: validateToken},
 		{product: "iam", method: "GET", path: "/v1/Keys", id: "ListGetKeys", spec: true, query: append([]string{"AccountSid"}, paging...), guard: guardAdmin, serve: listKeys},

@@ -37,6 +37,7 @@ func makeSecret(what string, parts ...any) string {
 // sidKinds are the parameters that hold a SID, and how it begins.
 var sidKinds = map[string]string{
 	"AccountSid": "AC", "ActivitySid": "WA", "DefaultActivitySid": "WA", "TimeoutActivitySid": "WA", "TaskQueueSid": "WQ",
+	"SinkSid":       "DG",
 	"AssetVersions": "ZN", "FunctionVersions": "ZN", "BuildSid": "ZB", "ConfigurationId": "FJ",
 }
 

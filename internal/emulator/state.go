@@ -28,6 +28,9 @@ type state struct {
 	keys       []*key            // by Seq
 	tokens     map[string]*token // by hash of the token
 	hosting
+
+	sinks         []*sink         // by Seq
+	subscriptions []*subscription // by Seq
 }
 
 // meta is what there is one of.
@@ -260,6 +263,10 @@ func (s *state) load() (found bool, err error) {
 			return collect(data, &workers)
 		case "key":
 			return collect(data, &fresh.keys)
+		case "sink":
+			return collect(data, &fresh.sinks)
+		case "subscription":
+			return collect(data, &fresh.subscriptions)
 		case "token":
 			t := &token{}
 			if err := json.Unmarshal(data, t); err != nil {
@@ -288,6 +295,8 @@ func (s *state) load() (found bool, err error) {
 	slices.SortFunc(fresh.workspaces, func(a, b *space) int { return cmp.Compare(a.Seq, b.Seq) })
 	slices.SortFunc(fresh.keys, func(a, b *key) int { return cmp.Compare(a.Seq, b.Seq) })
 	fresh.hosting.sort()
+	slices.SortFunc(fresh.sinks, func(a, b *sink) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortFunc(fresh.subscriptions, func(a, b *subscription) int { return cmp.Compare(a.Seq, b.Seq) })
 	slices.SortFunc(activities, func(a, b *activity) int { return cmp.Compare(a.Seq, b.Seq) })
 	slices.SortFunc(workers, func(a, b *worker) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, a := range activities {
@@ -360,6 +369,12 @@ func (s *state) records() []record {
 	}
 	for _, t := range s.tokens {
 		all = append(all, t.record())
+	}
+	for _, x := range s.sinks {
+		all = append(all, x.record())
+	}
+	for _, x := range s.subscriptions {
+		all = append(all, x.record())
 	}
 	return all
 }

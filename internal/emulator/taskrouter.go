@@ -522,6 +522,7 @@ func createWorker(c *call) reply {
 		return c.broken(err)
 	}
 	sp.add(w)
+	c.events.changed(sp, nil, w, "")
 	return ok(http.StatusCreated, c.viewWorker(sp, w)).with("ETag", w.etag())
 }
 
@@ -616,6 +617,7 @@ func updateWorker(c *call) reply {
 		return c.broken(err)
 	}
 	sp.set(&changed)
+	c.events.changed(sp, w, &changed, "")
 	return ok(http.StatusOK, c.viewWorker(sp, &changed)).with("ETag", changed.etag())
 }
 
@@ -633,6 +635,7 @@ func deleteWorker(c *call) reply {
 		return c.broken(err)
 	}
 	sp.remove(w)
+	c.events.changed(sp, w, nil, "")
 	return ok(http.StatusNoContent, nil)
 }
 

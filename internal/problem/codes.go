@@ -65,6 +65,7 @@ const (
 	RunNotFound        Code = "run-not-found"
 	RunNotResumable    Code = "run-not-resumable"
 	JournalDamaged     Code = "journal-damaged"
+	EventsTaken        Code = "events-taken"
 	NotFound           Code = "not-found"
 	PreconditionFailed Code = "precondition-failed"
 	RequestRefused     Code = "request-refused"
@@ -129,6 +130,7 @@ var Catalogue = []Entry{
 	{RunNotFound, ExitUsage, "No run of that name is in the journal.", "flexvc runs list shows them."},
 	{RunNotResumable, ExitUsage, "The run has nothing left to do.", "flexvc runs show RUN tells how it ended."},
 	{JournalDamaged, ExitFailed, "A run's journal is damaged beyond a torn last line.", "Do not edit journals; restore it from a backup."},
+	{EventsTaken, ExitFailed, "The workspace calls somebody else's address for its events, and has room for one.", "Use Event Streams: flexvc events enable, without --callback."},
 	{NotFound, ExitFailed, "Twilio does not know the object.", "It may have been deleted meanwhile."},
 	{PreconditionFailed, ExitFailed, "The object kept changing while flexvc tried to change it.", "Try again when it is quieter."},
 	{RequestRefused, ExitFailed, "Twilio refused a request.", "The message carries Twilio's own code."},

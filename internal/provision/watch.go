@@ -105,6 +105,7 @@ type following struct {
 	ended   chan error  // a sweep or a settling is over
 
 	busy    bool // one of them is under way
+	again   bool // a sweep is asked for
 	begun   time.Time
 	failing int
 }
@@ -146,10 +147,14 @@ func (l *following) run() error {
 				tell()
 			}
 		case <-l.refresh:
-			if !l.busy {
-				l.start()
-				tell()
-			}
+			l.again = true
+		}
+		if l.again && !l.busy {
+			// Asked for during a sweep: that one may have read before whatever
+			// was missed.
+			l.again = false
+			l.start()
+			tell()
 		}
 		if !l.busy && l.status.Err == nil && l.status.Sweeps > 0 && len(l.fleet.Doubts()) > 0 {
 			l.busy = true

@@ -3,6 +3,7 @@ package tokensrv
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -66,10 +67,13 @@ func requests(route string, status int) string {
 	return fmt.Sprintf(`flexvc_http_requests_total{code="%d",route=%q}`, status, route)
 }
 
-func (m *metrics) handler() http.Handler {
+func (m *metrics) handler(more func(io.Writer)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		m.set.WritePrometheus(w)
+		if more != nil {
+			more(w)
+		}
 		vm.WriteProcessMetrics(w)
 	})
 }

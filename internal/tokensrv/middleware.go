@@ -124,6 +124,8 @@ func (s *Server) accessLog(next http.Handler) http.Handler {
 			switch {
 			case x.identity != "":
 				level, message = slog.LevelInfo, "token issued"
+			case x.route.guest && (x.status == 0 || x.status >= 500):
+				level = slog.LevelError
 			case x.status == 0 || x.status >= 500:
 				level, message = slog.LevelError, "token refused"
 			case x.refusal != nil && x.refusal.reason != notFound:
@@ -167,6 +169,10 @@ func method(r *http.Request) string {
 func (s *Server) measure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := w.(*exchange)
+		if x.route.streams {
+			next.ServeHTTP(x, r)
+			return
+		}
 		s.inFlight.Add(1)
 		s.m.inFlight.Inc()
 		defer func() {
@@ -197,7 +203,11 @@ func (s *Server) measure(next http.Handler) http.Handler {
 func (s *Server) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := w.(*exchange)
-		if r.ContentLength > s.maxBody {
+		limit := s.maxBody
+		if x.route.maxBody > 0 {
+			limit = x.route.maxBody
+		}
+		if r.ContentLength > limit {
 			s.refuse(x, r, refuse(tooLarge))
 			return
 		}
@@ -208,7 +218,7 @@ func (s *Server) limit(next http.Handler) http.Handler {
 			}
 		}
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, r.Body, s.maxBody)
+			r.Body = http.MaxBytesReader(w, r.Body, limit)
 		}
 		next.ServeHTTP(x, r)
 	})

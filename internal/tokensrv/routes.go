@@ -2,6 +2,7 @@ package tokensrv
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,26 @@ const (
 type route struct {
 	name    string
 	handler http.Handler
+	maxBody int64 // 0 is the token route's
+	streams bool
+	guest   bool // another package's
+}
+
+// Route is a handler of another package's beside our own.
+type Route struct {
+	Path    string // matched exactly
+	Name    string // in log and metrics
+	Handler http.Handler
+	MaxBody int64 // bytes of a request body
+	Streams bool  // its answers have no end: they are neither waited for nor measured
+}
+
+func names(guests []Route) []string {
+	all := slices.Clone(routeNames)
+	for _, g := range guests {
+		all = append(all, g.Name)
+	}
+	return all
 }
 
 const (
@@ -32,13 +53,18 @@ const (
 
 var routeNames = []string{routeToken, routeLive, routeReady, routeExtension, routeOther}
 
-func (s *Server) routes(extension http.Handler) func(path string) route {
-	token := route{routeToken, http.HandlerFunc(s.generateToken)}
-	live := route{routeLive, http.HandlerFunc(s.live)}
-	ready := route{routeReady, http.HandlerFunc(s.ready)}
-	ext := route{routeExtension, extension}
-	other := route{routeOther, http.HandlerFunc(s.nothingHere)}
+func (s *Server) routes(extension http.Handler, guests []Route) func(path string) route {
+	token := route{name: routeToken, handler: http.HandlerFunc(s.generateToken)}
+	live := route{name: routeLive, handler: http.HandlerFunc(s.live)}
+	ready := route{name: routeReady, handler: http.HandlerFunc(s.ready)}
+	ext := route{name: routeExtension, handler: extension}
+	other := route{name: routeOther, handler: http.HandlerFunc(s.nothingHere)}
 	return func(path string) route {
+		for _, g := range guests {
+			if path == g.Path {
+				return route{name: g.Name, handler: g.Handler, maxBody: g.MaxBody, streams: g.Streams, guest: true}
+			}
+		}
 		switch {
 		case path == pathToken:
 			return token
@@ -58,8 +84,11 @@ func (s *Server) routes(extension http.Handler) func(path string) route {
 // operators reach.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET "+pathMetrics, s.m.handler())
+	mux.Handle("GET "+pathMetrics, s.m.handler(s.moreMetrics))
 	mux.HandleFunc("GET "+pathLive, s.live)
 	mux.HandleFunc("GET "+pathReady, s.ready)
+	for _, g := range s.admin {
+		mux.Handle(g.Path, g.Handler)
+	}
 	return mux
 }

@@ -35,6 +35,11 @@ type Deps struct {
 	Extension http.Handler         // answers /extension/…; nil: nothing there
 	Draining  func(inFlight int64) // told once when Run stops accepting
 
+	// Public and Admin are routes of others beside our own; Metrics adds their
+	// figures to ours.
+	Public, Admin []Route
+	Metrics       func(io.Writer)
+
 	// WorkerEnabled reads extensionVoiceClientEnabled of a worker.
 	// Needed with Config.RequireEnabled.
 	WorkerEnabled func(ctx context.Context, workerSID string) (bool, error)
@@ -48,6 +53,9 @@ type Deps struct {
 type Server struct {
 	handler http.Handler
 	lookup  func(path string) route
+
+	admin       []Route
+	moreMetrics func(io.Writer)
 
 	log    *slog.Logger
 	now    func() time.Time
@@ -116,7 +124,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		behindProxy:     cfg.BehindProxy,
 		trustedProxies:  cfg.TrustedProxies,
 		maxBody:         cfg.MaxBody,
-		m:               newMetrics(routeNames),
+		m:               newMetrics(names(deps.Public)),
+		admin:           deps.Admin,
+		moreMetrics:     deps.Metrics,
 		minter:          newMinter(cfg),
 		admission:       newAdmission(cfg, deps),
 		checkSigningKey: deps.CheckSigningKey,
@@ -146,7 +156,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 {
 		s.log.Warn("no trusted proxy is named: X-Forwarded-For is ignored and all clients share one address limit")
 	}
-	s.lookup = s.routes(deps.Extension)
+	s.lookup = s.routes(deps.Extension, deps.Public)
 	s.handler = chain(http.HandlerFunc(dispatch), s.recoverPanics, s.requestID, s.accessLog, s.measure, s.limit, s.origins)
 	return s, nil
 }
