@@ -70,7 +70,7 @@ const (
 )
 
 func (v *initText) nothing(p *provision.SetupPlan) {
-	v.ui.Printf("No changes: %s already matches. Next: %s\n", v.ui.SID(p.Workspace.SID), v.ui.Suggest(nextAfterInit))
+	v.ui.Printf("No changes: %s already matches. Next: %s\n", v.ui.SID(p.Workspace.SID), v.ui.Suggest("flexvc doctor"))
 }
 
 func (v *initText) plan(p *provision.SetupPlan) {

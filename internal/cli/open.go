@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/doctor"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
@@ -186,7 +187,11 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 			Random: a.Random, Now: a.Now, Sleep: sleep,
 		},
 
+		Sinks:         client,
+		Subscriptions: client,
+
 		KeyRestricted: client.KeyRestricted,
+		Doctor:        doctor.Account{Check: client.CheckCredentials, Time: client.ServerTime, FlexToken: client.FlexToken},
 
 		Retried: func() int { return int(client.Stats().RateLimited) },
 		Close:   done,
@@ -225,7 +230,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // bind points the session at its workspace.
 func (s *Session) bind(client *twilioapi.Client) {
 	workspace := client.Workspace(s.WorkspaceSID)
-	s.Workers, s.Activities = workspace, workspace
+	s.Workers, s.Activities, s.Callbacks = workspace, workspace, workspace
 }
 
 var (

@@ -67,8 +67,8 @@ serves its tokens.`,
 		}
 	}
 	group("provision", newInitCmd(app, nil), newPluginCmd(app), newWorkersCmd(app))
-	group("run", newPackCmd(app, nil), newServeCmd(app, nil), newRolloutCmd(app), newWatchCmd(app, nil), newEmulatorCmd(app, nil), newRunsCmd(app))
-	group("other", newDemoCmd(app, nil), newConfigCmd(app), newCompletionCmd(app), newVersionCmd(app))
+	group("run", newPackCmd(app, nil), newServeCmd(app, nil), newRolloutCmd(app), newWatchCmd(app, nil), newEventsCmd(app), newEmulatorCmd(app, nil), newRunsCmd(app))
+	group("other", newDemoCmd(app, nil), newDoctorCmd(app, nil), newConfigCmd(app), newCompletionCmd(app), newVersionCmd(app))
 	root.AddCommand(helpTopics(app)...)
 	return root
 }

@@ -146,6 +146,13 @@ type served struct {
 
 func serveEmulator(t *testing.T, o emulator.Options) *served {
 	t.Helper()
+	e, state := serveAccount(t, o)
+	return &served{t, e, state}
+}
+
+// serveAccount is an emulator on a port, and the folder where commands find it.
+func serveAccount(t testing.TB, o emulator.Options) (e *emulator.Emulator, state string) {
+	t.Helper()
 	e, err := emulator.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -169,18 +176,18 @@ func serveEmulator(t *testing.T, o emulator.Options) *served {
 			t.Error(err)
 		}
 	})
-	s := &served{t, e, t.TempDir()}
+	state = t.TempDir()
 	at, err := json.Marshal(address{URL: "http://" + listener.Addr().String(), PID: os.Getpid()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(s.state, "emulator"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(state, "emulator"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(s.state, "emulator", addressFile), at, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(state, "emulator", addressFile), at, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return e, state
 }
 
 func (s *served) command(args ...string) (*exec.Cmd, *bytes.Buffer) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/doctor"
 	"github.com/flexvc/flexvc/internal/provision"
 )
 
@@ -20,11 +21,16 @@ type Session struct {
 	Keys       provision.KeyAPI
 	Plugins    *provision.PluginDeployment
 
+	Sinks         provision.SinkAPI
+	Subscriptions provision.SubscriptionAPI
+	Callbacks     provision.CallbackAPI // nil without a workspace
+
 	// Credentials are those the session uses; SigningKey is an API key that may
 	// sign tokens when the settings name none, empty if there is none.
 	Credentials, SigningKey config.Credentials
 	// KeyRestricted tells whether an API key is a Restricted one.
 	KeyRestricted func(ctx context.Context, sid string) (bool, error)
+	Doctor        doctor.Account // the parts of it that only the client can tell
 	// Transport leads to the emulator for a client other than the session's own;
 	// nil is Twilio.
 	Transport http.RoundTripper

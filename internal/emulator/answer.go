@@ -43,6 +43,8 @@ const (
 
 func ok(status int, body any) reply { return reply{status: status, body: body} }
 
+func ok201(body any) reply { return ok(http.StatusCreated, body) }
+
 func (r reply) with(name, value string) reply {
 	h := map[string]string{name: value}
 	for k, v := range r.header {

@@ -338,8 +338,6 @@ func createService(c *call) reply {
 	return ok201(c.viewService(s))
 }
 
-func ok201(body any) reply { return ok(http.StatusCreated, body) }
-
 func fetchService(c *call) reply {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

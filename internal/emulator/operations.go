@@ -46,9 +46,9 @@ var operations = sync.OnceValue(func() []*operation {
 	const (
 		ws         = "/v1/Workspaces/{WorkspaceSid}"
 		keys       = "/2010-04-01/Accounts/{AccountSid}/Keys"
-		subscribed = "/v1/Subscriptions/{SubscriptionSid}/SubscribedEvents"
 		zs         = "/v1/Services/{ServiceSid}"
 		ps         = "/v1/PluginService"
+		subscribed = "/v1/Subscriptions/{SubscriptionSid}/SubscribedEvents"
 	)
 	all := []*operation{
 		{product: "taskrouter", method: "GET", path: "/v1/Workspaces", id: "ListWorkspace", spec: true, query: append([]string{"FriendlyName"}, paging...), serve: listWorkspaces},

@@ -26,6 +26,7 @@ const (
 	Interrupted        Code = "interrupted"
 	ChangesPending     Code = "changes-pending"
 	PartlyDone         Code = "partly-done"
+	ChecksFailed       Code = "checks-failed"
 	Locked             Code = "locked"
 
 	ConfigInvalid       Code = "config-invalid"
@@ -65,6 +66,7 @@ const (
 	RunNotFound        Code = "run-not-found"
 	RunNotResumable    Code = "run-not-resumable"
 	JournalDamaged     Code = "journal-damaged"
+	EventsTaken        Code = "events-taken"
 	NotFound           Code = "not-found"
 	PreconditionFailed Code = "precondition-failed"
 	RequestRefused     Code = "request-refused"
@@ -95,6 +97,7 @@ var Catalogue = []Entry{
 	{Interrupted, ExitInterrupted, "Ctrl-C or SIGTERM ended the command.", "flexvc runs resume continues a bulk change."},
 	{ChangesPending, ExitPending, "--exit-code was given and there are changes to make.", "Run the command without --dry-run."},
 	{PartlyDone, ExitPartly, "A bulk change ended with some workers failed or blocked; the journal is kept.", "flexvc runs resume RUN --retry-failed."},
+	{ChecksFailed, ExitFailed, "flexvc doctor found something wrong.", "Each failed check names its cause and what mends it."},
 	{Locked, ExitLocked, "Another run works on the same workspace or data folder.", "Wait for it to end."},
 	{ConfigInvalid, ExitUsage, "A setting has a value that cannot be used.", "flexvc config list --origin shows where it comes from."},
 	{ConfigUnreadable, ExitUsage, "The configuration could not be read.", "Check the path and its permissions."},
@@ -131,6 +134,7 @@ var Catalogue = []Entry{
 	{RunNotFound, ExitUsage, "No run of that name is in the journal.", "flexvc runs list shows them."},
 	{RunNotResumable, ExitUsage, "The run has nothing left to do.", "flexvc runs show RUN tells how it ended."},
 	{JournalDamaged, ExitFailed, "A run's journal is damaged beyond a torn last line.", "Do not edit journals; restore it from a backup."},
+	{EventsTaken, ExitFailed, "The workspace calls somebody else's address for its events, and has room for one.", "Use Event Streams: flexvc events enable, without --callback."},
 	{NotFound, ExitFailed, "Twilio does not know the object.", "It may have been deleted meanwhile."},
 	{PreconditionFailed, ExitFailed, "The object kept changing while flexvc tried to change it.", "Try again when it is quieter."},
 	{RequestRefused, ExitFailed, "Twilio refused a request.", "The message carries Twilio's own code."},

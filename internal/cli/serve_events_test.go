@@ -1,0 +1,286 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/eventsrv"
+	"github.com/flexvc/flexvc/internal/provision"
+)
+
+// serving is a `flexvc serve --events` on an emulator that pushes to it.
+type serving struct {
+	*emulator.Emulator
+	public, admin string // addresses
+	out           *printed
+	ended         chan error
+	stop          func()
+}
+
+func serveEvents(t testing.TB, opts emulator.Options, flags ...string) *serving {
+	t.Helper()
+	account, state := serveAccount(t, opts)
+	s := &serving{Emulator: account, out: &printed{}, ended: make(chan error, 1)}
+	app := appIn(state, s.out)
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	ready := make(chan string, 1)
+	cmd := newServeCmd(app, func(ctx context.Context, o *serveOptions) error {
+		o.ready = func(at string) { ready <- at }
+		s.ended <- serveRun(ctx, o)
+		return nil
+	})
+	cmd.SetArgs(append([]string{"--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--allow-origin", "chrome-extension://" + strings.Repeat("a", 32), "--events"}, flags...))
+	app.Global.Profile, app.Global.Output = "emulator", "text"
+	go func() { _ = cmd.ExecuteContext(ctx) }()
+	select {
+	case s.public = <-ready:
+	case err := <-s.ended:
+		t.Fatalf("serve ended: %v\n%s", err, s.out.String())
+	}
+	t.Cleanup(stop)
+	streamed := regexp.MustCompile(`streamed on (http://\S+)/events/stream`).FindStringSubmatch(s.out.String())
+	if streamed == nil {
+		t.Fatalf("serve does not say where it streams:\n%s", s.out.String())
+	}
+	s.admin = streamed[1]
+
+	enable := newEventsSetCmd(appWith(state, s.out), true, nil)
+	enable.SetArgs([]string{"--yes", "--url", "http://" + s.public + "/events/twilio"})
+	if err := enable.ExecuteContext(ctx); err != nil {
+		t.Fatalf("events enable: %v\n%s", err, s.out.String())
+	}
+	return s
+}
+
+func appWith(dir string, out io.Writer) *App {
+	app := appIn(dir, out)
+	app.Global.Profile, app.Global.Output = "emulator", "text"
+	return app
+}
+
+// edit writes a contact URI behind everybody's back.
+func (s *serving) edit(t testing.TB, worker int, uri string) string {
+	t.Helper()
+	sid := s.ExportWorkers()[worker].SID
+	if err := s.Edit(sid, fmt.Sprintf(`{"extensionVoiceClientEnabled":true,"contact_uri":%q}`, uri)); err != nil {
+		t.Fatal(err)
+	}
+	return sid
+}
+
+func (s *serving) metrics(t testing.TB) string {
+	t.Helper()
+	resp, err := http.Get(s.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// follower reads the stream as flexvc watch does.
+func (s *serving) follower(t testing.TB, address string) (events <-chan provision.Event, resyncs <-chan string) {
+	t.Helper()
+	e, r := make(chan provision.Event, 10000), make(chan string, 100)
+	account := s.Account()
+	f := &eventsrv.Follower{URL: address, Auth: eventsrv.Credentials{User: account.SID, Password: account.AuthToken}, Resync: func(why string) { r <- why }}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for event, err := range f.Events(ctx) {
+			if err != nil {
+				return
+			}
+			e <- event
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return e, r
+}
+
+func receive[T any](t testing.TB, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
+// TestAChangedContactURIReachesTheWatch goes the whole way: a browser writes a
+// worker's attributes, Twilio signs and posts the event, serve checks it and
+// streams it, and a follower on this machine and one with credentials have it.
+func TestAChangedContactURIReachesTheWatch(t *testing.T) {
+	t.Parallel()
+	s := serveEvents(t, emulator.Options{Agents: 20, SeedValue: 3})
+	here, started := s.follower(t, s.admin)
+	receive(t, started)
+	afar, started := s.follower(t, "http://"+s.public)
+	receive(t, started)
+	waitFor(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), `flexvc_workers{state="drift"}`) })
+
+	sid := s.edit(t, 4, "client:ext_reaches")
+	for _, events := range []<-chan provision.Event{here, afar} {
+		e := receive(t, events)
+		if e.WorkerSID != sid || e.Kind != provision.EventAttributes || e.Attributes == nil || !strings.Contains(*e.Attributes, "client:ext_reaches") {
+			t.Errorf("came %+v", e)
+		}
+	}
+	drifting := func(n int) func() bool {
+		return func() bool {
+			return strings.Contains(s.metrics(t), fmt.Sprintf("flexvc_workers{state=\"drift\"} %d\n", n))
+		}
+	}
+	before := driftCount(t, s.metrics(t))
+	s.edit(t, 4, "client:reaches")
+	waitFor(t, "drift is on /metrics", drifting(before+1))
+	s.edit(t, 4, "client:ext_reaches")
+	waitFor(t, "its end is on /metrics", drifting(before))
+
+	s.stop()
+	if err := receive(t, s.ended); err != nil {
+		t.Errorf("serve ends with %v while streams are open", err)
+	}
+	if out := s.out.String(); strings.Contains(out, s.Account().AuthToken) || !strings.Contains(out, "0 cut off") {
+		t.Errorf("printed\n%s", out)
+	}
+}
+
+func driftCount(t testing.TB, metrics string) (n int) {
+	t.Helper()
+	line := regexp.MustCompile(`flexvc_workers\{state="drift"\} (\d+)`).FindStringSubmatch(metrics)
+	if line == nil {
+		t.Fatal("drift is not on /metrics")
+	}
+	_, _ = fmt.Sscan(line[1], &n) // digits
+	return n
+}
+
+func waitFor(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("in 20 s not: %s", what)
+		}
+	}
+}
+
+// TestEventsSurviveABadDelivery: lost, doubled, late and out of order, the
+// picture on /metrics ends as the account is.
+func TestEventsSurviveABadDelivery(t *testing.T) {
+	t.Parallel()
+	s := serveEvents(t, emulator.Options{Agents: 20, SeedValue: 3}, "--sweep-interval", "1s")
+	waitFor(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), "flexvc_workers{") })
+	if err := s.SetFaults("DeliverEvent:drop*30@10", "DeliverEvent:twice*30", "DeliverEvent:late*30", "DeliverEvent:delay=300ms*20@60"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		s.edit(t, i%20, fmt.Sprintf("client:%s%d", []string{"", "ext_"}[i/20%2], i))
+	}
+	// The last round puts all but the first ten on the extension.
+	for i := range 10 {
+		s.edit(t, i, "client:off")
+	}
+	waitFor(t, "the picture is that of the account", func() bool {
+		// Those that are not ok drift or are pending, as the lost events have it.
+		return strings.Contains(s.metrics(t), "flexvc_workers{state=\"ok\"} 10\n")
+	})
+	if err := s.UnfiredFaults(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheWorldIsToldOfDrift(t *testing.T) {
+	t.Parallel()
+	told := make(chan string, 10)
+	hook := httpServer(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		told <- r.URL.Path + " " + string(body)
+	})
+	s := serveEvents(t, emulator.Options{Agents: 5, SeedValue: 3}, "--notify", hook+"/emulatedHookSecret", "--notify-after", "0s", "--notify-format", "slack")
+	s.edit(t, 2, "client:ext_x")
+	waitFor(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), `flexvc_workers{state="drift"}`) })
+	s.edit(t, 2, "client:x")
+	name := s.ExportWorkers()[2].FriendlyName
+	if got := receive(t, told); !strings.HasPrefix(got, "/emulatedHookSecret ") || !strings.Contains(got, name) || !strings.Contains(got, "drift") {
+		t.Errorf("told %s", got)
+	}
+	if strings.Contains(s.out.String(), "emulatedHookSecret") {
+		t.Errorf("printed the webhook's secret:\n%s", s.out.String())
+	}
+}
+
+func TestEventsNeedTheAuthToken(t *testing.T) {
+	app := appIn(t.TempDir(), io.Discard)
+	for name, test := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"none":               {nil, ""},
+		"in the variable":    {map[string]string{"TWILIO_AUTH_TOKEN": "emulatedToken"}, "emulatedToken"},
+		"of this account":    {map[string]string{"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "emulatedToken"}, "emulatedToken"},
+		"of another account": {map[string]string{"TWILIO_ACCOUNT_SID": "AC2", "TWILIO_AUTH_TOKEN": "emulatedToken"}, ""},
+	} {
+		app.Getenv = func(key string) string { return test.env[key] }
+		if got := app.authToken(&Session{AccountSID: "AC1"}); got != test.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// BenchmarkEvents measures from the write of a worker's attributes to the event
+// at the follower. make bench-events prints the distribution.
+func BenchmarkEvents(b *testing.B) {
+	s := serveEvents(b, emulator.Options{Agents: 1000, SeedValue: 3})
+	events, started := s.follower(b, s.admin)
+	receive(b, started)
+	took := make([]time.Duration, 0, b.N)
+	for i := 0; b.Loop(); i++ {
+		began := time.Now()
+		s.edit(b, i%1000, fmt.Sprint("client:ext_", i))
+		receive(b, events)
+		took = append(took, time.Since(began))
+	}
+	reportLatency(b, took)
+}
+
+func reportLatency(b *testing.B, took []time.Duration) {
+	slices.Sort(took)
+	at := func(share float64) float64 {
+		return float64(took[min(len(took)-1, int(share*float64(len(took))))].Microseconds()) / 1000
+	}
+	b.ReportMetric(at(0.5), "p50-ms")
+	b.ReportMetric(at(0.95), "p95-ms")
+	b.ReportMetric(at(0.99), "p99-ms")
+	b.ReportMetric(at(1), "max-ms")
+}
+
+// httpServer is a server of the test's own; it returns its address.
+func httpServer(t testing.TB, h http.HandlerFunc) string {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return srv.URL
+}

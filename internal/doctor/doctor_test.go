@@ -1,0 +1,121 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
+)
+
+func TestChecksRunAtOnceAndAreToldInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var checks []Check
+		for i, name := range []string{"slow", "middling", "quick"} {
+			checks = append(checks, Check{ID: name, Run: func(context.Context) Result {
+				time.Sleep(time.Duration(3-i) * time.Second)
+				return pass(name)
+			}})
+		}
+		began := time.Now()
+		var told []string
+		err := Run(t.Context(), checks, time.Now, func(c Check, r Result) { told = append(told, c.ID+" "+r.Took.String()) })
+		if want := []string{"slow 3s", "middling 2s", "quick 1s"}; err != nil || !slices.Equal(told, want) {
+			t.Errorf("told %q, %v", told, err)
+		}
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("they took %v, one after the other", took)
+		}
+	})
+}
+
+func TestACheckThatHangsHasFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := Check{ID: "hangs", Run: func(ctx context.Context) Result {
+			<-ctx.Done()
+			return failure("it hangs", ctx.Err(), "wait")
+		}}
+		var got Result
+		if err := Run(t.Context(), []Check{hangs}, time.Now, func(_ Check, r Result) { got = r }); err != nil {
+			t.Fatal(err)
+		}
+		if got.Status != Failed || got.Took != Patience || got.Cause != "there was no answer within 5s" {
+			t.Errorf("the result is %+v", got)
+		}
+	})
+}
+
+func TestAnInterruptEndsTheChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		hangs := Check{ID: "hangs", Run: func(ctx context.Context) Result { <-ctx.Done(); return pass("") }}
+		time.AfterFunc(time.Second, cancel)
+		err := Run(ctx, []Check{hangs}, time.Now, func(Check, Result) { t.Error("a result was told") })
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+// TestEvents: a sink that Twilio gave up on brings nothing, and says so nowhere
+// else.
+func TestEvents(t *testing.T) {
+	for name, test := range map[string]struct {
+		sinks  []Sink
+		err    error
+		status Status
+		cause  string
+	}{
+		"none":            {nil, nil, Skipped, ""},
+		"working":         {[]Sink{{"DG1", true, true}}, nil, Passed, ""},
+		"given up":        {[]Sink{{"DG1", false, true}}, nil, Failed, "Twilio does not deliver to it: it failed, or was never confirmed"},
+		"no subscription": {[]Sink{{"DG1", true, false}}, nil, Failed, "it has no subscription to workers' events"},
+		"not permitted":   {nil, problem.New(problem.PermissionDenied, "no"), Skipped, ""},
+		"unavailable":     {nil, problem.New(problem.TwilioUnavailable, "cannot list sinks: Twilio cannot serve it now"), Failed, "cannot list sinks: Twilio cannot serve it now"},
+	} {
+		d := &Doctor{Account: Account{
+			Check: func(context.Context) error { return nil },
+			Sinks: func(context.Context) ([]Sink, error) { return test.sinks, test.err },
+		}}
+		for _, c := range d.Checks() {
+			if c.ID != "events" {
+				continue
+			}
+			if r := c.Run(t.Context()); r.Status != test.status || r.Cause != test.cause {
+				t.Errorf("%s: %+v", name, r)
+			}
+		}
+	}
+}
+
+// TestWorkersThatCannotBeJudgedAreNotCalledRight: Twilio's list may leave the
+// attributes out.
+func TestWorkersThatCannotBeJudgedAreNotCalledRight(t *testing.T) {
+	d := &Doctor{Settings: Settings{WorkspaceSID: "WS1"}, Account: Account{
+		Check: func(context.Context) error { return nil }, Flex: noFlex{}, Workers: hidden{},
+	}}
+	for _, c := range d.Checks() {
+		if c.ID == "workers" {
+			if r := c.Run(t.Context()); r.Status != Skipped {
+				t.Errorf("the result is %+v", r)
+			}
+		}
+	}
+}
+
+type noFlex struct{}
+
+func (noFlex) FlexConfiguration(context.Context) (provision.FlexConfiguration, error) {
+	return provision.FlexConfiguration{}, problem.New(problem.FlexNotFound, "no Flex")
+}
+
+type hidden struct{ provision.WorkerAPI }
+
+func (hidden) Workers(context.Context, string) iter.Seq2[provision.Worker, error] {
+	return func(yield func(provision.Worker, error) bool) { yield(provision.Worker{SID: "WK1"}, nil) }
+}
