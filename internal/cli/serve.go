@@ -76,7 +76,7 @@ Twilio said of a Flex token, and events.
 
 With --events it also receives what Twilio tells of workers, counts drift on
 /metrics, tells a webhook of it, and streams changes to flexvc watch --events.
-flexvc events enable makes Twilio call it; flexvc help events says more.
+flexvc events enable makes Twilio call it, see flexvc events --help.
 
 With -p emulator it needs no account: it serves the emulated one, and starts the
 emulator if none runs. flexvc emulator token WORKER gives a Flex token to try.`,
