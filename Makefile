@@ -127,7 +127,7 @@ generate: ## rewrite completions, man pages, docs and COVERAGE.md
 golden: ## rewrite the golden files and the expected output of the stories; read the diff
 	$(GO) test ./internal/cli -count=1 -update
 
-bench: bench-startup bench-workers bench-serve bench-pack ## every benchmark
+bench: bench-startup bench-workers bench-serve bench-events bench-pack ## every benchmark
 
 bench-startup: bin/flexvc ## time to start, next to an empty Go program
 	$(GO) run ./internal/bench startup bin/flexvc
@@ -138,10 +138,13 @@ bench-workers: bin/flexvc ## 10,000 workers at 200 requests/s: requests, time, 4
 bench-serve: ## the token server next to the least code that could do it
 	$(GO) run ./internal/tokensrv/bench
 
+bench-events: ## from a worker's write to the event at the reader, through emulator, server and stream
+	@$(GO) test ./internal/cli -run '^$$' -bench BenchmarkEvents -benchtime 2000x
+
 bench-pack: bin/flexvc ## packing next to openssl, chromium and npm crx3, where they are installed
 	$(GO) run ./internal/bench pack bin/flexvc
 
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events clean

@@ -16,7 +16,15 @@ import (
 
 func newEventsCmd(app *App) *cobra.Command {
 	return parent("events", "Have Twilio push changes of workers", `Have Twilio push changes of workers to flexvc serve --events, so that flexvc watch and
-/metrics know of drift within a second. flexvc help events tells the whole way.`,
+/metrics know of drift within a second:
+
+  flexvc serve --events     receives them; it needs the account's auth token, which
+                            signs them, and an address that Twilio reaches
+  flexvc events enable      makes Twilio call that address
+  flexvc watch --events     follows what the server streams
+
+Events come late, twice, out of order or not at all, so all workers are still listed
+every few minutes.`,
 		newEventsSetCmd(app, true, nil), newEventsSetCmd(app, false, nil), newEventsStatusCmd(app, nil))
 }
 

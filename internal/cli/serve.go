@@ -79,7 +79,7 @@ Twilio said of a Flex token, and events.
 
 With --events it also receives what Twilio tells of workers, counts drift on
 /metrics, tells a webhook of it, and streams changes to flexvc watch --events.
-flexvc events enable makes Twilio call it; flexvc help events says more.
+flexvc events enable makes Twilio call it, see flexvc events --help.
 
 With --extension it also serves a package of flexvc pack to browsers, and its later
 versions: put a new file in place of the old and it is taken up. Browsers ask at their

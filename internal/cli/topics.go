@@ -34,6 +34,8 @@ Twilio's own variables
 flexvc's variables
   FLEXVC_PROFILE        as --profile; "emulator" needs no account
   FLEXVC_CONFIG         as --config
+  FLEXVC_REDIS_URL      as serve's --redis-url
+  FLEXVC_NOTIFY_URL     as serve's --notify; it is a secret
   FLEXVC_STATE_DIR      where journals and the emulator's data are kept
                         (default $XDG_STATE_HOME/flexvc, or ~/.local/state/flexvc)
 
