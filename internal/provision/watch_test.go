@@ -108,8 +108,8 @@ func TestWatchFetchesOnlyWhatChanged(t *testing.T) {
 		time.Sleep(30 * time.Second) // the second look at each, as its second was not over at the first
 		synctest.Wait()
 		settled := f.fetched
-		if settled > 100 {
-			t.Errorf("%d fetches for 50 workers", settled)
+		if settled != 100 {
+			t.Errorf("%d fetches for 50 workers, want two each", settled)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
