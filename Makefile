@@ -68,7 +68,7 @@ staticcheck: ## staticcheck, in the version go.mod names
 
 unit: ## all tests, with the race detector where a C compiler is there
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
-	@scripts/tools.sh redis-server
+	@scripts/tools.sh redis-server tmux
 	@[ -n "$$FLEXVC_OPENAPI_DIR" ] || echo "FLEXVC_OPENAPI_DIR is not set: the emulator is not checked against Twilio's OpenAPI files"
 	$(GO) test $(RACE) -timeout 20m ./...
 	$(GO) test $(RACE) -tags voice -timeout 5m -run 'EmulatorCall|EmulatorKeeps' ./internal/cli
@@ -123,11 +123,15 @@ bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a ca
 generate: ## rewrite completions, man pages, docs and COVERAGE.md
 	$(GO) test ./internal/cli -run 'TestGenerated' -count=1 -update
 	$(GO) test ./internal/emulator -run 'TestCoverage' -count=1 -update
+	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
+
+pictures: ## draw the pictures of the watch in docs/pictures
+	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
 
 golden: ## rewrite the golden files and the expected output of the stories; read the diff
-	$(GO) test ./internal/cli -count=1 -update
+	$(GO) test ./internal/cli ./internal/tui -count=1 -update
 
-bench: bench-startup bench-workers bench-serve bench-events bench-pack ## every benchmark
+bench: bench-startup bench-workers bench-serve bench-events bench-pack bench-watch ## every benchmark
 
 bench-startup: bin/flexvc ## time to start, next to an empty Go program
 	$(GO) run ./internal/bench startup bin/flexvc
@@ -144,7 +148,10 @@ bench-events: ## from a worker's write to the event at the reader, through emula
 bench-pack: bin/flexvc ## packing next to openssl, chromium and npm crx3, where they are installed
 	$(GO) run ./internal/bench pack bin/flexvc
 
+bench-watch: bin/flexvc ## 15,000 workers on the watch's screen: first picture, key presses, memory; about 2 minutes
+	$(GO) run ./internal/bench watch bin/flexvc
+
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures clean

@@ -86,7 +86,7 @@ func TestThirdPartyHomes(t *testing.T) {
 		{"github.com/twilio/twilio-go", "its quirks are handled once", []string{"internal/twilioapi"}},
 		{"github.com/charmbracelet/bubbletea", "its first version asks the terminal for its colours whenever any command starts; use charm.land/bubbletea/v2", nil},
 		{"charm.land/bubbletea", "only the watch screen is a program of its own", []string{"internal/tui"}},
-		{"charm.land/lipgloss", "looks are decided where things are drawn", []string{"internal/ui", "internal/tui"}},
+		{"charm.land/lipgloss", "it looks the terminal up, inside tmux by running tmux, whenever any command starts; x/ansi has the styles", nil},
 		{"github.com/pion", "media exists only on the emulated voice edge", []string{"internal/emulator/voice"}},
 		{"github.com/redis", "only what replicas of serve share is in it", []string{"internal/tokensrv", "internal/eventsrv"}},
 		{"go.etcd.io/bbolt", "only the emulator keeps a database", []string{"internal/emulator"}},

@@ -27,9 +27,10 @@ func newDemoCmd(app *App, runF func(context.Context, *demoOptions) error) *cobra
 		Use:   "demo",
 		Short: "Tell the whole story on the emulator, no account needed",
 		Long: `Tell the whole story on an emulated account that lives as long as the command: prepare
-Flex, switch every worker to the extension, look at one before and after, and go all
-the way back. Every line that starts with $ is a command run for real; type it
-yourself with -p emulator. Nothing is left on this machine.`,
+Flex, switch every worker to the extension, look at one before and after, go all the
+way back, and watch the agents move over as they start Flex anew. Every line that
+starts with $ is a command run for real; type it yourself with -p emulator. Nothing is
+left on this machine.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
@@ -83,8 +84,12 @@ func demoRun(ctx context.Context, o *demoOptions) (err error) {
 	err = d.tell(ctx, []scene{
 		{"And the way back.", []string{"runs", "rollback", lastRun, "--yes"}},
 		{"The agent is as before.", []string{"workers", "show", agent}},
+		{"Now for good.", []string{"workers", "enable", "--all", "--yes"}},
 	})
 	if err != nil {
+		return err
+	}
+	if err := d.watch(ctx); err != nil {
 		return err
 	}
 	app.UI.Chat("\n%s\n", app.UI.Paint(app.UI.Out, ui.Faint, "# That was the emulator; nothing is left of it. With your account, the same commands talk to Twilio."))

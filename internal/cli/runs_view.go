@@ -141,9 +141,9 @@ func (v *bulkText) planEdit(say printf, p *provision.Plan) {
 		case 0:
 			say("No changes: no worker in %s is selected. Next: flexvc workers list\n", workspace)
 		case 1:
-			say("No changes: the worker in %s is already %s. Next: flexvc workers list\n", workspace, state)
+			say("No changes: the worker in %s is already %s. Next: flexvc watch\n", workspace, state)
 		default:
-			say("No changes: %d workers in %s are already %s. Next: flexvc workers list\n", p.Total, workspace, state)
+			say("No changes: %d workers in %s are already %s. Next: flexvc watch\n", p.Total, workspace, state)
 		}
 		return
 	}
@@ -383,7 +383,7 @@ func (v *bulkText) end(run *provision.Run, t provision.Tally, err error) error {
 	case !t.Whole():
 		v.ui.Hint("see which were left alone: flexvc runs show %s", run.ID)
 	default:
-		v.ui.Chat("Next: flexvc workers list     undo: flexvc runs rollback %s\n", run.ID)
+		v.ui.Chat("Next: flexvc watch     undo: flexvc runs rollback %s\n", run.ID)
 	}
 	if !t.Whole() {
 		return silent(problem.PartlyDone)

@@ -270,3 +270,102 @@ func TestLateEventsAfterTheSweep(t *testing.T) {
 		p.compare(fmt.Sprintf("seed %d", seed))
 	}
 }
+
+// watchedFleet is a fleet of one worker that was listed at noon, and its clock.
+func watchedFleet(t *testing.T) (f *Fleet, clock *time.Time, listed Worker) {
+	t.Helper()
+	at := noon
+	f = NewFleet(testRules, func() time.Time { return at })
+	listed = workerWith(onExtension, "Available")
+	listed.DateUpdated = noon
+	sweep := f.Mark()
+	f.Listed(sweep, sweep, listed)
+	f.Swept(sweep)
+	return f, &at, listed
+}
+
+func eventOf(w Worker, text string, at time.Time, version int64) Event {
+	return Event{
+		WorkerSID: w.SID, Kind: EventAttributes, At: at, Version: version, Name: w.FriendlyName,
+		ActivitySID: w.ActivitySID, ActivityName: w.ActivityName, Attributes: &text,
+	}
+}
+
+func TestFoldRules(t *testing.T) {
+	state := func(f *Fleet) State {
+		if rows := f.Rows(); len(rows) == 1 {
+			return rows[0].State
+		}
+		return ""
+	}
+	check := func(what string, f *Fleet, want State, doubts int) {
+		t.Helper()
+		if got := state(f); got != want || len(f.Doubts()) != doubts {
+			t.Errorf("%s: it is %q with %d in doubt, want %q with %d", what, got, len(f.Doubts()), want, doubts)
+		}
+	}
+
+	f, _, w := watchedFleet(t)
+	f.Apply(eventOf(w, onTab, noon.Add(5*time.Second), 7))
+	f.Apply(eventOf(w, onExtension, noon.Add(5*time.Second), 6))
+	check("an event that a later one has overtaken", f, StateDrift, 0)
+	f.Apply(eventOf(w, onExtension, noon.Add(4*time.Second), 8))
+	check("a later version with an earlier time", f, StateOK, 0)
+
+	f, _, w = watchedFleet(t)
+	f.Apply(eventOf(w, onTab, noon.Add(300*time.Millisecond), 3))
+	check("an event of the second in which it was read", f, StateOK, 1)
+
+	var clock *time.Time
+	f, clock, w = watchedFleet(t)
+	*clock = noon.Add(time.Minute)
+	sweep := f.Mark()
+	f.Listed(sweep, sweep, w)
+	f.Swept(sweep)
+	f.Apply(eventOf(w, onTab, noon.Add(300*time.Millisecond), 3))
+	check("such an event long after that second was read whole", f, StateOK, 0)
+
+	f, _, w = watchedFleet(t)
+	f.Apply(eventOf(w, onTab, noon.Add(10*time.Second), 3))
+	sweep = f.Mark()
+	f.Listed(sweep, sweep, w)
+	f.Swept(sweep)
+	check("a listing that lags behind an event", f, StateDrift, 1)
+	f.Fetched(f.Mark(), w)
+	check("the fetch that settles it", f, StateOK, 0)
+
+	f, _, w = watchedFleet(t)
+	sweep = f.Mark()
+	f.Apply(eventOf(w, onTab, noon.Add(10*time.Second), 3))
+	f.Swept(sweep)
+	check("an event while a listing that leaves the worker out goes on", f, StateDrift, 1)
+	f.Missing(f.Mark(), w.SID)
+	check("the fetch that does not find it", f, "", 0)
+	f.Apply(eventOf(w, onTab, noon.Add(11*time.Second), 4))
+	check("a late event of a worker that is gone", f, "", 0)
+
+	f, _, w = watchedFleet(t)
+	f.Apply(Event{WorkerSID: w.SID, Kind: EventDeleted, At: noon.Add(time.Second)})
+	sweep = f.Mark()
+	f.Listed(sweep, sweep, w)
+	f.Swept(sweep)
+	check("a listing with a worker that was deleted", f, "", 1)
+
+	f, _, w = watchedFleet(t)
+	sweep = f.Mark()
+	newcomer := w
+	newcomer.SID = sidOf(9)
+	f.Apply(Event{WorkerSID: newcomer.SID, Kind: EventCreated, At: noon.Add(time.Second), Version: 1})
+	f.Fetched(f.Mark(), newcomer)
+	f.Listed(sweep, sweep, w)
+	f.Swept(sweep)
+	if n := len(f.Rows()); n != 2 || len(f.Doubts()) > 0 {
+		t.Errorf("a worker created after its page was read and fetched since: %d rows, %d in doubt", n, len(f.Doubts()))
+	}
+
+	f, _, w = watchedFleet(t)
+	asked := f.Mark()
+	f.Apply(eventOf(w, onTab, noon.Add(10*time.Second), 3))
+	f.Fetched(asked, w)
+	check("an answer that was overtaken by an event", f, StateDrift, 0)
+}

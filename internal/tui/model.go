@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type model struct {
 	width, height int
 
 	items   map[string]*item
+	named   []*item // all of them, by name; nil when that has to be sorted anew
 	shown   []*item // selected by the filter, sorted
 	counts  map[provision.State]int
 	status  provision.WatchStatus
@@ -63,6 +65,10 @@ const (
 type item struct {
 	provision.Row
 	history []provision.Difference // since the start, the latest last
+
+	// What is compared while sorting: names are compared once, not each time.
+	severity int
+	rank     int // place among all by name
 }
 
 const keptHistory = 200 // differences of one worker
@@ -356,6 +362,7 @@ func (m *model) take(u provision.Update) {
 		if it := m.items[sid]; it != nil {
 			m.counts[it.State]--
 			delete(m.items, sid)
+			m.named = nil
 		}
 	}
 	for _, row := range u.Rows {
@@ -366,7 +373,10 @@ func (m *model) take(u provision.Update) {
 		} else {
 			m.counts[it.State]--
 		}
-		it.Row = row
+		if it.Name != row.Name || it.SID == "" {
+			m.named = nil
+		}
+		it.Row, it.severity = row, row.State.Severity()
 		m.counts[row.State]++
 	}
 	for _, d := range u.Differences {
@@ -382,13 +392,21 @@ func (m *model) take(u provision.Update) {
 
 // arrange filters and sorts anew, and keeps the cursor on its worker.
 func (m *model) arrange() {
+	if m.named == nil {
+		m.named = slices.SortedFunc(maps.Values(m.items), byNameAndSID)
+		for i, it := range m.named {
+			it.rank = i
+		}
+	}
 	m.shown = m.shown[:0]
-	for _, it := range m.items {
+	for _, it := range m.named {
 		if m.filter.Match(it.Row) {
 			m.shown = append(m.shown, it)
 		}
 	}
-	slices.SortFunc(m.shown, m.sort.compare)
+	if m.sort != byName {
+		slices.SortFunc(m.shown, m.sort.compare)
+	}
 	if at := slices.IndexFunc(m.shown, func(it *item) bool { return it.SID == m.cursor }); at >= 0 && (m.at > 0 || m.detail) {
 		m.at = at
 	}
@@ -440,7 +458,7 @@ func (o order) compare(a, b *item) int {
 	first := 0
 	switch o {
 	case byState:
-		first = cmp.Compare(a.State.Severity(), b.State.Severity())
+		first = cmp.Compare(a.severity, b.severity)
 	case byActivity:
 		first = cmp.Compare(a.ActivityName, b.ActivityName)
 	case bySince:
@@ -449,7 +467,11 @@ func (o order) compare(a, b *item) int {
 	if first != 0 {
 		return first
 	}
-	if first = cmp.Compare(a.Name, b.Name); first != 0 {
+	return cmp.Compare(a.rank, b.rank)
+}
+
+func byNameAndSID(a, b *item) int {
+	if first := cmp.Compare(a.Name, b.Name); first != 0 {
 		return first
 	}
 	return cmp.Compare(a.SID, b.SID)

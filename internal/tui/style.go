@@ -1,34 +1,51 @@
 package tui
 
 import (
-	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/flexvc/flexvc/internal/provision"
 )
 
+// style is how a role looks; the zero value is plain.
+type style struct{ sgr ansi.Style }
+
+// Render wraps text, unless there is nothing to show by it.
+func (s style) Render(text string) string {
+	if len(s.sgr) == 0 || text == "" {
+		return text
+	}
+	return s.sgr.Styled(text)
+}
+
 // styles are what the roles on the screen look like. The terminal's own palette
-// decides, but yellow cannot be read on a light background.
+// decides, but its bright colours and its yellow cannot be read on white.
 type styles struct {
-	title, faint, cursor, alarm, input lipgloss.Style
-	states                             map[provision.State]lipgloss.Style
+	title, faint, cursor, alarm, input style
+	states                             map[provision.State]style
 }
 
 func newStyles(color, dark bool) *styles {
-	plain := lipgloss.NewStyle()
-	s := &styles{plain, plain, plain, plain, plain, map[provision.State]lipgloss.Style{}}
+	s := &styles{states: map[provision.State]style{}}
 	if !color {
 		return s
 	}
-	choose := lipgloss.LightDark(dark)
-	warning := plain.Foreground(choose(lipgloss.Magenta, lipgloss.Yellow))
-	fail := plain.Foreground(choose(lipgloss.Red, lipgloss.BrightRed))
-	s.title, s.faint, s.cursor = plain.Bold(true), plain.Faint(true), plain.Bold(true).Reverse(true)
-	s.alarm, s.input = fail.Bold(true), plain.Bold(true)
-	s.states = map[provision.State]lipgloss.Style{
-		provision.StateOK:      plain.Foreground(choose(lipgloss.Green, lipgloss.BrightGreen)),
-		provision.StatePending: plain.Foreground(choose(lipgloss.Blue, lipgloss.Cyan)),
-		provision.StateDrift:   fail, provision.StateStale: fail,
-		provision.StateOffline: warning, provision.StateForeign: warning, provision.StateInvalid: fail,
+	choose := func(light, onDark ansi.BasicColor) style {
+		if dark {
+			light = onDark
+		}
+		return style{ansi.Style{}.ForegroundColor(light)}
+	}
+	warning, fail := choose(ansi.Magenta, ansi.Yellow), choose(ansi.Red, ansi.BrightRed)
+	s.title, s.faint, s.input = style{ansi.Style{}.Bold()}, style{ansi.Style{}.Faint()}, style{ansi.Style{}.Bold()}
+	s.cursor, s.alarm = style{ansi.Style{}.Bold().Reverse(true)}, style{fail.sgr.Bold()}
+	s.states = map[provision.State]style{
+		provision.StateOK:      choose(ansi.Green, ansi.BrightGreen),
+		provision.StatePending: choose(ansi.Blue, ansi.Cyan),
+		provision.StateDrift:   fail,
+		provision.StateStale:   fail,
+		provision.StateInvalid: fail,
+		provision.StateOffline: warning,
+		provision.StateForeign: warning,
 	}
 	return s
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/flexvc/flexvc/internal/provision"
@@ -151,7 +150,7 @@ func (m *model) widths() (worker, activity, uri, since int) {
 }
 
 // row lays out one line of the table. paint colours the state.
-func (m *model) row(mark, worker, activity, uri, state, since string, paint *lipgloss.Style) string {
+func (m *model) row(mark, worker, activity, uri, state, since string, paint *style) string {
 	a, b, c, d := m.widths()
 	text := mark + m.pad(worker, a) + "  " + m.pad(activity, b) + "  " + m.pad(uri, c) + "  "
 	word := m.pad(state, 11)
@@ -180,8 +179,8 @@ func (m *model) table() []string {
 		if at == m.at {
 			mark = m.styles.cursor.Render(" >") + " "
 		}
-		style := m.styles.states[it.State]
-		lines = append(lines, m.row(mark, it.Name, it.ActivityName, m.or(it.Facts.ContactURI), string(it.State), m.since(it), &style))
+		look := m.styles.states[it.State]
+		lines = append(lines, m.row(mark, it.Name, it.ActivityName, m.or(it.Facts.ContactURI), string(it.State), m.since(it), &look))
 	}
 	if len(lines) == 0 {
 		lines = append(lines, "   "+m.empty())

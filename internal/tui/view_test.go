@@ -130,8 +130,11 @@ func difference(from, to provision.State, uriFrom, uriTo string, at time.Time) p
 
 // scenes are the states the screen can be in.
 var scenes = map[string]func(*model){
-	"live":    func(*model) {},
-	"reading": func(m *model) { m.items, m.status = map[string]*item{}, provision.WatchStatus{}; m.arrange() },
+	"live": func(*model) {},
+	"reading": func(m *model) {
+		m.items, m.named, m.status = map[string]*item{}, nil, provision.WatchStatus{}
+		m.arrange()
+	},
 	"reading-rows": func(m *model) {
 		m.status = provision.WatchStatus{Read: 10, Total: 512, Sweeping: true}
 	},
@@ -142,12 +145,15 @@ var scenes = map[string]func(*model){
 	"lost-retrying": func(m *model) {
 		m.status.Err, m.status.Whole, m.status.Sweeping = errors.New("no route to host"), now.Add(-10*time.Minute), true
 	},
-	"paused":        func(m *model) { press(m, "p") },
-	"typing":        func(m *model) { press(m, "/state:dri") },
-	"typing-wrong":  func(m *model) { press(m, "/shape:round<enter>") },
-	"filtered":      func(m *model) { press(m, "/state:drift,stale<enter>") },
-	"no-match":      func(m *model) { press(m, "/name~nobody<enter>") },
-	"empty":         func(m *model) { m.items = map[string]*item{}; m.counts = map[provision.State]int{}; m.arrange() },
+	"paused":       func(m *model) { press(m, "p") },
+	"typing":       func(m *model) { press(m, "/state:dri") },
+	"typing-wrong": func(m *model) { press(m, "/shape:round<enter>") },
+	"filtered":     func(m *model) { press(m, "/state:drift,stale<enter>") },
+	"no-match":     func(m *model) { press(m, "/name~nobody<enter>") },
+	"empty": func(m *model) {
+		m.items, m.named, m.counts = map[string]*item{}, nil, map[provision.State]int{}
+		m.arrange()
+	},
 	"by-name":       func(m *model) { press(m, "s") },
 	"details":       func(m *model) { history(m); press(m, "<enter>") },
 	"details-quiet": func(m *model) { press(m, "j<enter>") },

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+const fleet = 15000 // workers, Twilio's limit for a workspace
+
+// watch opens the screen on the largest workspace there can be, on a
+// pseudo-terminal of its own, and prints how long the first whole picture takes,
+// how long a key press, and how much memory it needs. It does so for lists that
+// show attributes, and for lists that leave them out.
+func watch(ctx context.Context, binary string) error {
+	for _, c := range []limits{
+		{lists: "present", latency: 400 * time.Millisecond},
+		{lists: "null", rate: 200},
+	} {
+		if err := watchOnce(ctx, binary, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// limits are the emulator's: a page can only be asked for once the one before
+// it has come, so latency bounds a listing and the rate bounds the fetches.
+type limits struct {
+	lists   string
+	rate    float64
+	latency time.Duration
+}
+
+// allow is the least time that so many requests take.
+func (l limits) allow(requests int) time.Duration {
+	if l.rate == 0 {
+		return time.Duration(requests) * l.latency
+	}
+	return time.Duration(float64(requests) / l.rate * float64(time.Second))
+}
+
+func watchOnce(ctx context.Context, binary string, l limits) error {
+	dir, err := os.MkdirTemp("", "flexvc-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	env := append(os.Environ(), "HOME="+dir, "FLEXVC_STATE_DIR="+dir, "FLEXVC_PROFILE=emulator", "TERM=xterm-256color", "NO_COLOR=")
+
+	server := exec.CommandContext(ctx, binary, "emulator", "--memory", "--listen", "127.0.0.1:0", "-o", "json",
+		"--agents", fmt.Sprint(fleet), "--rate", fmt.Sprint(l.rate), "--latency", l.latency.String(), "--list-attributes", l.lists)
+	server.Env, server.Stderr = env, os.Stderr
+	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
+	out, err := server.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := server.Start(); err != nil {
+		return err
+	}
+	defer func() {
+		_ = server.Process.Signal(os.Interrupt)
+		_ = server.Wait()
+	}()
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("the emulator did not start: %w", err)
+	}
+	var listening struct{ URL string }
+	if err := json.Unmarshal(line, &listening); err != nil {
+		return err
+	}
+
+	screen := exec.CommandContext(ctx, binary, "watch", "--interval", "1h")
+	screen.Env = env
+	start := time.Now()
+	terminal, err := pty.StartWithSize(screen, &pty.Winsize{Rows: 50, Cols: 160})
+	if err != nil {
+		return err
+	}
+	defer terminal.Close()
+	s := &onScreen{more: make(chan struct{})}
+	go s.read(terminal)
+	stop := func() {
+		_ = screen.Process.Signal(os.Interrupt)
+		_ = screen.Wait()
+	}
+	if err := s.until(ctx, regexp.MustCompile(`live, `)); err != nil {
+		stop()
+		return err
+	}
+	first := time.Since(start)
+	var stats struct {
+		Requests        int `json:"requests"`
+		TooManyRequests int `json:"too_many_requests"`
+	}
+	if err := control(ctx, listening.URL+"/_emulator/stats", &stats); err != nil {
+		stop()
+		return err
+	}
+	var keys []time.Duration
+	for i := range 400 {
+		key := []string{"j", "k", "\x1b[6~", "G", "g", "s"}[i%6]
+		seen := s.size()
+		pressed := time.Now()
+		if _, err := terminal.WriteString(key); err != nil {
+			stop()
+			return err
+		}
+		if err := s.beyond(ctx, seen); err != nil {
+			stop()
+			return err
+		}
+		keys = append(keys, time.Since(pressed))
+		// Let the frame end, so that the next key does not measure this one.
+		for size := -1; size != s.size(); {
+			size = s.size()
+			select {
+			case <-time.After(15 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	peak := highWater(screen.Process.Pid)
+	if _, err := terminal.WriteString("q"); err != nil {
+		return err
+	}
+	if err := screen.Wait(); err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+
+	done := stats.Requests - stats.TooManyRequests
+	allowed := l.allow(done)
+	slices.Sort(keys)
+	fmt.Printf("attributes in lists  %8s   workers %d, requests %d, at %.0f/s, %v each, answered 429: %d\n",
+		l.lists, fleet, done, l.rate, l.latency, stats.TooManyRequests)
+	fmt.Printf("first whole picture  %8.2f s  limit allows %.2f s; ratio %.3f, wanted: at most 1.15\n",
+		first.Seconds(), allowed.Seconds(), first.Seconds()/allowed.Seconds())
+	fmt.Printf("key to drawn frame   %8.1f ms median, %.1f ms at the 99th percentile, wanted: at most 16\n",
+		ms(keys[len(keys)/2]), ms(keys[len(keys)*99/100]))
+	fmt.Printf("peak memory          %8.1f MB wanted: under 120 MB\n", peak)
+	return nil
+}
+
+// onScreen is what a program has written to its terminal.
+type onScreen struct {
+	mu    sync.Mutex
+	text  strings.Builder
+	ended bool
+	more  chan struct{}
+}
+
+func (s *onScreen) read(terminal *os.File) {
+	chunk := make([]byte, 64<<10)
+	for {
+		n, err := terminal.Read(chunk)
+		s.mu.Lock()
+		s.text.Write(chunk[:n])
+		s.ended = err != nil
+		close(s.more)
+		s.more = make(chan struct{})
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (s *onScreen) size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Len()
+}
+
+func (s *onScreen) wait(ctx context.Context, enough func(string) bool) error {
+	for {
+		s.mu.Lock()
+		done, ended, more := enough(s.text.String()), s.ended, s.more
+		s.mu.Unlock()
+		switch {
+		case done:
+			return nil
+		case ended:
+			return errors.New("the watch ended: " + s.text.String())
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *onScreen) until(ctx context.Context, re *regexp.Regexp) error {
+	return s.wait(ctx, re.MatchString)
+}
+
+func (s *onScreen) beyond(ctx context.Context, size int) error {
+	return s.wait(ctx, func(text string) bool { return len(text) > size })
+}
+
+// highWater is the most memory a process has had so far, in MB; 0 where the
+// system does not tell.
+func highWater(pid int) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kb * 1024 / 1e6
+		}
+	}
+	return 0
+}

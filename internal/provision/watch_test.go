@@ -1,0 +1,288 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+const (
+	onTab       = `{"extensionVoiceClientEnabled":true,"contact_uri":"client:carol"}`
+	onExtension = `{"extensionVoiceClientEnabled":true,"contact_uri":"client:ext_carol"}`
+	staleText   = `{"extensionVoiceClientEnabled":false,"contact_uri":"client:ext_carol"}`
+)
+
+// viewer keeps what a watch delivers.
+type viewer struct {
+	mu     sync.Mutex
+	states map[string]State
+	said   []Difference
+	status WatchStatus
+}
+
+func (v *viewer) deliver(u Update) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.states == nil {
+		v.states = map[string]State{}
+	}
+	for _, sid := range u.Gone {
+		delete(v.states, sid)
+	}
+	for _, r := range u.Rows {
+		v.states[r.SID] = r.State
+	}
+	v.said = append(v.said, u.Differences...)
+	v.status = u.Status
+}
+
+func (v *viewer) state(i int) State {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.states[sidOf(i)]
+}
+
+// set changes a worker as somebody else would.
+func (f *fake) set(i int, text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.clock = f.clock.Add(time.Second)
+	w := f.workers[sidOf(i)]
+	w.attributes, w.updated = text, f.clock
+	w.version++
+}
+
+// inWatch runs a watch of f on virtual time.
+func inWatch(t *testing.T, f *fake, o WatchOptions, story func(*Watcher, *viewer)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		o.Rules, o.Interval, o.Now = testRules, 10*time.Second, time.Now
+		w, v := NewWatcher(f, o), &viewer{}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Follow(ctx, v.deliver) }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		story(w, v)
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the watch ends with %v", err)
+		}
+	})
+}
+
+func TestWatchSeesAChangeWithinOneInterval(t *testing.T) {
+	for _, nulls := range []bool{false, true} {
+		f := newFake(onExtension, `{}`)
+		f.nullList = nulls
+		inWatch(t, f, WatchOptions{}, func(_ *Watcher, v *viewer) {
+			if v.state(0) != StateOK || v.status.Sweeps != 1 {
+				t.Fatalf("at first it is %s after %d sweeps", v.state(0), v.status.Sweeps)
+			}
+			f.set(0, onTab)
+			time.Sleep(10*time.Second + 2*deliverEvery)
+			synctest.Wait()
+			if v.state(0) != StateDrift {
+				t.Errorf("lists without attributes %v: after one interval it is %s", nulls, v.state(0))
+			}
+			if len(v.said) != 1 || v.said[0].From.State != StateOK || v.said[0].To.State != StateDrift {
+				t.Errorf("what is told is %+v", v.said)
+			}
+		})
+	}
+}
+
+// TestWatchFetchesOnlyWhatChanged: lists that leave attributes out must not cost
+// a fetch per worker and sweep.
+func TestWatchFetchesOnlyWhatChanged(t *testing.T) {
+	f := newFake(samples(50)...)
+	f.nullList = true
+	inWatch(t, f, WatchOptions{}, func(_ *Watcher, v *viewer) {
+		time.Sleep(30 * time.Second) // the second look at each, as its second was not over at the first
+		synctest.Wait()
+		settled := f.fetched
+		if settled != 100 {
+			t.Errorf("%d fetches for 50 workers, want two each", settled)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if f.fetched != settled {
+			t.Errorf("%d fetches although nothing changed", f.fetched-settled)
+		}
+		f.set(7, onTab)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := f.fetched - settled; n < 1 || n > 2 || v.state(7) != StatePending {
+			t.Errorf("%d fetches for one change, which is %s", n, v.state(7))
+		}
+	})
+}
+
+func TestWatchKeepsThePictureWhenTheConnectionIsLost(t *testing.T) {
+	f := newFake(onExtension)
+	inWatch(t, f, WatchOptions{}, func(w *Watcher, v *viewer) {
+		f.mu.Lock()
+		f.before = func(op, _ string) error { return problem.New(problem.NetworkUnreachable, "no route to Twilio") }
+		f.mu.Unlock()
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		if v.status.Err == nil || v.state(0) != StateOK || !v.status.Retry.After(v.status.Whole) {
+			t.Fatalf("the status is %+v, the worker %s", v.status, v.state(0))
+		}
+		f.mu.Lock()
+		f.before = nil
+		f.mu.Unlock()
+		f.set(0, onTab)
+		w.Refresh()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if v.status.Err != nil || v.state(0) != StateDrift {
+			t.Errorf("after it came back: %+v, %s", v.status, v.state(0))
+		}
+	})
+}
+
+func TestWatchEndsWhenTheFirstPictureFails(t *testing.T) {
+	f := newFake(onExtension)
+	f.before = func(string, string) error {
+		return problem.New(problem.CredentialsRefused, "Twilio refuses the credentials")
+	}
+	w := NewWatcher(f, WatchOptions{Interval: time.Hour, Now: time.Now})
+	if err := w.Follow(t.Context(), func(Update) {}); !problem.Is(err, problem.CredentialsRefused) {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+func TestWatchOnce(t *testing.T) {
+	f := newFake(onTab, onExtension, `walt`)
+	v := &viewer{}
+	w := NewWatcher(f, WatchOptions{Rules: testRules, Interval: time.Hour, Now: time.Now, Once: true})
+	if err := w.Follow(t.Context(), v.deliver); err != nil {
+		t.Fatal(err)
+	}
+	if v.state(0) != StateDrift || v.state(1) != StateOK || v.state(2) != StateInvalid || len(v.said) > 0 {
+		t.Errorf("it shows %v and tells %v", v.states, v.said)
+	}
+}
+
+// pushed is an event source that a test speaks through. It breaks when told to.
+type pushed struct{ events chan Event }
+
+func (p *pushed) Events(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		for {
+			select {
+			case e, ok := <-p.events:
+				if !ok {
+					yield(Event{}, problem.New(problem.NetworkUnreachable, "the stream broke"))
+					return
+				}
+				if !yield(e, nil) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func TestWatchAppliesEventsAtOnce(t *testing.T) {
+	f := newFake(onExtension)
+	synctest.Test(t, func(t *testing.T) {
+		p := &pushed{events: make(chan Event)}
+		w, v := NewWatcher(f, WatchOptions{Rules: testRules, Interval: time.Hour, Now: time.Now, Events: p}), &viewer{}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Follow(ctx, v.deliver) }()
+		time.Sleep(time.Second)
+		text := onTab
+		f.set(0, text)
+		p.events <- Event{
+			WorkerSID: sidOf(0), Kind: EventAttributes, At: f.clock.Add(200 * time.Millisecond), Version: 9,
+			Name: "agent0", ActivitySID: "WA1", ActivityName: "Available", Attributes: &text,
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if v.state(0) != StateDrift || !v.status.Pushed || v.status.Sweeps != 1 {
+			t.Errorf("a second after the event it is %s, %+v", v.state(0), v.status)
+		}
+		// What happened while the stream was broken is found by a sweep.
+		f.set(0, staleText)
+		close(p.events)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if v.state(0) != StateStale {
+			t.Errorf("after the stream broke it is %s", v.state(0))
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// TestRepair: the prefix goes, nothing else does, and a rollback brings it back.
+func TestRepair(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{staleText, `{"extensionVoiceClientEnabled":false,"contact_uri":"client:carol"}`},
+		{`{ "contact_uri" : "client:ext_carol", "n":1.0 }`, `{ "contact_uri" : "client:carol", "n":1.0 }`},
+		{`{"extensionVoiceClientEnabled":"true","contact_uri":"client:ext_carol"}`, `{"extensionVoiceClientEnabled":"true","contact_uri":"client:carol"}`},
+		{onExtension, onExtension}, // enabled meanwhile
+		{onTab, onTab},
+	} {
+		f := newFake(c.text)
+		folder := Folder{Path: filepath.Join(t.TempDir(), "runs"), Now: time.Now}
+		p, err := folder.Propose(t.Context(), f, Header{Command: "watch", Selection: "carol"}, sidOf(0), testRules.Repair())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := folder.Lock("workers enable"); !problem.Is(err, problem.Locked) {
+			t.Errorf("while the question is open, another run gets %v", err)
+		}
+		if (len(p.Changes) > 0) != (c.text != c.want) {
+			t.Errorf("%s: the changes are %v", c.text, p.Changes)
+		}
+		if len(p.Changes) == 0 {
+			p.Close()
+			continue
+		}
+		run, err := p.Apply(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.workers[sidOf(0)].attributes; got != c.want {
+			t.Errorf("%s becomes %s, want %s", c.text, got, c.want)
+		}
+		lock, err := folder.Lock("runs rollback")
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := PlanRollback(t.Context(), f, folder, run, 1, lock)
+		if err != nil || len(plan.Change) != 1 {
+			t.Errorf("the rollback plans %+v, %v", plan, err)
+		}
+		plan.Close()
+		if err := lock.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRepairOfAWorkerThatCannotBe(t *testing.T) {
+	f := newFake(`walt`)
+	folder := Folder{Path: filepath.Join(t.TempDir(), "runs"), Now: time.Now}
+	if _, err := folder.Propose(t.Context(), f, Header{Command: "watch"}, sidOf(0), testRules.Repair()); !problem.Is(err, problem.AttributesInvalid) {
+		t.Errorf("it is %v", err)
+	}
+	if lock, err := folder.Lock("x"); err != nil {
+		t.Errorf("the lock is kept: %v", err)
+	} else if err := lock.Release(); err != nil {
+		t.Error(err)
+	}
+}
