@@ -80,6 +80,12 @@ e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the rea
 	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test-reporter=spec e2e/extension/call.test.mjs; \
 	else echo "e2e: skipped, there is no Chromium"; fi
 
+e2e-rollout: bin/flexvc-voice extension/node_modules/.installed ## a real Chromium, by policy: install, microphone, update, and what it refuses; about a minute
+	@scripts/tools.sh chromium
+	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
+	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test --test-concurrency=1 --test-reporter=spec e2e/rollout/*.test.mjs; \
+	else echo "e2e-rollout: skipped, there is no Chromium"; fi
+
 bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a call is answered and what a refresh costs it
 	cd extension && npm run --silent build
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench.mjs
@@ -91,7 +97,7 @@ generate: ## rewrite completions, man pages, docs and COVERAGE.md
 golden: ## rewrite the golden files and the expected output of the stories; read the diff
 	$(GO) test ./internal/cli -count=1 -update
 
-bench: bench-startup bench-workers bench-serve bench-pack ## every benchmark
+bench: bench-startup bench-workers bench-serve bench-pack bench-updates ## every benchmark
 
 bench-startup: bin/flexvc ## time to start, next to an empty Go program
 	$(GO) run ./internal/bench startup bin/flexvc
@@ -105,7 +111,10 @@ bench-serve: ## the token server next to the least code that could do it
 bench-pack: bin/flexvc ## packing next to openssl, chromium and npm crx3, where they are installed
 	$(GO) run ./internal/bench pack bin/flexvc
 
+bench-updates: bin/flexvc ## browsers asking for updates as fast as they are answered: requests, time, memory
+	$(GO) run ./internal/bench updates bin/flexvc
+
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test e2e bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test e2e e2e-rollout bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-updates clean

@@ -4,6 +4,7 @@
 //	go run ./internal/bench startup bin/flexvc
 //	go run ./internal/bench workers bin/flexvc
 //	go run ./internal/bench pack bin/flexvc
+//	go run ./internal/bench updates bin/flexvc
 package main
 
 import (
@@ -23,9 +24,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	benchmarks := map[string]func(context.Context, string) error{"startup": startup, "workers": workers, "pack": pack}
+	benchmarks := map[string]func(context.Context, string) error{"startup": startup, "workers": workers, "pack": pack, "updates": updates}
 	if len(args) != 2 || benchmarks[args[0]] == nil {
-		return fmt.Errorf("usage: bench startup|workers|pack BINARY")
+		return fmt.Errorf("usage: bench startup|workers|pack|updates BINARY")
 	}
 	return benchmarks[args[0]](ctx, args[1])
 }

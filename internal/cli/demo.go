@@ -27,8 +27,8 @@ func newDemoCmd(app *App, runF func(context.Context, *demoOptions) error) *cobra
 		Use:   "demo",
 		Short: "Tell the whole story on the emulator, no account needed",
 		Long: `Tell the whole story on an emulated account that lives as long as the command: prepare
-Flex, switch every worker to the extension, look at one before and after, and go all
-the way back. Every line that starts with $ is a command run for real; type it
+Flex, switch every worker to the extension, look at one before and after, serve a voice
+token, pack the extension with its roll-out policy, and go all the way back. Every line that starts with $ is a command run for real; type it
 yourself with -p emulator. Nothing is left on this machine.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -78,6 +78,9 @@ func demoRun(ctx context.Context, o *demoOptions) (err error) {
 		return err
 	}
 	if err := d.token(ctx, agent); err != nil {
+		return err
+	}
+	if err := d.pack(ctx); err != nil {
 		return err
 	}
 	err = d.tell(ctx, []scene{

@@ -24,6 +24,7 @@ type packResult struct {
 	PolicyDir   string
 	PolicyFiles []string
 	PackageURL  string
+	Publishing  bool // it goes to the Web Store next
 }
 
 type verifyResult struct {
@@ -38,6 +39,7 @@ type packView interface {
 	checked(*packResult)      // all is as it should be, and nothing written yet
 	packed(*packResult) error // everything is written
 	verified(*verifyResult) error
+	published(*published) error
 }
 
 var (
@@ -110,6 +112,7 @@ func (v *packText) packed(r *packResult) error {
 		v.row("policy", "%s  %s", r.PolicyDir, strings.Join(overview(r.PolicyFiles), ", "))
 	}
 	switch {
+	case r.Publishing:
 	case r.Format == "zip":
 		v.ui.Chat("\nNext: upload it in the Chrome Web Store's developer dashboard; its ID there is another\n")
 	case r.Format == "dir":
