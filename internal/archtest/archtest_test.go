@@ -115,6 +115,7 @@ func TestImportRules(t *testing.T) {
 		"internal/crx":       {},
 		"internal/rollout":   {},
 		"internal/tokensrv":  {},
+		"internal/webstore":  {},
 		"internal/twilioapi": {"internal/provision"},
 		"internal/doctor":    {"internal/provision"},
 		"internal/tui":       {"internal/provision", "internal/ui"},

@@ -118,9 +118,9 @@ func (v *packText) packed(r *packResult) error {
 	case r.Format == "dir":
 		v.ui.Chat("\nNext: chrome://extensions, \"Load unpacked\", %s\n", r.File)
 	case r.PolicyDir != "":
-		v.ui.Chat("\nNext: flexvc serve --extension %s, or put it at %s; then see %s\n", r.File, r.PackageURL, strings.TrimSuffix(r.PolicyDir, "/")+"/README.md")
+		v.ui.Chat("\nNext: flexvc serve --extension %s, or put it at %s; then see %s\n", ui.Clean(r.File), ui.Clean(r.PackageURL), ui.Clean(strings.TrimSuffix(r.PolicyDir, "/")+"/README.md"))
 	default:
-		v.ui.Chat("\nNext: flexvc serve --extension %s\n", r.File)
+		v.ui.Chat("\nNext: flexvc serve --extension %s\n", ui.Clean(r.File))
 	}
 	return nil
 }
