@@ -116,6 +116,12 @@ e2e-flex: bin/flexvc-voice extension/node_modules/.installed flex-host ## the re
 	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test-reporter=spec e2e/flex/boot.test.mjs; \
 	else echo "e2e-flex: skipped, there is no Chromium"; fi
 
+e2e-rollout: bin/flexvc-voice extension/node_modules/.installed ## a real Chromium, by policy: install, microphone, update, and what it refuses; about a minute
+	@scripts/tools.sh chromium
+	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
+	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test --test-concurrency=1 --test-reporter=spec e2e/rollout/*.test.mjs; \
+	else echo "e2e-rollout: skipped, there is no Chromium"; fi
+
 bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a call is answered and what a refresh costs it
 	cd extension && npm run --silent build
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench.mjs
@@ -131,7 +137,7 @@ pictures: ## draw the pictures of the watch in docs/pictures
 golden: ## rewrite the golden files and the expected output of the stories; read the diff
 	$(GO) test ./internal/cli ./internal/tui -count=1 -update
 
-bench: bench-startup bench-workers bench-serve bench-events bench-pack bench-watch ## every benchmark
+bench: bench-startup bench-workers bench-serve bench-events bench-pack bench-watch bench-updates ## every benchmark
 
 bench-startup: bin/flexvc ## time to start, next to an empty Go program
 	$(GO) run ./internal/bench startup bin/flexvc
@@ -151,7 +157,10 @@ bench-pack: bin/flexvc ## packing next to openssl, chromium and npm crx3, where 
 bench-watch: bin/flexvc ## 15,000 workers on the watch's screen: first picture, key presses, memory; about 2 minutes
 	$(GO) run ./internal/bench watch bin/flexvc
 
+bench-updates: bin/flexvc ## browsers asking for updates as fast as they are answered: requests, time, memory
+	$(GO) run ./internal/bench updates bin/flexvc
+
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates clean

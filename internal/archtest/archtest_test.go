@@ -116,6 +116,7 @@ func TestImportRules(t *testing.T) {
 		"internal/rollout":   {},
 		"internal/tokensrv":  {},
 		"internal/eventsrv":  {"internal/provision"},
+		"internal/webstore":  {},
 		"internal/twilioapi": {"internal/provision"},
 		"internal/doctor":    {"internal/provision"},
 		"internal/tui":       {"internal/provision", "internal/ui"},

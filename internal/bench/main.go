@@ -5,6 +5,7 @@
 //	go run ./internal/bench workers bin/flexvc
 //	go run ./internal/bench pack bin/flexvc
 //	go run ./internal/bench watch bin/flexvc
+//	go run ./internal/bench updates bin/flexvc
 package main
 
 import (
@@ -24,9 +25,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	benchmarks := map[string]func(context.Context, string) error{"startup": startup, "workers": workers, "pack": pack, "watch": watch}
+	benchmarks := map[string]func(context.Context, string) error{"startup": startup, "workers": workers, "pack": pack, "watch": watch, "updates": updates}
 	if len(args) != 2 || benchmarks[args[0]] == nil {
-		return fmt.Errorf("usage: bench startup|workers|pack|watch BINARY")
+		return fmt.Errorf("usage: bench startup|workers|pack|watch|updates BINARY")
 	}
 	return benchmarks[args[0]](ctx, args[1])
 }

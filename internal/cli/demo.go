@@ -27,10 +27,10 @@ func newDemoCmd(app *App, runF func(context.Context, *demoOptions) error) *cobra
 		Use:   "demo",
 		Short: "Tell the whole story on the emulator, no account needed",
 		Long: `Tell the whole story on an emulated account that lives as long as the command: prepare
-Flex, switch every worker to the extension, look at one before and after, go all the
-way back, and watch the agents move over as they start Flex anew. Every line that
-starts with $ is a command run for real; type it yourself with -p emulator. Nothing is
-left on this machine.`,
+Flex, switch every worker to the extension, look at one before and after, serve a voice
+token, pack the extension with its roll-out policy, go all the way back, and watch the
+agents move over as they start Flex anew. Every line that starts with $ is a command
+run for real; type it yourself with -p emulator. Nothing is left on this machine.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
@@ -79,6 +79,9 @@ func demoRun(ctx context.Context, o *demoOptions) (err error) {
 		return err
 	}
 	if err := d.token(ctx, agent); err != nil {
+		return err
+	}
+	if err := d.pack(ctx); err != nil {
 		return err
 	}
 	err = d.tell(ctx, []scene{

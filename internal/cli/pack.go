@@ -45,6 +45,8 @@ type packOptions struct {
 	hosts, tokenURLs            []string
 	updateURL, from, format     string
 	verify, policy, merge       string
+
+	publishOptions
 }
 
 func newPackCmd(app *App, runF func(context.Context, *packOptions) error) *cobra.Command {
@@ -62,7 +64,8 @@ The extension's ID belongs to the signing key that flexvc init made. A lost key 
 not replaced, and a package of another key not overwritten.
 
   crx   signed, for roll-out by policy
-  zip   for the Chrome Web Store, which signs with a key of its own
+  zip   for the Chrome Web Store, which signs with a key of its own; --publish uploads
+        and submits it, and does nothing when that version is there already
   dir   for "Load unpacked", with the same ID as the crx
 
 --policy DIR also writes update.xml and the policies of Chrome, Chromium and Edge for
@@ -74,6 +77,7 @@ a damaged one. With --key, --version or --policy it also compares with those.`,
 		Example: `  $ flexvc pack
   $ flexvc pack --policy rollout/ --update-url https://ext.acme.example/flexvc/update.xml
   $ flexvc pack --policy rollout/ --merge /etc/opt/chrome/policies/managed/acme.json
+  $ flexvc pack --publish PUBLISHER/ITEM --service-account key.json --dry-run
   $ flexvc pack --verify flexvc-1.4.0.crx`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -103,6 +107,7 @@ a damaged one. With --key, --version or --policy it also compares with those.`,
 	f.StringVar(&o.merge, "merge", "", "Linux policy file of yours to which linux.json is to add")
 	f.StringVar(&o.from, "from", "", "pack this folder instead of the built-in extension")
 	f.StringVar(&o.verify, "verify", "", "explain a .crx instead of packing one")
+	o.publishOptions.flags(f)
 	complete(cmd, "format", "crx", "zip", "dir")
 	for _, flag := range []string{"version", "name", "host", "update-url", "token-url"} {
 		noCompletion(cmd, flag)
@@ -113,11 +118,17 @@ a damaged one. With --key, --version or --policy it also compares with those.`,
 // check judges the flags that need nothing else.
 func (o *packOptions) check(cmd *cobra.Command) error {
 	if o.verify != "" {
-		for _, flag := range []string{"out", "format", "name", "host", "update-url", "token-url", "merge", "from"} {
+		for _, flag := range []string{"out", "format", "name", "host", "update-url", "token-url", "merge", "from", "publish"} {
 			if cmd.Flags().Changed(flag) {
 				return usagef("--verify packs nothing: leave out --%s", flag)
 			}
 		}
+	}
+	if o.publish != "" && !cmd.Flags().Changed("format") {
+		o.format = "zip"
+	}
+	if o.publish != "" && o.format != "zip" {
+		return usagef("--publish is for a zip: the store takes no %s", o.format)
 	}
 	switch o.format {
 	case "crx", "zip", "dir":
@@ -163,7 +174,11 @@ func packRun(ctx context.Context, o *packOptions) error {
 	if err != nil {
 		return err
 	}
-	result := &packResult{Format: o.format}
+	store, err := o.publishOptions.open()
+	if err != nil {
+		return err
+	}
+	result := &packResult{Format: o.format, Publishing: store != nil}
 	var key *rsa.PrivateKey
 	edits := crx.Edits{Version: o.version, Name: o.name, Hosts: o.hosts, Bare: o.format == "zip"}
 	if o.format != "zip" {
@@ -201,7 +216,16 @@ func packRun(ctx context.Context, o *packOptions) error {
 	if err != nil {
 		return err
 	}
+	var inStore *published
+	if store != nil {
+		if inStore, err = store.plan(ctx, result.Folder.Manifest.Version); err != nil {
+			return err
+		}
+	}
 	view.checked(result)
+	if inStore != nil && (inStore.DryRun || inStore.State != "") {
+		return view.published(inStore)
+	}
 
 	switch o.format {
 	case "crx":
@@ -221,7 +245,13 @@ func packRun(ctx context.Context, o *packOptions) error {
 			return err
 		}
 	}
-	return view.packed(result)
+	if err := view.packed(result); err != nil || store == nil {
+		return err
+	}
+	if err := store.run(ctx, inStore, result.File); err != nil {
+		return err
+	}
+	return view.published(inStore)
 }
 
 // key reads the signing key, and never makes one.

@@ -24,6 +24,7 @@ type packResult struct {
 	PolicyDir   string
 	PolicyFiles []string
 	PackageURL  string
+	Publishing  bool // it goes to the Web Store next
 }
 
 type verifyResult struct {
@@ -38,6 +39,7 @@ type packView interface {
 	checked(*packResult)      // all is as it should be, and nothing written yet
 	packed(*packResult) error // everything is written
 	verified(*verifyResult) error
+	published(*published) error
 }
 
 var (
@@ -110,14 +112,15 @@ func (v *packText) packed(r *packResult) error {
 		v.row("policy", "%s  %s", r.PolicyDir, strings.Join(overview(r.PolicyFiles), ", "))
 	}
 	switch {
+	case r.Publishing:
 	case r.Format == "zip":
 		v.ui.Chat("\nNext: upload it in the Chrome Web Store's developer dashboard; its ID there is another\n")
 	case r.Format == "dir":
 		v.ui.Chat("\nNext: chrome://extensions, \"Load unpacked\", %s\n", r.File)
 	case r.PolicyDir != "":
-		v.ui.Chat("\nNext: flexvc serve --extension %s, or put it at %s; then see %s\n", r.File, r.PackageURL, strings.TrimSuffix(r.PolicyDir, "/")+"/README.md")
+		v.ui.Chat("\nNext: flexvc serve --extension %s, or put it at %s; then see %s\n", ui.Clean(r.File), ui.Clean(r.PackageURL), ui.Clean(strings.TrimSuffix(r.PolicyDir, "/")+"/README.md"))
 	default:
-		v.ui.Chat("\nNext: flexvc serve --extension %s\n", r.File)
+		v.ui.Chat("\nNext: flexvc serve --extension %s\n", ui.Clean(r.File))
 	}
 	return nil
 }

@@ -287,10 +287,10 @@ func TestUpdateManifest(t *testing.T) {
 		t.Errorf("faults: %v", faults)
 	}
 	for old, tc := range map[string]struct{ new, chromium string }{
-		`codebase="https://ext.example.com`: {`codebase="`, "failure_reason: 16; manifest_invalid_error: 8"},
-		`appid="k`:                          {`appid="a`, "failure_reason: 16; manifest_invalid_error: 4"},
-		` xmlns="http://www.google.com/update2/response"`: {"", "failure_reason: 16; manifest_invalid_error: 1"},
-		`</app>`:          {"", "failure_reason: 16; manifest_invalid_error: 1"},
+		`codebase="https://ext.example.com`: {`codebase="`, "failure_reason: 16; install_stage: 2; downloading_stage: 9; manifest_invalid_error: 8"},
+		`appid="k`:                          {`appid="a`, "failure_reason: 16; install_stage: 2; downloading_stage: 9; manifest_invalid_error: 4"},
+		` xmlns="http://www.google.com/update2/response"`: {"", "failure_reason: 16; install_stage: 2; downloading_stage: 9; manifest_invalid_error: 1"},
+		`</app>`:          {"", "failure_reason: 16; install_stage: 2; downloading_stage: 9; manifest_invalid_error: 1"},
 		`version="1.4.0"`: {`version="1.0.5"`, `Expected version "1.0.5", but version was "1.4.0"`},
 		`size="217000"`:   {`size="1"`, ""},
 	} {
