@@ -69,20 +69,20 @@ try {
     await world.callIs(page, 'open');
   };
   // In turns, so that what else this machine does weighs on all alike.
-  for (let round = 0; round < 4; round += 1) {
-    await during('left alone', () => pause(10_000));
+  for (let turn = 0; turn < 10; turn += 1) {
+    await during('left alone', () => pause(5_000));
     await during('100 reloads, 2 a second', async () => {
-      for (let i = 0; i < 25; i += 1) await Promise.all([reload(), pause(500)]);
+      for (let i = 0; i < 10; i += 1) await Promise.all([reload(), pause(500)]);
     });
     await during('100 reloads, no pause', async () => {
-      for (let i = 0; i < 25; i += 1) await reload();
+      for (let i = 0; i < 10; i += 1) await reload();
     });
   }
-  const longest = (list, way) => Math.max(...list.map((one) => one[way].longest_gap));
+  const gaps = (list, way) => list.map((one) => one[way].longest_gap);
+  const typical = (name) => median(gaps(flows[name], 'heard'));
   const sum = (list, of) => list.reduce((total, one) => total + of(one), 0);
   for (const [name, list] of Object.entries(flows)) {
-    const gap = longest(list, 'heard');
-    console.log(`${name.padEnd(24)} ${(sum(list, (one) => one.ns) / 1e9).toFixed(1)} s, ${sum(list, (one) => one.heard.lost)} of ${sum(list, (one) => one.heard.packets)} lost, longest gap ${ms(gap)} ms, ${(gap / longest(flows['left alone'], 'heard')).toFixed(2)} x (median of ${list.length} turns ${ms(median(list.map((one) => one.heard.longest_gap)))}; the emulator's own ${ms(longest(list, 'said'))})`);
+    console.log(`${name.padEnd(24)} ${(sum(list, (one) => one.ns) / 1e9).toFixed(1)} s, ${sum(list, (one) => one.heard.lost)} of ${sum(list, (one) => one.heard.packets)} lost, longest gap of ${list.length} turns ${ms(Math.max(...gaps(list, 'heard')))} ms, median ${ms(typical(name))} ms, ${(typical(name) / typical('left alone')).toFixed(2)} x left alone (the emulator's own ${ms(median(gaps(list, 'said')))})`);
     const share = (100 * sum(list, (one) => one.browser.concealed)) / sum(list, (one) => one.browser.samples);
     console.log(`${''.padEnd(24)} the agent's browser: ${sum(list, (one) => one.browser.lost)} of ${sum(list, (one) => one.browser.packets)} lost, ${sum(list, (one) => one.browser.discarded)} too late, ${share.toFixed(2)} % of the sound made up`);
   }
