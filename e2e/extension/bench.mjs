@@ -2,6 +2,7 @@
 // service worker costs them. It measures, and judges nothing: call.test.mjs does.
 //
 //   FLEXVC=bin/flexvc node e2e/extension/bench.mjs
+//   FLEXVC=bin/flexvc node e2e/extension/bench.mjs --one-client   the other architecture, see ARCHITECTURE.md
 import { median, ms, pause, startWorld, until } from './world.mjs';
 
 const calls = 10;
@@ -24,22 +25,28 @@ try {
   await world.registered(page);
   await world.atEdge('a document that is ready', (sockets) => sockets.length === 2);
 
+  const ways = { 'handed over': world.identity };
+  if (process.argv.includes('--one-client')) ways['one client'] = await oneClient();
   const marks = {};
-  const note = (name, value) => (marks[name] ??= []).push(value);
   for (let i = 0; i < calls; i += 1) {
-    // At rest, as an agent's browser is before most calls.
-    await pause(1_000);
-    const sid = await world.ring();
-    const s = await until('audio', async () => {
-      const now = await world.stats(sid);
-      return now.heard.packets > 5 && now;
-    });
-    for (const mark of ['connect', 'answer', 'ice', 'dtls', 'first_packet']) note(`invite to ${mark}`, ms(s.marks[mark]));
-    await world.order('hangup', { sid });
-    await world.noCall(page);
+    for (const [way, identity] of Object.entries(ways)) {
+      // At rest, as an agent's browser is before most calls.
+      await pause(1_000);
+      const sid = await world.ring({ identity });
+      const s = await until('audio', async () => {
+        const now = await world.stats(sid);
+        return now.heard.packets > 5 && now;
+      });
+      for (const mark of ['connect', 'answer', 'ice', 'dtls', 'first_packet']) ((marks[mark] ??= {})[way] ??= []).push(ms(s.marks[mark]));
+      await world.order('hangup', { sid });
+      await world.noCall(page);
+    }
   }
-  for (const [name, list] of Object.entries(marks)) {
-    console.log(`${name.padEnd(24)} median ${median(list).toFixed(1)} ms  (${Math.min(...list)}-${Math.max(...list)}, ${list.length} calls)`);
+  for (const [mark, byWay] of Object.entries(marks)) {
+    for (const [way, list] of Object.entries(byWay)) {
+      const who = Object.keys(ways).length > 1 ? `, ${way}` : '';
+      console.log(`${`invite to ${mark}${who}`.padEnd(36)} median ${median(list).toFixed(1)} ms  (${Math.min(...list)}-${Math.max(...list)}, ${list.length} calls)`);
+    }
   }
 
   await world.inDocument(watchPeers);
@@ -62,20 +69,20 @@ try {
     await world.callIs(page, 'open');
   };
   // In turns, so that what else this machine does weighs on all alike.
-  for (let round = 0; round < 4; round += 1) {
-    await during('left alone', () => pause(10_000));
+  for (let turn = 0; turn < 10; turn += 1) {
+    await during('left alone', () => pause(5_000));
     await during('100 reloads, 2 a second', async () => {
-      for (let i = 0; i < 25; i += 1) await Promise.all([reload(), pause(500)]);
+      for (let i = 0; i < 10; i += 1) await Promise.all([reload(), pause(500)]);
     });
     await during('100 reloads, no pause', async () => {
-      for (let i = 0; i < 25; i += 1) await reload();
+      for (let i = 0; i < 10; i += 1) await reload();
     });
   }
-  const longest = (list, way) => Math.max(...list.map((one) => one[way].longest_gap));
+  const gaps = (list, way) => list.map((one) => one[way].longest_gap);
+  const typical = (name) => median(gaps(flows[name], 'heard'));
   const sum = (list, of) => list.reduce((total, one) => total + of(one), 0);
   for (const [name, list] of Object.entries(flows)) {
-    const gap = longest(list, 'heard');
-    console.log(`${name.padEnd(24)} ${(sum(list, (one) => one.ns) / 1e9).toFixed(1)} s, ${sum(list, (one) => one.heard.lost)} of ${sum(list, (one) => one.heard.packets)} lost, longest gap ${ms(gap)} ms, ${(gap / longest(flows['left alone'], 'heard')).toFixed(2)} x (median of ${list.length} turns ${ms(median(list.map((one) => one.heard.longest_gap)))}; the emulator's own ${ms(longest(list, 'said'))})`);
+    console.log(`${name.padEnd(24)} ${(sum(list, (one) => one.ns) / 1e9).toFixed(1)} s, ${sum(list, (one) => one.heard.lost)} of ${sum(list, (one) => one.heard.packets)} lost, longest gap of ${list.length} turns ${ms(Math.max(...gaps(list, 'heard')))} ms, median ${ms(typical(name))} ms, ${(typical(name) / typical('left alone')).toFixed(2)} x left alone (the emulator's own ${ms(median(gaps(list, 'said')))})`);
     const share = (100 * sum(list, (one) => one.browser.concealed)) / sum(list, (one) => one.browser.samples);
     console.log(`${''.padEnd(24)} the agent's browser: ${sum(list, (one) => one.browser.lost)} of ${sum(list, (one) => one.browser.packets)} lost, ${sum(list, (one) => one.browser.discarded)} too late, ${share.toFixed(2)} % of the sound made up`);
   }
@@ -98,4 +105,39 @@ try {
   await world.order('hangup', { sid });
 } finally {
   await world.stop();
+}
+
+/** Puts a second agent's client wholly into the offscreen document: registered there, answering there. Gives its identity. */
+async function oneClient() {
+  const { workers } = await world.control('state');
+  const other = workers.find(({ sid, attributes }) => sid !== world.worker.sid && attributes.includes('contact_uri'));
+  const { token } = await world.control('token', { worker: other.sid, ttl: '1h' });
+  const answer = await fetch(world.tokens.url, { method: 'POST', headers: { Origin: world.base.slice(0, -1) }, body: new URLSearchParams({ Token: token }) });
+  const voice = await answer.json();
+  await world.inDocument(`(${answerHere})(${JSON.stringify(voice.token)})`);
+  await until('the one client registered', async () => (await world.order('sockets')).some((s) => s.identity === voice.identity && s.registered));
+  return voice.identity;
+}
+
+// Runs in the offscreen document, with all that makes the phone there fast.
+async function answerHere(token) {
+  const { createPeers } = await import('/offscreen/peers.js');
+  const peers = createPeers(window);
+  await peers.rehearse();
+  let seat;
+  const device = new Twilio.Device(token, { maxCallSignalingTimeoutMs: 30_000, logLevel: 'silent', getUserMedia: async () => seat.stream, RTCPeerConnection: peers.Peer });
+  for (const sound of ['incoming', 'outgoing', 'disconnect']) device.audio[sound](false);
+  device.on('error', () => {});
+  device.on('incoming', (call) => {
+    const opening = navigator.mediaDevices.getUserMedia({ audio: true });
+    seat = peers.take();
+    const { give } = seat;
+    call.accept();
+    opening.then((stream) => give(stream.getAudioTracks()[0]));
+    call.on('disconnect', async () => {
+      for (const track of (await opening).getTracks()) track.stop();
+      peers.prepare();
+    });
+  });
+  device.register();
 }

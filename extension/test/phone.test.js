@@ -402,6 +402,18 @@ test('the caller is taken before the microphone is open, and hears it once it is
   assert.deepEqual(kit.call().stream.getAudioTracks(), [track]);
 });
 
+test("the SDK's level meter follows from the silence to the microphone", async () => {
+  const kit = makePhone({ granted: true, slow: true });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  for (let i = 0; i < 10 && !kit.call(); i++) await null;
+  const measured = [];
+  kit.call()._mediaHandler = { _inputAnalyser: {}, _updateInputStreamSource: (stream) => measured.push(stream.getAudioTracks()[0].sound) };
+  await settle();
+  await settle();
+  assert.deepEqual(measured, ['voice']);
+});
+
 test('a microphone that was chosen while another was being opened stays', async () => {
   const kit = makePhone({ granted: true, slow: true });
   kit.phone.prepare(preparation);

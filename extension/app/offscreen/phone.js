@@ -139,7 +139,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     if (!reliable && !opened) return;
     const seat = peers.take();
     microphone.lend(opened ?? seat.stream);
-    if (!opened) speak(seat, opening);
+    // It fails where the call has ended meanwhile.
+    if (!opened) speak(seat, opening).catch(() => {});
     try {
       const connected = await device.connect({ connectToken: offer.connectToken });
       if (!stillWanted()) return connected.disconnect();
@@ -173,6 +174,19 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     if (!(await seat.give(voice))) return voice.stop();
     // Muted or unmuted while it was being replaced.
     sdkCall?.mute(sdkCall.isMuted());
+    remeasure(seat.stream);
+  }
+
+  /**
+   * The SDK measures the level of what it sends, for its reports, on the track it began with. Only choosing another microphone
+   * makes it look again; where a later SDK has none of these names, it reports silence.
+   * @param {MediaStream} stream
+   */
+  function remeasure(stream) {
+    const inside = /** @type {{ _mediaHandler?: { _inputAnalyser?: AnalyserNode, _updateInputStreamSource?: (stream: MediaStream) => void } } | undefined} */ (
+      /** @type {unknown} */ (sdkCall)
+    );
+    if (inside?._mediaHandler?._inputAnalyser) inside._mediaHandler._updateInputStreamSource?.(stream);
   }
 
   /** @param {SDKCall} made */
