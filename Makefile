@@ -96,7 +96,7 @@ plugin/node_modules/.installed: plugin/package-lock.json
 	cd plugin && npm ci --no-audit --no-fund
 	@touch $@
 
-e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 3 minutes
+e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 4 minutes
 	@scripts/tools.sh chromium
 	cd extension && npm run --silent build
 	@chromium=$$(command -v "$${CHROMIUM:-chromium}") || { echo "e2e: skipped, there is no Chromium"; exit 0; }; \
