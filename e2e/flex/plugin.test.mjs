@@ -52,7 +52,7 @@ after(() => flex?.stop());
 
 test('the badge is ready, and contact_uri points at the extension', each, async () => {
   page = await flex.openFlex();
-  await badgeSays('Ready');
+  await badgeSays('Voice ready');
   await waitUntil('contact_uri', async () => (await contactURI()) === `client:${flex.identity}`);
   await flex.picture(page, 'plugin-1-ready');
   await part('badge').locator('button').first().click();
@@ -116,7 +116,7 @@ test('Flex\'s hang-up ends the call', each, async () => {
   await waitUntil('no call in Flex', async () => (await activeCall()) === undefined);
   assert.equal((await flex.stats(live.call_sid)).reason, 'agent');
   await complete(live.sid);
-  await badgeSays('Ready');
+  await badgeSays('Voice ready');
 });
 
 test('the agent calls out', each, async () => {
