@@ -113,6 +113,13 @@ test('Escape and a click elsewhere close the menu', async () => {
   assert.equal(part('text'), null);
 });
 
+test('an agent who is turned off sees it no longer, even where Flex does not draw its header again', async () => {
+  const world = await connected();
+  draw(world);
+  act(() => world.worker.become({ ...world.worker.attributes, extensionVoiceClientEnabled: false }));
+  assert.equal(part('badge'), null);
+});
+
 test('the help page is linked only when it is one', async () => {
   for (const [helpURL, links] of [['https://help.example.com/voice', 1], ['javascript:alert(1)', 0]] as const) {
     draw(await connected({ settings: { ...settings, helpURL } }));

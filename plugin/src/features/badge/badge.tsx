@@ -14,7 +14,10 @@ const key = 'flexvc-badge';
 
 export const badge: Feature<{ extension: Extension }> = ({ flex, board, extension, settings }) => {
   flex.MainHeader.Content.add(<Badge key={key} board={board} extension={extension} settings={settings} />, { align: 'end', sortOrder: -1 });
-  return () => flex.MainHeader.Content.remove(key);
+  return () => {
+    board.set({ stopped: true });
+    flex.MainHeader.Content.remove(key);
+  };
 };
 
 const colours: Record<Tone, string> = { good: '#14b053', busy: '#f4b400', bad: '#f05c5c', call: '#3da2ff' };
@@ -61,6 +64,7 @@ export function Badge({ board, extension, settings }: { board: Board; extension:
     };
   }, [open]);
 
+  if (state.stopped) return null;
   const devices = isOld(state) || state.link !== 'up' ? null : state.beat?.devices;
   return (
     <div ref={root} style={styles.root} data-flexvc="badge" data-tone={tone}>
