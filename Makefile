@@ -109,11 +109,11 @@ e2e/flex/node_modules/.installed: e2e/flex/package-lock.json
 	cd e2e/flex && npm ci --ignore-scripts --no-audit --no-fund --prefer-offline
 	@touch $@
 
-e2e-flex: bin/flexvc-voice extension/node_modules/.installed flex-host ## the real Flex UI in Chromium on the emulator, with a call; about 1 minute
+e2e-flex: bin/flexvc-voice extension/node_modules/.installed flex-host $(PLUGIN) ## the real Flex UI in Chromium on the emulator, with a call; about 1 minute
 	@scripts/tools.sh chromium
 	cd extension && npm run --silent build
 	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
-	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test-reporter=spec e2e/flex/boot.test.mjs; \
+	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test --test-concurrency=1 --test-reporter=spec e2e/flex/boot.test.mjs e2e/flex/plugin.test.mjs; \
 	else echo "e2e-flex: skipped, there is no Chromium"; fi
 
 e2e-rollout: bin/flexvc-voice extension/node_modules/.installed ## a real Chromium, by policy: install, microphone, update, and what it refuses; about a minute

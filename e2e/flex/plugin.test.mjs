@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { startFlex, until } from './world.mjs';
 
-let flex, page;
+let flex, page, offline;
 
 const each = { timeout: 300_000 };
 const patience = 120_000;
@@ -45,14 +45,15 @@ async function complete(sid) {
 before(async () => {
   flex = await startFlex();
   const { activities } = await flex.control('state');
-  await deploy(activities.find(({ friendly_name }) => friendly_name === 'Unavailable').sid);
+  offline = activities.find(({ friendly_name }) => friendly_name === 'Unavailable').sid;
+  await deploy(offline);
   await enable(true);
 });
 after(() => flex?.stop());
 
 test('the badge is ready, and contact_uri points at the extension', each, async () => {
   page = await flex.openFlex();
-  await badgeSays('Ready');
+  await badgeSays('Voice ready');
   await waitUntil('contact_uri', async () => (await contactURI()) === `client:${flex.identity}`);
   await flex.picture(page, 'plugin-1-ready');
   await part('badge').locator('button').first().click();
@@ -116,10 +117,11 @@ test('Flex\'s hang-up ends the call', each, async () => {
   await waitUntil('no call in Flex', async () => (await activeCall()) === undefined);
   assert.equal((await flex.stats(live.call_sid)).reason, 'agent');
   await complete(live.sid);
-  await badgeSays('Ready');
+  await badgeSays('Voice ready');
 });
 
-test('the agent calls out', each, async () => {
+test('the agent calls out, from a page that has no microphone', each, async () => {
+  await page.evaluate(() => (Twilio.Flex.Manager.getInstance().store.getState().flex.phone.listener.microphoneID = undefined));
   await page.evaluate(() => Twilio.Flex.Actions.invokeAction('StartOutboundCall', { destination: '+15557654321' }));
   const { sid, call_sid } = await waitUntil('an outbound task', async () => (await flex.flexOrder('reservations')).find((r) => r.outbound && r.status === 'accepted'));
   await waitUntil('the call in Flex', async () => (await activeCall()) === call_sid);
@@ -127,9 +129,65 @@ test('the agent calls out', each, async () => {
   await complete(sid);
 });
 
-test('an agent who is turned off has the tab again at the next start, and no trace of the plugin', each, async () => {
+test('while the extension is gone the agent is out of the queue, and back with it', each, async () => {
+  await page.evaluate(() => postMessage({ type: 'VOICE_CLIENT_EXTENSION_DISCONNECTED' }, location.origin));
+  const activity = async () => (await flex.workerNow()).activity;
+  await waitUntil('the offline activity', async () => (await activity()) === 'Unavailable');
+  await waitUntil('the activity before', async () => (await activity()) === 'Available');
+});
+
+test('the offline activity cannot be chosen by hand', each, async () => {
+  const answer = await page.evaluate((activitySid) => Twilio.Flex.Actions.invokeAction('SetActivity', { activitySid }).then(() => 'done', String), offline);
+  assert.match(answer, /cancelled/);
+  await page.locator('[data-testid=notification-message]', { hasText: 'This activity is set by itself' }).waitFor();
+  await flex.picture(page, 'plugin-7-notice');
+});
+
+test('a wrap-up that some other plugin begins ends the audio too', each, async () => {
+  const { sid, call_sid } = await accepted();
+  await waitUntil('the call in Flex', async () => (await activeCall()) === call_sid);
+  await page.evaluate(() => {
+    const [task] = Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.values();
+    return Twilio.Flex.Actions.invokeAction('WrapupTask', { task, sid: task.sid });
+  });
+  await waitUntil('the end of the audio', async () => (await flex.stats(call_sid)).reason === 'agent');
+  await complete(sid);
+});
+
+test('Flex\'s device menu chooses for the extension', each, async () => {
+  await page.evaluate(() => {
+    window.chosen = [];
+    addEventListener('message', ({ data }) => data?.type === 'VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE' && window.chosen.push(data.payload));
+  });
+  await $('device-manager-button').click();
+  const device = $('device-manager-menu').getByRole('menuitemradio').or($('device-manager-menu').getByRole('menuitem')).nth(1);
+  await device.click();
+  const [{ kind, label }] = await waitUntil('a choice', () => page.evaluate(() => window.chosen.length && window.chosen));
+  assert.match(kind, /^(input|output)$/);
+  assert.match(label, /^Fake Audio/);
+  await page.keyboard.press('Escape');
+});
+
+test('buttons of our own stand in where Flex takes no foreign call', each, async () => {
+  await page.evaluate(() => {
+    const { store } = Twilio.Flex.Manager.getInstance();
+    const { dispatch } = store;
+    store.dispatch = (action) => (/^PHONE_(ADD|TOGGLE)/.test(action?.type) ? action : dispatch(action));
+  });
+  const { sid, call_sid } = await accepted();
+  await badgeSays('In a call');
+  await part('mute').click();
+  await badgeSays('Muted');
+  await flex.picture(page, 'plugin-8-own-buttons');
+  await part('hang-up').click();
+  await complete(sid);
+  assert.equal((await flex.stats(call_sid)).reason, 'agent');
+});
+
+test('an agent who is turned off has the tab again, and no trace of the plugin', each, async () => {
   await enable(false);
   await waitUntil('contact_uri of the tab', async () => (await contactURI()) === `client:${flex.identity.replace('ext_', '')}`);
+  await waitUntil('no badge', async () => (await part('badge').count()) === 0);
   await page.reload();
   await flex.booted(page);
   assert.equal(await part('badge').count(), 0);

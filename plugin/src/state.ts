@@ -21,6 +21,8 @@ export interface State {
   ownButtons: boolean;
   contactURI: 'ok' | 'missing' | 'contested';
   offlineActivityMissing: boolean;
+  /** The plugin has withdrawn: Flex does not take away at once what was added to a header that is already drawn. */
+  stopped: boolean;
 }
 
 export const initial: State = {
@@ -35,6 +37,7 @@ export const initial: State = {
   ownButtons: false,
   contactURI: 'ok',
   offlineActivityMissing: false,
+  stopped: false,
 };
 
 export interface Board {

@@ -57,7 +57,7 @@ export const problems = {
     text: 'Another program keeps changing where Flex sends your calls. Tell your administrator: calls may not reach you.',
   },
   offline_activity_missing: {
-    title: 'Ready, half set up',
+    title: 'Voice half set up',
     text: 'You stay available even when calls cannot reach you, because the activity for that is missing. Ask your administrator to run flexvc init.',
   },
 } satisfies Record<string, Sentence>;
@@ -76,9 +76,9 @@ export type Notice = keyof typeof notices;
 
 export const badge = {
   label: 'Voice extension',
-  ready: 'Ready',
+  ready: 'Voice ready',
   readyText: 'Calls come to the voice extension: you can reload or close Flex without losing them.',
-  starting: 'Connecting',
+  starting: 'Voice connecting',
   startingText: 'Waiting for the voice extension.',
   call: 'In a call',
   callText: 'The call is in the voice extension: you can reload Flex without losing it.',

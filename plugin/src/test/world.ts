@@ -149,6 +149,7 @@ export function createWorld(options: Options = {}) {
   // Flex itself.
   const actionListeners = new Map<string, Set<ActionListener>>();
   const invoked: [string, Payload][] = [];
+  const pace = { activity: Promise.resolve() };
   const shown: string[] = [];
   const contents = () => {
     const added = new Map<string, any>();
@@ -170,6 +171,7 @@ export function createWorld(options: Options = {}) {
         if (aborted) throw new Error(`Action ${action} cancelled by before event`);
         invoked.push([action, payload]);
         if (action === 'SetActivity') {
+          await pace.activity;
           flexState.worker = { ...flexState.worker, activity: activities.find(({ sid, name }) => sid === payload.activitySid || name === payload.activityName)! };
           changed();
         }
@@ -215,6 +217,8 @@ export function createWorld(options: Options = {}) {
     ...typed,
     clock,
     logged,
+    /** Flex changes the activity once this is settled. */
+    pace,
     worker,
     written,
     audio,

@@ -14,6 +14,29 @@ test('an available agent leaves the queue while the voice client is away, and co
   assert.deepEqual(world.invoked.map(([, { activitySid }]) => activitySid), [offline, 'WA-available']);
 });
 
+test('an extension that is back before Flex has changed the activity does not leave the agent out of the queue', async () => {
+  const world = await connected();
+  let shown = () => {};
+  world.pace.activity = new Promise((resolve) => (shown = resolve));
+  world.say(messages.DISCONNECTED);
+  await alive(world, 2);
+  assert.equal(world.activity(), 'WA-available');
+  shown();
+  await settle();
+  await alive(world, 1);
+  assert.deepEqual(world.invoked.map(([, { activitySid }]) => activitySid), [offline, 'WA-available']);
+  assert.equal(world.activity(), 'WA-available');
+});
+
+test('a change of activity that Flex lost is asked for again', async () => {
+  const world = await connected();
+  world.pace.activity = new Promise(() => {});
+  await alive(world, 5, unregistered);
+  world.pace.activity = Promise.resolve();
+  await alive(world, 10, unregistered);
+  assert.equal(world.activity(), offline);
+});
+
 test('a reload does not flip the activity: the extension answers in time', async () => {
   const world = await connected();
   await alive(world, 10);

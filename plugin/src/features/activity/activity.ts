@@ -23,7 +23,6 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
   };
 
   function change(sid: string) {
-    if (asked && asked.sid === sid && clock.now() - asked.at < repeatAfter) return;
     asked = { sid, at: clock.now() };
     flex.Actions.invokeAction('SetActivity', { activitySid: sid, byFlexvc: true }).catch((cause: unknown) => log('the activity could not be changed', cause));
   }
@@ -33,6 +32,9 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
     const now = worker().activity;
     const known = worker().activities;
     if (!now || !known?.size) return;
+    // What we asked for and Flex has not shown yet would be taken for the agent's own choice.
+    if (asked && now.sid !== asked.sid && clock.now() - asked.at < repeatAfter) return;
+    asked = null;
     const missing = !find(offline);
     if (missing && !board.get().offlineActivityMissing) log(`the workspace has no activity ${offline || 'for agents whose voice client is away'}`);
     board.set({ offlineActivityMissing: missing });
@@ -46,7 +48,6 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
       if (now.sid === offline && back) return change(back.sid);
       // Already back, or the agent has chosen something else meanwhile.
       before.forget();
-      asked = null;
     } else if (away && now.sid !== offline) before.forget();
   }
 

@@ -32,8 +32,8 @@ test('it stands at the end of the header, and speaks in words', async () => {
   const world = await connected();
   assert.deepEqual(world.header.added.get('flexvc-badge').options, { align: 'end', sortOrder: -1 });
   draw(world);
-  assert.equal(mark().textContent, 'Ready');
-  assert.equal(mark().getAttribute('aria-label'), 'Voice extension: Ready');
+  assert.equal(mark().textContent, 'Voice ready');
+  assert.equal(mark().getAttribute('aria-label'), 'Voice extension: Voice ready');
   assert.equal(part('badge')?.dataset.tone, 'good');
 });
 
@@ -55,7 +55,7 @@ test('before the extension has spoken it waits, then it says what is wrong', () 
   const world = createWorld();
   world.start();
   draw(world);
-  assert.equal(mark().textContent, 'Connecting');
+  assert.equal(mark().textContent, 'Voice connecting');
   act(() => world.clock.tick(4_000));
   assert.equal(mark().textContent, problems.no_extension.title);
   click(mark());
@@ -111,6 +111,13 @@ test('Escape and a click elsewhere close the menu', async () => {
   click(mark());
   act(() => void document.dispatchEvent(new window.Event('pointerdown')));
   assert.equal(part('text'), null);
+});
+
+test('an agent who is turned off sees it no longer, even where Flex does not draw its header again', async () => {
+  const world = await connected();
+  draw(world);
+  act(() => world.worker.become({ ...world.worker.attributes, extensionVoiceClientEnabled: false }));
+  assert.equal(part('badge'), null);
 });
 
 test('the help page is linked only when it is one', async () => {

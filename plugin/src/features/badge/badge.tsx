@@ -14,7 +14,10 @@ const key = 'flexvc-badge';
 
 export const badge: Feature<{ extension: Extension }> = ({ flex, board, extension, settings }) => {
   flex.MainHeader.Content.add(<Badge key={key} board={board} extension={extension} settings={settings} />, { align: 'end', sortOrder: -1 });
-  return () => flex.MainHeader.Content.remove(key);
+  return () => {
+    board.set({ stopped: true });
+    flex.MainHeader.Content.remove(key);
+  };
 };
 
 const colours: Record<Tone, string> = { good: '#14b053', busy: '#f4b400', bad: '#f05c5c', call: '#3da2ff' };
@@ -26,11 +29,12 @@ const styles = {
     background: 'transparent', color: 'inherit', font: 'inherit', fontWeight: 600, whiteSpace: 'nowrap', cursor: 'pointer',
   },
   menu: {
-    position: 'absolute', top: 'calc(100% + 8px)', right: 0, zIndex: 1000, display: 'grid', gap: 12, width: 300, padding: 16, borderRadius: 8, boxSizing: 'border-box',
+    position: 'absolute', top: 'calc(100% + 16px)', right: 0, zIndex: 1000, display: 'grid', gap: 12, width: 300, padding: 16, borderRadius: 8, boxSizing: 'border-box',
     background: '#ffffff', color: '#121c2d', boxShadow: '0 4px 16px rgba(18, 28, 45, 0.3)', whiteSpace: 'normal', lineHeight: 1.4, textAlign: 'left',
   },
   field: { display: 'grid', gap: 4, fontWeight: 600 },
   select: { width: '100%', minHeight: 32, padding: '4px 8px', border: '1px solid #8891aa', borderRadius: 4, background: '#ffffff', color: '#121c2d', font: 'inherit', fontWeight: 400 },
+  text: { margin: 0, fontSize: 14 },
   small: { margin: 0, color: '#606b85', fontSize: 12 },
 } satisfies Record<string, React.CSSProperties>;
 
@@ -60,6 +64,7 @@ export function Badge({ board, extension, settings }: { board: Board; extension:
     };
   }, [open]);
 
+  if (state.stopped) return null;
   const devices = isOld(state) || state.link !== 'up' ? null : state.beat?.devices;
   return (
     <div ref={root} style={styles.root} data-flexvc="badge" data-tone={tone}>
@@ -71,7 +76,7 @@ export function Badge({ board, extension, settings }: { board: Board; extension:
       </button>
       {open && (
         <div role="dialog" aria-label={strings.label} style={styles.menu}>
-          <p style={{ margin: 0 }} data-flexvc="text">
+          <p style={styles.text} data-flexvc="text">
             {text}
           </p>
           <OwnButtons board={board} extension={extension} />

@@ -158,6 +158,8 @@ test('own buttons stand in when Flex no longer takes the call, and the log says 
   world.say(messages.CALL, call);
   assert.equal(options.if(), true);
   assert.match(world.logged.join(), /no longer takes the extension's call/);
+  const hidden = world.canvas.removed.filter(([, given]) => given?.if()).map(([key]) => key);
+  assert.deepEqual(hidden, ['toggleMute', 'dialpad', 'hangup']);
 });
 
 test('Flex\'s actions reach the extension then too', async () => {

@@ -50,7 +50,7 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
   }
 
   follow();
-  return together(board.subscribe(follow), followOldExtension(outside), guardActions(outside), showOwnButtons(outside), hideMute(outside), () => proxy && detach());
+  return together(board.subscribe(follow), followOldExtension(outside), guardActions(outside), showOwnButtons(outside), hideDeadButtons(outside), () => proxy && detach());
 };
 
 const sidOf = (call: unknown): string | undefined => (call as { parameters?: { CallSid?: string } } | undefined)?.parameters?.CallSid;
@@ -123,10 +123,12 @@ function closeDialer({ flex, manager, log }: Parameters<Feature>[0]) {
   if (view?.isOutboundDialerOpen) flex.Actions.invokeAction('ToggleOutboundDialer').catch((cause: unknown) => log('the dialer could not be closed', cause));
 }
 
-/** Flex's mute cannot work with an extension that does not know how. */
-const hideMute: Feature = ({ flex, board }) => {
-  const hidden = () => isOld(board.get()) && board.get().call !== null;
-  flex.CallCanvasActions.Content.remove('toggleMute', { if: hidden });
+/** Flex's mute cannot work with an extension that does not know how, and none of these where our own stand in. */
+const hideDeadButtons: Feature = ({ flex, board }) => {
+  const { Content } = flex.CallCanvasActions;
+  const own = () => board.get().ownButtons && board.get().call !== null;
+  Content.remove('toggleMute', { if: () => own() || (isOld(board.get()) && board.get().call !== null) });
+  for (const key of ['dialpad', 'hangup']) Content.remove(key, { if: own });
   return () => {};
 };
 

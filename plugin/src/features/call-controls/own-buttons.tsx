@@ -6,8 +6,14 @@ import type { Extension } from '../connection/connection';
 
 const keys = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
 
+// Flex's call canvas makes every button in it a small circle, unless the button says otherwise.
 const button: React.CSSProperties = {
+  width: 'auto',
+  minWidth: 'max-content',
+  height: 'auto',
   minHeight: 32,
+  margin: 0,
+  whiteSpace: 'nowrap',
   padding: '4px 12px',
   border: '1px solid #8891aa',
   borderRadius: 4,
@@ -16,7 +22,7 @@ const button: React.CSSProperties = {
   font: 'inherit',
   cursor: 'pointer',
 };
-export const red: React.CSSProperties = { ...button, background: '#d61f1f', borderColor: '#d61f1f', color: '#ffffff' };
+const red: React.CSSProperties = { ...button, background: '#d61f1f', borderColor: '#d61f1f', color: '#ffffff' };
 
 /** Mute, keypad and hang-up, in words: for the badge's menu, and for the call canvas when Flex's own are gone. */
 export function OwnButtons({ board, extension }: { board: Board; extension: Extension }) {
