@@ -41,7 +41,7 @@ var guesses = []struct{ question, choice string }{
 	{"The channel of a call that is over", "`closed`, without participants"},
 	{"Later pages of the directory", "There are none: the first page is cut at PageSize"},
 	{"A Flex token that is not good, on the event bridge, for the session and the plugin list", "401 with Twilio's code and message"},
-	{"What Sync, Conversations and telemetry answer over Twilsock", "404, with which Flex UI is content"},
+	{"What Sync, Conversations and telemetry answer over Twilsock", "404, with which Flex UI is content, but for an exception on the page when the token is refreshed"},
 	{"The feature flags of an account", "`flex-warm-transfers`, `flex-multi-tab-support`, `device-manager-beta`; an order changes them"},
 	{"Multi-party calls, consults, transfers, supervisors, chat, Insights and SSO", "Not emulated"},
 }
