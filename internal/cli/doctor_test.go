@@ -105,7 +105,7 @@ func (c *clinic) tokens(origin string) http.Handler {
 		app: app, inside: true, keyring: config.SystemKeyring{}, listen: "127.0.0.1:0", metricsListen: "none", allowOrigins: []string{origin},
 		ttl: d.TTL, allowGet: true, identityRate: "none", addressRate: "none", validateVia: string(d.ValidateVia), validateTimeout: d.ValidateTimeout,
 	}
-	server, session, err := o.server(c.t.Context(), cfg)
+	server, session, _, err := o.server(c.t.Context(), cfg)
 	check(c.t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(c.t, err)
@@ -367,6 +367,12 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 				return other(s)
 			}}))
 		}, "plugin", "warning", `made with other settings`, `^flexvc plugin deploy`, ""},
+		{"an event sink without a subscription", func(c *clinic) {
+			c.at("POST", "https://events.twilio.com/v1/Sinks", url.Values{
+				"Description": {"flexvc events of " + c.e.Account().WorkspaceSID}, "SinkType": {"webhook"},
+				"SinkConfiguration": {`{"destination":"https://voice.acme.example/events","method":"POST"}`},
+			}.Encode())
+		}, "events", "failed", `no subscription to workers' events`, `^flexvc events enable`, ""},
 		{"a clock that is slow", func(c *clinic) { c.skew = -10 * time.Minute }, "clock", "failed", `voice tokens made here are not valid`, `NTP`, ""},
 		{"a clock that is a little fast", func(c *clinic) { c.skew = time.Minute }, "clock", "warning", `may be refused`, `NTP`, ""},
 		{"a policy with another address", func(c *clinic) { c.policy("/extension/update.xml", "/old/update.xml") }, "browser", "failed", `update_url is http.*/old/update\.xml, and the extension is at`, `^flexvc pack --policy`, ""},

@@ -54,7 +54,7 @@ func TestRequestsThatDoNotConformAreRefused(t *testing.T) {
 		{"unknown version", "GET", strings.Replace(ws, "/v1/", "/v2/", 1), "", "", 404, 20404},
 		{"wrong method", "PUT", alice, form, "Attributes={}", 405, 20004},
 		{"known, not emulated", "GET", ws + "/TaskQueues", "", "", 501, 20500},
-		{"known product, not emulated", "GET", "https://serverless.twilio.com/v1/Services", "", "", 501, 20500},
+		{"known product, not emulated", "GET", "https://sync.twilio.com/v1/Services", "", "", 501, 20500},
 		{"unknown product", "GET", "https://shoes.twilio.com/v1/Left", "", "", 404, 20404},
 
 		{"worker without name", "POST", ws + "/Workers", form, "Attributes={}", 400, 20001},
