@@ -137,12 +137,11 @@ func (o *doctorOptions) doctor(ctx context.Context) (*doctor.Doctor, func() erro
 	d.Account.Flex, d.Account.Activities, d.Account.Workers, d.Account.Keys = session.Flex, session.Activities, session.Workers, session.Keys
 	d.Account.KeyRestricted = session.KeyRestricted
 	d.Account.Plugin = session.Plugins.Status
-	if session.WorkspaceSID == "" {
-		return d, session.Close
-	}
 	d.Account.Sinks = func(ctx context.Context) ([]doctor.Sink, error) {
-		p := (&eventsOptions{}).pushing(session)
-		status, err := p.Status(ctx)
+		if session.WorkspaceSID == "" {
+			return nil, nil
+		}
+		status, err := (&eventsOptions{}).pushing(session).Status(ctx)
 		if err != nil {
 			return nil, err
 		}

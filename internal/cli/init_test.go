@@ -335,7 +335,7 @@ Next: flexvc serve, then flexvc workers enable --all --dry-run
 	if diff := cmp.Diff(want, r.steady(r.mustRun())); diff != "" {
 		t.Errorf("first run (-want +got):\n%s", diff)
 	}
-	want = "No changes: WS…91c0 already matches. Next: flexvc workers enable --all --dry-run\n"
+	want = "No changes: WS…91c0 already matches. Next: flexvc doctor\n"
 	if got := r.mustRun(); got != want {
 		t.Errorf("second run: %q", got)
 	}

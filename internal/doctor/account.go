@@ -311,6 +311,8 @@ func (d *Doctor) events(ctx context.Context) Result {
 	switch {
 	case problem.Is(err, problem.PermissionDenied):
 		return skip("the credentials may not read Event Streams")
+	case problem.Is(err, problem.NotFound):
+		return skip("see workspace")
 	case err != nil:
 		return failure("the event sinks cannot be read", err, "try again")
 	case len(sinks) == 0:
