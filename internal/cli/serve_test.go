@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -51,7 +52,7 @@ func appIn(dir string, out io.Writer) *App {
 			return map[string]string{"HOME": dir, "FLEXVC_STATE_DIR": dir, "FLEXVC_PROFILE": "emulator"}[name]
 		},
 		Now:    time.Now,
-		Random: strings.NewReader(strings.Repeat("request-", 1000)),
+		Random: rand.Reader,
 	}
 	app.Open = app.open
 	return app
