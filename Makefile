@@ -51,7 +51,7 @@ $(PLUGIN): $(shell find plugin/src plugin/scripts -type f) plugin/package-lock.j
 demo: bin/flexvc ## the whole story on the built-in emulator; no account needed
 	@bin/flexvc demo
 
-test: fmt-check vet staticcheck extension-test plugin-test unit e2e ## everything CI runs
+test: fmt-check vet staticcheck extension-test plugin-test unit e2e e2e-rollout ## everything CI runs
 
 fmt-check: ## fail when a Go file is not gofmt's
 	@echo "format"
@@ -96,11 +96,16 @@ plugin/node_modules/.installed: plugin/package-lock.json
 	cd plugin && npm ci --no-audit --no-fund
 	@touch $@
 
+# $(call browser,FLAGS FILES): tests in Chromium, against the emulator with its voice edge.
+define browser
+@scripts/tools.sh chromium
+@cd extension && npm run --silent build
+@chromium=$$(command -v "$${CHROMIUM:-chromium}") || { echo "$@: skipped, there is no Chromium"; exit 0; }; \
+  FLEXVC=bin/flexvc-voice CHROMIUM=$$chromium node e2e/run.mjs $(1)
+endef
+
 e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 4 minutes
-	@scripts/tools.sh chromium
-	cd extension && npm run --silent build
-	@chromium=$$(command -v "$${CHROMIUM:-chromium}") || { echo "e2e: skipped, there is no Chromium"; exit 0; }; \
-	  FLEXVC=bin/flexvc-voice CHROMIUM=$$chromium node --test --test-concurrency=2 --test-reporter=spec e2e/extension/*.test.mjs
+	$(call browser,--at-once 2 e2e/extension/*.test.mjs)
 
 flex-host: e2e/flex/node_modules/.installed ## build the page script of the real Flex UI, which npm fetches (740 MB)
 	cd e2e/flex && node host.mjs
@@ -109,18 +114,11 @@ e2e/flex/node_modules/.installed: e2e/flex/package-lock.json
 	cd e2e/flex && npm ci --ignore-scripts --no-audit --no-fund --prefer-offline
 	@touch $@
 
-e2e-flex: bin/flexvc-voice extension/node_modules/.installed flex-host $(PLUGIN) ## the real Flex UI in Chromium on the emulator, with a call; about 1 minute
-	@scripts/tools.sh chromium
-	cd extension && npm run --silent build
-	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
-	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test --test-concurrency=1 --test-reporter=spec e2e/flex/boot.test.mjs e2e/flex/plugin.test.mjs; \
-	else echo "e2e-flex: skipped, there is no Chromium"; fi
+e2e-flex: bin/flexvc-voice extension/node_modules/.installed flex-host $(PLUGIN) ## the real Flex UI in Chromium on the emulator, with calls; about 2 minutes
+	$(call browser,e2e/flex/*.test.mjs)
 
 e2e-rollout: bin/flexvc-voice extension/node_modules/.installed ## a real Chromium, by policy: install, microphone, update, and what it refuses; about a minute
-	@scripts/tools.sh chromium
-	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
-	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test --test-concurrency=1 --test-reporter=spec e2e/rollout/*.test.mjs; \
-	else echo "e2e-rollout: skipped, there is no Chromium"; fi
+	$(call browser,e2e/rollout/*.test.mjs)
 
 bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a call is answered and what a refresh costs it
 	cd extension && npm run --silent build
