@@ -9,7 +9,6 @@ import (
 
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/eventsrv"
-	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/ui"
 )
@@ -139,35 +138,16 @@ func eventsSetRun(ctx context.Context, opts *eventsOptions) error {
 		return err
 	}
 	view := newEventsView(opts, session)
-	if !plan.Pending() {
-		view.plan(plan)
-		return nil
-	}
-	if opts.DryRun {
-		view.plan(plan)
-		if opts.ExitCode {
-			return silent(problem.ChangesPending)
-		}
-		return nil
-	}
-	if !opts.Yes {
-		if err := canAsk(ctx, app); err != nil {
+	return change{
+		pending: plan.Pending(), dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes,
+		show: func() { view.plan(plan) },
+		apply: func() error {
+			view.start()
+			err := p.Apply(ctx, plan, view.item)
+			view.end(plan, err)
 			return err
-		}
-	}
-	view.plan(plan)
-	if !opts.Yes {
-		switch yes, err := app.UI.Confirm(ctx, "Apply?"); {
-		case err != nil:
-			return err
-		case !yes:
-			app.UI.Printf("Nothing was changed.\n")
-			return silent(problem.Declined)
-		}
-	}
-	err = p.Apply(ctx, plan, view.item)
-	view.end(plan, err)
-	return err
+		},
+	}.run(ctx, app)
 }
 
 func newEventsStatusCmd(app *App, runF func(context.Context, *eventsOptions) error) *cobra.Command {
@@ -204,6 +184,7 @@ func eventsStatusRun(ctx context.Context, opts *eventsOptions) error {
 // eventsView is what `flexvc events` prints.
 type eventsView interface {
 	plan(*provision.PushPlan)
+	start()
 	item(provision.SetupItem, error)
 	end(*provision.PushPlan, error)
 	status(*provision.PushStatus)
@@ -216,7 +197,7 @@ var (
 
 func newEventsView(opts *eventsOptions, session *Session) eventsView {
 	if opts.App.JSON() {
-		return &eventsJSON{opts, session}
+		return &eventsJSON{opts: opts, session: session}
 	}
 	return &eventsText{opts, opts.App.UI, session}
 }
@@ -261,6 +242,8 @@ func (v *eventsText) plan(p *provision.PushPlan) {
 	v.ui.Printf("\nPlan: %d to add, %d to change, %d to remove.%s\n",
 		p.Count(provision.SetupAdd), p.Count(provision.SetupChange), p.Count(provision.SetupRemove), tail)
 }
+
+func (v *eventsText) start() {}
 
 func (v *eventsText) item(item provision.SetupItem, err error) {
 	sign, text := ui.Done, v.ui.SID(item.ID)
@@ -321,15 +304,14 @@ func (v *eventsText) status(s *provision.PushStatus) {
 type eventsJSON struct {
 	opts    *eventsOptions
 	session *Session
+	lap     lap
 }
+
+func (v *eventsJSON) start() { v.lap = startLap(v.opts.App.Now) }
 
 func (v *eventsJSON) print(event any) { _ = printJSON(v.opts.App.UI.Out, event) }
 
 func (v *eventsJSON) plan(p *provision.PushPlan) {
-	items := make([]setupItemJSON, len(p.Items))
-	for i, item := range p.Items {
-		items[i] = setupItemJSON(item)
-	}
 	v.print(struct {
 		V         int             `json:"v"`
 		Event     string          `json:"event"`
@@ -339,24 +321,11 @@ func (v *eventsJSON) plan(p *provision.PushPlan) {
 		Remove    int             `json:"remove"`
 		Same      int             `json:"same"`
 		Items     []setupItemJSON `json:"items"`
-	}{1, "plan", v.session.WorkspaceSID, p.Count(provision.SetupAdd), p.Count(provision.SetupChange), p.Count(provision.SetupRemove), p.Count(provision.SetupSame), items})
+	}{1, "plan", v.session.WorkspaceSID, p.Count(provision.SetupAdd), p.Count(provision.SetupChange), p.Count(provision.SetupRemove), p.Count(provision.SetupSame), setupJSON(p.Items)})
 }
 
 func (v *eventsJSON) item(item provision.SetupItem, err error) {
-	status := map[provision.SetupAction]string{
-		provision.SetupAdd: "added", provision.SetupChange: "changed", provision.SetupRemove: "removed", provision.SetupSame: "same",
-	}[item.Action]
-	if err != nil {
-		status = "failed"
-	}
-	v.print(struct {
-		V      int                 `json:"v"`
-		Event  string              `json:"event"`
-		Kind   provision.SetupKind `json:"kind"`
-		Name   string              `json:"name"`
-		ID     string              `json:"id,omitempty"`
-		Status string              `json:"status"`
-	}{1, "item", item.Kind, item.Name, item.ID, status})
+	printItemJSON(v.opts.App, item, v.lap.next(), err)
 }
 
 func (v *eventsJSON) end(p *provision.PushPlan, err error) {

@@ -128,36 +128,17 @@ func initRun(ctx context.Context, opts *initOptions) (err error) {
 		}
 		return setup.Apply(ctx, plan, view.item)
 	}
-	if opts.DryRun {
-		view.plan(plan)
-		if opts.ExitCode {
-			return silent(problem.ChangesPending)
-		}
-		return nil
-	}
-	if err := writable(cfg, want, plan); err != nil {
-		return err
-	}
-	if !opts.Yes {
-		// Whoever cannot be asked sees why, and no plan that nobody confirms.
-		if err := canAsk(ctx, app); err != nil {
+	return change{
+		pending: true, dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes,
+		ready: func() error { return writable(cfg, want, plan) },
+		show:  func() { view.plan(plan) },
+		apply: func() error {
+			view.start()
+			err := setup.Apply(ctx, plan, view.item)
+			view.end(plan, err)
 			return err
-		}
-	}
-	view.plan(plan)
-	if !opts.Yes {
-		switch yes, err := app.UI.Confirm(ctx, "Apply?"); {
-		case err != nil:
-			return err
-		case !yes:
-			app.UI.Printf("Nothing was changed.\n")
-			return silent(problem.Declined)
-		}
-	}
-	view.start()
-	err = setup.Apply(ctx, plan, view.item)
-	view.end(plan, err)
-	return err
+		},
+	}.run(ctx, app)
 }
 
 // flexVersion asks Flex about itself, unless --workspace says not to. A

@@ -211,10 +211,6 @@ type setupItemJSON struct {
 }
 
 func (v *initJSON) plan(p *provision.SetupPlan) {
-	items := make([]setupItemJSON, len(p.Items))
-	for i, item := range p.Items {
-		items[i] = setupItemJSON(item)
-	}
 	v.print(struct {
 		V             int             `json:"v"`
 		Event         string          `json:"event"`
@@ -228,27 +224,13 @@ func (v *initJSON) plan(p *provision.SetupPlan) {
 		Same          int             `json:"same"`
 		Items         []setupItemJSON `json:"items"`
 	}{1, "plan", v.cfg.Profile, v.session.AccountSID, p.Workspace.SID, p.Workspace.FriendlyName,
-		p.Count(provision.SetupAdd), p.Count(provision.SetupChange), p.Count(provision.SetupRemove), p.Count(provision.SetupSame), items})
+		p.Count(provision.SetupAdd), p.Count(provision.SetupChange), p.Count(provision.SetupRemove), p.Count(provision.SetupSame), setupJSON(p.Items)})
 }
 
 func (v *initJSON) start() { v.lap = startLap(v.opts.App.Now) }
 
 func (v *initJSON) item(item provision.SetupItem, err error) {
-	status := map[provision.SetupAction]string{
-		provision.SetupAdd: "added", provision.SetupChange: "changed", provision.SetupRemove: "removed",
-	}[item.Action]
-	if err != nil {
-		status = "failed"
-	}
-	v.print(struct {
-		V       int                 `json:"v"`
-		Event   string              `json:"event"`
-		Kind    provision.SetupKind `json:"kind"`
-		Name    string              `json:"name"`
-		ID      string              `json:"id,omitempty"`
-		Status  string              `json:"status"`
-		Seconds float64             `json:"seconds"`
-	}{1, "item", item.Kind, item.Name, item.ID, status, seconds(v.lap.next())})
+	printItemJSON(v.opts.App, item, v.lap.next(), err)
 }
 
 func (v *initJSON) end(p *provision.SetupPlan, err error) {

@@ -126,36 +126,16 @@ func pluginRun(ctx context.Context, opts *pluginOptions) (err error) {
 		return err
 	}
 	view := newPluginView(opts, cfg, session)
-	switch {
-	case !plan.Pending():
-		view.plan(plan)
-		return nil
-	case opts.DryRun:
-		view.plan(plan)
-		if opts.ExitCode {
-			return silent(problem.ChangesPending)
-		}
-		return nil
-	}
-	if !opts.Yes {
-		if err := canAsk(ctx, app); err != nil {
+	return change{
+		pending: plan.Pending(), dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes,
+		show: func() { view.plan(plan) },
+		apply: func() error {
+			view.start()
+			err := session.Plugins.Apply(ctx, plan, view.item)
+			view.end(plan, err)
 			return err
-		}
-	}
-	view.plan(plan)
-	if !opts.Yes {
-		switch yes, err := app.UI.Confirm(ctx, "Apply?"); {
-		case err != nil:
-			return err
-		case !yes:
-			app.UI.Printf("Nothing was changed.\n")
-			return silent(problem.Declined)
-		}
-	}
-	view.start()
-	err = session.Plugins.Apply(ctx, plan, view.item)
-	view.end(plan, err)
-	return err
+		},
+	}.run(ctx, app)
 }
 
 func (o *pluginOptions) plan(ctx context.Context, cfg *config.Config, d *provision.PluginDeployment) (*provision.PluginPlan, error) {

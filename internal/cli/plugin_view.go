@@ -127,10 +127,6 @@ type pluginJSON struct {
 }
 
 func (v *pluginJSON) plan(p *provision.PluginPlan) {
-	items := make([]setupItemJSON, len(p.Items))
-	for i, item := range p.Items {
-		items[i] = setupItemJSON(item)
-	}
 	v.print(struct {
 		V       int             `json:"v"`
 		Event   string          `json:"event"`
@@ -141,27 +137,13 @@ func (v *pluginJSON) plan(p *provision.PluginPlan) {
 		Pending bool            `json:"pending"`
 		Others  int             `json:"other_plugins"`
 		Items   []setupItemJSON `json:"items"`
-	}{1, "plan", v.profile, v.account, p.From, p.Version, p.Pending(), p.Others(), items})
+	}{1, "plan", v.profile, v.account, p.From, p.Version, p.Pending(), p.Others(), setupJSON(p.Items)})
 }
 
 func (v *pluginJSON) start() { v.lap = startLap(v.opts.App.Now) }
 
 func (v *pluginJSON) item(item provision.SetupItem, err error) {
-	status := map[provision.SetupAction]string{
-		provision.SetupAdd: "added", provision.SetupChange: "changed", provision.SetupRemove: "removed",
-	}[item.Action]
-	if err != nil {
-		status = "failed"
-	}
-	v.print(struct {
-		V       int                 `json:"v"`
-		Event   string              `json:"event"`
-		Kind    provision.SetupKind `json:"kind"`
-		Name    string              `json:"name"`
-		ID      string              `json:"id,omitempty"`
-		Status  string              `json:"status"`
-		Seconds float64             `json:"seconds"`
-	}{1, "item", item.Kind, item.Name, item.ID, status, seconds(v.lap.next())})
+	printItemJSON(v.opts.App, item, v.lap.next(), err)
 }
 
 func (v *pluginJSON) end(p *provision.PluginPlan, err error) {
