@@ -14,12 +14,14 @@ import (
 
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/eventsrv"
+	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 )
 
 // serving is a `flexvc serve --events` on an emulator that pushes to it.
 type serving struct {
 	*emulator.Emulator
+	state         string // folder
 	public, admin string // addresses
 	out           *printed
 	ended         chan error
@@ -29,7 +31,7 @@ type serving struct {
 func serveEvents(t testing.TB, opts emulator.Options, flags ...string) *serving {
 	t.Helper()
 	account, state := serveAccount(t, opts)
-	s := &serving{Emulator: account, out: &printed{}, ended: make(chan error, 1)}
+	s := &serving{Emulator: account, state: state, out: &printed{}, ended: make(chan error, 1)}
 	app := appIn(state, s.out)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -160,6 +162,79 @@ func TestAChangedContactURIReachesTheWatch(t *testing.T) {
 	}
 	if out := s.out.String(); strings.Contains(out, s.Account().AuthToken) || !strings.Contains(out, "0 cut off") {
 		t.Errorf("printed\n%s", out)
+	}
+}
+
+// watching is a watch that follows the serving's events, and what it prints.
+func (s *serving) watching(t testing.TB, output, address string) (out *printed, ended <-chan error) {
+	t.Helper()
+	out, done := &printed{}, make(chan error, 1)
+	app := appWith(s.state, out)
+	app.Global.Output = output
+	ctx, stop := context.WithCancel(context.Background())
+	cmd := newWatchCmd(app, nil)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs([]string{"--plain", "--events", address})
+	go func() { done <- cmd.ExecuteContext(ctx); close(done) }()
+	t.Cleanup(func() {
+		stop()
+		for range done { // until it has let its state go
+		}
+	})
+	return out, done
+}
+
+// TestWatchTellsWhatEventsBring: the next reading of all workers is minutes away,
+// so that only an event can have told.
+func TestWatchTellsWhatEventsBring(t *testing.T) {
+	t.Parallel()
+	s := serveEvents(t, emulator.Options{Agents: 20, SeedValue: 3})
+	out, _ := s.watching(t, "json", s.admin)
+	text, _ := s.watching(t, "text", s.admin)
+	for _, c := range []struct {
+		out         *printed
+		first, live string
+	}{{out, `"event":"summary"`, `"event":"events_live"`}, {text, "20 workers in", "live, by events"}} {
+		waitFor(t, "the watch is live: "+c.out.String(), func() bool {
+			return strings.Contains(c.out.String(), c.first) && strings.Contains(c.out.String(), c.live)
+		})
+	}
+	sid := s.edit(t, 4, "client:ext_reaches")
+	waitFor(t, "the change is told", func() bool {
+		return regexp.MustCompile(`"event":"change".*"sid":"`+sid+`".*"to":\{[^}]*"contact_uri":"client:ext_reaches"`).MatchString(out.String()) &&
+			strings.Contains(text.String(), "client:ext_reaches")
+	})
+
+	s.stop()
+	if err := receive(t, s.ended); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "that the events are lost is told", func() bool {
+		return strings.Contains(out.String(), `"event":"events_lost","interval_s":10,`) &&
+			strings.Contains(text.String(), "; polling every 10s")
+	})
+	if said := out.String() + text.String(); strings.Contains(said, s.Account().AuthToken) {
+		t.Errorf("printed the auth token:\n%s", said)
+	}
+}
+
+func TestWatchSaysWhyThereAreNoEvents(t *testing.T) {
+	t.Parallel()
+	s := serveEvents(t, emulator.Options{Agents: 3, SeedValue: 3})
+	refuses := httpServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	for name, c := range map[string]struct {
+		address string
+		code    problem.Code
+	}{
+		"a login that is refused":  {refuses, problem.CredentialsRefused},
+		"a server without streams": {s.admin + "/elsewhere", problem.NotFound},
+		"an address that is none":  {"voice.acme.example", problem.Usage},
+		"plain HTTP far away":      {"http://voice.acme.example", problem.Usage},
+	} {
+		_, ended := s.watching(t, "text", c.address)
+		if err := receive(t, ended); !problem.Is(err, c.code) || strings.Contains(err.Error(), s.Account().AuthToken) {
+			t.Errorf("%s: the watch ends with %v", name, err)
+		}
 	}
 }
 

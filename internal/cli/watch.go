@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flexvc/flexvc/internal/eventsrv"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/tui"
@@ -21,14 +22,17 @@ type watchOptions struct {
 	ExitCode    bool
 	Workspace   string
 	Concurrency int
+	Events      string // address of a flexvc serve --events
 
 	filter tui.Filter
+	paced  bool // --interval was given
 	inside bool // part of another command, which runs the emulator
 }
 
 const (
 	defaultInterval  = 10 * time.Second
 	shortestInterval = time.Second
+	pushedInterval   = 5 * time.Minute // while events make a reading a safeguard
 )
 
 func newWatchCmd(app *App, runF func(context.Context, *watchOptions) error) *cobra.Command {
@@ -57,16 +61,22 @@ A filter has terms that all have to match: FIELD:VALUE[,VALUE...] for one that i
 FIELD~PART for one that contains, - in front for one that is not. The fields are name,
 state, activity, uri, flag and sid. A bare word is a state, or a part of a name.
 
+With --events a flexvc serve --events tells of each change within a second, and all
+workers are read every 5 minutes only, unless --interval says otherwise. While the events
+are lost, they are read as often as without.
+
 With --once the workers that need somebody are printed and the command ends; with a
 filter, those it selects. With --exit-code as well it exits with 5 when any of them is
 in drift, stale, foreign or invalid.`,
 		Example: `  $ flexvc watch
   $ flexvc watch --filter 'state:drift,stale -activity:Offline'
+  $ flexvc watch --events https://voice.acme.example
   $ flexvc watch --once --exit-code --quiet
   $ flexvc watch -o json | jq -r 'select(.to.state=="drift").name'`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.paced = cmd.Flags().Changed("interval")
 			if err := o.check(); err != nil {
 				return err
 			}
@@ -79,9 +89,11 @@ in drift, stale, foreign or invalid.`,
 	flags.BoolVar(&o.Plain, "plain", false, "a line per change, on a terminal too")
 	flags.BoolVar(&o.Once, "once", false, "print the workers that need somebody, and end")
 	flags.BoolVar(&o.ExitCode, "exit-code", false, "with --once: exit with 5 when there are any")
+	flags.StringVar(&o.Events, "events", "", "follow the changes that a flexvc serve --events at this address tells of")
 	workspaceFlag(cmd, &o.Workspace)
 	concurrencyFlag(cmd, &o.Concurrency)
 	noCompletion(cmd, "interval")
+	noCompletion(cmd, "events")
 	noCompletion(cmd, "filter")
 	return cmd
 }
@@ -89,6 +101,14 @@ in drift, stale, foreign or invalid.`,
 func (o *watchOptions) check() error {
 	if o.ExitCode && !o.Once {
 		return usagef("--exit-code tells about one look: give --once with it")
+	}
+	if o.Events != "" {
+		if o.Once {
+			return usagef("--once is one look, and --events is about what comes after it: give one of them")
+		}
+		if err := (&eventsrv.Follower{URL: o.Events}).Check(); err != nil {
+			return err
+		}
 	}
 	if o.Interval < shortestInterval {
 		return usagef("--interval %s is shorter than %s", o.Interval, shortestInterval)
@@ -133,13 +153,23 @@ func watchRun(ctx context.Context, o *watchOptions) (err error) {
 	}
 	folder := provision.Folder{Path: dir, Now: app.Now}
 	enabled := folder.EnabledAt()
-	w := &workspaceWatch{
-		Watcher: provision.NewWatcher(session.Workers, provision.WatchOptions{
-			Rules: rules, Interval: o.Interval, Concurrency: o.Concurrency, Once: o.Once, Now: app.Now,
-			EnabledAt: func(sid string) time.Time { return enabled[sid] },
-		}),
-		session: session, folder: folder, rules: rules,
+	options := provision.WatchOptions{
+		Rules: rules, Interval: o.Interval, Concurrency: o.Concurrency, Once: o.Once, Now: app.Now,
+		EnabledAt: func(sid string) time.Time { return enabled[sid] },
 	}
+	w := &workspaceWatch{session: session, folder: folder, rules: rules}
+	if o.Events != "" {
+		options.Events = &eventsrv.Follower{
+			URL:    o.Events,
+			Auth:   eventsrv.Credentials{User: session.Credentials.Username, Password: session.Credentials.Password},
+			Resync: func(string) { w.Refresh() },
+			Found:  func() { w.Connected() },
+		}
+		if !o.paced {
+			options.Pushed = pushedInterval
+		}
+	}
+	w.Watcher = provision.NewWatcher(session.Workers, options)
 	if app.UI.Screen() && !o.Plain && !o.Once && !app.JSON() {
 		return o.screen(ctx, session, w)
 	}

@@ -44,6 +44,9 @@ type fleetLines struct {
 	rows  map[string]provision.Row
 	begun bool // the first whole picture was told
 	lost  error
+
+	pushed     bool  // events were flowing at the last update
+	eventsLost error // why not, as it was told
 }
 
 // take applies an update. first is set once, with the first whole picture.
@@ -119,6 +122,15 @@ func (f *fleetLines) connection(s provision.WatchStatus) (lost, back bool) {
 	return lost, back
 }
 
+// events reports whether the events began to flow or were lost since the last
+// call.
+func (f *fleetLines) events(s provision.WatchStatus) (flowing, lost bool) {
+	flowing = s.Pushed && !f.pushed
+	lost = s.EventsErr != nil && f.eventsLost == nil
+	f.pushed, f.eventsLost = s.Pushed, s.EventsErr
+	return flowing, lost
+}
+
 // watchText is for people and their logs.
 type watchText struct{ *fleetLines }
 
@@ -141,6 +153,12 @@ func (v *watchText) update(u provision.Update) error {
 		v.ui.Warn("stale data since %s: %s", stamp(u.Status.Whole), u.Status.Err)
 	case back:
 		v.ui.Note("live again")
+	}
+	switch flowing, lost := v.events(u.Status); {
+	case lost:
+		v.ui.Warn("events lost: %s; polling every %s", u.Status.EventsErr, u.Status.Interval)
+	case flowing:
+		v.ui.Note("live, by events")
 	}
 	return nil
 }
@@ -246,9 +264,20 @@ func (v *watchJSON) update(u provision.Update) error {
 	}
 	switch lost, back := v.connection(u.Status); {
 	case lost:
-		return v.line(map[string]any{"v": 1, "event": "lost", "since": u.Status.Whole.UTC(), "reason": u.Status.Err.Error()})
+		err := v.line(map[string]any{"v": 1, "event": "lost", "since": u.Status.Whole.UTC(), "reason": u.Status.Err.Error()})
+		if err != nil {
+			return err
+		}
 	case back:
-		return v.line(map[string]any{"v": 1, "event": "live"})
+		if err := v.line(map[string]any{"v": 1, "event": "live"}); err != nil {
+			return err
+		}
+	}
+	switch flowing, lost := v.events(u.Status); {
+	case lost:
+		return v.line(map[string]any{"v": 1, "event": "events_lost", "interval_s": u.Status.Interval.Seconds(), "reason": u.Status.EventsErr.Error()})
+	case flowing:
+		return v.line(map[string]any{"v": 1, "event": "events_live"})
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ type EventSource interface {
 type WatchOptions struct {
 	Rules       Rules
 	Interval    time.Duration // from the end of a sweep to the next
+	Pushed      time.Duration // the same while events flow in; Interval if zero
 	Concurrency int           // fetches at a time; DefaultConcurrency if zero
 	Events      EventSource   // nil: sweeps only
 	Once        bool          // end with the first whole picture
@@ -36,9 +38,11 @@ type WatchStatus struct {
 	Sweeps      int       // listings that came to their end, with all that was in doubt
 	Whole       time.Time // when the latest of them began; zero before the first
 	Sweeping    bool
-	Pushed      bool      // events are flowing in
-	Err         error     // why the latest sweep failed; nil when it did not
-	Retry       time.Time // when the next sweep begins after a failed one
+	Pushed      bool          // events are flowing in
+	EventsErr   error         // why they do not, although there is a source; nil while they do, and before it has stood
+	Interval    time.Duration // from the end of a sweep to the next, as it is now
+	Err         error         // why the latest sweep failed; nil when it did not
+	Retry       time.Time     // when the next sweep begins after a failed one
 }
 
 // Watcher follows the workers of a workspace.
@@ -46,6 +50,7 @@ type Watcher struct {
 	api     WorkerAPI
 	o       WatchOptions
 	refresh chan struct{}
+	stands  chan struct{}
 }
 
 // NewWatcher returns a watcher. Nothing is asked before Follow.
@@ -53,7 +58,7 @@ func NewWatcher(api WorkerAPI, o WatchOptions) *Watcher {
 	if o.Concurrency <= 0 {
 		o.Concurrency = DefaultConcurrency
 	}
-	return &Watcher{api: api, o: o, refresh: make(chan struct{}, 1)}
+	return &Watcher{api: api, o: o, refresh: make(chan struct{}, 1), stands: make(chan struct{}, 1)}
 }
 
 // Refresh asks for a sweep now.
@@ -61,6 +66,15 @@ func (w *Watcher) Refresh() {
 	select {
 	case w.refresh <- struct{}{}:
 	default: // already asked for
+	}
+}
+
+// Connected tells that the source of events stands, which a quiet one does not
+// tell by an event.
+func (w *Watcher) Connected() {
+	select {
+	case w.stands <- struct{}{}:
+	default: // already told
 	}
 }
 
@@ -76,7 +90,9 @@ const (
 // Follow calls deliver with every change until ctx ends; the first updates
 // bring the picture as it is read. Calls are never two at a time. An error
 // before the first whole picture ends it; a later one is told in the status,
-// and the rows stay as they are.
+// and the rows stay as they are. A problem of a source of events that has never
+// stood ends it as well: what is asked for there cannot be had. One that breaks
+// otherwise is told in the status, and sweeps make up for it.
 func (w *Watcher) Follow(ctx context.Context, deliver func(Update)) error {
 	inner, cancel := context.WithCancel(ctx)
 	l := &following{
@@ -108,6 +124,8 @@ type following struct {
 	again   bool // a sweep is asked for
 	begun   time.Time
 	failing int
+	stood   bool  // the source of events, at some time
+	refused error // why it never will
 }
 
 func (l *following) run() error {
@@ -131,6 +149,12 @@ func (l *following) run() error {
 			return context.Cause(l.ctx)
 		case f := <-l.work:
 			f()
+			if l.refused != nil {
+				return l.refused
+			}
+			tell()
+		case <-l.stands:
+			l.flow()
 			tell()
 		case err := <-l.ended:
 			if done, err := l.finish(err, next); done || err != nil {
@@ -167,8 +191,35 @@ func (l *following) hand() {
 	u := l.fleet.Take()
 	unread, total := l.fleet.Unread()
 	l.status.Read, l.status.Total = total-unread, total
+	l.status.Interval = l.interval()
 	u.Status = l.status
 	l.deliver(u)
+}
+
+func (l *following) interval() time.Duration {
+	if l.status.Pushed && l.o.Pushed > 0 {
+		return l.o.Pushed
+	}
+	return l.o.Interval
+}
+
+// flow notes that events come in.
+func (l *following) flow() {
+	l.stood, l.status.Pushed, l.status.EventsErr = true, true, nil
+}
+
+// broken notes that they do not.
+func (l *following) broken(err error) {
+	select {
+	case <-l.stands: // of the connection that is gone
+		l.stood = true
+	default:
+	}
+	if !l.stood && problem.As(err) != nil {
+		l.refused = err
+	}
+	l.again = l.again || l.status.Pushed
+	l.status.Pushed, l.status.EventsErr = false, err
 }
 
 func (l *following) start() {
@@ -204,7 +255,7 @@ func (l *following) finish(err error, next *time.Timer) (bool, error) {
 		l.failing, l.status.Err, l.status.Retry = 0, nil, time.Time{}
 		l.status.Sweeps++
 		l.status.Whole = l.begun
-		next.Reset(l.o.Interval)
+		next.Reset(l.interval())
 	}
 	return l.o.Once, nil
 }
@@ -300,23 +351,27 @@ func (l *following) look(ctx context.Context, sid string) error {
 	return nil
 }
 
-// listen applies events. After a break it asks for a sweep, as events of the
-// meantime are lost.
+// listen applies events. After a break it asks for a sweep, and for another when
+// it tries again, as events of the meantime are lost.
 func (l *following) listen() {
-	for broken := 0; l.ctx.Err() == nil; broken++ {
+	for attempts := 0; l.ctx.Err() == nil; attempts++ {
+		why := errors.New("the source ended")
 		for event, err := range l.o.Events.Events(l.ctx) {
 			if err != nil {
+				why = err
 				break
 			}
-			broken = 0
+			attempts = 0
 			l.do(func() {
-				l.status.Pushed = true
+				l.flow()
 				l.fleet.Apply(event)
 			})
 		}
-		l.do(func() { l.status.Pushed = false })
+		if !l.do(func() { l.broken(why) }) {
+			return
+		}
 		select {
-		case <-time.After(min(firstRetry<<min(broken, 10), lastRetry)):
+		case <-time.After(min(firstRetry<<min(attempts, 10), lastRetry)):
 		case <-l.ctx.Done():
 		}
 		l.Refresh()

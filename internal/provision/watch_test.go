@@ -227,6 +227,65 @@ func TestWatchAppliesEventsAtOnce(t *testing.T) {
 	})
 }
 
+// refusing is a source that is silent for a while and then says no.
+type refusing struct{ after time.Duration }
+
+var errRefusing = problem.New(problem.CredentialsRefused, "cannot follow events")
+
+func (r refusing) Events(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		select {
+		case <-time.After(r.after):
+			yield(Event{}, errRefusing)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// TestWatchEndsWhenEventsAreRefused: nobody asked for a picture that pretends to
+// be live.
+func TestWatchEndsWhenEventsAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := refusing{time.Second} // after the first picture
+		w := NewWatcher(newFake(onExtension), WatchOptions{Rules: testRules, Interval: time.Hour, Now: time.Now, Events: r})
+		if err := w.Follow(t.Context(), func(Update) {}); !errors.Is(err, errRefusing) {
+			t.Errorf("it ends with %v", err)
+		}
+	})
+}
+
+// TestWatchPollsWhileEventsAreLost: rarely while they flow, as without them once
+// they do not.
+func TestWatchPollsWhileEventsAreLost(t *testing.T) {
+	f := newFake(onExtension)
+	r := refusing{after: 5 * time.Minute}
+	inWatch(t, f, WatchOptions{Pushed: 5 * time.Minute, Events: r}, func(w *Watcher, v *viewer) {
+		w.Connected()
+		time.Sleep(20 * time.Second) // the sweep that was due before
+		synctest.Wait()
+		before := v.status
+		if !before.Pushed || before.EventsErr != nil || before.Interval != 5*time.Minute {
+			t.Fatalf("a connected source gives %+v", before)
+		}
+		time.Sleep(4 * time.Minute)
+		synctest.Wait()
+		if v.status.Sweeps != before.Sweeps {
+			t.Errorf("%d sweeps in 4 minutes of events", v.status.Sweeps-before.Sweeps)
+		}
+		time.Sleep(40 * time.Second) // 5 minutes and a second since the start
+		synctest.Wait()
+		if s := v.status; s.Pushed || !errors.Is(s.EventsErr, errRefusing) || s.Interval != 10*time.Second || s.Sweeps != before.Sweeps+1 {
+			t.Fatalf("after the source said no it is %+v", s)
+		}
+		f.set(0, onTab)
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if v.state(0) != StateDrift {
+			t.Errorf("one interval later it is %s", v.state(0))
+		}
+	})
+}
+
 // TestRepair: the prefix goes, nothing else does, and a rollback brings it back.
 func TestRepair(t *testing.T) {
 	for _, c := range []struct{ text, want string }{

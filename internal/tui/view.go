@@ -120,9 +120,23 @@ func (m *model) freshness() string {
 	case s.Sweeps == 0:
 		return "reading" + m.ellipsis()
 	case s.Pushed:
-		return fmt.Sprintf("live by events, swept %s ago", seconds(now.Sub(s.Whole)))
+		return fmt.Sprintf("live, by events, swept %s ago", seconds(now.Sub(s.Whole)))
+	case s.EventsErr != nil:
+		return m.styles.alarm.Render(m.eventsLost())
 	}
 	return fmt.Sprintf("live, %s ago", seconds(now.Sub(s.Whole)))
+}
+
+// eventsLost tells what is done instead even where there is no room for the
+// reason.
+func (m *model) eventsLost() string {
+	polling := ", polling every " + seconds(m.status.Interval)
+	const fixed = len(" flexvc watch   events lost: ")
+	const least = 8
+	if room := m.columns() - 1 - fixed - len(polling); room >= least {
+		return "events lost: " + ansi.Truncate(sentence(m.status.EventsErr), room, m.ellipsis()) + polling
+	}
+	return "events lost" + polling
 }
 
 func seconds(d time.Duration) string {
