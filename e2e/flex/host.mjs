@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const file = here('node_modules/.flex-host/host.js');
 
-/** Returns the script's path and builds it when it is not there. */
-export async function hostScript() {
-  if (await stat(file).catch(() => undefined)) return file;
+/** Returns the script's path and builds it when it is not there, or anew. */
+export async function hostScript({ anew = false } = {}) {
+  if (!anew && (await stat(file).catch(() => undefined))) return file;
   // Two tests that build at once must not see each other's half.
   const half = `${file}.${process.pid}`;
   await build({
@@ -17,6 +17,7 @@ export async function hostScript() {
       contents: `import * as Flex from '@twilio/flex-ui'; window.Twilio = window.Twilio || {}; window.Twilio.Flex = Flex;`,
       resolveDir: here('.'),
     },
+    absWorkingDir: here('.'),
     outfile: half,
     bundle: true,
     platform: 'browser',

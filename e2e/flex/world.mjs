@@ -23,6 +23,9 @@ export const pictures = process.env.PICTURES ?? fileURLToPath(new URL('node_modu
 /**
  * @param {object} [options]
  * @param {boolean} [options.extension] load the extension, with a token server for it
+ * @param {(given: { folder: string, undo: (() => unknown)[], tokens: object, flexvc: Function, start: Function }) =>
+ *   Promise<{ base: string, args: string[], ignore: string[] }>} [options.install] brings the extension into Chromium, with its
+ *   token server, instead of its unpacked folder
  * @param {string[]} [options.emulator] more flags for flexvc emulator, such as --flex-plugin NAME=FILE
  */
 export async function startFlex(options = {}) {
@@ -42,7 +45,7 @@ export async function startFlex(options = {}) {
   }
 }
 
-async function makeFlex(folder, undo, { extension = true, emulator: flags = [] }) {
+async function makeFlex(folder, undo, { extension = true, install, emulator: flags = [] }) {
   const script = await hostScript();
   const environment = { ...process.env, HOME: folder, FLEXVC_STATE_DIR: join(folder, 'state'), XDG_CONFIG_HOME: '', XDG_STATE_HOME: '' };
   const run = program(environment, undo);
@@ -66,6 +69,9 @@ async function makeFlex(folder, undo, { extension = true, emulator: flags = [] }
   };
   const worker = (await control('state')).workers.find(isAgent);
 
+  const tokens = extension ? await tokenProxy(undo) : undefined;
+  const installed = await install?.({ folder, undo, tokens, flexvc: (...args) => run(args, 'all'), start: run });
+  const unpacked = extension && !install;
   const profile = join(folder, 'profile');
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -76,16 +82,17 @@ async function makeFlex(folder, undo, { extension = true, emulator: flags = [] }
     env: environment,
     viewport: { width: 1500, height: 950 },
     permissions: ['microphone'],
-    ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages'],
+    ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages', ...(installed?.ignore ?? [])],
     args: [
       '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--remote-debugging-port=0',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run', '--no-default-browser-check',
+      '--disable-sync', '--no-first-run', '--no-default-browser-check',
+      ...(installed ? installed.args : ['--disable-background-networking', '--disable-component-update', '--use-fake-ui-for-media-stream']),
       // Only the last of these flags counts, and Playwright has one.
       '--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,DisableLoadExtensionCommandLineSwitch',
-      '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required',
+      '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required',
       `--host-resolver-rules=MAP *.twilio.com ${flex}, MAP *.twiliocdn.com ${flex}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
       `--ignore-certificate-errors-spki-list=${spki}`,
-      ...(extension ? [`--disable-extensions-except=${app}`, `--load-extension=${app}`] : []),
+      ...(unpacked ? [`--disable-extensions-except=${app}`, `--load-extension=${app}`] : []),
     ],
   });
   undo.push(() => context.close());
@@ -133,14 +140,17 @@ async function makeFlex(folder, undo, { extension = true, emulator: flags = [] }
   };
   if (!extension) return world;
 
-  const serviceWorker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'));
+  // Installed by policy, it comes when Chromium has fetched it.
+  const ours = () => context.serviceWorkers().find((w) => w.url().startsWith(installed?.base ?? 'chrome-extension://'));
+  const serviceWorker = await until('the extension', ours);
   const base = new URL('/', serviceWorker.url()).href;
-  const tokens = await tokenProxy(undo);
-  const server = await run(
-    ['-p', 'emulator', 'serve', '--listen', '127.0.0.1:0', '--metrics-listen', 'none', '--allow-origin', base.slice(0, -1), '--identity-rate', 'none'],
-    'stderr', /listening on/,
-  );
-  tokens.upstream = new URL(/http:\S+/.exec(server.line)[0]);
+  if (unpacked) {
+    const server = await run(
+      ['-p', 'emulator', 'serve', '--listen', '127.0.0.1:0', '--metrics-listen', 'none', '--allow-origin', base.slice(0, -1), '--identity-rate', 'none'],
+      'stderr', /listening on/,
+    );
+    tokens.upstream = new URL(/http:\S+/.exec(server.line)[0]);
+  }
   const identity = `ext_${JSON.parse(worker.attributes).contact_uri.replace(/^client:(ext_)?/, '').split('?')[0]}`;
   return Object.assign(world, {
     base, tokens, identity, devtools: await devtoolsOf(profile),

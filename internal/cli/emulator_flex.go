@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/flexvc/flexvc/internal/emulator"
@@ -43,7 +45,7 @@ func (o *emulatorOptions) serveFlex(e *emulator.Emulator, listener net.Listener,
 	}
 	server := flexui.New(flexui.Options{
 		Emulator: e, Phone: edge.phone, Voice: edge.handler, HostScript: o.flexScript,
-		Plugins: func() []flexui.Plugin { return plugins },
+		Plugins: func() []flexui.Plugin { return append(released(e, plugins), plugins...) },
 		Log:     o.app.Log(),
 	})
 	e.Mount("flex", server.Control())
@@ -76,6 +78,31 @@ func readPlugins(given []string) ([]flexui.Plugin, error) {
 		plugins = append(plugins, flexui.Plugin{Name: name, Version: "0.0.0-file", Source: func() ([]byte, error) { return os.ReadFile(file) }})
 	}
 	return plugins, nil
+}
+
+// released are the plugins that were released on the emulator, as `flexvc plugin
+// deploy` does, but for those that a file stands in for.
+func released(e *emulator.Emulator, files []flexui.Plugin) []flexui.Plugin {
+	var plugins []flexui.Plugin
+	for _, r := range e.ReleasedPlugins() {
+		if slices.ContainsFunc(files, func(p flexui.Plugin) bool { return p.Name == r.Name }) {
+			continue
+		}
+		p := flexui.Plugin{Name: r.Name, Version: r.Version, Phase: r.Phase}
+		if strings.HasPrefix(r.Src, flexAddress) {
+			p.Source = func() ([]byte, error) {
+				bundle, ok := e.PluginBundle(r.Name, r.Version)
+				if !ok {
+					return nil, fs.ErrNotExist
+				}
+				return bundle, nil
+			}
+		} else {
+			p.URL = r.Src
+		}
+		plugins = append(plugins, p)
+	}
+	return plugins
 }
 
 // browserFlags make a Chromium take the emulator for Twilio, and reach nothing

@@ -7,21 +7,27 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/flexui"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/plugin"
 )
 
 func TestEmulatorServesFlexUI(t *testing.T) {
 	dir := t.TempDir()
-	plugin := filepath.Join(dir, "bundle.js")
+	bundle := filepath.Join(dir, "bundle.js")
 	script := filepath.Join(dir, "host.js")
-	for file, content := range map[string]string{plugin: "the plugin", script: "the script"} {
+	for file, content := range map[string]string{bundle: "the plugin", script: "the script"} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +37,7 @@ func TestEmulatorServesFlexUI(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		args := []string{"emulator", "-o", "json", "--memory", "--listen", "127.0.0.1:0", "--agents", "2",
-			"--flex-listen", "127.0.0.1:0", "--flex-script", script, "--flex-plugin", "ours=" + plugin}
+			"--flex-listen", "127.0.0.1:0", "--flex-script", script, "--flex-plugin", "ours=" + bundle}
 		if code := appIn(dir, &out).run(ctx, args); code != problem.ExitDone && code != problem.ExitInterrupted {
 			t.Errorf("the emulator ended with %d: %s", code, out.String())
 		}
@@ -64,6 +70,78 @@ func TestEmulatorServesFlexUI(t *testing.T) {
 		if err != nil || !strings.Contains(string(body), want) {
 			t.Errorf("%s: %s, %v, without %q", path, resp.Status, err, want)
 		}
+	}
+}
+
+// TestFlexLoadsWhatIsDeployed: what flexvc plugin deploy releases on the emulator
+// is what its Flex gets, other plugins included.
+func TestFlexLoadsWhatIsDeployed(t *testing.T) {
+	t.Parallel()
+	r := newPluginRig(t, emulator.Options{Agents: 1})
+	files := []flexui.Plugin{{Name: "file", Version: "0.0.0-file", Source: func() ([]byte, error) { return []byte("a file"), nil }}}
+	server := flexui.New(flexui.Options{Emulator: r.e, Plugins: func() []flexui.Plugin { return append(released(r.e, files), files...) }})
+	defer server.Close()
+	token, err := r.e.MintFlexToken(r.e.Agents()[0].SID, time.Hour)
+	check(t, err)
+	get := func(at string) string {
+		t.Helper()
+		req := httptest.NewRequest("GET", at, nil)
+		req.Header.Set("X-Flex-Jwe", token)
+		rec := httptest.NewRecorder()
+		server.ServeHTTP(rec, req)
+		if rec.Code != http.StatusOK {
+			t.Fatalf("%s: %d", at, rec.Code)
+		}
+		return rec.Body.String()
+	}
+	type row struct {
+		Name, Version, Src string
+		Phase              int
+	}
+	list := func() (all []row) {
+		t.Helper()
+		check(t, json.Unmarshal([]byte(get(flexAddress+"plugins?roles=agent")), &all))
+		return all
+	}
+	here := func(name, version string) row {
+		return row{name, version, flexAddress + "plugins/v1/" + name + "/" + version + "/bundle.js", 3}
+	}
+	file := here("file", "0.0.0-file")
+	if got := list(); !slices.Equal(got, []row{file}) {
+		t.Fatalf("before anything is deployed: %v", got)
+	}
+
+	r.theirs("theirs")
+	r.theirs("file") // the file stands in for the one that is released
+	r.must("deploy", "--yes", "--version", "1.4.0")
+	ours := here(provision.PluginName, "1.4.0")
+	got := list()
+	if want := []row{here("theirs", "0.0.1"), ours, file}; !slices.Equal(got, want) {
+		t.Fatalf("Flex loads %v, want %v", got, want)
+	}
+	if got := get(ours.Src); !strings.HasPrefix(got, "// 1.4.0 https://voice.acme.example/generateToken") {
+		t.Errorf("the bundle is %q", got)
+	}
+	if got := get(file.Src); got != "a file" {
+		t.Errorf("the file is %q", got)
+	}
+
+	r.must("rollback", "--yes")
+	if got := list(); slices.ContainsFunc(got, func(p row) bool { return p.Name == provision.PluginName }) {
+		t.Errorf("after the rollback Flex loads %v", got)
+	}
+}
+
+// TestBundleRegistersTheDeployedName: Flex lists a plugin under the one name and
+// shows it under the other, so they have to be the same.
+func TestBundleRegistersTheDeployedName(t *testing.T) {
+	if !plugin.HasBundle() {
+		t.Skip("the bundle is not built: make plugin")
+	}
+	bundle, err := plugin.Bundle(plugin.Settings{})
+	check(t, err)
+	if !strings.Contains(string(bundle), `name="`+provision.PluginName+`"`) {
+		t.Errorf("the bundle registers under another name than %s", provision.PluginName)
 	}
 }
 

@@ -8,7 +8,7 @@ interface Plugins {
 }
 
 class FlexvcPlugin {
-  readonly name = 'flexvc';
+  readonly name = 'flexvc-voice-client';
 
   init(flex: Flex, manager: Manager): void {
     start(flex, manager, readSettings(), window, systemClock);

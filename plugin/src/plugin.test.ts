@@ -91,7 +91,7 @@ test('the bundle registers with Flex while its script runs, and is at most 60 kB
   assert.ok(bundle().length <= 60_000, `${bundle().length} bytes`);
   const { registered } = load(bundle());
   assert.equal(registered.length, 1);
-  assert.equal(new registered[0]!().name, 'flexvc');
+  assert.equal(new registered[0]!().name, 'flexvc-voice-client');
 });
 
 test('the bundle takes its settings where flexvc puts them', () => {

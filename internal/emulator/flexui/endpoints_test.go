@@ -176,17 +176,27 @@ func TestPlugins(t *testing.T) {
 			return []flexui.Plugin{
 				{Name: "a", Version: "1.0.0", Source: func() ([]byte, error) { return []byte(source), nil }},
 				{Name: "gone", Version: "1.0.0", Source: func() ([]byte, error) { return nil, errors.New("no file") }},
+				{Name: "public", Version: "1.0.0", Phase: 1, URL: "https://plugins.example.com/public.js"},
 			}
 		}
 	})
-	type plugin struct{ Name, Version, Src string }
+	type plugin struct {
+		Name, Version, Src string
+		Phase              int
+	}
 	list := func() (all []plugin) {
 		d.send("GET", page+"/plugins?roles=agent", "", "X-Flex-Jwe", d.token).into(t, &all)
 		return all
 	}
 	all := list()
-	if len(all) != 2 || all[0].Src != page+"/plugins/v1/a/1.0.0/bundle.js" {
+	if len(all) != 3 || all[0].Src != page+"/plugins/v1/a/1.0.0/bundle.js" || all[0].Phase != 3 {
 		t.Fatalf("plugins: %v", all)
+	}
+	if all[2] != (plugin{"public", "1.0.0", "https://plugins.example.com/public.js", 1}) {
+		t.Errorf("a plugin that is elsewhere: %v", all[2])
+	}
+	if a := d.send("GET", page+"/plugins/v1/public/1.0.0/bundle.js", ""); a.StatusCode != http.StatusNotFound {
+		t.Errorf("a plugin that is elsewhere, asked for here: %d", a.StatusCode)
 	}
 	for _, source = range []string{"first", "rebuilt"} {
 		if a := d.send("GET", all[0].Src, ""); a.text != source || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/javascript") {
@@ -198,17 +208,17 @@ func TestPlugins(t *testing.T) {
 	}
 	d.order("plugin", `{"name":"a","version":"2.0.0","source":"given"}`)
 	all = list()
-	if len(all) != 2 || all[1].Version != "2.0.0" {
+	if len(all) != 3 || all[2].Version != "2.0.0" {
 		t.Fatalf("plugins: %v", all)
 	}
-	if a := d.send("GET", all[1].Src, ""); a.text != "given" {
+	if a := d.send("GET", all[2].Src, ""); a.text != "given" {
 		t.Errorf("the bundle: %q", a.text)
 	}
 	if a := d.send("GET", page+"/plugins/v1/a/1.0.0/bundle.js", ""); a.StatusCode != http.StatusNotFound {
 		t.Errorf("the version before: %d", a.StatusCode)
 	}
 	d.order("plugin", `{"name":"a"}`)
-	if all = list(); len(all) != 2 || all[0].Version != "1.0.0" {
+	if all = list(); len(all) != 3 || all[0].Version != "1.0.0" {
 		t.Errorf("after it was taken off: %v", all)
 	}
 }

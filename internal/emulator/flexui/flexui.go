@@ -62,6 +62,10 @@ type Options struct {
 type Plugin struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
+	// Phase is when Flex loads it, from 1; 0 is the usual one, 3.
+	Phase int `json:"phase,omitempty"`
+	// URL is where a bundle is that this server does not serve; empty is here.
+	URL string `json:"url,omitempty"`
 	// Source returns the bundle, a classic script. It is called for each load, so
 	// that a reload of the page shows a bundle that was built meanwhile.
 	Source func() ([]byte, error) `json:"-"`

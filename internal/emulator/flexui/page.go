@@ -2,6 +2,7 @@ package flexui
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"html/template"
@@ -174,7 +175,7 @@ func (s *Server) listPlugins() []object {
 	list := []object{}
 	for _, p := range s.allPlugins() {
 		at := url.URL{Scheme: "https", Host: "flex.twilio.com", Path: "/plugins/v1/" + p.Name + "/" + p.Version + "/bundle.js"}
-		list = append(list, object{"name": p.Name, "version": p.Version, "src": at.String(), "phase": 3})
+		list = append(list, object{"name": p.Name, "version": p.Version, "src": cmp.Or(p.URL, at.String()), "phase": cmp.Or(p.Phase, 3)})
 	}
 	return list
 }
@@ -183,7 +184,7 @@ func (s *Server) listPlugins() []object {
 func (s *Server) servePlugin(w http.ResponseWriter, r *http.Request) {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/plugins/"), "/")
 	for _, p := range s.allPlugins() {
-		if len(parts) != 4 || parts[1] != p.Name || parts[2] != p.Version || parts[3] != "bundle.js" {
+		if p.Source == nil || len(parts) != 4 || parts[1] != p.Name || parts[2] != p.Version || parts[3] != "bundle.js" {
 			continue
 		}
 		source, err := p.Source()
