@@ -51,6 +51,12 @@ $(PLUGIN): $(shell find plugin/src plugin/scripts -type f) plugin/package-lock.j
 demo: bin/flexvc ## the whole story on the built-in emulator; no account needed
 	@bin/flexvc demo
 
+# Flex itself once `make flex-host` has built it, a page that plays it otherwise.
+FLEX_HOST := e2e/flex/node_modules/.flex-host/host.js
+demo-browser: bin/flexvc-voice ## a Chromium with the extension, and customers who call
+	@scripts/tools.sh chromium
+	@bin/flexvc-voice demo --browser $(if $(wildcard $(FLEX_HOST)),--flex-script $(FLEX_HOST)) $(DEMO_ARGS)
+
 test: fmt-check vet staticcheck extension-test plugin-test unit e2e e2e-rollout ## everything CI runs
 
 fmt-check: ## fail when a Go file is not gofmt's
@@ -71,7 +77,7 @@ unit: ## all tests, with the race detector where a C compiler is there
 	@scripts/tools.sh redis-server tmux
 	@[ -n "$$FLEXVC_OPENAPI_DIR" ] || echo "FLEXVC_OPENAPI_DIR is not set: the emulator is not checked against Twilio's OpenAPI files"
 	$(GO) test $(RACE) -timeout 20m ./...
-	$(GO) test $(RACE) -tags voice -timeout 5m -run 'EmulatorCall|EmulatorKeeps' ./internal/cli
+	$(GO) test $(RACE) -tags voice -timeout 5m -run 'EmulatorCall|EmulatorKeeps|DemoBrowser' ./internal/cli
 
 extension-test: extension/node_modules/.installed ## type check and tests of the extension
 	cd extension && npm run --silent check && npm test --silent
@@ -161,4 +167,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates clean
+.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates clean

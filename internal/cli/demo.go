@@ -16,9 +16,12 @@ import (
 )
 
 type demoOptions struct {
-	app    *App
-	agents int
-	rate   float64
+	app         *App
+	agents      int
+	rate        float64
+	browser     bool
+	browserArgs []string
+	flexScript  string
 }
 
 func newDemoCmd(app *App, runF func(context.Context, *demoOptions) error) *cobra.Command {
@@ -30,17 +33,33 @@ func newDemoCmd(app *App, runF func(context.Context, *demoOptions) error) *cobra
 Flex, switch every worker to the extension, look at one before and after, serve a voice
 token, pack the extension with its roll-out policy, go all the way back, and watch the
 agents move over as they start Flex anew. Every line that starts with $ is a command
-run for real; type it yourself with -p emulator. Nothing is left on this machine.`,
+run for real; type it yourself with -p emulator. Nothing is left on this machine.
+
+With --browser it is another story, for eyes and ears: a Chromium opens with the
+extension and a page that plays Flex, or Flex itself with --flex-script, and one
+customer after the other calls. It ends when the browser is closed, or with Ctrl-C.
+CHROMIUM names the browser to start.`,
+		Example: `  $ flexvc demo
+  $ flexvc demo --browser`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
 				return runF(cmd.Context(), o)
+			}
+			if o.browser {
+				return o.inBrowser(cmd.Context())
+			}
+			if o.flexScript != "" || len(o.browserArgs) > 0 {
+				return usagef("--flex-script and --browser-arg are for --browser")
 			}
 			return demoRun(cmd.Context(), o)
 		},
 	}
 	cmd.Flags().IntVar(&o.agents, "agents", defaultAgents, "how many agents the contact centre has")
 	cmd.Flags().Float64Var(&o.rate, "rate", 120, "requests per second that the emulated Twilio serves")
+	cmd.Flags().BoolVar(&o.browser, "browser", false, "open a Chromium with the extension, and let customers call")
+	cmd.Flags().StringVar(&o.flexScript, "flex-script", "", "with --browser: Flex UI's script, as make flex-host builds it")
+	cmd.Flags().StringArrayVar(&o.browserArgs, "browser-arg", nil, "with --browser: one more argument for Chromium; may be given several times")
 	return cmd
 }
 

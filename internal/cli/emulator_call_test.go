@@ -48,22 +48,8 @@ func startEdge(t *testing.T, dir string, args ...string) string {
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	waitFor(t, &out, "in another terminal")
+	eventually(t, "in another terminal", func() bool { return strings.Contains(out.String(), "in another terminal") })
 	return out.String()
-}
-
-func waitFor(t *testing.T, out *printed, text string) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(20 * time.Second)
-	for !strings.Contains(out.String(), text) {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("%q is not printed:\n%s", text, out.String())
-		}
-	}
 }
 
 // agent is a voice client that is registered, and does with each call what the
@@ -260,7 +246,7 @@ func TestEmulatorKeepsTheVoiceCertificate(t *testing.T) {
 		go func() {
 			ended <- app.run(ctx, []string{"emulator", "--listen", "127.0.0.1:0", "--voice-listen", "127.0.0.1:0", "--agents", "1"})
 		}()
-		waitFor(t, &out, "in another terminal")
+		eventually(t, "in another terminal", func() bool { return strings.Contains(out.String(), "in another terminal") })
 		cancel()
 		<-ended
 		path := filepath.Join(dir, "emulator", "voice-edge.pem")
@@ -350,7 +336,7 @@ func TestEmulatorCallIsOfferedInFlexFirst(t *testing.T) {
 
 	ended := call()
 	a := signIn(t, edge, login.Token)
-	waitFor(t, &out, "offered ")
+	eventually(t, "offered ", func() bool { return strings.Contains(out.String(), "offered ") })
 	reservations := bridge("GET", "/Workers/"+w.SID+"/Reservations", map[string]any{"Active": "true"})["contents"].([]any)
 	reservation := reservations[0].(map[string]any)["sid"].(string)
 	bridge("POST", "/Workers/"+w.SID+"/Reservations/"+reservation, map[string]any{"Instruction": "conference", "To": "client:" + identity + "?x=y"})

@@ -33,21 +33,26 @@ func (o *emulatorOptions) serveFlex(e *emulator.Emulator, listener net.Listener,
 	if err != nil {
 		return nil, err
 	}
-	if o.flexScript != "" {
-		if _, err := os.Stat(o.flexScript); err != nil {
-			return nil, problem.New(problem.InputUnreadable, "cannot read Flex UI's script %s: %w", o.flexScript, reason(err)).
-				WithHint("build it with: make flex-host")
-		}
-	}
-	cert, err := certificate.Load(dir, o.app.Now())
-	if err != nil {
-		return nil, err
-	}
-	server := flexui.New(flexui.Options{
+	return serveFlexUI(o.app, e, listener, dir, flexui.Options{
 		Emulator: e, Phone: edge.phone, Voice: edge.handler, HostScript: o.flexScript,
 		Plugins: func() []flexui.Plugin { return append(released(e, plugins), plugins...) },
 		Log:     o.app.Log(),
 	})
+}
+
+// serveFlexUI serves with the certificate of the folder.
+func serveFlexUI(app *App, e *emulator.Emulator, listener net.Listener, dir string, options flexui.Options) (*flexDesk, error) {
+	if options.HostScript != "" {
+		if _, err := os.Stat(options.HostScript); err != nil {
+			return nil, problem.New(problem.InputUnreadable, "cannot read Flex UI's script %s: %w", options.HostScript, reason(err)).
+				WithHint("build it with: make flex-host")
+		}
+	}
+	cert, err := certificate.Load(dir, app.Now())
+	if err != nil {
+		return nil, err
+	}
+	server := flexui.New(options)
 	e.Mount("flex", server.Control())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -44,7 +44,7 @@ func TestEmulatorServesFlexUI(t *testing.T) {
 	})
 	defer wg.Wait()
 	defer cancel()
-	waitForLine(t, &out)
+	eventually(t, "a line is printed", func() bool { return strings.HasSuffix(out.String(), "\n") })
 	var said struct{ Flex, SPKI string }
 	if err := json.Unmarshal([]byte(out.String()), &said); err != nil || said.Flex == "" || len(said.SPKI) != 44 {
 		t.Fatalf("said %s: %v", out.String(), err)
@@ -142,20 +142,6 @@ func TestBundleRegistersTheDeployedName(t *testing.T) {
 	check(t, err)
 	if !strings.Contains(string(bundle), `name="`+provision.PluginName+`"`) {
 		t.Errorf("the bundle registers under another name than %s", provision.PluginName)
-	}
-}
-
-func waitForLine(t *testing.T, out *printed) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(20 * time.Second)
-	for !strings.HasSuffix(out.String(), "\n") {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("no line is printed: %q", out.String())
-		}
 	}
 }
 

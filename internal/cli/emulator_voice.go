@@ -29,6 +29,8 @@ type voiceEdge struct {
 	stop    func() error
 	handler http.Handler
 	phone   flexui.Phone
+	sockets func() []voice.Socket
+	wait    func(ctx context.Context, condition func() bool) error // until it is true
 }
 
 // serveVoice starts the voice edge for the emulated account: it knows the
@@ -54,7 +56,7 @@ func serveVoice(app *App, e *emulator.Emulator, listener net.Listener, dir strin
 	}
 	control := voice.NewControl(edge)
 	e.Mount("voice", control)
-	v := &voiceEdge{handler: edge.Handler(), phone: phone{edge}, stop: func() error {
+	v := &voiceEdge{handler: edge.Handler(), phone: phone{edge}, sockets: edge.Sockets, wait: edge.Wait, stop: func() error {
 		edge.Close()
 		return control.Close()
 	}}

@@ -136,7 +136,7 @@ func TestAChangedContactURIReachesTheWatch(t *testing.T) {
 	receive(t, started)
 	afar, started := s.follower(t, "http://"+s.public)
 	receive(t, started)
-	waitFor(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), `flexvc_workers{state="drift"}`) })
+	eventually(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), `flexvc_workers{state="drift"}`) })
 
 	sid := s.edit(t, 4, "client:ext_reaches")
 	for _, events := range []<-chan provision.Event{here, afar} {
@@ -152,9 +152,9 @@ func TestAChangedContactURIReachesTheWatch(t *testing.T) {
 	}
 	before := driftCount(t, s.metrics(t))
 	s.edit(t, 4, "client:reaches")
-	waitFor(t, "drift is on /metrics", drifting(before+1))
+	eventually(t, "drift is on /metrics", drifting(before+1))
 	s.edit(t, 4, "client:ext_reaches")
-	waitFor(t, "its end is on /metrics", drifting(before))
+	eventually(t, "its end is on /metrics", drifting(before))
 
 	s.stop()
 	if err := receive(t, s.ended); err != nil {
@@ -195,12 +195,12 @@ func TestWatchTellsWhatEventsBring(t *testing.T) {
 		out         *printed
 		first, live string
 	}{{out, `"event":"summary"`, `"event":"events_live"`}, {text, "20 workers in", "live, by events"}} {
-		waitFor(t, "the watch is live: "+c.out.String(), func() bool {
+		eventually(t, "the watch is live: "+c.out.String(), func() bool {
 			return strings.Contains(c.out.String(), c.first) && strings.Contains(c.out.String(), c.live)
 		})
 	}
 	sid := s.edit(t, 4, "client:ext_reaches")
-	waitFor(t, "the change is told", func() bool {
+	eventually(t, "the change is told", func() bool {
 		return regexp.MustCompile(`"event":"change".*"sid":"`+sid+`".*"to":\{[^}]*"contact_uri":"client:ext_reaches"`).MatchString(out.String()) &&
 			strings.Contains(text.String(), "client:ext_reaches")
 	})
@@ -209,7 +209,7 @@ func TestWatchTellsWhatEventsBring(t *testing.T) {
 	if err := receive(t, s.ended); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "that the events are lost is told", func() bool {
+	eventually(t, "that the events are lost is told", func() bool {
 		return strings.Contains(out.String(), `"event":"events_lost","interval_s":10,`) &&
 			strings.Contains(text.String(), "; polling every 10s")
 	})
@@ -248,26 +248,12 @@ func driftCount(t testing.TB, metrics string) (n int) {
 	return n
 }
 
-func waitFor(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("in 20 s not: %s", what)
-		}
-	}
-}
-
 // TestEventsSurviveABadDelivery: lost, doubled, late and out of order, the
 // picture on /metrics ends as the account is.
 func TestEventsSurviveABadDelivery(t *testing.T) {
 	t.Parallel()
 	s := serveEvents(t, emulator.Options{Agents: 20, SeedValue: 3}, "--sweep-interval", "1s")
-	waitFor(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), "flexvc_workers{") })
+	eventually(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), "flexvc_workers{") })
 	if err := s.SetFaults("DeliverEvent:drop*30@10", "DeliverEvent:twice*30", "DeliverEvent:late*30", "DeliverEvent:delay=300ms*20@60"); err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +264,7 @@ func TestEventsSurviveABadDelivery(t *testing.T) {
 	for i := range 10 {
 		s.edit(t, i, "client:off")
 	}
-	waitFor(t, "the picture is that of the account", func() bool {
+	eventually(t, "the picture is that of the account", func() bool {
 		// Those that are not ok drift or are pending, as the lost events have it.
 		return strings.Contains(s.metrics(t), "flexvc_workers{state=\"ok\"} 10\n")
 	})
@@ -296,7 +282,7 @@ func TestTheWorldIsToldOfDrift(t *testing.T) {
 	})
 	s := serveEvents(t, emulator.Options{Agents: 5, SeedValue: 3}, "--notify", hook+"/emulatedHookSecret", "--notify-after", "0s", "--notify-format", "slack")
 	s.edit(t, 2, "client:ext_x")
-	waitFor(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), `flexvc_workers{state="drift"}`) })
+	eventually(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), `flexvc_workers{state="drift"}`) })
 	s.edit(t, 2, "client:x")
 	name := s.ExportWorkers()[2].FriendlyName
 	if got := receive(t, told); !strings.HasPrefix(got, "/emulatedHookSecret ") || !strings.Contains(got, name) || !strings.Contains(got, "drift") {

@@ -86,10 +86,6 @@ func (tm *terminal) read() {
 	}
 }
 
-// patience is how long a test waits for what must happen. It ends no test that
-// is merely slow.
-const patience = 60 * time.Second
-
 // await waits until the screen shows what matches and returns all of it so far.
 func (tm *terminal) await(pattern string) string {
 	tm.t.Helper()
@@ -661,20 +657,5 @@ func TestInitStoppedBetweenItems(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// eventually waits for a condition that nothing announces.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(patience)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("waited in vain: %s", what)
-		}
 	}
 }
