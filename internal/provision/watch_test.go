@@ -43,6 +43,12 @@ func (v *viewer) deliver(u Update) {
 	v.status = u.Status
 }
 
+func (v *viewer) now() WatchStatus {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.status
+}
+
 func (v *viewer) state(i int) State {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -83,8 +89,8 @@ func TestWatchSeesAChangeWithinOneInterval(t *testing.T) {
 		f := newFake(onExtension, `{}`)
 		f.nullList = nulls
 		inWatch(t, f, WatchOptions{}, func(_ *Watcher, v *viewer) {
-			if v.state(0) != StateOK || v.status.Sweeps != 1 {
-				t.Fatalf("at first it is %s after %d sweeps", v.state(0), v.status.Sweeps)
+			if v.state(0) != StateOK || v.now().Sweeps != 1 {
+				t.Fatalf("at first it is %s after %d sweeps", v.state(0), v.now().Sweeps)
 			}
 			f.set(0, onTab)
 			time.Sleep(10*time.Second + 2*deliverEvery)
@@ -211,7 +217,7 @@ func TestWatchAppliesEventsAtOnce(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if v.state(0) != StateDrift || !v.status.Pushed || v.status.Sweeps != 1 {
+		if v.state(0) != StateDrift || !v.status.Pushed || v.now().Sweeps != 1 {
 			t.Errorf("a second after the event it is %s, %+v", v.state(0), v.status)
 		}
 		// What happened while the stream was broken is found by a sweep.
@@ -263,18 +269,18 @@ func TestWatchPollsWhileEventsAreLost(t *testing.T) {
 		w.Connected()
 		time.Sleep(20 * time.Second) // the sweep that was due before
 		synctest.Wait()
-		before := v.status
+		before := v.now()
 		if !before.Pushed || before.EventsErr != nil || before.Interval != 5*time.Minute {
 			t.Fatalf("a connected source gives %+v", before)
 		}
 		time.Sleep(4 * time.Minute)
 		synctest.Wait()
-		if v.status.Sweeps != before.Sweeps {
-			t.Errorf("%d sweeps in 4 minutes of events", v.status.Sweeps-before.Sweeps)
+		if n := v.now().Sweeps; n != before.Sweeps {
+			t.Errorf("%d sweeps in 4 minutes of events", n-before.Sweeps)
 		}
 		time.Sleep(40 * time.Second) // 5 minutes and a second since the start
 		synctest.Wait()
-		if s := v.status; s.Pushed || !errors.Is(s.EventsErr, errRefusing) || s.Interval != 10*time.Second || s.Sweeps != before.Sweeps+1 {
+		if s := v.now(); s.Pushed || !errors.Is(s.EventsErr, errRefusing) || s.Interval != 10*time.Second || s.Sweeps != before.Sweeps+1 {
 			t.Fatalf("after the source said no it is %+v", s)
 		}
 		f.set(0, onTab)

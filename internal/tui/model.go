@@ -66,9 +66,9 @@ type item struct {
 	provision.Row
 	history []provision.Difference // since the start, the latest last
 
-	// What is compared while sorting: names are compared once, not each time.
+	// What is compared while sorting.
 	severity int
-	rank     int // place among all by name
+	since    int64 // milliseconds; a time that is not known is the first
 }
 
 const keptHistory = 200 // differences of one worker
@@ -376,7 +376,7 @@ func (m *model) take(u provision.Update) {
 		if it.Name != row.Name || it.SID == "" {
 			m.named = nil
 		}
-		it.Row, it.severity = row, row.State.Severity()
+		it.Row, it.severity, it.since = row, row.State.Severity(), row.Since.UnixMilli()
 		m.counts[row.State]++
 	}
 	for _, d := range u.Differences {
@@ -394,9 +394,6 @@ func (m *model) take(u provision.Update) {
 func (m *model) arrange() {
 	if m.named == nil {
 		m.named = slices.SortedFunc(maps.Values(m.items), byNameAndSID)
-		for i, it := range m.named {
-			it.rank = i
-		}
 	}
 	m.shown = m.shown[:0]
 	for _, it := range m.named {
@@ -405,13 +402,38 @@ func (m *model) arrange() {
 		}
 	}
 	if m.sort != byName {
-		slices.SortFunc(m.shown, m.sort.compare)
+		m.sorted()
 	}
 	if at := slices.IndexFunc(m.shown, func(it *item) bool { return it.SID == m.cursor }); at >= 0 && (m.at > 0 || m.detail) {
 		m.at = at
 	}
 	// Otherwise a cursor on the first row stays there: that is where the worst is.
 	m.to(m.at)
+}
+
+// sorted puts the shown, which are by name, in the order that is asked for. What
+// is compared lies together: looking it up in 15,000 places takes longer than
+// comparing it.
+func (m *model) sorted() {
+	type place struct {
+		key  int64
+		rank int
+		it   *item
+	}
+	key := m.sort.key(m.shown)
+	places := make([]place, len(m.shown))
+	for i, it := range m.shown {
+		places[i] = place{key(it), i, it}
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		if first := cmp.Compare(a.key, b.key); first != 0 {
+			return first
+		}
+		return cmp.Compare(a.rank, b.rank)
+	})
+	for i := range places {
+		m.shown[i] = places[i].it
+	}
 }
 
 func (m *model) move(by int) { m.to(m.at + by) }
@@ -454,20 +476,24 @@ func (o order) String() string {
 	return [...]string{"state, worst first", "worker", "activity", "since, latest first"}[o]
 }
 
-func (o order) compare(a, b *item) int {
-	first := 0
+// key returns what the items are compared by before their names.
+func (o order) key(items []*item) func(*item) int64 {
 	switch o {
 	case byState:
-		first = cmp.Compare(a.severity, b.severity)
+		return func(it *item) int64 { return int64(it.severity) }
 	case byActivity:
-		first = cmp.Compare(a.ActivityName, b.ActivityName)
+		places := map[string]int64{}
+		for _, it := range items {
+			places[it.ActivityName] = 0
+		}
+		for i, name := range slices.Sorted(maps.Keys(places)) {
+			places[name] = int64(i)
+		}
+		return func(it *item) int64 { return places[it.ActivityName] }
 	case bySince:
-		first = b.Since.Compare(a.Since)
+		return func(it *item) int64 { return -it.since }
 	}
-	if first != 0 {
-		return first
-	}
-	return cmp.Compare(a.rank, b.rank)
+	return func(*item) int64 { return 0 }
 }
 
 func byNameAndSID(a, b *item) int {

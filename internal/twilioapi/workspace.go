@@ -45,8 +45,8 @@ func (w *Workspace) Workers(ctx context.Context, expression string) iter.Seq2[pr
 			yield(provision.Worker{}, err)
 			return
 		}
-		for row, err := range rows[taskrouter.TaskrouterV1Worker](ctx, w.c, o, address, "workers") {
-			if !yield(worker(&row, ""), err) {
+		for row, err := range rows[listed](ctx, w.c, o, address, "workers") {
+			if !yield(row.worker(), err) {
 				return
 			}
 		}
@@ -161,6 +161,26 @@ func (w *Workspace) worker(ctx context.Context, o op) func(*workerAnswer, error)
 		}
 		return worker(&m.Resource, m.GetHeader("ETag")), nil
 	}
+}
+
+// listed is what is read of a worker in a list: decoding the links of 15,000
+// workers would be for nothing.
+type listed struct {
+	SID           *string    `json:"sid"`
+	FriendlyName  *string    `json:"friendly_name"`
+	ActivitySID   *string    `json:"activity_sid"`
+	ActivityName  *string    `json:"activity_name"`
+	Available     *bool      `json:"available"`
+	Attributes    *string    `json:"attributes"`
+	Updated       *time.Time `json:"date_updated"`
+	StatusChanged *time.Time `json:"date_status_changed"`
+}
+
+func (l *listed) worker() provision.Worker {
+	return worker(&taskrouter.TaskrouterV1Worker{
+		Sid: l.SID, FriendlyName: l.FriendlyName, ActivitySid: l.ActivitySID, ActivityName: l.ActivityName,
+		Available: l.Available, Attributes: l.Attributes, DateUpdated: l.Updated, DateStatusChanged: l.StatusChanged,
+	}, "")
 }
 
 func worker(t *taskrouter.TaskrouterV1Worker, etag string) provision.Worker {
