@@ -116,6 +116,12 @@ e2e-flex: bin/flexvc-voice extension/node_modules/.installed flex-host $(PLUGIN)
 	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test --test-concurrency=1 --test-reporter=spec e2e/flex/boot.test.mjs e2e/flex/plugin.test.mjs; \
 	else echo "e2e-flex: skipped, there is no Chromium"; fi
 
+e2e-story: bin/flexvc-voice extension/node_modules/.installed e2e/flex/node_modules/.installed ## the whole of it in the real Flex UI, from init to disable, with a picture of each step; about 2 minutes
+	@scripts/tools.sh chromium
+	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
+	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test --test-reporter=spec e2e/story/story.test.mjs; \
+	else echo "e2e-story: skipped, there is no Chromium"; fi
+
 e2e-rollout: bin/flexvc-voice extension/node_modules/.installed ## a real Chromium, by policy: install, microphone, update, and what it refuses; about a minute
 	@scripts/tools.sh chromium
 	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
@@ -163,4 +169,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout e2e-story bench-updates clean
