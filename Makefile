@@ -122,6 +122,9 @@ e2e-story: bin/flexvc-voice extension/node_modules/.installed e2e/flex/node_modu
 	  FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node --test --test-reporter=spec e2e/story/story.test.mjs; \
 	else echo "e2e-story: skipped, there is no Chromium"; fi
 
+flex-picture: ## take the picture of Flex in docs/pictures anew, in a pass of e2e-story
+	@DOCS_PICTURES=docs/pictures $(MAKE) --no-print-directory e2e-story
+
 e2e-rollout: bin/flexvc-voice extension/node_modules/.installed ## a real Chromium, by policy: install, microphone, update, and what it refuses; about a minute
 	@scripts/tools.sh chromium
 	@if command -v "$${CHROMIUM:-chromium}" >/dev/null 2>&1; then \
@@ -169,4 +172,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout e2e-story bench-updates clean
+.PHONY: help build demo test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout e2e-story flex-picture bench-updates clean
