@@ -290,7 +290,10 @@ step('the extension\'s process is killed: the agent is out of the queue, and bac
   const other = await flex.context.newPage();
   if (noPolicy) {
     await other.goto('chrome://extensions');
-    await other.evaluate((id) => chrome.developerPrivate.reload(id), new URL(flex.base).hostname);
+    await other.evaluate(async (id) => {
+      await chrome.developerPrivate.updateProfileConfiguration({ inDeveloperMode: true });
+      await chrome.developerPrivate.reload(id);
+    }, new URL(flex.base).hostname);
   }
   await until('the extension to run again', () => other.goto(`${flex.base}welcome/welcome.html`).then(() => true, () => false));
   t.diagnostic(`it runs again ${Math.round(performance.now() - at)} ms after the kill`);
