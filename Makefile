@@ -124,6 +124,12 @@ e2e/flex/node_modules/.installed: e2e/flex/package-lock.json
 e2e-flex: bin/flexvc-voice extension/node_modules/.installed flex-host $(PLUGIN) ## the real Flex UI in Chromium on the emulator, with calls; about 2 minutes
 	$(call browser,e2e/flex/*.test.mjs)
 
+e2e-story: bin/flexvc-voice extension/node_modules/.installed e2e/flex/node_modules/.installed ## the whole of it in the real Flex UI, from init to disable, with a picture of each step; about 3 minutes
+	$(call browser,e2e/story/story.test.mjs)
+
+flex-picture: ## take the picture of Flex in docs/pictures anew, in a pass of e2e-story
+	@DOCS_PICTURES=docs/pictures $(MAKE) --no-print-directory e2e-story
+
 e2e-rollout: bin/flexvc-voice extension/node_modules/.installed ## a real Chromium, by policy: install, microphone, update, and what it refuses; about a minute
 	$(call browser,e2e/rollout/*.test.mjs)
 
@@ -168,4 +174,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates clean
+.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story flex-picture clean

@@ -40,7 +40,7 @@ type Check struct {
 }
 
 // Patience is how long one check may take.
-const Patience = 5 * time.Second
+const Patience = 15 * time.Second
 
 // Run runs all checks at once and tells each result in the order of the checks.
 // A check that takes longer than Patience has failed. The error is the

@@ -139,8 +139,8 @@ func TestWatchKeepsThePictureWhenTheConnectionIsLost(t *testing.T) {
 		f.mu.Unlock()
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
-		if v.status.Err == nil || v.state(0) != StateOK || !v.status.Retry.After(v.status.Whole) {
-			t.Fatalf("the status is %+v, the worker %s", v.status, v.state(0))
+		if v.now().Err == nil || v.state(0) != StateOK || !v.now().Retry.After(v.now().Whole) {
+			t.Fatalf("the status is %+v, the worker %s", v.now(), v.state(0))
 		}
 		f.mu.Lock()
 		f.before = nil
@@ -149,8 +149,8 @@ func TestWatchKeepsThePictureWhenTheConnectionIsLost(t *testing.T) {
 		w.Refresh()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if v.status.Err != nil || v.state(0) != StateDrift {
-			t.Errorf("after it came back: %+v, %s", v.status, v.state(0))
+		if v.now().Err != nil || v.state(0) != StateDrift {
+			t.Errorf("after it came back: %+v, %s", v.now(), v.state(0))
 		}
 	})
 }
@@ -217,8 +217,8 @@ func TestWatchAppliesEventsAtOnce(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if v.state(0) != StateDrift || !v.status.Pushed || v.now().Sweeps != 1 {
-			t.Errorf("a second after the event it is %s, %+v", v.state(0), v.status)
+		if v.state(0) != StateDrift || !v.now().Pushed || v.now().Sweeps != 1 {
+			t.Errorf("a second after the event it is %s, %+v", v.state(0), v.now())
 		}
 		// What happened while the stream was broken is found by a sweep.
 		f.set(0, staleText)
