@@ -48,11 +48,11 @@ func startEdge(t *testing.T, dir string, args ...string) string {
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	waitFor(t, &out, "in another terminal")
+	waitForText(t, &out, "in another terminal")
 	return out.String()
 }
 
-func waitFor(t *testing.T, out *printed, text string) {
+func waitForText(t *testing.T, out *printed, text string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -260,7 +260,7 @@ func TestEmulatorKeepsTheVoiceCertificate(t *testing.T) {
 		go func() {
 			ended <- app.run(ctx, []string{"emulator", "--listen", "127.0.0.1:0", "--voice-listen", "127.0.0.1:0", "--agents", "1"})
 		}()
-		waitFor(t, &out, "in another terminal")
+		waitForText(t, &out, "in another terminal")
 		cancel()
 		<-ended
 		path := filepath.Join(dir, "emulator", "voice-edge.pem")
@@ -350,7 +350,7 @@ func TestEmulatorCallIsOfferedInFlexFirst(t *testing.T) {
 
 	ended := call()
 	a := signIn(t, edge, login.Token)
-	waitFor(t, &out, "offered ")
+	waitForText(t, &out, "offered ")
 	reservations := bridge("GET", "/Workers/"+w.SID+"/Reservations", map[string]any{"Active": "true"})["contents"].([]any)
 	reservation := reservations[0].(map[string]any)["sid"].(string)
 	bridge("POST", "/Workers/"+w.SID+"/Reservations/"+reservation, map[string]any{"Instruction": "conference", "To": "client:" + identity + "?x=y"})
