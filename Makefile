@@ -7,7 +7,7 @@ GO ?= go
 export GOFLAGS += -buildvcs=false
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/flexvc/flexvc/internal/buildinfo.Version=$(VERSION)
-SOURCES := $(shell find cmd internal extension plugin -path '*/node_modules' -prune -o -name '*.go' -not -name '*_test.go' -print) \
+SOURCES := $(shell find cmd internal extension plugin -path '*/node_modules' -prune -o '(' -name '*.go' -not -name '*_test.go' -o -name '*.html' ')' -print) \
 	$(shell find extension/app -type f) go.mod go.sum
 
 # The extension inside the binary needs the Voice SDK, which npm fetches.

@@ -91,7 +91,8 @@ type browserDemo struct {
 	chromium  string // path
 	edge      *voiceEdge
 	agent     emulator.Agent
-	flex      string // address of the desktop's server
+	desk      *flexDesk // nil for the page that plays it
+	flex      string    // address of the desktop's server
 	spki      string
 	extension string // its folder
 	tokenURL  string
@@ -233,7 +234,7 @@ func (b *browserDemo) serveDesktop() error {
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
-		b.spki = desk.spki
+		b.desk, b.spki = desk, desk.spki
 		b.stage.closing("Flex", desk.stop)
 		return nil
 	}
@@ -390,9 +391,9 @@ func (b *browserDemo) browse() error {
 
 // calls lets one customer after the other call, until the show is over.
 func (b *browserDemo) calls(ctx context.Context) error {
-	args := []string{"emulator", "call", b.agent.SID}
-	if b.options.flexScript != "" {
-		args = append(args, "--task")
+	args, caption := []string{"emulator", "call", b.agent.SID}, "# A customer calls."
+	if b.desk != nil {
+		args, caption = append(args, "--task"), "# A customer calls: accept the call in Flex, and complete it there after the hang-up."
 	}
 	out := b.app.UI
 	for {
@@ -404,7 +405,7 @@ func (b *browserDemo) calls(ctx context.Context) error {
 		}) != nil || ready != nil {
 			return ready
 		}
-		out.Chat("\n%s\n", out.Paint(out.Out, ui.Faint, "# A customer calls."))
+		out.Chat("\n%s\n", out.Paint(out.Out, ui.Faint, caption))
 		b.command().run(ctx, args) // it has told what went wrong
 		select {
 		case <-ctx.Done():
@@ -421,8 +422,13 @@ func (b *browserDemo) ready() (bool, error) {
 		if !s.Registered || !strings.HasPrefix(s.Identity, demoPrefix) {
 			continue
 		}
-		if b.options.flexScript == "" {
+		if b.desk == nil {
 			return true, b.set("contact_uri", "client:"+s.Identity)
+		}
+		for _, r := range b.desk.reservations() {
+			if r.Status == "pending" || r.Status == "accepted" || r.Status == "wrapping" {
+				return false, nil // Flex wants the last call completed first
+			}
 		}
 		now, err := b.emulator.Agent(b.agent.SID)
 		return now.Available && strings.Contains(now.Attributes, s.Identity), err

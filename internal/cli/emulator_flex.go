@@ -24,6 +24,8 @@ type flexDesk struct {
 	address string
 	spki    string // hash of its certificate's key
 	stop    func() error
+
+	reservations func() []flexui.Reservation
 }
 
 // serveFlex starts the back end of Flex UI, which serves every Twilio host that
@@ -64,6 +66,7 @@ func serveFlexUI(app *App, e *emulator.Emulator, listener net.Listener, dir stri
 			cancel()
 			return <-ended
 		},
+		reservations: server.Reservations,
 	}, nil
 }
 

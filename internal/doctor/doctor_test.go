@@ -44,7 +44,7 @@ func TestACheckThatHangsHasFailed(t *testing.T) {
 		if err := Run(t.Context(), []Check{hangs}, time.Now, func(_ Check, r Result) { got = r }); err != nil {
 			t.Fatal(err)
 		}
-		if got.Status != Failed || got.Took != Patience || got.Cause != "there was no answer within 5s" {
+		if got.Status != Failed || got.Took != Patience || got.Cause != "there was no answer within 15s" {
 			t.Errorf("the result is %+v", got)
 		}
 	})
