@@ -142,7 +142,6 @@ func eventsSetRun(ctx context.Context, opts *eventsOptions) error {
 		pending: plan.Pending(), dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes,
 		show: func() { view.plan(plan) },
 		apply: func() error {
-			view.start()
 			err := p.Apply(ctx, plan, view.item)
 			view.end(plan, err)
 			return err
@@ -184,7 +183,6 @@ func eventsStatusRun(ctx context.Context, opts *eventsOptions) error {
 // eventsView is what `flexvc events` prints.
 type eventsView interface {
 	plan(*provision.PushPlan)
-	start()
 	item(provision.SetupItem, error)
 	end(*provision.PushPlan, error)
 	status(*provision.PushStatus)
@@ -242,8 +240,6 @@ func (v *eventsText) plan(p *provision.PushPlan) {
 	v.ui.Printf("\nPlan: %d to add, %d to change, %d to remove.%s\n",
 		p.Count(provision.SetupAdd), p.Count(provision.SetupChange), p.Count(provision.SetupRemove), tail)
 }
-
-func (v *eventsText) start() {}
 
 func (v *eventsText) item(item provision.SetupItem, err error) {
 	sign, text := ui.Done, v.ui.SID(item.ID)
@@ -307,11 +303,10 @@ type eventsJSON struct {
 	lap     lap
 }
 
-func (v *eventsJSON) start() { v.lap = startLap(v.opts.App.Now) }
-
 func (v *eventsJSON) print(event any) { _ = printJSON(v.opts.App.UI.Out, event) }
 
 func (v *eventsJSON) plan(p *provision.PushPlan) {
+	v.lap = startLap(v.opts.App.Now)
 	v.print(struct {
 		V         int             `json:"v"`
 		Event     string          `json:"event"`
