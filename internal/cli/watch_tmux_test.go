@@ -53,43 +53,11 @@ func (s *served) watchOn(columns, rows int, args ...string) *tmux {
 		}
 	}
 	tm.env = append(tm.env, "FLEXVC_STATE_DIR="+s.state, "FLEXVC_PROFILE=emulator", "HOME="+s.state, "TERM=xterm-256color", "LC_ALL=C.UTF-8")
-	// The race detector's reports are not for the screen.
-	races := filepath.Join(s.t.TempDir(), "race")
-	tm.env = append(tm.env, "GORACE=exitcode=0 log_path="+races)
-	s.t.Cleanup(func() { wantNoRaces(s.t, races) })
 	line := "flexvc watch --interval 1s " + strings.Join(quoteAll(args), " ") +
 		`; echo "exit code $?"; stty -a | tr ' ' '\n' | grep -cE '^(icanon|echo)$'; exec cat`
 	tm.run("-f", "/dev/null", "-u", "new-session", "-d", "-x", strconv.Itoa(columns), "-y", strconv.Itoa(rows), "sh", "-c", line)
 	s.t.Cleanup(func() { tm.run("kill-server") })
 	return tm
-}
-
-// wantNoRaces reads what the race detector wrote. Bubble Tea's reader of keys is
-// stopped without waiting for it when a signal ends the program, which it
-// reports now and then: what races within libraries alone is theirs.
-func wantNoRaces(t *testing.T, path string) {
-	files, err := filepath.Glob(path + ".*")
-	check(t, err)
-	access := regexp.MustCompile(`(?m)^(?:Previous )?(?i:read|write) at .*\n((?:  .*\n)+)`)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		check(t, err)
-		for _, report := range strings.Split(string(text), "WARNING: DATA RACE\n")[1:] {
-			for _, a := range access.FindAllStringSubmatch(report, -1) {
-				for frame := range strings.Lines(a[1]) {
-					// The standard library's packages have no domain in their path.
-					frame = strings.TrimSpace(frame)
-					if domain, _, _ := strings.Cut(frame, "/"); frame == "" || frame[0] == '/' || !strings.Contains(domain, ".") || strings.Contains(domain, "(") {
-						continue
-					}
-					if strings.HasPrefix(frame, "github.com/flexvc/") {
-						t.Errorf("a data race:\n%s", report)
-					}
-					break
-				}
-			}
-		}
-	}
 }
 
 func (tm *tmux) run(args ...string) string {

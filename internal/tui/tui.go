@@ -60,11 +60,14 @@ func Run(ctx context.Context, source Source, o Options) error {
 		profile = colorprofile.Ascii
 	}
 	p := tea.NewProgram(g,
-		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Environ),
+		tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Environ),
 		tea.WithColorProfile(profile), tea.WithoutSignalHandler(),
 		// A frame may wait for the next tick: at 120 a second that is 8 ms.
 		tea.WithFPS(120))
 	g.quit = p.Quit
+	// With the context itself Bubble Tea would end as if killed, and not wait
+	// for its reader of keys, which would race with the terminal's restoration.
+	defer context.AfterFunc(ctx, p.Quit)()
 	var following sync.WaitGroup
 	following.Go(func() {
 		err := source.Follow(ctx, func(u provision.Update) { p.Send(updateMsg(u)) })
