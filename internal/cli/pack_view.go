@@ -146,7 +146,7 @@ func (v *packText) verified(r *verifyResult) error {
 		v.line(sign, "signature", "%s %d, %s, of %s", strings.ToUpper(proof.Kind), proof.Bits, word, proof.ID)
 	}
 	if m := p.Manifest; m != nil {
-		v.line(ui.Done, "manifest", "%s %s, %s", m.Name, m.Version, asks(m))
+		v.line(ui.Done, "manifest", "%s %s, %s", p.Name, m.Version, asks(m))
 		if m.UpdateURL != "" {
 			v.line(ui.Done, "updates", "%s", m.UpdateURL)
 		} else {
@@ -296,7 +296,7 @@ func (v *packJSON) verified(r *verifyResult) error {
 	}{V: 1, Event: "verified", File: r.File, OK: len(faults) == 0, Size: r.Report.Size, SHA256: r.Report.SHA256, ID: r.Report.ID, OurID: r.OurID,
 		Permissions: []string{}, Hosts: []string{}, ArchiveAt: r.Report.ArchiveAt, Proofs: r.Report.Proofs, Files: r.Report.Files, Faults: faults}
 	if m := r.Report.Manifest; m != nil {
-		event.Name, event.Version, event.UpdateURL = m.Name, m.Version, m.UpdateURL
+		event.Name, event.Version, event.UpdateURL = r.Report.Name, m.Version, m.UpdateURL
 		event.Permissions, event.Hosts = listed(m.Permissions), listed(m.HostPermissions)
 	}
 	return printJSON(v.app.UI.Out, event)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,6 +18,9 @@ const ManifestName = "manifest.json"
 
 // manifestLimit is far above any manifest and bounds what is kept in memory.
 const manifestLimit = 1 << 20
+
+// nameMost is how many characters a name may have.
+const nameMost = 75
 
 // Manifest is what packing and checking need of a manifest.json.
 type Manifest struct {
@@ -57,13 +61,60 @@ func ParseManifest(text []byte) (*Manifest, error) {
 		return nil, fmt.Errorf("manifest_version is %d, and Chrome wants 3", m.ManifestVersion)
 	case m.Name == "":
 		return nil, errors.New("it has no name")
-	case len([]rune(m.Name)) > 75:
-		return nil, errors.New("its name is longer than 75 characters")
+	case len([]rune(m.Name)) > nameMost:
+		return nil, fmt.Errorf("its name is longer than %d characters", nameMost)
 	}
 	if err := CheckVersion(m.Version); err != nil {
 		return nil, err
 	}
 	return &m, nil
+}
+
+// messageStart begins a place in a manifest where a message stands in for text:
+// __MSG_name__.
+const messageStart = "__MSG_"
+
+// localize fills the messages of a messages.json into text, and returns "" when
+// one is not there.
+//
+// Source: https://developer.chrome.com/docs/extensions/reference/api/i18n
+func localize(text string, messages []byte) string {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(messages, &all) != nil {
+		return ""
+	}
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, messageStart)
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		key, after, closed := strings.Cut(rest, "__")
+		if !closed {
+			return ""
+		}
+		message := findMessage(all, key)
+		if message == "" {
+			return ""
+		}
+		out.WriteString(message)
+		text = after
+	}
+}
+
+// findMessage looks a message up as Chromium does, in any case of letters; of
+// those that differ in nothing else, the exact one goes first.
+func findMessage(all map[string]json.RawMessage, key string) string {
+	for _, name := range append([]string{key}, slices.Sorted(maps.Keys(all))...) {
+		var entry struct {
+			Message string `json:"message"`
+		}
+		if strings.EqualFold(name, key) && json.Unmarshal(all[name], &entry) == nil {
+			return entry.Message
+		}
+	}
+	return ""
 }
 
 // CheckVersion says why Chromium does not take version: it wants one to four

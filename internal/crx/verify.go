@@ -27,6 +27,7 @@ const (
 	nameLimit     = 512
 	filesLimit    = 10_000
 	proofsLimit   = 32
+	messagesLimit = 1 << 20 // bytes
 	unpackedLimit = 1 << 30 // bytes
 )
 
@@ -38,7 +39,8 @@ type Report struct {
 	HeaderSize int64     `json:"header_size"`
 	ArchiveAt  int64     `json:"archive_at"` // where the ZIP archive starts
 	Proofs     []Proof   `json:"proofs"`
-	Manifest   *Manifest `json:"-"` // nil when it cannot be read
+	Manifest   *Manifest `json:"-"`              // nil when it cannot be read
+	Name       string    `json:"name,omitempty"` // as people see it, in the default locale
 	Files      []File    `json:"files"`
 	Faults     []Fault   `json:"faults"`
 
@@ -404,7 +406,36 @@ func (r *Report) readArchive(s *source) {
 	var err error
 	if r.Manifest, err = ParseManifest(r.manifest); err != nil {
 		r.fault(r.fileSums[ManifestName], "", "%s: %v", ManifestName, err)
+		return
 	}
+	r.Name = localName(s, directory, r.Manifest)
+}
+
+// localName is the manifest's name with its __MSG_ parts in the default locale,
+// and the manifest's own text when that cannot be had: a name is not worth a
+// fault.
+func localName(s *source, directory []entry, m *Manifest) string {
+	if !strings.Contains(m.Name, messageStart) {
+		return m.Name
+	}
+	path := "_locales/" + m.DefaultLocale + "/messages.json"
+	at := slices.IndexFunc(directory, func(e entry) bool { return e.name == path })
+	if at < 0 {
+		return m.Name
+	}
+	e, ok := readLocal(s, directory[at].at)
+	if !ok || e.name != path {
+		return m.Name
+	}
+	var text bytes.Buffer
+	in := &counter{r: bufio.NewReader(s.section(e.data, directory[at].packed))}
+	if n, err := unpack(&text, in, directory[at].method, messagesLimit+1); err != nil || n > messagesLimit {
+		return m.Name
+	}
+	if name := localize(m.Name, text.Bytes()); name != "" && len([]rune(name)) <= nameMost {
+		return name
+	}
+	return m.Name
 }
 
 // readDirectory reads the central directory. When it cannot, it says where.

@@ -165,6 +165,10 @@ func FuzzVerify(f *testing.F) {
 	f.Add(good[593:])
 	f.Add(good[:len(good)-22])
 	f.Add(good[:1000])
+	localised := sample()
+	localised[ManifestName] = &fstest.MapFile{Data: []byte(strings.Replace(manifestText, `"sample"`, `"__MSG_name__", "default_locale": "en"`, 1))}
+	localised["_locales/en/messages.json"] = &fstest.MapFile{Data: []byte(`{"name": {"message": "Sample"}}`)}
+	f.Add(packed(f, localised))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		report, err := Verify(strict{t, data}, int64(len(data)))
 		if err != nil {
@@ -175,8 +179,57 @@ func FuzzVerify(f *testing.F) {
 				t.Errorf("fault %+v in %d bytes", fault, len(data))
 			}
 		}
-		if report.OK() && (len(report.Files) == 0 || report.ID == "" || report.Manifest == nil) {
+		if report.OK() && (len(report.Files) == 0 || report.ID == "" || report.Manifest == nil || report.Name == "") {
 			t.Errorf("nothing is wrong with %+v", report)
+		}
+	})
+}
+
+// A localised name is shown as people see it, and whatever the messages hold,
+// the package stays a good one.
+func TestVerifyTranslatesTheName(t *testing.T) {
+	const raw = "__MSG_name__"
+	const messages = "_locales/en/messages.json"
+	for name, tc := range map[string]struct {
+		name, locale, messages, want string
+	}{
+		"plain":                   {"sample", "", "", "sample"},
+		"localised":               {raw, "en", `{"name": {"message": "Sample for Flex"}}`, "Sample for Flex"},
+		"another case":            {raw, "en", `{"NAME": {"message": "Sample"}}`, "Sample"},
+		"exact case first":        {raw, "en", `{"NAME": {"message": "no"}, "name": {"message": "yes"}}`, "yes"},
+		"inside text":             {"__MSG_name__ (__MSG_ring__)", "en", `{"name": {"message": "Sample"}, "ring": {"message": "beta"}}`, "Sample (beta)"},
+		"one of two is missing":   {"__MSG_name__ (__MSG_ring__)", "en", `{"name": {"message": "Sample"}}`, "__MSG_name__ (__MSG_ring__)"},
+		"not closed":              {"__MSG_name", "en", `{"name": {"message": "Sample"}}`, "__MSG_name"},
+		"no locale":               {raw, "", `{"name": {"message": "Sample"}}`, raw},
+		"no message":              {raw, "en", `{"other": {"message": "Sample"}}`, raw},
+		"empty message":           {raw, "en", `{"name": {"message": ""}}`, raw},
+		"message of another kind": {raw, "en", `{"name": {"message": 7}}`, raw},
+		"entry of another kind":   {raw, "en", `{"name": "Sample"}`, raw},
+		"a list":                  {raw, "en", `["name"]`, raw},
+		"garbage":                 {raw, "en", "\x00\xff{{{", raw},
+		"cut":                     {raw, "en", `{"name": {"message": "Samp`, raw},
+		"too long a name":         {raw, "en", `{"name": {"message": "` + strings.Repeat("a", nameMost+1) + `"}}`, raw},
+		"too long a file":         {raw, "en", `{"name": {"message": "Sample"}}` + strings.Repeat(" ", messagesLimit), raw},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fsys := sample()
+			text := strings.Replace(manifestText, `"sample"`, fmt.Sprintf("%q, \"default_locale\": %q", tc.name, tc.locale), 1)
+			fsys[ManifestName] = &fstest.MapFile{Data: []byte(text)}
+			if tc.messages != "" {
+				fsys[messages] = &fstest.MapFile{Data: []byte(tc.messages)}
+			}
+			if report := verify(t, packed(t, fsys)); !report.OK() || report.Name != tc.want {
+				t.Errorf("name is %q, want %q; faults %+v", report.Name, tc.want, report.Faults)
+			}
+		})
+	}
+	t.Run("no file", func(t *testing.T) {
+		fsys := sample()
+		fsys[ManifestName] = &fstest.MapFile{Data: []byte(strings.Replace(manifestText, `"sample"`, `"__MSG_name__", "default_locale": "en"`, 1))}
+		fsys[messages] = &fstest.MapFile{Data: []byte(`{"name": {"message": "Sample"}}`)}
+		elsewhere := bytes.ReplaceAll(packed(t, fsys), []byte("_locales/en/"), []byte("_locales/fr/"))
+		if report := verify(t, elsewhere); report.Manifest == nil || report.Name != raw {
+			t.Errorf("name is %q, want %q", report.Name, raw)
 		}
 	})
 }
