@@ -31,7 +31,7 @@ type metrics struct {
 	validatorTime *histogram
 	breaker       *vm.Gauge
 	drift         *vm.Gauge
-	redisUp       *vm.Gauge
+	redisUp       *vm.Gauge // nil without Redis, so that no alert takes none for one that is down
 	redisErrors   *vm.Counter
 }
 
@@ -50,7 +50,6 @@ func newMetrics(routes []string) *metrics {
 		validatorTime: newHistogram(set, "flexvc_validator_duration_seconds", ""),
 		breaker:       set.NewGauge("flexvc_validator_circuit", nil),
 		drift:         set.NewGauge("flexvc_clock_drift_seconds", nil),
-		redisUp:       set.NewGauge("flexvc_redis_up", nil),
 		redisErrors:   set.NewCounter("flexvc_redis_errors_total"),
 	}
 	for r := range refusals {

@@ -60,6 +60,7 @@ func newShared(c Config, now func() time.Time, log *slog.Logger, m *metrics) (*s
 	seal := hmac.New(sha256.New, []byte(c.KeySecret))
 	seal.Write([]byte("flexvc verdict 1"))
 
+	m.redisUp = m.set.NewGauge("flexvc_redis_up", nil)
 	m.redisUp.Set(1)
 	return &shared{
 		client: redis.NewClient(opt),
