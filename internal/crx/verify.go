@@ -573,6 +573,10 @@ func (r *Report) walk(s *source) {
 			r.fault(at, saysSignature, "a file begins here, but not even its name is whole")
 			return
 		}
+		if e.data > s.size { // in the extra field behind the name
+			r.fault(s.size, saysSignature, "%s: it is not whole", show(e.name))
+			return
+		}
 		length := s.size - e.data
 		if e.flags&hasDescriptor == 0 {
 			length = min(length, e.packed)
