@@ -111,7 +111,7 @@ func (v *doctorJSON) check(c doctor.Check, r doctor.Result) {
 		Cause   string        `json:"cause,omitempty"`
 		Fix     string        `json:"fix,omitempty"`
 		Seconds float64       `json:"seconds"`
-	}{1, "check", c.ID, r.Status, r.Says, r.Cause, r.Fix, seconds(r.Took)})
+	}{1, "check", c.ID, r.Status, r.Says, r.Cause, v.ui.Suggest(r.Fix), seconds(r.Took)})
 }
 
 func (v *doctorJSON) end() error {

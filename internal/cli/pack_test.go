@@ -147,12 +147,12 @@ func TestPackGolden(t *testing.T) {
 		},
 		"verify": func(v packView) error {
 			return v.verified(&verifyResult{File: "flexvc-1.4.0.crx", OurID: id, Report: &crx.Report{
-				Size: 212345, SHA256: sum, ID: id, ArchiveAt: 593, Proofs: []crx.Proof{proof}, Manifest: manifest, Files: files}})
+				Size: 212345, SHA256: sum, ID: id, ArchiveAt: 593, Proofs: []crx.Proof{proof}, Manifest: manifest, Name: manifest.Name, Files: files}})
 		},
 		"verify-damaged": func(v packView) error {
 			return v.verified(&verifyResult{File: "cut.crx", OurID: strings.Repeat("a", 32),
 				UpdateFaults: []rollout.Fault{{What: "rollout/update.xml: it has no entry for " + id, Chromium: "failure_reason: 16"}},
-				Report: &crx.Report{Size: 100000, SHA256: sum, ID: id, ArchiveAt: 593, Proofs: []crx.Proof{bad}, Manifest: bare, Files: files[:1],
+				Report: &crx.Report{Size: 100000, SHA256: sum, ID: id, ArchiveAt: 593, Proofs: []crx.Proof{bad}, Manifest: bare, Name: bare.Name, Files: files[:1],
 					Faults: []crx.Fault{{At: 315, What: "the signature does not fit", Chromium: "Package is invalid: 'CRX_SIGNATURE_VERIFICATION_FAILED'."}, {At: 100000, What: "\x1b[2J: it is not whole"}}}})
 		},
 	}

@@ -115,6 +115,10 @@ func retype(root *cobra.Command, profile string) func(string) string {
 	}
 	var names []string
 	for _, c := range root.Commands() {
+		if c.Name() == "emulator" {
+			continue // it has a profile of its own
+		}
+		names = append(names, "flexvc "+c.Name()+" -p ", "flexvc "+c.Name()+" -p ") // that hint names one
 		names = append(names, "flexvc "+c.Name(), "flexvc -p "+profile+" "+c.Name())
 	}
 	return strings.NewReplacer(names...).Replace

@@ -115,7 +115,7 @@ type bulkText struct {
 func (v *bulkText) plan(p *provision.Plan, dryRun bool) error {
 	say := v.ui.Chat
 	if dryRun {
-		say = v.ui.Printf
+		say = func(format string, args ...any) { v.ui.Printf("%s", v.ui.Suggest(fmt.Sprintf(format, args...))) }
 	}
 	if v.header.Of != "" {
 		v.planRollback(say, p)

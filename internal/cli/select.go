@@ -69,7 +69,7 @@ func (o *selectOptions) selection(in io.Reader) (provision.Selection, error) {
 	if o.From != "-" {
 		file, err := os.Open(o.From)
 		if err != nil {
-			return provision.Selection{}, problem.New(problem.InputUnreadable, "cannot read the list of workers: %w", err)
+			return provision.Selection{}, problem.New(problem.InputUnreadable, "cannot read the list of workers in %s: %w", o.From, reason(err))
 		}
 		defer file.Close()
 		in = file

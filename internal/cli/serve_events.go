@@ -17,6 +17,8 @@ import (
 	"github.com/flexvc/flexvc/internal/twilioapi"
 )
 
+const notifyAfter = 30 * time.Second
+
 // eventsFlags are serve's flags for events.
 type eventsFlags struct {
 	on           bool
@@ -34,14 +36,14 @@ func (e *eventsFlags) add(cmd *cobra.Command) {
 	f.DurationVar(&e.sweep, "sweep-interval", 5*time.Minute, "how often all workers are listed, as events may be lost")
 	f.StringVar(&e.notify, "notify", "", "webhook to tell of drift, once per change [env: FLEXVC_NOTIFY_URL]")
 	f.StringVar(&e.notifyFormat, "notify-format", eventsrv.FormatJSON, "json or slack")
-	f.DurationVar(&e.notifyAfter, "notify-after", 30*time.Second, "how long a worker has to drift before it is told")
+	f.DurationVar(&e.notifyAfter, "notify-after", notifyAfter, "how long a worker has to drift before it is told")
 	complete(cmd, "notify-format", eventsrv.FormatJSON, eventsrv.FormatSlack)
 }
 
 // check refuses flags that go with --events, or against it.
 func (o *serveOptions) checkEvents() error {
 	e := &o.events
-	if e.notify == "" {
+	if e.on && e.notify == "" {
 		e.notify = o.app.Getenv("FLEXVC_NOTIFY_URL")
 	}
 	switch {
@@ -57,6 +59,8 @@ func (o *serveOptions) checkEvents() error {
 		return usagef("--events behind a proxy needs --events-url, the address that Twilio calls: its signature covers that address")
 	case e.sweep < time.Second:
 		return usagef("--sweep-interval %s is less than a second", e.sweep)
+	case e.notify == "" && (e.notifyFormat != eventsrv.FormatJSON || e.notifyAfter != notifyAfter):
+		return usagef("--notify-format and --notify-after are about --notify, and no webhook is named")
 	case e.notifyAfter < 0:
 		return usagef("--notify-after %s is negative", e.notifyAfter)
 	}

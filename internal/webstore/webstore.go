@@ -44,7 +44,7 @@ func ParseItem(text string) (Item, error) {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
 	}
 	if publisher == "" || strings.ContainsFunc(publisher, plain) || len(id) != 32 || strings.Trim(id, "abcdefghijklmnop") != "" {
-		return Item{}, fmt.Errorf("%q is not PUBLISHER/ITEM, as in the address of the developer dashboard", text)
+		return Item{}, fmt.Errorf("%q is not a publisher and an item of 32 letters, PUBLISHER/ITEM, as in the address of the developer dashboard", text)
 	}
 	return Item{publisher, id}, nil
 }
