@@ -363,6 +363,7 @@ const (
 type entry struct {
 	name             string
 	at, data         int64
+	listed           int64 // where the directory speaks of it
 	method, flags    uint16
 	crc              uint32
 	packed, unpacked int64 // -1: not known
@@ -380,6 +381,9 @@ func (r *Report) readArchive(s *source) {
 	left := int64(unpackedLimit)
 	for _, e := range directory {
 		switch local, ok := readLocal(s, e.at); {
+		case e.at >= s.size:
+			r.fault(e.listed, "", "%s: the directory says that it starts behind the file's end", show(e.name))
+			continue
 		case !ok || local.name != e.name:
 			r.fault(e.at, "", "%s: it does not start where the directory says", show(e.name))
 			continue
@@ -484,6 +488,7 @@ func (r *Report) readDirectory(s *source) ([]entry, bool) {
 		}
 		entries = append(entries, entry{
 			name:     string(name),
+			listed:   pos,
 			at:       r.ArchiveAt + int64(binary.LittleEndian.Uint32(h[42:])),
 			flags:    binary.LittleEndian.Uint16(h[8:]),
 			method:   binary.LittleEndian.Uint16(h[10:]),

@@ -165,6 +165,9 @@ func FuzzVerify(f *testing.F) {
 	f.Add(good[593:])
 	f.Add(good[:len(good)-22])
 	f.Add(good[:1000])
+	behind := bytes.Clone(good) // the directory says that its last file starts behind the end
+	binary.LittleEndian.PutUint32(behind[bytes.LastIndex(behind, []byte(centralSignture))+42:], 1<<20)
+	f.Add(behind)
 	localised := sample()
 	localised[ManifestName] = &fstest.MapFile{Data: []byte(strings.Replace(manifestText, `"sample"`, `"__MSG_name__", "default_locale": "en"`, 1))}
 	localised["_locales/en/messages.json"] = &fstest.MapFile{Data: []byte(`{"name": {"message": "Sample"}}`)}
