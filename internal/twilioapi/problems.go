@@ -77,6 +77,10 @@ func (c *Client) answered(ctx context.Context, o op, f *failure, cannot sentence
 	case f.status == http.StatusProxyAuthRequired:
 		return cannot(problem.NetworkUnreachable, "the proxy wants a user name and password").
 			WithHint("put them into HTTPS_PROXY")
+	case f.status == http.StatusPreconditionFailed && (f.spoken || f.cut):
+		return cannot(problem.PreconditionFailed, "it was changed meanwhile")
+	case f.status/100 == 4 && f.cut: // what was refused was not carried out, whatever it was
+		return cannot(problem.TwilioAnswer, "Twilio's answer ended early (HTTP %d)", f.status).WithHint("try again")
 	case f.status/100 != 4 || !f.spoken:
 		return cannot(problem.TwilioAnswer, "the answer is not one of Twilio's (HTTP %d)", f.status).
 			WithHint("check whether a proxy or a sign-in page stands between this machine and Twilio")
@@ -95,8 +99,6 @@ func (c *Client) answered(ctx context.Context, o op, f *failure, cannot sentence
 	case f.status == http.StatusNotFound:
 		return cannot(problem.NotFound, "Twilio does not know it (404, code %d)", f.code).
 			WithHint("check the SID, and that it is one of account %s", short(c.account))
-	case f.status == http.StatusPreconditionFailed:
-		return cannot(problem.PreconditionFailed, "it was changed meanwhile")
 	case f.status == http.StatusBadRequest && o.filter:
 		return cannot(problem.FilterRefused, "Twilio does not accept the filter: %s", said).
 			WithHint("see https://www.twilio.com/docs/taskrouter/expression-syntax")

@@ -124,6 +124,10 @@ func (c *Client) send(ctx context.Context, o op, r request, read func(http.Heade
 		}
 		var wait time.Duration
 		switch {
+		case f.status == http.StatusNotFound && r.method == http.MethodDelete && failed > 0:
+			return nil // the attempt that seemed to fail had deleted it
+		case f.status == http.StatusPreconditionFailed:
+			return err // the status says it all, however much came of the rest
 		case f.status == http.StatusTooManyRequests:
 			if limited++; limited >= maxRateLimited {
 				return err
@@ -134,8 +138,6 @@ func (c *Client) send(ctx context.Context, o op, r request, read func(http.Heade
 				return err
 			}
 			wait = c.backoff(failed)
-		case f.status == http.StatusNotFound && r.method == http.MethodDelete && failed > 0:
-			return nil // the attempt that seemed to fail had deleted it
 		default:
 			return err
 		}
@@ -258,10 +260,6 @@ func (c *Client) readFailure(res *http.Response) *failure {
 		retryAfter: retryAfter(res.Header.Get("Retry-After"), c.now()),
 	}
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
-	if err != nil {
-		f.err = plain(err)
-		return f
-	}
 	var said struct {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
@@ -274,6 +272,10 @@ func (c *Client) readFailure(res *http.Response) *failure {
 		if f.message == "" {
 			f.message = printable(said.Detail)
 		}
+		return f // whole, whatever became of the connection
+	}
+	if err != nil {
+		f.cut, f.err = true, plain(err)
 	}
 	return f
 }
