@@ -72,6 +72,8 @@ type sink interface {
 
 // journal appends records. Many goroutines may wait for their records to be
 // durable: one goroutine writes whatever has gathered and syncs once for all.
+// Records that nobody waits for are written too, so that whoever reads the
+// journal of a run under way sees how far it is.
 type journal struct {
 	path string
 	file sink
@@ -81,14 +83,17 @@ type journal struct {
 	next *batch
 	err  error // the first failure; nothing is written after it
 
+	unsynced bool // what was written last is not on disk for sure; the flusher's
+
 	wake chan struct{}
 	done chan struct{}
 }
 
 type batch struct {
-	text bytes.Buffer
-	done chan struct{}
-	err  error
+	text    bytes.Buffer
+	durable bool // somebody waits until it is on disk
+	done    chan struct{}
+	err     error
 }
 
 func newJournal(path string, file sink, size int64) *journal {
@@ -104,26 +109,22 @@ func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
 // commit returns when the record is on disk.
 func (j *journal) commit(r record) (place, error) {
-	at, b, err := j.add(r)
+	at, b, err := j.add(r, true)
 	if err != nil {
 		return at, err
-	}
-	select {
-	case j.wake <- struct{}{}:
-	default: // the flusher is already called
 	}
 	<-b.done
 	return at, b.err
 }
 
-// note appends a record that may be lost in a crash: it reaches the disk with
-// the next commit, or with close.
+// note appends a record that may be lost in a crash: others can read it soon,
+// but it reaches the disk with the next commit, or with close.
 func (j *journal) note(r record) (place, error) {
-	at, _, err := j.add(r)
+	at, _, err := j.add(r, false)
 	return at, err
 }
 
-func (j *journal) add(r record) (place, *batch, error) {
+func (j *journal) add(r record, durable bool) (place, *batch, error) {
 	line, err := encode(r)
 	if err != nil {
 		return place{}, nil, err
@@ -136,6 +137,11 @@ func (j *journal) add(r record) (place, *batch, error) {
 	at := place{j.size, len(line)}
 	j.size += int64(len(line))
 	j.next.text.Write(line)
+	j.next.durable = j.next.durable || durable
+	select {
+	case j.wake <- struct{}{}:
+	default: // the flusher is already called
+	}
 	return at, j.next, nil
 }
 
@@ -152,12 +158,8 @@ func (j *journal) write() {
 	b, err := j.next, j.err
 	j.next = newBatch()
 	j.mu.Unlock()
-	if err == nil && b.text.Len() > 0 {
-		_, err = j.file.Write(b.text.Bytes())
-		if err == nil {
-			err = j.file.Sync()
-		}
-		if err != nil {
+	if err == nil {
+		if err = j.put(b); err != nil {
 			err = unwritable(j.path, err)
 		}
 	}
@@ -170,8 +172,25 @@ func (j *journal) write() {
 	close(b.done)
 }
 
+func (j *journal) put(b *batch) error {
+	if b.text.Len() > 0 {
+		j.unsynced = true
+		if _, err := j.file.Write(b.text.Bytes()); err != nil {
+			return err
+		}
+	}
+	if !b.durable || !j.unsynced {
+		return nil
+	}
+	j.unsynced = false
+	return j.file.Sync()
+}
+
 // close writes what is left and closes the file. Nobody may be appending.
 func (j *journal) close() error {
+	j.mu.Lock()
+	j.next.durable = true
+	j.mu.Unlock()
 	close(j.wake)
 	<-j.done
 	err := j.file.Close()

@@ -315,6 +315,46 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
+// TestNotesCanBeReadDuringTheRun: nobody waits for a result, but who reads the
+// journal of a run under way sees it, without a sync of its own.
+func TestNotesCanBeReadDuringTheRun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		disk := &slow{sink: file}
+		j := newJournal(path, disk, 0)
+		want := func(lines, syncs int) {
+			t.Helper()
+			text, err := os.ReadFile(path)
+			if got := strings.Count(string(text), "\n"); err != nil || got != lines || disk.syncs != syncs {
+				t.Errorf("%d lines after %d syncs, %v; want %d after %d", got, disk.syncs, err, lines, syncs)
+			}
+		}
+		note := func() {
+			t.Helper()
+			if _, err := j.note(record{Kind: kindResult, SID: sidOf(1), Status: Changed}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		note()
+		want(1, 0)
+		if _, err := j.commit(record{Kind: kindIntent, SID: sidOf(2)}); err != nil {
+			t.Fatal(err)
+		}
+		want(2, 1)
+		note()
+		want(3, 1)
+		if err := j.close(); err != nil {
+			t.Fatal(err)
+		}
+		want(3, 2)
+	})
+}
+
 // TestStop: the writes in flight finish, nothing else starts, and the run can be
 // resumed.
 func TestStop(t *testing.T) {
