@@ -126,6 +126,8 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		m.take(u)
 		m.arrange()
+	case titleMsg:
+		m.o.Title = string(msg)
 	case endedMsg:
 		m.err = msg.err
 		return m, tea.Quit
