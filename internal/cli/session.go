@@ -18,6 +18,7 @@ type Session struct {
 	Workers    provision.WorkerAPI   // nil without a workspace
 	Activities provision.ActivityAPI // nil without a workspace
 	Flex       provision.FlexAPI
+	Found      *provision.FlexConfiguration // nil unless Flex was asked for the workspace
 	Keys       provision.KeyAPI
 	Plugins    *provision.PluginDeployment
 

@@ -179,7 +179,13 @@ func watchRun(ctx context.Context, o *watchOptions) (err error) {
 // loggedOut is Flex's own offline activity. A key that may not read Flex's
 // configuration is no reason not to watch: it has its name then.
 func loggedOut(ctx context.Context, session *Session) (string, error) {
-	flex, err := session.Flex.FlexConfiguration(ctx)
+	var flex provision.FlexConfiguration
+	var err error
+	if session.Found != nil {
+		flex = *session.Found
+	} else {
+		flex, err = session.Flex.FlexConfiguration(ctx)
+	}
 	switch {
 	case problem.Is(err, problem.PermissionDenied), problem.Is(err, problem.FlexNotFound),
 		err == nil && flex.OfflineActivitySID == "":
@@ -191,14 +197,16 @@ func loggedOut(ctx context.Context, session *Session) (string, error) {
 }
 
 func (o *watchOptions) screen(ctx context.Context, session *Session, w *workspaceWatch) error {
-	title := o.app.UI.SID(session.WorkspaceSID)
-	if ws, err := session.Activities.Workspace(ctx); err == nil {
-		title = ws.FriendlyName + " " + title
-	} else if !problem.Is(err, problem.PermissionDenied) {
-		return err
-	}
+	sid := o.app.UI.SID(session.WorkspaceSID)
 	err := tui.Run(ctx, w, tui.Options{
-		Title: title, Filter: o.filter, Now: o.app.Now,
+		Title: sid, Filter: o.filter, Now: o.app.Now,
+		WholeTitle: func(ctx context.Context) string {
+			ws, err := session.Activities.Workspace(ctx)
+			if err != nil {
+				return sid // whatever is wrong shows when the workers are listed
+			}
+			return ws.FriendlyName + " " + sid
+		},
 		Color: o.app.UI.Colored(), In: o.app.UI.In, Out: o.app.UI.Out,
 		Environ: []string{"TERM=" + o.app.Getenv("TERM"), "COLORTERM=" + o.app.Getenv("COLORTERM")},
 	})

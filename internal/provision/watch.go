@@ -274,17 +274,18 @@ func (l *following) do(f func()) bool {
 
 // sweep lists all workers and looks at what is then in doubt.
 func (l *following) sweep() error {
-	var sweep, asked Mark
-	if !l.do(func() { sweep = l.fleet.Mark(); asked = sweep }) {
+	var sweep Mark
+	if !l.do(func() { sweep = l.fleet.Mark() }) {
 		return context.Cause(l.ctx)
 	}
+	asked, next := sweep, sweep // no later than the page at hand, and the one after it
 	rows := make([]Worker, 0, pageRows)
 	flush := func() {
 		l.do(func() {
 			for _, row := range rows {
 				l.fleet.Listed(sweep, asked, row)
 			}
-			asked = l.fleet.Mark()
+			asked, next = next, l.fleet.Mark()
 		})
 		clear(rows)
 		rows = rows[:0]
@@ -294,7 +295,8 @@ func (l *following) sweep() error {
 			flush()
 			return err
 		}
-		// A full page here is a page there: the next is not asked for yet.
+		// A full page here is a page there: the next may be asked for by now, but
+		// not the one after that.
 		if rows = append(rows, row); len(rows) == pageRows {
 			flush()
 		}

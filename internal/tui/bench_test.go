@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/flexvc/flexvc/internal/provision"
 )
@@ -11,17 +12,28 @@ import (
 // largest workspace there can be.
 func BenchmarkKeys(b *testing.B) {
 	m := screen(160, 50, true)
+	states := provision.States()
 	var rows []provision.Row
 	for i := range 15000 {
-		rows = append(rows, row(100+i, fmt.Sprintf("agent%05d@contact.example.com", i*7919%15000), "Available",
-			"client:ext_x", provision.Enabled, provision.StateOK, "12:00:00"))
+		r := row(100+i, fmt.Sprintf("agent%05d@contact.example.com", i*7919%15000), fmt.Sprint("Activity ", i*6007%50),
+			"client:ext_x", provision.Enabled, states[i*4001%15000%len(states)], "12:00:00")
+		r.Since = r.Since.Add(time.Duration(i*3011%15000) * time.Second)
+		rows = append(rows, r)
 	}
 	m.Update(updateMsg{Rows: rows, Status: live()})
+	press(m, "j")
 	for _, key := range []string{"j", "G", "s"} {
 		b.Run(key, func(b *testing.B) {
 			for b.Loop() {
 				press(m, key)
 				_ = m.screen()
+			}
+		})
+	}
+	for m.sort = range orders {
+		b.Run(m.sort.String(), func(b *testing.B) {
+			for b.Loop() {
+				m.arrange()
 			}
 		})
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	Color    bool
 	ASCII    bool // for terminals that draw nothing else
 
+	// WholeTitle finds a better title while the workers are read. It may be nil.
+	WholeTitle func(context.Context) string
+
 	In      io.Reader
 	Out     io.Writer
 	Environ []string // TERM and COLORTERM are looked at
@@ -75,6 +78,9 @@ func Run(ctx context.Context, source Source, o Options) error {
 			p.Send(endedMsg{err})
 		}
 	})
+	if o.WholeTitle != nil {
+		following.Go(func() { p.Send(titleMsg(o.WholeTitle(ctx))) })
+	}
 	_, err := p.Run()
 	outer := context.Cause(ctx)
 	cancel()
@@ -154,6 +160,7 @@ type (
 	updateMsg provision.Update
 	endedMsg  struct{ err error }
 	tickMsg   time.Time
+	titleMsg  string
 	// proposedMsg answers to f, with a proposal or the reason why there is none.
 	proposedMsg struct {
 		sid      string

@@ -41,14 +41,15 @@ func (m *model) View() tea.View {
 // screen is the text of the whole screen, of exactly m.height lines if there is
 // room for the least there is to show.
 func (m *model) screen() string {
-	var lines []string
+	var lines, table []string
 	switch m.mode {
 	case helping:
 		lines = m.help()
 	case confirming:
 		lines = m.question()
 	default:
-		lines = append(m.head(), m.table()...)
+		lines, table = m.head(), m.table()
+		lines = append(lines, table...)
 		if m.detail {
 			lines = append(lines, m.details()...)
 		}
@@ -56,7 +57,12 @@ func (m *model) screen() string {
 	}
 	width := m.columns()
 	for i, line := range lines {
-		lines[i] = strings.TrimRight(ansi.Truncate(line, width, m.ellipsis()), " ")
+		// A row is as wide as it may be: to measure them all anew takes longer
+		// than anything else here.
+		if i < headLines || i >= headLines+len(table) {
+			line = m.cut(line, width)
+		}
+		lines[i] = strings.TrimRight(line, " ")
 	}
 	return strings.Join(lines[:min(len(lines), max(m.height, 1))], "\n")
 }
@@ -166,24 +172,56 @@ func (m *model) widths() (worker, activity, uri, since int) {
 // row lays out one line of the table. paint colours the state.
 func (m *model) row(mark, worker, activity, uri, state, since string, paint *style) string {
 	a, b, c, d := m.widths()
-	text := mark + m.pad(worker, a) + "  " + m.pad(activity, b) + "  " + m.pad(uri, c) + "  "
 	word := m.pad(state, 11)
 	if paint != nil {
 		word = paint.Render(state) + strings.Repeat(" ", 11-len(state))
 	}
-	text += word
-	if d > 0 {
-		text += since
+	if d == 0 {
+		since = ""
+	}
+	text := mark + m.pad(worker, a) + "  " + m.pad(activity, b) + "  " + m.pad(uri, c) + "  " + word + since
+	if c < 0 { // the columns that are never narrowed leave no room
+		text = m.cut(text, m.columns())
 	}
 	return text
 }
 
 // pad cuts or fills text to width columns.
 func (m *model) pad(text string, width int) string {
-	text = ansi.Truncate(ui.Clean(text), width, m.ellipsis())
-	return text + strings.Repeat(" ", max(width-ansi.StringWidth(text), 0))
+	text = m.cut(ui.Clean(text), width)
+	return text + strings.Repeat(" ", max(width-columns(text), 0))
 }
 
+// cut is text of at most width columns.
+func (m *model) cut(text string, width int) string {
+	switch {
+	case len(text) <= width: // no character is wider than it is long
+		return text
+	case plain(text) && width > 0 && !m.o.ASCII:
+		return text[:width-1] + m.ellipsis()
+	}
+	return ansi.Truncate(text, width, m.ellipsis())
+}
+
+// columns is the width of a text without styles.
+func columns(text string) int {
+	if plain(text) {
+		return len(text)
+	}
+	return ansi.StringWidth(text)
+}
+
+// plain reports whether each byte of text is a column.
+func plain(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// table is the rows, none wider than the screen.
 func (m *model) table() []string {
 	rows := m.rows()
 	lines := make([]string, 0, rows)
@@ -197,7 +235,7 @@ func (m *model) table() []string {
 		lines = append(lines, m.row(mark, it.Name, it.ActivityName, m.or(it.Facts.ContactURI), string(it.State), m.since(it), &look))
 	}
 	if len(lines) == 0 {
-		lines = append(lines, "   "+m.empty())
+		lines = append(lines, m.cut("   "+m.empty(), m.columns()))
 	}
 	for len(lines) < rows {
 		lines = append(lines, "")

@@ -171,7 +171,7 @@ func (c *Client) CheckCredentials(ctx context.Context) error {
 		return c.problem(ctx, o, err)
 	}
 	err = c.send(ctx, o, request{method: http.MethodGet, url: u}, func(_ http.Header, r io.Reader) error {
-		_, err := readPage(r, "workspaces", func(skip func(any) error) error { return skip(new(struct{})) })
+		_, err := readPage(r, "workspaces", nil, func(skip func(any) error) error { return skip(new(struct{})) })
 		return err
 	})
 	return c.problem(ctx, o, err)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,11 +63,8 @@ func newClient(t testing.TB, o Options) *Client {
 // hurried is a clock for one goroutine that moves a second whenever somebody
 // looks, so that no rate makes anybody wait.
 func hurried() func() time.Time {
-	now := time.Unix(1_700_000_000, 0)
-	return func() time.Time {
-		now = now.Add(time.Second)
-		return now
-	}
+	var calls atomic.Int64
+	return func() time.Time { return time.Unix(1_700_000_000+calls.Add(1), 0) }
 }
 
 // atOnce is a client whose waits take no time.

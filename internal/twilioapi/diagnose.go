@@ -81,7 +81,7 @@ func (c *Client) someFlexUser(ctx context.Context, o op, users string) (string, 
 		SID         string `json:"flex_user_sid"`
 		Deactivated bool   `json:"deactivated"`
 	}
-	page, _, err := fetchPage[row](ctx, c, o, address, "users")
+	page, _, err := fetchPage[row](ctx, c, o, address, "users", nil)
 	for _, u := range page {
 		if !u.Deactivated && checkSID("FU", u.SID) == nil {
 			return u.SID, err

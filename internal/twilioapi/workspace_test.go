@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
@@ -101,16 +106,101 @@ func TestWorkersYieldsEarlierRowsBeforeTheError(t *testing.T) {
 }
 
 func TestWorkersStopsWhenTheCallerDoes(t *testing.T) {
-	requests := 0
-	c := atOnce(t, roundTripper(func(*http.Request) (*http.Response, error) {
-		requests++
-		return respond(200, page(firstPage+"&Page=1", "ann", "bob")), nil
+	synctest.Test(t, func(t *testing.T) {
+		var requests, givenUp atomic.Int64
+		c := newClient(t, options(roundTripper(func(r *http.Request) (*http.Response, error) {
+			if requests.Add(1) == 1 {
+				return respond(200, page(firstPage+"&Page=1", "ann", "bob")), nil
+			}
+			defer givenUp.Add(1)
+			return hang(r)
+		})))
+		for range c.Workspace(workspace).Workers(t.Context(), "") {
+			synctest.Wait()
+			time.Sleep(time.Second) // of the bubble: the next page's turn to be sent comes
+			break
+		}
+		// The bubble fails if a goroutine is left over.
+		if requests.Load() != 2 || givenUp.Load() != 1 {
+			t.Errorf("%d requests, %d of them given up; want 2 and 1", requests.Load(), givenUp.Load())
+		}
+	})
+}
+
+// awaited is a body whose rows come once release is closed.
+func awaited(text string, release <-chan struct{}) *http.Response {
+	head, rows, _ := strings.Cut(text, `"workers":`)
+	r, w := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(w, head)
+		<-release
+		_, err := io.WriteString(w, `"workers":`+rows)
+		_ = w.CloseWithError(err) // nil is the end
+	}()
+	res := respond(200, "")
+	res.Body = r
+	return res
+}
+
+func TestNextPageIsAskedForWhileOneIsRead(t *testing.T) {
+	next := func(n int) string { return fmt.Sprint(firstPage, "&Page=", n) }
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		second := make(chan struct{})
+		c := newClient(t, options(roundTripper(func(r *http.Request) (*http.Response, error) {
+			switch n := int(asked.Add(1)); n {
+			case 1: // its rows come only after the second request
+				return awaited(page(next(1), "ann"), second), nil
+			case 2:
+				close(second)
+				return respond(200, page(next(2), "bob")), nil
+			case 3:
+				// Here the address comes last.
+				return respond(200, `{"workers":[{"friendly_name":"cleo"}],"meta":{"next_page_url":"`+next(3)+`"}}`), nil
+			default:
+				return respond(200, page("", "dan")), nil
+			}
+		})))
+		var got []string
+		for w, err := range c.Workspace(workspace).Workers(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, w.FriendlyName)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if want := min(int64(len(got))+1, 4); asked.Load() != want {
+				t.Errorf("%d pages asked for while the caller has %q, want %d", asked.Load(), got, want)
+			}
+		}
+		if strings.Join(got, " ") != "ann bob cleo dan" {
+			t.Errorf("workers %q", got)
+		}
+	})
+}
+
+func TestPageAfterOneThatWasCutOff(t *testing.T) {
+	// The repeated page names another page to go on with than the first attempt.
+	var asked []string
+	var mu sync.Mutex
+	c := atOnce(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		after := r.URL.Query().Get("PageToken")
+		asked = append(asked, after)
+		switch {
+		case after == "old":
+			return respond(200, page("", "nobody")), nil
+		case after == "new":
+			return respond(200, page("", "bob")), nil
+		case len(asked) == 1:
+			return cutOff(200, strings.TrimSuffix(page(firstPage+"&PageToken=old", "ann"), "]}"))()
+		}
+		return respond(200, page(firstPage+"&PageToken=new", "ann")), nil
 	}))
-	for range c.Workspace(workspace).Workers(t.Context(), "") {
-		break
-	}
-	if requests != 1 {
-		t.Errorf("%d requests, want 1", requests)
+	got, err := names(t, c.Workspace(workspace), "")
+	if err != nil || strings.Join(got, " ") != "ann bob" {
+		t.Errorf("workers %q, error %v, asked after %q", got, err, asked)
 	}
 }
 
