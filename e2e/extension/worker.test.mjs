@@ -234,8 +234,10 @@ play('stopped while the offscreen document is being made: there is one in the en
   await world.hangUp(page, await world.answered(page));
 });
 
-play('an update waits for the end of the call, also over the death of the worker, and is then applied', async (t) => {
+play('an update waits for the end of the call, also over the death of the worker, and is then applied; the open tab stays as it is', async (t) => {
   await world.developerMode();
+  // A plugin of the original extension, which says who it is once.
+  await page.evaluate(() => (window.insists = false));
   const manifest = join(world.app, 'manifest.json');
   const { version, ...rest } = JSON.parse(await readFile(manifest, 'utf8'));
   await writeFile(manifest, JSON.stringify({ ...rest, version: '99.0.0' }));
@@ -256,15 +258,27 @@ play('an update waits for the end of the call, also over the death of the worker
 
   const ended = Date.now();
   await world.hangUp(page, sid);
-  // The page is told that this extension is gone; it gets the new one's script when it is loaded again.
-  await world.waitForPage(page, 'DISCONNECTED', () => window.changes.some(({ type }) => type === 'DISCONNECTED'));
-  t.diagnostic(`replaced ${Date.now() - ended} ms after the hang-up`);
-  await until('the new version', async () => {
-    await page.reload();
-    return page.waitForFunction(() => window.latest.HEARTBEAT?.extensionVersion === '99.0.0', undefined, { timeout: 2_000 }).catch(() => false);
-  });
+  await world.waitForPage(page, 'the new version', () => window.latest.HEARTBEAT?.extensionVersion === '99.0.0');
+  const heard = Date.now() - ended;
   await world.registered(page);
+  t.diagnostic(`the new version was heard ${heard} ms after the hang-up, and registered after ${Date.now() - ended} ms`);
+  assert.equal(await page.evaluate(() => window.insists), false, 'the page was not loaded again');
+  assert.equal(await page.evaluate(() => window.changes.some(({ type }) => type === 'DISCONNECTED')), false, 'no agent goes offline for it');
   popup = await world.openPopup();
+  await world.atRest(page);
+  await world.hangUp(page, await world.answered(page));
+});
+
+play('switched off and on again: the open tab is told, and comes back by itself', async () => {
+  const extensions = await world.context.newPage();
+  await extensions.goto('chrome://extensions');
+  const enabled = (on) => extensions.evaluate(([id, on]) => chrome.management.setEnabled(id, on), [world.id, on]);
+  await enabled(false);
+  await world.waitForPage(page, 'DISCONNECTED', () => window.changes.some(({ type }) => type === 'DISCONNECTED'));
+  await page.evaluate(() => (window.latest = {}));
+  await enabled(true);
+  await world.registered(page);
+  await extensions.close();
   await world.atRest(page);
   await world.hangUp(page, await world.answered(page));
 });

@@ -372,3 +372,22 @@ test('killed twenty times in one call, which goes on', async () => {
   assert.equal(world.document.call.status, 'open');
   assert.equal(world.made, 1);
 });
+
+test('pages that were open before get the content script, from the first worker of an extension and no other', async () => {
+  const world = new World();
+  const tab = (id, pattern, more) => ({ id, pattern, discarded: false, scripts: [], ...more });
+  world.tabs = [
+    tab(1, 'https://flex.twilio.com/*', { blocked: true }),
+    tab(2, 'https://flex.twilio.com/*'),
+    tab(3, 'https://flex.acme.example/*'),
+    tab(4, 'https://flex.twilio.com/*', { discarded: true }),
+    tab(5, 'https://www.example.com/*'),
+  ];
+  await world.boot();
+  const scripts = () => world.tabs.map((tab) => tab.scripts);
+  const once = [[], ['content/bridge.js'], ['content/bridge.js'], [], []];
+  assert.deepEqual(scripts(), once);
+  await world.kill();
+  await world.boot();
+  assert.deepEqual(scripts(), once, 'a woken worker finds its pages by their ports');
+});

@@ -70,6 +70,8 @@ export class World {
   fetches = [];
   icons = [];
   opened = [];
+  /** What is open: { id, pattern, discarded, blocked, scripts }. */
+  tabs = [];
   reloads = 0;
   alive = false;
   document = undefined;
@@ -89,7 +91,7 @@ export class World {
       runtime: {
         id: 'ours',
         getURL: (path) => base + path,
-        getManifest: () => ({ version: '1.0.0', content_scripts: [{ matches: ['https://flex.twilio.com/*'] }] }),
+        getManifest: () => ({ version: '1.0.0', content_scripts: [{ matches: ['https://flex.twilio.com/*', 'https://flex.acme.example/*'], js: ['content/bridge.js'] }] }),
         getContexts: async () => (this.document ? [{}] : []),
         onConnect: event(),
         onMessage: event(),
@@ -109,7 +111,17 @@ export class World {
         closeDocument: async () => void (this.document = undefined),
       },
       action: { setIcon: async ({ path }) => void this.icons.push(path[16]), setTitle() {} },
-      tabs: { create: async ({ url }) => void this.opened.push(url) },
+      tabs: {
+        create: async ({ url }) => void this.opened.push(url),
+        query: async ({ url, discarded }) => this.tabs.filter((tab) => url.includes(tab.pattern) && tab.discarded === discarded),
+      },
+      scripting: {
+        executeScript: async ({ target, files }) => {
+          const tab = this.tabs.find(({ id }) => id === target.tabId);
+          if (tab.blocked) throw new Error('This page cannot be scripted due to an ExtensionsSettings policy.');
+          tab.scripts.push(...files);
+        },
+      },
       i18n: { getMessage: (key) => key },
     };
     class Device extends EventEmitter {

@@ -501,6 +501,8 @@ export const call = {
 
 /** @type {Record<string, Handler>} */
 export const always = {
+  // The pages that were open before this extension was do not have its content script.
+  workerStarted: (s, e) => next(s, {}, ...(e.first ? [{ do: 'bridgeTabs' }] : [])),
   pageConnected: (s, e) =>
     next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null } } }),
   pageClosed: (s, e) => {

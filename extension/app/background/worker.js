@@ -68,7 +68,7 @@ chrome.runtime.onMessage.addListener((message, sender, reply) => {
 });
 
 chrome.runtime.onUpdateAvailable.addListener(({ version }) => desk.report({ name: 'updateFound', version }));
-// Waking is all these have to do: the icon gets painted.
+// Waking is all these have to do: the icon gets painted, and open Flex tabs get the content script.
 chrome.runtime.onStartup.addListener(() => {});
 chrome.runtime.onInstalled.addListener(() => {});
 chrome.storage.onChanged.addListener(async (_changes, area) => {
