@@ -266,9 +266,12 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
       assert.equal((await world.documents()).length, 1, 'offscreen documents');
     },
 
-    async stopWorker(page) {
+    /** Stops the worker after so many milliseconds, and answers when that was. With `as`, something else begins at 0. */
+    async stopWorker(page, wait = 0, as = () => {}) {
       const cdp = await context.newCDPSession(page);
       await cdp.send('ServiceWorker.enable');
+      as();
+      await pause(wait);
       const at = Date.now();
       await cdp.send('ServiceWorker.stopAllWorkers');
       await cdp.detach();

@@ -53,6 +53,11 @@ async function byPolicy({ folder, undo, tokens, flexvc, start }) {
       page = await context.newPage();
       await page.goto('https://flex.twilio.com/agent-desktop');
       await policies.set('flexvc', await readFile(join(policy, 'linux.json'), 'utf8'));
+      // Chromium looks for new policies now and then, or when asked.
+      const about = await context.newPage();
+      await about.goto('chrome://policy');
+      await about.evaluate(() => chrome.send('reloadPolicies'));
+      await about.close();
     },
   };
 }

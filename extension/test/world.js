@@ -218,9 +218,13 @@ export class World {
     return this.devices.at(-1);
   }
 
+  call(callSid, connectToken = 'connect') {
+    return new FakeCall(callSid, connectToken);
+  }
+
   /** Twilio offers a call. */
-  async ring(callSid, connectToken = 'connect') {
-    const call = new FakeCall(callSid, connectToken);
+  async ring(callSid, connectToken) {
+    const call = this.call(callSid, connectToken);
     this.device.emit('incoming', call);
     await this.settle();
     return call;
@@ -239,6 +243,7 @@ export class World {
 /** Holds its call whatever becomes of the worker, and comes back to the worker when the port breaks. */
 class FakeDocument {
   call = null;
+  ended = null;
   heard = [];
   constructor(world) {
     this.world = world;
@@ -247,7 +252,7 @@ class FakeDocument {
   async connect() {
     this.port = await this.world.attach('offscreen');
     this.port.onMessage.addListener((message) => this.hear(message));
-    this.tell('offscreen.truth', { call: this.call, microphone: 'granted', inputs: [], outputs: [] });
+    this.tell('offscreen.truth', { call: this.call, ended: this.ended, microphone: 'granted', inputs: [], outputs: [] });
   }
 
   tell(type, payload) {
@@ -276,7 +281,8 @@ class FakeDocument {
   end(reason) {
     const { callSid } = this.call;
     this.call = null;
-    this.tell('offscreen.callEnded', { callSid, reason });
+    this.ended = { callSid, reason };
+    this.tell('offscreen.callEnded', this.ended);
   }
 
   times(type) {

@@ -164,8 +164,8 @@ function connectDocument(port) {
     const { type, payload } = answer.message;
     if (type === 'offscreen.callChanged') return desk.report({ name: 'callChanged', call: payload.call });
     if (type === 'offscreen.callEnded') return desk.report({ name: 'callEnded', ...payload });
-    const { call, ...devices } = payload;
-    if (type === 'offscreen.truth') desk.report({ name: 'documentConnected', call });
+    const { call, ended, ...devices } = payload;
+    if (type === 'offscreen.truth') desk.report({ name: 'documentConnected', call, ended });
     return desk.report({ name: 'devicesChanged', devices });
   });
 }
