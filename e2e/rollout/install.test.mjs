@@ -44,6 +44,15 @@ async function byPolicy({ folder, undo, tokens, flexvc, start }) {
   const packed = await publish(flexvc, '1.0.0', '--policy', policy, '--update-url', `${address}/extension/update.xml`, '--token-url', tokens.url);
   served.id = /^id +([a-p]{32})$/m.exec(packed)[1];
   await offered('1.0.0');
+  served.rule = async (context, text) => {
+    served.policy = text;
+    await policies.set('flexvc', text);
+    // Chromium looks for new policies now and then, or when asked.
+    const about = await context.newPage();
+    await about.goto('chrome://policy');
+    await about.evaluate(() => chrome.send('reloadPolicies'));
+    await about.close();
+  };
   // Without it nobody may look into an extension that a policy installs, a test included.
   await policies.set('look', { DeveloperToolsAvailability: 1 });
   return {
@@ -52,12 +61,7 @@ async function byPolicy({ folder, undo, tokens, flexvc, start }) {
     async arrive(context) {
       page = await context.newPage();
       await page.goto('https://flex.twilio.com/agent-desktop');
-      await policies.set('flexvc', await readFile(join(policy, 'linux.json'), 'utf8'));
-      // Chromium looks for new policies now and then, or when asked.
-      const about = await context.newPage();
-      await about.goto('chrome://policy');
-      await about.evaluate(() => chrome.send('reloadPolicies'));
-      await about.close();
+      await served.rule(context, await readFile(join(policy, 'linux.json'), 'utf8'));
     },
   };
 }
@@ -142,4 +146,19 @@ test('a version that comes out during a call is taken up when the call has ended
   await world.heardMore(next);
   await world.say(page, 'HANGUP_CALL');
   await world.inState(next, 'ended');
+});
+
+test('where a policy keeps the extension out of Flex, the open tab is told after an update', each, async () => {
+  const policy = JSON.parse(served.policy);
+  policy.ExtensionSettings[served.id].runtime_blocked_hosts = ['*://flex.twilio.com'];
+  await served.rule(world.context, JSON.stringify(policy));
+  await publish(world.flexvc, '1.0.2', '--update-url', `${served.address}/extension/update.xml`);
+  await offered('1.0.2');
+  await worker().evaluate(() => chrome.runtime.requestUpdateCheck());
+  await world.waitForPage(page, 'DISCONNECTED', () => window.changes.some(({ type }) => type === 'DISCONNECTED'));
+  await until('1.0.2 to run', async () => (await worker()?.evaluate(() => chrome.runtime.getManifest().version).catch(() => '')) === '1.0.2');
+  assert.equal((await world.beat(page)).extensionVersion, '1.0.1', 'the new version has not spoken to it');
+  const popup = await world.openPopup();
+  await popup.getByText('Open Flex and sign in. If it is open already, reload its tab.').waitFor();
+  await popup.close();
 });

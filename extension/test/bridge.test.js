@@ -33,7 +33,7 @@ class CustomEvent {
 }
 
 /** A Flex page with the content script in it, and the ports it has opened. A successor shares the window of another. */
-function open({ window, posted } = {}) {
+function open({ window, posted, element } = {}) {
   posted ??= [];
   window ??= makeWindow(posted);
   const ports = [];
@@ -55,7 +55,7 @@ function open({ window, posted } = {}) {
     timers.add(timer);
     return timer;
   };
-  const world = vm.createContext({ window, chrome: { runtime }, setTimeout, clearTimeout: (timer) => timers.delete(timer), CustomEvent, Set, Object });
+  const world = vm.createContext({ window, chrome: { runtime }, setTimeout, clearTimeout: (timer) => timers.delete(timer), CustomEvent, Set, Object, flexvcBridge: element });
   const run = () => vm.runInContext(source, world);
   run();
   return {
@@ -209,6 +209,12 @@ test('what a page says of itself while nobody can hear it is passed on', () => {
   page.breakPort();
   page.say(configure);
   assert.deepEqual(replace(page).port().sent, [resumed]);
+});
+
+test('an element of the page does not pass for a script that is there already', () => {
+  const page = open({ element: {} });
+  page.say(hangUp);
+  assert.equal(page.port().sent.length, 1);
 });
 
 test('put into a page twice it runs once', () => {

@@ -5,7 +5,7 @@
   // Chrome puts this script into pages that load, the worker puts it into those that were open before: once is enough. The
   // page does not see this name, and an extension that was replaced has left it in a world of its own.
   const world = /** @type {{ flexvcBridge?: boolean }} */ (globalThis);
-  if (world.flexvcBridge) return;
+  if (world.flexvcBridge === true) return; // an element of that name would show here too
   world.flexvcBridge = true;
 
   /** What a page may say. The catalogue in shared/messages.js has the shapes; a test holds the two together. */
