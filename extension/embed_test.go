@@ -70,7 +70,7 @@ func TestTheManifestGainsNoPermissionUnnoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	wanted := map[string]any{
-		"permissions":      []any{"offscreen", "storage"},
+		"permissions":      []any{"offscreen", "scripting", "storage"},
 		"host_permissions": []any{"https://flex.twilio.com/*"},
 		"content_security_policy": map[string]any{
 			"extension_pages": "script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

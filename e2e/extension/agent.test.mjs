@@ -16,6 +16,8 @@ const play = plays(() => world.atRest(page));
 
 const icon = (title) => until(`the icon says ${title}`, async () => (await world.icon()) === `flexvc: ${title}`);
 const error = (wanted) => world.waitForPage(page, `a heartbeat with error ${wanted}`, (wanted) => window.latest.HEARTBEAT?.error === wanted, wanted);
+const problem = (wanted, microphone) =>
+  world.waitForPage(page, `a heartbeat that says ${wanted}`, ([wanted, microphone]) => window.latest.HEARTBEAT?.problem === wanted && window.latest.HEARTBEAT.microphone === microphone, [wanted, microphone]);
 const popupSays = (name) => popup.getByRole('heading', { name, exact: true }).waitFor();
 
 play('the microphone was never asked for: nothing is green until the agent has allowed it on the welcome page', async () => {
@@ -28,6 +30,7 @@ play('the microphone was never asked for: nothing is green until the agent has a
   await world.registered(page);
   await welcome.getByRole('button', { name: 'Allow the microphone' }).waitFor();
   await error(true);
+  await problem('microphone_prompt', 'prompt');
   await icon('needs attention');
   await popupSays('Microphone not allowed yet');
   // Nobody can press the button of Chromium's own question here; this is what it sets.
@@ -35,6 +38,7 @@ play('the microphone was never asked for: nothing is green until the agent has a
   await welcome.locator('#result[data-tone=ok]').waitFor();
   await welcome.close();
   await error(null);
+  await problem(null, 'granted');
   await icon('ready for calls');
   await popupSays('Ready for calls');
   await world.hangUp(page, await world.answered(page));
@@ -43,6 +47,7 @@ play('the microphone was never asked for: nothing is green until the agent has a
 play('the microphone is taken away and given back: calls are given back, then taken', async () => {
   await world.setMicrophone('block');
   await error(true);
+  await problem('microphone_denied', 'denied');
   await icon('needs attention');
   await popupSays('Microphone blocked');
   const sid = await world.ring();

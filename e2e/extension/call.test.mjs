@@ -12,11 +12,15 @@ before(async () => {
   world = await startWorld({ audited: true });
   page = await world.openFlex();
   await world.registered(page);
+  await world.inDocument(watchMicrophone);
 });
 
 after(() => world?.stop());
 
-const play = plays(() => world.atRest(page));
+const play = plays(async () => {
+  await world.atRest(page);
+  await until('a closed microphone', async () => (await world.inDocument(openTracks)) === 0);
+});
 
 play('a customer calls, is answered at once, and both hear each other', async (t) => {
   await world.inDocument(hearPeers);
@@ -43,9 +47,11 @@ play('a customer calls, is answered at once, and both hear each other', async (t
 });
 
 play('the microphone is open in a call, and only then', async () => {
-  await world.inDocument(watchMicrophone);
   assert.equal(await world.inDocument(openTracks), 0);
   const sid = await world.answered(page);
+  assert.equal(await world.inDocument(openTracks), 1);
+  // A call that is refused opens none, and does not close this one.
+  await world.inState(await world.ring(), 'ended');
   assert.equal(await world.inDocument(openTracks), 1);
   await world.hangUp(page, sid);
   await until('a closed microphone', async () => (await world.inDocument(openTracks)) === 0);

@@ -1,20 +1,25 @@
-// A page that does what the Flex plugin does: it configures the extension when it loads, and answers CONFIGURED, each
-// time, with the Flex token of the moment.
+// A page that does what the Flex plugin does: it configures the extension when it loads, and again and again while nothing
+// answers; and it answers CONFIGURED, each time, with the Flex token of the moment.
 export const flexPage = (configuration) => `<!doctype html><title>Flex</title><script>
   const prefix = 'VOICE_CLIENT_EXTENSION_';
   window.latest = {};   // the latest payload by type
   window.changes = [];  // every CALL and DISCONNECTED, with when it came
   window.say = (type, payload) => postMessage({ type: prefix + type, payload }, location.origin);
   window.answers = true;
+  window.insists = true; // a plugin of the original extension configures once
+  let up = false;
+  const configure = () => say('CONFIGURE', ${JSON.stringify(configuration)});
   addEventListener('message', async (event) => {
     if (event.source !== window || !event.data.type?.startsWith(prefix)) return;
     const type = event.data.type.slice(prefix.length);
     latest[type] = event.data.payload;
+    if (['CONFIGURED', 'CONFIG_REJECTED', 'HEARTBEAT', 'DISCONNECTED'].includes(type)) up = type !== 'DISCONNECTED';
     // A page that was away when the call changed hears of it here.
     if (type === 'HEARTBEAT') latest.CALL = event.data.payload.call;
     if (type === 'CALL' || type === 'DISCONNECTED') changes.push({ type, payload: event.data.payload, at: Date.now() });
     if (type !== 'CONFIGURED' || !answers) return;
     say('FLEX_TOKEN', await (await fetch('/session')).json());
   });
-  say('CONFIGURE', ${JSON.stringify(configuration)});
+  configure();
+  setInterval(() => !up && insists && configure(), 2000);
 </script>`;

@@ -74,6 +74,15 @@ play('a page that speaks as a part of the extension, or says what nobody knows',
   await counts(() => page.evaluate((types) => types.forEach((type) => postMessage({ type, payload: {} }, location.origin)), types), {});
 });
 
+play('a page that plays the content script of another version', async () => {
+  await counts(() => page.evaluate(() => {
+    document.body.append(Object.assign(document.createElement('i'), { id: 'flexvcBridge' }));
+    dispatchEvent(new CustomEvent('flexvc.bridge.arrival'));
+    dispatchEvent(new CustomEvent('flexvc.bridge.legacy', { detail: { accountSid: `AC${'1'.repeat(32)}` } }));
+  }), {});
+  assert.equal(await page.evaluate(() => window.changes.some(({ type }) => type === 'DISCONNECTED')), false, 'ours stays');
+});
+
 play('a frame of another origin in the Flex page', async () => {
   await counts(() => page.evaluate(async (commands) => {
     const frame = document.createElement('iframe');

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { flow, median, plays, startWorld, until } from './world.mjs';
+import { flow, median, pause, plays, startWorld, until } from './world.mjs';
 
 let world, page, popup;
 
@@ -20,9 +20,9 @@ after(() => world?.stop());
 const play = plays(() => world.atRest(page));
 
 /** Stops the worker. The answer tells a registration that came after from one that was there before. */
-async function stop() {
+async function stop(wait, as) {
   const number = Math.max(0, ...(await world.sockets()).map((s) => s.id));
-  return { number, at: await world.stopWorker(popup) };
+  return { number, at: await world.stopWorker(popup, wait, as) };
 }
 
 /** How long it took to be registered again, in milliseconds. */
@@ -171,25 +171,55 @@ for (const [name, { enter, says, leave, again }] of Object.entries(idle)) {
   });
 }
 
-play('stopped at any moment between invite and answer, and as the customer leaves', async (t) => {
+play('stopped at 20 moments between invite and answer: the call is in the document or nowhere, and the next one is answered', async (t) => {
   const became = [];
   const took = [];
-  for (const wait of [0, 10, 30, 60, 100]) {
-    const sid = await world.ring();
-    await new Promise((resolve) => setTimeout(resolve, wait));
-    took.push(await registeredAgain(await stop()));
-    // An invite that died with the worker is nobody's: the agent can be called again, and this customer gives up.
-    const { state } = await world.stats(sid);
-    became.push(`${wait} ms: ${state}`);
-    if (state === 'in-progress') await world.callIs(page, 'open');
-    const leaving = await stop();
-    await world.order('hangup', { sid });
-    await world.inState(sid, 'ended');
-    took.push(await registeredAgain(leaving));
+  for (const wait of [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 70, 85, 100]) {
+    let ringing;
+    const stopped = await stop(wait, () => (ringing = world.ring().catch(() => '')));
+    const sid = await ringing;
+    took.push(await registeredAgain(stopped));
+    if (sid === '') {
+      became.push(`${wait} ms: not invited`);
+      await world.atRest(page);
+      continue;
+    }
+    // Page and popup say of the call what the edge says of it: somebody has taken it, or nobody ever will.
+    const taken = await until('one truth', async () => {
+      const { state } = await world.stats(sid);
+      const call = await page.evaluate(() => window.latest.HEARTBEAT?.call);
+      if (state === 'in-progress') return call?.callSid === sid && call.status === 'open' && 'taken';
+      return state === 'ringing' && call === null && (await world.sockets()).every((s) => !s.calls?.length) && 'not taken';
+    });
+    became.push(`${wait} ms: ${taken}`);
+    if (taken === 'taken') {
+      await popupSays('In a call');
+      await world.say(page, 'SET_MUTED', { muted: true });
+      await world.waitForPage(page, 'muted', () => window.latest.CALL?.muted);
+      await world.hangUp(page, sid);
+    } else {
+      await popupSays('Ready for calls');
+      await world.order('hangup', { sid });
+      assert.equal((await world.inState(sid, 'ended')).reason, 'canceled', 'nobody took it afterwards');
+    }
+    await world.atRest(page);
+    await world.hangUp(page, await world.answered(page));
     await world.noCall(page);
   }
   t.diagnostic(`stopped after the invite: ${became.join(', ')}; registered again: ${figures(took)}`);
-  await world.hangUp(page, await world.answered(page));
+});
+
+play('stopped as the customer leaves: the popup says what became of the call', async () => {
+  for (const wait of [0, 10, 50]) {
+    const sid = await world.answered(page);
+    let leaving;
+    const stopped = await stop(wait, () => (leaving = world.order('hangup', { sid })));
+    await leaving;
+    await world.inState(sid, 'ended');
+    await registeredAgain(stopped);
+    await world.noCall(page);
+    await popup.getByText('The call has ended.').waitFor();
+  }
 });
 
 play('stopped while a call is connecting: it opens', async () => {
@@ -226,7 +256,7 @@ play('stopped while a call is reconnecting: it comes back', async (t) => {
 play('stopped while the offscreen document is being made: there is one in the end', async () => {
   for (const wait of [0, 20, 60]) {
     await restart();
-    await new Promise((resolve) => setTimeout(resolve, wait));
+    await pause(wait);
     await stop();
     await world.registered(page);
     await world.atRest(page);
@@ -234,8 +264,10 @@ play('stopped while the offscreen document is being made: there is one in the en
   await world.hangUp(page, await world.answered(page));
 });
 
-play('an update waits for the end of the call, also over the death of the worker, and is then applied', async (t) => {
+play('an update waits for the end of the call, also over the death of the worker, and is then applied; the open tab stays as it is', async (t) => {
   await world.developerMode();
+  // A plugin of the original extension, which says who it is once.
+  await page.evaluate(() => (window.insists = false));
   const manifest = join(world.app, 'manifest.json');
   const { version, ...rest } = JSON.parse(await readFile(manifest, 'utf8'));
   await writeFile(manifest, JSON.stringify({ ...rest, version: '99.0.0' }));
@@ -256,15 +288,27 @@ play('an update waits for the end of the call, also over the death of the worker
 
   const ended = Date.now();
   await world.hangUp(page, sid);
-  // The page is told that this extension is gone; it gets the new one's script when it is loaded again.
-  await world.waitForPage(page, 'DISCONNECTED', () => window.changes.some(({ type }) => type === 'DISCONNECTED'));
-  t.diagnostic(`replaced ${Date.now() - ended} ms after the hang-up`);
-  await until('the new version', async () => {
-    await page.reload();
-    return page.waitForFunction(() => window.latest.HEARTBEAT?.extensionVersion === '99.0.0', undefined, { timeout: 2_000 }).catch(() => false);
-  });
+  await world.waitForPage(page, 'the new version', () => window.latest.HEARTBEAT?.extensionVersion === '99.0.0');
+  const heard = Date.now() - ended;
   await world.registered(page);
+  t.diagnostic(`the new version was heard ${heard} ms after the hang-up, and registered after ${Date.now() - ended} ms`);
+  assert.equal(await page.evaluate(() => window.insists), false, 'the page was not loaded again');
+  assert.equal(await page.evaluate(() => window.changes.some(({ type }) => type === 'DISCONNECTED')), false, 'no agent goes offline for it');
   popup = await world.openPopup();
+  await world.atRest(page);
+  await world.hangUp(page, await world.answered(page));
+});
+
+play('switched off and on again: the open tab is told, and comes back by itself', async () => {
+  const extensions = await world.context.newPage();
+  await extensions.goto('chrome://extensions');
+  const enabled = (on) => extensions.evaluate(([id, on]) => chrome.management.setEnabled(id, on), [world.id, on]);
+  await enabled(false);
+  await world.waitForPage(page, 'DISCONNECTED', () => window.changes.some(({ type }) => type === 'DISCONNECTED'));
+  await page.evaluate(() => (window.latest = {}));
+  await enabled(true);
+  await world.registered(page);
+  await extensions.close();
   await world.atRest(page);
   await world.hangUp(page, await world.answered(page));
 });

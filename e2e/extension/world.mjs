@@ -59,7 +59,8 @@ export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  * @param {{ audited?: boolean, asksForMicrophone?: boolean, neighbour?: boolean,
  *   policy?: (id: string) => Promise<void>, install?: typeof unpack }} [wanted]  audited: stop() fails when a token is found where
  *   none may be; asksForMicrophone: as Chromium does for a person; neighbour: another extension beside ours; policy: puts
- *   an administrator's settings for this id in place before Chromium starts; install: brings the extension into Chromium, instead of its unpacked folder
+ *   an administrator's settings for this id in place before Chromium starts; install: brings the extension into Chromium, instead of its unpacked folder, before
+ *   Chromium starts or, with arrive, into one that runs
  */
 export async function startWorld(wanted = {}) {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'flexvc-e2e-')));
@@ -126,7 +127,7 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
   });
   const flexPort = await listen(flexServer, undo);
 
-  const { id, app, args, ignore, served } = await install({
+  const { id, app, args, ignore, served, arrive } = await install({
     folder, undo, tokens, asksForMicrophone, neighbour, policy, flexvc: (...args) => run(args, 'all'), start: run,
   });
   const base = `chrome-extension://${id}/`;
@@ -156,6 +157,7 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
     ],
   });
   undo.push(() => context.close());
+  await arrive?.(context);
   await until('the extension to be there', () => context.serviceWorkers().some((worker) => worker.url().startsWith(base)), 90_000);
 
   /** Starts a token server; with a life, its voice tokens live that long. */
@@ -264,9 +266,12 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
       assert.equal((await world.documents()).length, 1, 'offscreen documents');
     },
 
-    async stopWorker(page) {
+    /** Stops the worker after so many milliseconds, and answers when that was. With `as`, something else begins at 0. */
+    async stopWorker(page, wait = 0, as = () => {}) {
       const cdp = await context.newCDPSession(page);
       await cdp.send('ServiceWorker.enable');
+      as();
+      await pause(wait);
       const at = Date.now();
       await cdp.send('ServiceWorker.stopAllWorkers');
       await cdp.detach();

@@ -44,10 +44,26 @@ async function byPolicy({ folder, undo, tokens, flexvc, start }) {
   const packed = await publish(flexvc, '1.0.0', '--policy', policy, '--update-url', `${address}/extension/update.xml`, '--token-url', tokens.url);
   served.id = /^id +([a-p]{32})$/m.exec(packed)[1];
   await offered('1.0.0');
-  await policies.set('flexvc', await readFile(join(policy, 'linux.json'), 'utf8'));
+  served.rule = async (context, text) => {
+    served.policy = text;
+    await policies.set('flexvc', text);
+    // Chromium looks for new policies now and then, or when asked.
+    const about = await context.newPage();
+    await about.goto('chrome://policy');
+    await about.evaluate(() => chrome.send('reloadPolicies'));
+    await about.close();
+  };
   // Without it nobody may look into an extension that a policy installs, a test included.
   await policies.set('look', { DeveloperToolsAvailability: 1 });
-  return { id: served.id, args: [], ignore: ['--disable-background-networking'], served: true };
+  return {
+    id: served.id, args: [], ignore: ['--disable-background-networking'], served: true,
+    /** The agent is at work already when the policy arrives. */
+    async arrive(context) {
+      page = await context.newPage();
+      await page.goto('https://flex.twilio.com/agent-desktop');
+      await served.rule(context, await readFile(join(policy, 'linux.json'), 'utf8'));
+    },
+  };
 }
 
 /** The extension's worker, of whichever version runs now. */
@@ -78,9 +94,13 @@ test('Chromium installs the package by the policy, from flexvc serve', each, asy
   assert.ok(['', '1.0.0'].includes(versions[0].version), `it had ${versions[0].version}`);
 });
 
-test('it has the microphone, and nobody was asked', each, async () => {
-  page = await world.openFlex();
+test('the Flex tab that was open before is served, without being loaded again', each, async () => {
   await world.registered(page);
+  assert.equal((await world.beat(page)).extensionVersion, '1.0.0');
+  assert.equal(await page.evaluate(() => performance.getEntriesByType('navigation')[0].type), 'navigate');
+});
+
+test('it has the microphone, and nobody was asked', each, async () => {
   const sid = await world.ring();
   await world.callIs(page, 'open');
   await world.heardMore(sid);
@@ -115,13 +135,30 @@ test('a version that comes out during a call is taken up when the call has ended
   await until('1.0.1 to run', async () => (await worker()?.evaluate(() => chrome.runtime.getManifest().version).catch(() => '')) === '1.0.1');
   t.diagnostic(`the new version runs ${Date.now() - at} ms after the call's end`);
 
-  // And the next call comes as if nothing had been.
-  page = await world.openFlex();
+  // And the next call comes, in the tab that is still open, as if nothing had been.
+  await world.waitForPage(page, 'the new version', () => window.latest.HEARTBEAT?.extensionVersion === '1.0.1');
   await world.registered(page);
-  assert.equal((await world.beat(page)).extensionVersion, '1.0.1');
+  t.diagnostic(`the open tab is registered again after ${Date.now() - at} ms`);
+  assert.equal(await page.evaluate(() => performance.getEntriesByType('navigation')[0].type), 'navigate', 'nobody reloaded it');
+  assert.equal(await page.evaluate(() => window.changes.some(({ type }) => type === 'DISCONNECTED')), false);
   const next = await world.ring();
   await world.callIs(page, 'open');
   await world.heardMore(next);
   await world.say(page, 'HANGUP_CALL');
   await world.inState(next, 'ended');
+});
+
+test('where a policy keeps the extension out of Flex, the open tab is told after an update', each, async () => {
+  const policy = JSON.parse(served.policy);
+  policy.ExtensionSettings[served.id].runtime_blocked_hosts = ['*://flex.twilio.com'];
+  await served.rule(world.context, JSON.stringify(policy));
+  await publish(world.flexvc, '1.0.2', '--update-url', `${served.address}/extension/update.xml`);
+  await offered('1.0.2');
+  await worker().evaluate(() => chrome.runtime.requestUpdateCheck());
+  await world.waitForPage(page, 'DISCONNECTED', () => window.changes.some(({ type }) => type === 'DISCONNECTED'));
+  await until('1.0.2 to run', async () => (await worker()?.evaluate(() => chrome.runtime.getManifest().version).catch(() => '')) === '1.0.2');
+  assert.equal((await world.beat(page)).extensionVersion, '1.0.1', 'the new version has not spoken to it');
+  const popup = await world.openPopup();
+  await popup.getByText('Open Flex and sign in. If it is open already, reload its tab.').waitFor();
+  await popup.close();
 });

@@ -11,12 +11,33 @@ const listeners = () => {
   return { addListener: (listen) => all.add(listen), emit: (...args) => [...all].forEach((listen) => listen(...args)) };
 };
 
-/** A Flex page with the content script in it, and the ports it has opened. */
-function open() {
-  const ports = [];
-  const posted = [];
-  const timers = [];
+/** A Flex page's window, which scripts of several worlds share. */
+function makeWindow(posted) {
   const heard = new Map();
+  const of = (type) => heard.get(type) ?? heard.set(type, new Set()).get(type);
+  return {
+    location: { origin },
+    addEventListener: (type, listen) => of(type).add(listen),
+    removeEventListener: (type, listen) => of(type).delete(listen),
+    dispatchEvent: (event) => [...of(event.type)].forEach((listen) => listen(event)),
+    postMessage: (message, target) => posted.push({ message: structuredClone(message), target }),
+    listening: (type) => of(type).size > 0,
+  };
+}
+
+/** Across worlds, what an event carries is copied. */
+class CustomEvent {
+  constructor(type, { detail = null } = {}) {
+    Object.assign(this, { type, detail: structuredClone(detail) });
+  }
+}
+
+/** A Flex page with the content script in it, and the ports it has opened. A successor shares the window of another. */
+function open({ window, posted, element } = {}) {
+  posted ??= [];
+  window ??= makeWindow(posted);
+  const ports = [];
+  const timers = new Set();
   const runtime = {
     id: 'ours',
     connect({ name }) {
@@ -29,29 +50,35 @@ function open() {
       return port;
     },
   };
-  const window = {
-    location: { origin },
-    addEventListener: (type, listen) => heard.set(type, listen),
-    removeEventListener: (type) => heard.delete(type),
-    postMessage: (message, target) => posted.push({ message: structuredClone(message), target }),
+  const setTimeout = (task) => {
+    const timer = { task };
+    timers.add(timer);
+    return timer;
   };
-  vm.runInNewContext(source, { window, chrome: { runtime }, setTimeout: (task) => timers.push(task), Set, Object });
+  const world = vm.createContext({ window, chrome: { runtime }, setTimeout, clearTimeout: (timer) => timers.delete(timer), CustomEvent, Set, Object, flexvcBridge: element });
+  const run = () => vm.runInContext(source, world);
+  run();
   return {
-    ports, posted, runtime,
+    ports, posted, runtime, window, run,
     port: () => ports.at(-1),
-    say: (data, event = {}) => heard.get('message')?.({ source: window, origin, data, ...event }),
-    listening: () => heard.has('message'),
-    restore: () => heard.get('pageshow')?.({ persisted: true }),
+    say: (data, event = {}) => window.dispatchEvent({ type: 'message', source: window, origin, data, ...event }),
+    listening: () => window.listening('message'),
+    restore: () => window.dispatchEvent({ type: 'pageshow', persisted: true }),
     breakPort() {
       const port = ports.at(-1);
       port.broken = true;
       port.onDisconnect.emit(port);
     },
-    runTimers: () => timers.splice(0).forEach((task) => task()),
+    runTimers() {
+      const due = [...timers];
+      timers.clear();
+      for (const { task } of due) task();
+    },
   };
 }
 
 const configure = { type: 'VOICE_CLIENT_EXTENSION_CONFIGURE', payload: { accountSid: 'AC1' } };
+const resumed = { ...configure, type: 'page.resumed' };
 const hangUp = { type: 'VOICE_CLIENT_EXTENSION_HANGUP_CALL' };
 
 test('the page is heard, and only its own known messages', () => {
@@ -115,6 +142,8 @@ test('an orphaned script says so once and is silent from then on', () => {
   page.runtime.id = undefined;
   page.breakPort();
   page.say(hangUp);
+  assert.deepEqual(page.posted, [], 'its successor may be on its way');
+  page.runTimers();
   page.runTimers();
   assert.deepEqual(page.posted.map((p) => p.message.type), ['VOICE_CLIENT_EXTENSION_DISCONNECTED']);
   assert.equal(page.listening(), false);
@@ -127,8 +156,7 @@ test('a script that is orphaned unnoticed, under a page at rest, finds out by it
   page.runTimers();
   assert.deepEqual(page.posted, []);
   page.runtime.id = undefined;
-  page.runTimers();
-  page.runTimers();
+  for (let i = 0; i < 4; i++) page.runTimers();
   assert.deepEqual(page.posted.map((p) => p.message.type), ['VOICE_CLIENT_EXTENSION_DISCONNECTED']);
 });
 
@@ -136,7 +164,75 @@ test('a script that is orphaned between two messages finds out at the next one',
   const page = open();
   page.runtime.id = undefined;
   page.say(hangUp);
+  page.runTimers();
   assert.deepEqual(page.posted.map((p) => p.message.type), ['VOICE_CLIENT_EXTENSION_DISCONNECTED']);
+});
+
+/** The extension is replaced, and the next version's script comes into the same page. */
+const replace = (page) => {
+  page.runtime.id = undefined;
+  return open(page);
+};
+
+for (const [when, notice] of Object.entries({
+  'has not noticed yet': () => {},
+  'waits': (page) => page.breakPort(),
+  'has said that it is gone': (page) => {
+    page.breakPort();
+    page.runTimers();
+  },
+})) {
+  test(`the next version's script takes over from an orphan that ${when}, and the page need not say again who it is`, () => {
+    const page = open();
+    page.say(configure);
+    page.runtime.id = undefined;
+    notice(page);
+    const told = page.posted.length;
+    const successor = replace(page);
+    page.runTimers();
+    page.say(hangUp);
+    assert.deepEqual(successor.port().sent, [resumed, { ...hangUp, payload: undefined }]);
+    assert.deepEqual(page.port().sent, [configure], 'the orphan hears nothing any more');
+    assert.equal(page.posted.length, told, 'the page is not told of it');
+  });
+}
+
+test('over two updates the page still need not say again who it is', () => {
+  const page = open();
+  page.say(configure);
+  assert.deepEqual(replace(replace(page)).port().sent, [resumed]);
+});
+
+test('what a page says of itself while nobody can hear it is passed on', () => {
+  const page = open();
+  page.runtime.id = undefined;
+  page.breakPort();
+  page.say(configure);
+  assert.deepEqual(replace(page).port().sent, [resumed]);
+});
+
+test('an element of the page does not pass for a script that is there already', () => {
+  const page = open({ element: {} });
+  page.say(hangUp);
+  assert.equal(page.port().sent.length, 1);
+});
+
+test('put into a page twice it runs once', () => {
+  const page = open();
+  page.run();
+  page.say(hangUp);
+  assert.equal(page.ports.length, 1);
+  assert.deepEqual(page.port().sent.map((m) => m.type), [hangUp.type]);
+});
+
+test('a page that plays the successor sends nobody away', () => {
+  const page = open();
+  page.window.dispatchEvent(new CustomEvent('flexvc.bridge.arrival'));
+  page.window.dispatchEvent(new CustomEvent('flexvc.bridge.legacy', { detail: { accountSid: 'AC2' } }));
+  page.say(configure);
+  page.breakPort();
+  assert.deepEqual(page.port().sent, [resumed]);
+  assert.deepEqual(page.posted, []);
 });
 
 test('a worker that stays away is not flooded later', () => {

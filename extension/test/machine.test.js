@@ -34,7 +34,7 @@ const examples = {
   muteAsked: { page: 'page1', muted: true },
   digitsAsked: { page: 'page1', digits: '1' },
   deviceAsked: { page: 'page1', kind: 'input', label: 'Headset' },
-  documentConnected: { call: null },
+  documentConnected: { call: null, ended: null },
   documentGone: {},
   devicesChanged: { devices: { microphone: 'granted', inputs: [], outputs: [], chosen: { input: '', output: '', ringtone: '' } } },
   updateFound: { version: '2.0.0' },
@@ -42,7 +42,7 @@ const examples = {
   policyChanged: { policy: {} },
   restartAsked: {},
   welcomeAsked: {},
-  workerStarted: { document: true },
+  workerStarted: { document: true, first: false },
 };
 
 const event = (name, more = {}) => ({ name, at, luck: 0.5, ...examples[name], ...more });
@@ -275,6 +275,45 @@ test('a woken worker registers again and believes the document about the call', 
   const alone = run(state, 'workerStarted', { document: false });
   assert.equal(alone.state.call, null);
   assert.equal(did(alone, 'ensureDocument').length, 1);
+});
+
+// The worker died with an invite in its hands; what it had saved by then, and what the document says when it is asked.
+const handOvers = {
+  'never reached the document': { saved: 'connecting', truth: { call: null, ended: null }, becomes: 'none', because: 'lost' },
+  'never reached it, and a call before had ended there': { saved: 'connecting', truth: { call: null, ended: { callSid: 'CA0', reason: 'hung_up' } }, becomes: 'none', because: 'lost' },
+  'was taken and is over': { saved: 'connecting', truth: { call: null, ended: { callSid: 'CA1', reason: 'not_answered' } }, becomes: 'none', because: 'not_answered' },
+  'is being taken': { saved: 'connecting', truth: { call: ringing, ended: null }, becomes: 'connecting', because: null },
+  'was taken': { saved: 'connecting', truth: { call: open, ended: null }, becomes: 'open', because: null },
+  'was taken, and nothing was saved': { saved: 'none', truth: { call: open, ended: null }, becomes: 'open', because: null },
+  'was taken and is over, and nothing was saved': { saved: 'none', truth: { call: null, ended: { callSid: 'CA1', reason: 'ended' } }, becomes: 'none', because: 'ended' },
+};
+
+for (const [what, { saved, truth, becomes, because }] of Object.entries(handOvers)) {
+  for (const document of ['ready', 'starting']) {
+    test(`the worker dies in the hand-over of a call that ${what}; the document was ${document}`, () => {
+      const before = { ...stateOf('registered', saved), document };
+      const { state, effects } = story(before, ['workerStarted', { document: true }], ['documentConnected', truth]);
+      assert.equal(callState(state), becomes);
+      assert.equal(state.lastEnd, because);
+      const given = effects.filter((e) => e.do === 'rejectInvite').map((e) => e.callSid);
+      assert.deepEqual(given, saved === 'connecting' && becomes === 'none' ? ['CA1'] : [], 'what was not taken does not ring on');
+      const after = run(state, 'callInvited');
+      assert.equal(did(after, becomes === 'none' ? 'takeCall' : 'rejectInvite').length, 1, 'the next call is answered, or busy is the truth');
+    });
+  }
+}
+
+test('the worker dies in the hand-over, and the document with it: ready again', () => {
+  const { state, effects } = run(stateOf('registered', 'connecting'), 'workerStarted', { document: false });
+  assert.equal(state.call, null);
+  assert.deepEqual(effects.filter((e) => ['rejectInvite', 'ensureDocument', 'register'].includes(e.do)).map((e) => e.do), ['register', 'rejectInvite', 'ensureDocument']);
+});
+
+test('pages that were open before get the content script from the first worker only', () => {
+  for (const lineState of Object.keys(line)) {
+    assert.equal(did(run(stateOf(lineState, 'none'), 'workerStarted', { first: true }), 'bridgeTabs').length, 1);
+    assert.equal(did(run(stateOf(lineState, 'none'), 'workerStarted'), 'bridgeTabs').length, 0);
+  }
 });
 
 test('a woken worker with an expired voice token fetches one', () => {

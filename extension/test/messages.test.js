@@ -38,7 +38,7 @@ const good = {
   'popup.chooseDevice': { kind: 'ringtone', label: '' },
   'popup.restart': undefined,
   'popup.openWelcome': undefined,
-  'offscreen.truth': { call, ...devices },
+  'offscreen.truth': { call, ended: { callSid: 'CA0', reason: 'hung_up' }, ...devices },
   'offscreen.callChanged': { call },
   'offscreen.callEnded': { callSid: 'CA1', reason: 'ended' },
   'offscreen.devicesChanged': devices,

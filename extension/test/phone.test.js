@@ -198,6 +198,15 @@ test('the microphone is opened once for a call and closed after it', async () =>
   assert.deepEqual(kit.ends(), ['ended']);
 });
 
+test('how the last call ended can be asked later', async () => {
+  const kit = makePhone();
+  assert.equal(kit.phone.ended(), null);
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  kit.phone.hangUp();
+  assert.deepEqual(kit.phone.ended(), { callSid: offer.callSid, reason: 'hung_up' });
+});
+
 test('a call goes connecting, open, reconnecting, open, and tells each', async () => {
   const kit = await inCall();
   kit.call().emit('reconnecting');

@@ -56,7 +56,7 @@ test('the agent chooses devices over the administrator, who chooses over the sys
   const areas = storage({ inputDevice: 'Managed microphone', outputDevice: 'Managed speaker', account: 'AC1' });
   const store = createStore(areas);
   await store.rememberDevices({ input: 'My headset', output: '', ringtone: 7 });
-  const { devices, policy } = await store.load();
+  const { state: { devices, policy } } = await store.load();
   assert.deepEqual(devices.chosen, { input: 'My headset', output: '', ringtone: '' });
   assert.equal(policy.account, 'AC1');
   assert.equal(chosenDevices(undefined, { inputDevice: 'Managed microphone' }).input, 'Managed microphone');
@@ -65,5 +65,5 @@ test('the agent chooses devices over the administrator, who chooses over the sys
 test('a browser without a policy store still starts', async () => {
   const areas = storage();
   areas.managed.get = () => Promise.reject(new Error('no managed storage'));
-  assert.deepEqual((await createStore(areas).load()).policy, {});
+  assert.deepEqual((await createStore(areas).load()).state.policy, {});
 });

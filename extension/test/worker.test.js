@@ -360,6 +360,37 @@ test('a call that ended while the worker was dead is not shown as up', async () 
   assert.equal(popup.received.at(-1).payload.call, null);
 });
 
+test('killed at any step of a hand-over: the call is in the document or nowhere, and the next one is answered', async () => {
+  const became = new Set();
+  for (let steps = 0; steps < 12; steps++) {
+    const { world } = await registered();
+    world.device.emit('incoming', world.call('CA1'));
+    for (let i = 0; i < steps; i++) await null;
+    await world.kill();
+    await world.document.connect();
+    await world.settle();
+    const taken = world.document.call !== null;
+    became.add(taken);
+    assert.equal(world.state().call?.callSid, world.document.call?.callSid, `after ${steps} steps`);
+    assert.equal(world.state().line, 'registered');
+    if (taken) world.document.end('ended');
+    await world.settle();
+    await world.ring('CA2');
+    assert.equal(world.document.call.callSid, 'CA2', `after ${steps} steps`);
+  }
+  assert.equal(became.size, 2, 'the steps reach from before the hand-over to after it');
+});
+
+test('how a call ended while the worker was dead is known', async () => {
+  const { world } = await inCall();
+  await world.kill();
+  world.document.end('connection_lost');
+  await world.document.connect();
+  const popup = await world.connect('popup');
+  const { call, lastEnd } = popup.received.at(-1).payload;
+  assert.deepEqual({ call, lastEnd }, { call: null, lastEnd: 'connection_lost' });
+});
+
 test('killed twenty times in one call, which goes on', async () => {
   const { world } = await inCall();
   for (let i = 0; i < 20; i++) {
@@ -371,4 +402,23 @@ test('killed twenty times in one call, which goes on', async () => {
   assert.equal(world.devices.length, 21);
   assert.equal(world.document.call.status, 'open');
   assert.equal(world.made, 1);
+});
+
+test('pages that were open before get the content script, from the first worker of an extension and no other', async () => {
+  const world = new World();
+  const tab = (id, pattern, more) => ({ id, pattern, discarded: false, scripts: [], ...more });
+  world.tabs = [
+    tab(1, 'https://flex.twilio.com/*', { blocked: true }),
+    tab(2, 'https://flex.twilio.com/*'),
+    tab(3, 'https://flex.acme.example/*'),
+    tab(4, 'https://flex.twilio.com/*', { discarded: true }),
+    tab(5, 'https://www.example.com/*'),
+  ];
+  await world.boot();
+  const scripts = () => world.tabs.map((tab) => tab.scripts);
+  const once = [[], ['content/bridge.js'], ['content/bridge.js'], [], []];
+  assert.deepEqual(scripts(), once);
+  await world.kill();
+  await world.boot();
+  assert.deepEqual(scripts(), once, 'a woken worker finds its pages by their ports');
 });

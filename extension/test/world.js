@@ -70,6 +70,8 @@ export class World {
   fetches = [];
   icons = [];
   opened = [];
+  /** What is open: { id, pattern, discarded, blocked, scripts }. */
+  tabs = [];
   reloads = 0;
   alive = false;
   document = undefined;
@@ -89,7 +91,7 @@ export class World {
       runtime: {
         id: 'ours',
         getURL: (path) => base + path,
-        getManifest: () => ({ version: '1.0.0', content_scripts: [{ matches: ['https://flex.twilio.com/*'] }] }),
+        getManifest: () => ({ version: '1.0.0', content_scripts: [{ matches: ['https://flex.twilio.com/*', 'https://flex.acme.example/*'], js: ['content/bridge.js'] }] }),
         getContexts: async () => (this.document ? [{}] : []),
         onConnect: event(),
         onMessage: event(),
@@ -109,7 +111,17 @@ export class World {
         closeDocument: async () => void (this.document = undefined),
       },
       action: { setIcon: async ({ path }) => void this.icons.push(path[16]), setTitle() {} },
-      tabs: { create: async ({ url }) => void this.opened.push(url) },
+      tabs: {
+        create: async ({ url }) => void this.opened.push(url),
+        query: async ({ url, discarded }) => this.tabs.filter((tab) => url.includes(tab.pattern) && tab.discarded === discarded),
+      },
+      scripting: {
+        executeScript: async ({ target, files }) => {
+          const tab = this.tabs.find(({ id }) => id === target.tabId);
+          if (tab.blocked) throw new Error('This page cannot be scripted due to an ExtensionsSettings policy.');
+          tab.scripts.push(...files);
+        },
+      },
       i18n: { getMessage: (key) => key },
     };
     class Device extends EventEmitter {
@@ -206,9 +218,13 @@ export class World {
     return this.devices.at(-1);
   }
 
+  call(callSid, connectToken = 'connect') {
+    return new FakeCall(callSid, connectToken);
+  }
+
   /** Twilio offers a call. */
-  async ring(callSid, connectToken = 'connect') {
-    const call = new FakeCall(callSid, connectToken);
+  async ring(callSid, connectToken) {
+    const call = this.call(callSid, connectToken);
     this.device.emit('incoming', call);
     await this.settle();
     return call;
@@ -227,6 +243,7 @@ export class World {
 /** Holds its call whatever becomes of the worker, and comes back to the worker when the port breaks. */
 class FakeDocument {
   call = null;
+  ended = null;
   heard = [];
   constructor(world) {
     this.world = world;
@@ -235,7 +252,7 @@ class FakeDocument {
   async connect() {
     this.port = await this.world.attach('offscreen');
     this.port.onMessage.addListener((message) => this.hear(message));
-    this.tell('offscreen.truth', { call: this.call, microphone: 'granted', inputs: [], outputs: [] });
+    this.tell('offscreen.truth', { call: this.call, ended: this.ended, microphone: 'granted', inputs: [], outputs: [] });
   }
 
   tell(type, payload) {
@@ -264,7 +281,8 @@ class FakeDocument {
   end(reason) {
     const { callSid } = this.call;
     this.call = null;
-    this.tell('offscreen.callEnded', { callSid, reason });
+    this.ended = { callSid, reason };
+    this.tell('offscreen.callEnded', this.ended);
   }
 
   times(type) {

@@ -31,7 +31,7 @@ const (
 
 // What the extension may ask for; extension/README.md says what for.
 var (
-	knownPermissions = []string{"offscreen", "storage"}
+	knownPermissions = []string{"offscreen", "scripting", "storage"}
 	knownHosts       = []string{"https://flex.twilio.com/*"}
 )
 

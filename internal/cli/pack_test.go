@@ -111,7 +111,7 @@ func TestPackGolden(t *testing.T) {
 	sum := strings.Repeat("9f1c44e2b07a", 6)[:64]
 	manifest := &crx.Manifest{
 		ManifestVersion: 3, Name: "flexvc", Version: "1.4.0", UpdateURL: "https://ext.acme.example/flexvc/update.xml",
-		Permissions: []string{"offscreen", "storage"}, HostPermissions: []string{"https://flex.twilio.com/*"},
+		Permissions: []string{"offscreen", "scripting", "storage"}, HostPermissions: []string{"https://flex.twilio.com/*"},
 	}
 	files := []crx.File{{Name: "background/worker.js", Size: 6701, SHA256: sum}, {Name: "manifest.json", Size: 1170, SHA256: sum}}
 	full := &packResult{

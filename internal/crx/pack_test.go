@@ -27,7 +27,7 @@ const manifestText = `{
   "name": "sample",
   "version": "1.2.3",
   "minimum_chrome_version": "123",
-  "permissions": ["offscreen", "storage"],
+  "permissions": ["offscreen", "scripting", "storage"],
   "host_permissions": ["https://flex.twilio.com/*"],
   "content_scripts": [
     { "matches": ["https://flex.twilio.com/*"], "js": ["content.js"] }
@@ -37,7 +37,7 @@ const manifestText = `{
 `
 
 var rules = Rules{
-	Permissions: []string{"offscreen", "storage"},
+	Permissions: []string{"offscreen", "scripting", "storage"},
 	Hosts:       []string{"https://flex.twilio.com/*"},
 }
 

@@ -89,10 +89,10 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
      * @param {() => Promise<boolean>} hasDocument
      */
     async wake(hasDocument) {
-      const [loaded, document] = await Promise.all([store.load(), hasDocument()]);
+      const [{ state: loaded, first }, document] = await Promise.all([store.load(), hasDocument()]);
       state = loaded;
       awake = true;
-      step({ name: 'workerStarted', document });
+      step({ name: 'workerStarted', document, first });
       for (const happening of early.splice(0)) step(happening);
     },
   };

@@ -16,7 +16,7 @@ const documentPath = 'offscreen/offscreen.html';
  *   report: Report, fetch: Fetch, now: () => number }} outside
  */
 export function createEffects({ chrome, Device, store, ports, report, fetch, now }) {
-  const appVersion = chrome.runtime.getManifest().version;
+  const { version: appVersion, content_scripts: scripts = [] } = chrome.runtime.getManifest();
   const line = createLine({ Device, report, appVersion });
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
   const timers = new Map();
@@ -46,6 +46,20 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
       .catch(() => {})
       .finally(() => (creating = undefined));
     return creating;
+  }
+
+  /**
+   * Chrome puts content scripts into pages that load; a page that was open before gets them here. One that cannot have them,
+   * as where a policy blocks the host, keeps an orphan that tells it so.
+   */
+  async function bridgeTabs() {
+    for (const { matches = [], js = [] } of scripts) {
+      const tabs = await chrome.tabs.query({ url: matches, discarded: false }).catch(() => []);
+      for (const { id } of tabs) {
+        if (id === undefined) continue;
+        chrome.scripting.executeScript({ target: { tabId: id }, files: js, injectImmediately: true }).catch(() => {});
+      }
+    }
   }
 
   /** @param {string} type @param {unknown} [payload] */
@@ -97,6 +111,7 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
 
     rememberDevices: ({ chosen }) => store.rememberDevices(chosen),
     answerPage: ({ page, type, payload }) => ports.toPage(page, { type, payload: payload ?? ports.introduction(type) }),
+    bridgeTabs,
     reconnectPages: () => ports.dropPages(),
     openWelcome: () => chrome.tabs.create({ url: chrome.runtime.getURL('welcome/welcome.html') }),
     reloadExtension: () => chrome.runtime.reload(),

@@ -17,6 +17,7 @@ import { untilNextFetch } from './schedule.js';
  *   lossPercent: number | null }} Quality
  * @typedef {{ callSid: string, from: string, status: CallStatus, muted: boolean, direction: 'inbound',
  *   startedAt: number | null, quality: Quality | null }} Call  startedAt in milliseconds since the epoch
+ * @typedef {{ callSid: string, reason: string }} End
  * @typedef {'granted' | 'prompt' | 'denied' | 'missing' | 'unknown'} Microphone
  * @typedef {{ input: string, output: string, ringtone: string }} Chosen  labels; empty for the system's default
  * @typedef {{ microphone: Microphone, inputs: string[], outputs: string[], chosen: Chosen }} Devices
@@ -440,20 +441,39 @@ const hangUp = (s, e) =>
 const mute = commanded((e) => ({ do: 'mute', muted: e.muted }));
 const sendDigits = commanded((e) => ({ do: 'sendDigits', digits: e.digits }));
 
+/**
+ * The call is not in the document, which nobody has said: the worker died before it had handed the call over, or before it
+ * could hear the end, or the document is gone. One that was not taken must not ring on.
+ * @type {(s: State, ended?: End | null) => Step}
+ */
+const missCall = (s, ended) => {
+  if (!s.call) return next(s, { lastEnd: ended?.reason ?? s.lastEnd });
+  const { callSid, status } = s.call;
+  const lastEnd = ended?.callSid === callSid ? ended.reason : 'lost';
+  return next(s, { call: null, lastEnd }, ...(status === 'connecting' ? [{ do: 'rejectInvite', callSid }] : []));
+};
+
 /** The document says what is true. @type {Handler} */
 const believeDocument = (s, e) => {
   // A document that was started for this very call has not been told of it yet.
-  const untold = s.document === 'starting' && s.call?.status === 'connecting' && e.call === null;
-  const ended = !untold && s.call && e.call === null ? { lastEnd: 'lost' } : {};
-  const state = { ...s, ...ended, document: /** @type {const} */ ('ready'), call: untold ? s.call : e.call };
-  return applyUpdate(next(state, {}, ...(state.voiceToken ? [prepareDocument(state)] : [])));
+  const untold = s.document === 'starting' && s.call?.status === 'connecting' && e.call === null && e.ended?.callSid !== s.call.callSid;
+  const believed = e.call ? next(s, { call: e.call, lastEnd: null }) : untold ? next(s) : missCall(s, e.ended);
+  return applyUpdate(
+    chain(believed, (now) => {
+      const state = { ...now, document: /** @type {const} */ ('ready') };
+      return next(state, {}, ...(state.voiceToken ? [prepareDocument(state)] : []));
+    }),
+  );
 };
 
 /** @type {Handler} */
-const loseDocument = (s) => {
-  const without = next(s, { document: 'none', call: null, lastEnd: s.call ? 'lost' : s.lastEnd });
-  return applyUpdate(s.line === 'unconfigured' ? without : chain(without, makeDocument));
-};
+const loseDocument = (s) =>
+  applyUpdate(
+    chain(missCall(s), (now) => {
+      const without = next(now, { document: 'none' });
+      return now.line === 'unconfigured' ? without : chain(without, makeDocument);
+    }),
+  );
 
 /** The worker woke; its document may have lived on. @type {Handler} */
 const resumeCall = (s, e) =>
@@ -501,6 +521,8 @@ export const call = {
 
 /** @type {Record<string, Handler>} */
 export const always = {
+  // The pages that were open before this extension was do not have its content script.
+  workerStarted: (s, e) => next(s, {}, ...(e.first ? [{ do: 'bridgeTabs' }] : [])),
   pageConnected: (s, e) =>
     next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null } } }),
   pageClosed: (s, e) => {

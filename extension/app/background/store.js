@@ -44,7 +44,10 @@ export function createStore(storage) {
   let writing = Promise.resolve();
 
   return {
-    /** @returns {Promise<State>} the state as it was, with today's policy and devices */
+    /**
+     * @returns {Promise<{ state: State, first: boolean }>}  the state as it was, with today's policy and devices; first: no
+     *   worker has run before since this extension was installed, updated or switched on, or since the browser was started
+     */
     async load() {
       const [session, local, managed] = await Promise.all([
         storage.session.get('snapshot'),
@@ -53,7 +56,10 @@ export function createStore(storage) {
       ]);
       const state = fromSnapshot(session['snapshot']);
       const chosen = chosenDevices(local['devices'], managed);
-      return { ...state, policy: managed, devices: { ...state.devices, chosen } };
+      return {
+        state: { ...state, policy: managed, devices: { ...state.devices, chosen } },
+        first: session['snapshot'] === undefined,
+      };
     },
 
     /** Writes in order: a slow older write must not land on a newer one. @param {State} state */

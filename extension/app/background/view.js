@@ -21,22 +21,31 @@ export function heartbeat(s, extensionVersion) {
   const { inputs, outputs, chosen } = s.devices;
   return {
     voiceClientIdentity: s.identity,
-    error: isBroken(s) ? true : null,
+    error: problemOf(s) ? true : null,
     protocol,
     extensionVersion,
     status: s.line,
+    problem: problemOf(s),
+    microphone: s.devices.microphone,
     call: callForPage(s),
     audioDevices: { inputs, outputs, selected: chosen },
     tokenExpiresAt: s.voiceToken ? new Date(s.voiceToken.expiresAt).toISOString() : null,
   };
 }
 
-/** Whether a call offered now would not reach the agent. @param {State} s */
-function isBroken(s) {
+/** @typedef {'microphone_denied' | 'microphone_missing' | 'microphone_prompt' | import('./machine.js').LineProblem} Problem */
+
+/**
+ * Why a call offered now would not reach the agent; null when it would, or when nothing is known to be wrong.
+ * @param {State} s
+ * @returns {Problem | null}
+ */
+export function problemOf(s) {
   const { microphone } = s.devices;
-  if (microphone === 'denied' || microphone === 'missing') return true;
-  if (s.line === 'unconfigured') return false;
-  return microphone === 'prompt' || (s.line !== 'registered' && s.problem !== null);
+  if (microphone === 'denied' || microphone === 'missing') return `microphone_${microphone}`;
+  if (s.line === 'unconfigured') return null;
+  if (microphone === 'prompt') return 'microphone_prompt';
+  return s.line === 'registered' ? null : s.problem;
 }
 
 /** @typedef {'grey' | 'green' | 'call' | 'error'} Icon */
@@ -44,7 +53,7 @@ function isBroken(s) {
 /** @param {State} s @returns {Icon} */
 export function icon(s) {
   if (s.call) return 'call';
-  if (isBroken(s)) return 'error';
+  if (problemOf(s)) return 'error';
   return s.line === 'registered' ? 'green' : 'grey';
 }
 

@@ -68,7 +68,7 @@ chrome.runtime.onMessage.addListener((message, sender, reply) => {
 });
 
 chrome.runtime.onUpdateAvailable.addListener(({ version }) => desk.report({ name: 'updateFound', version }));
-// Waking is all these have to do: the icon gets painted.
+// Waking is all these have to do: the icon gets painted, and open Flex tabs get the content script.
 chrome.runtime.onStartup.addListener(() => {});
 chrome.runtime.onInstalled.addListener(() => {});
 chrome.storage.onChanged.addListener(async (_changes, area) => {
@@ -164,8 +164,8 @@ function connectDocument(port) {
     const { type, payload } = answer.message;
     if (type === 'offscreen.callChanged') return desk.report({ name: 'callChanged', call: payload.call });
     if (type === 'offscreen.callEnded') return desk.report({ name: 'callEnded', ...payload });
-    const { call, ...devices } = payload;
-    if (type === 'offscreen.truth') desk.report({ name: 'documentConnected', call });
+    const { call, ended, ...devices } = payload;
+    if (type === 'offscreen.truth') desk.report({ name: 'documentConnected', call, ended });
     return desk.report({ name: 'devicesChanged', devices });
   });
 }

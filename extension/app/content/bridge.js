@@ -2,6 +2,12 @@
 // itself, and the worker checks everything again.
 
 (() => {
+  // Chrome puts this script into pages that load, the worker puts it into those that were open before: once is enough. The
+  // page does not see this name, and an extension that was replaced has left it in a world of its own.
+  const world = /** @type {{ flexvcBridge?: boolean }} */ (globalThis);
+  if (world.flexvcBridge === true) return; // an element of that name would show here too
+  world.flexvcBridge = true;
+
   /** What a page may say. The catalogue in shared/messages.js has the shapes; a test holds the two together. */
   const fromPage = new Set([
     'VOICE_CLIENT_EXTENSION_CONFIGURE',
@@ -20,6 +26,12 @@
   /** Of what the page says while the worker is away, this much is kept. */
   const mostWaiting = 20;
   const aliveEvery = 10;
+  /** For so long a script without its extension waits for the next version's, before it tells the page that all is over. */
+  const successorWithin = 2_000;
+  // From script to script, across the worlds of two versions of the extension. A page that sends them gains nothing: the
+  // first moves only a script whose extension is gone, and what the second says a page may say anyway.
+  const arrival = 'flexvc.bridge.arrival';
+  const legacy = 'flexvc.bridge.legacy';
 
   /** @type {chrome.runtime.Port | undefined} */
   let port;
@@ -29,7 +41,9 @@
   let waiting = [];
   let heartbeats = 0;
   let retry = 0;
-  let stopped = false;
+  let orphaned = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let farewell;
 
   /** @param {{ type: string, payload?: unknown }} message */
   function tellPage(message) {
@@ -37,33 +51,58 @@
   }
 
   /** The extension was reloaded, updated or removed: this script belongs to one that no longer exists. */
-  function stop() {
-    if (stopped) return;
-    stopped = true;
+  function orphan() {
+    if (orphaned) return;
+    orphaned = true;
     port = undefined;
     waiting = [];
-    configuration = undefined;
+    farewell = setTimeout(() => {
+      fallSilent();
+      tellPage({ type: 'VOICE_CLIENT_EXTENSION_DISCONNECTED' });
+    }, successorWithin);
+  }
+
+  function fallSilent() {
     window.removeEventListener('message', hearPage);
     window.removeEventListener('pageshow', comeBack);
-    tellPage({ type: 'VOICE_CLIENT_EXTENSION_DISCONNECTED' });
+  }
+
+  /** The next version's script is here. It gets what the page would otherwise have to say again. */
+  function giveWay() {
+    if (chrome.runtime?.id) return;
+    orphan();
+    clearTimeout(farewell);
+    fallSilent();
+    window.removeEventListener(arrival, giveWay);
+    window.dispatchEvent(new CustomEvent(legacy, { detail: configuration }));
+  }
+
+  /** Events are heard before dispatchEvent returns, so a script of the version before has given way when this has. */
+  function succeed() {
+    /** @param {Event} event */
+    const inherit = (event) => (configuration = /** @type {CustomEvent} */ (event).detail ?? undefined);
+    window.addEventListener(legacy, inherit);
+    window.dispatchEvent(new CustomEvent(arrival));
+    window.removeEventListener(legacy, inherit);
+    window.addEventListener(arrival, giveWay);
   }
 
   /** The port of an extension that is replaced breaks without a word, and a page at rest says nothing that would find out. */
   function watch() {
-    if (stopped) return;
-    if (!chrome.runtime?.id) return stop();
+    if (orphaned) return;
+    if (!chrome.runtime?.id) return orphan();
     setTimeout(watch, 1_000);
   }
 
   function connect() {
-    if (stopped || port) return;
+    if (orphaned || port) return;
     /** @type {chrome.runtime.Port} */
     let opened;
     try {
-      if (!chrome.runtime?.id) return stop();
+      if (!chrome.runtime?.id) return orphan();
       opened = chrome.runtime.connect({ name: 'page' });
     } catch {
-      return stop();
+      return orphan();
     }
     port = opened;
     opened.onMessage.addListener(hearWorker);
@@ -100,9 +139,9 @@
   function hearPage(event) {
     const { type, payload } = Object(event.data);
     if (typeof type !== 'string' || !fromPage.has(type)) return;
-    if (!chrome.runtime?.id) return stop();
     if (event.source !== window || event.origin !== window.location.origin) return countForgery();
     if (type === 'VOICE_CLIENT_EXTENSION_CONFIGURE') configuration = payload;
+    if (!chrome.runtime?.id) return orphan();
     send({ type, payload });
   }
 
@@ -127,6 +166,7 @@
     if (event.persisted) connect();
   }
 
+  succeed();
   window.addEventListener('message', hearPage);
   window.addEventListener('pageshow', comeBack);
   connect();

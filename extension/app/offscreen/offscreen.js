@@ -43,7 +43,7 @@ function connect() {
     if (port === opened) port = undefined;
     reconnect();
   });
-  tell('offscreen.truth', { call: phone.call(), ...devices });
+  tell('offscreen.truth', { call: phone.call(), ended: phone.ended(), ...devices });
 }
 
 /** The first time at once: Chromium may hold back the timers of a page that nobody sees. */

@@ -38,6 +38,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   let unprepared;
   /** @type {Call | null} */
   let call = null;
+  /** How the call before ended: a worker that was dead at that moment asks later. @type {import('../background/machine.js').End | null} */
+  let ended = null;
   /** @type {SDKCall | undefined} */
   let sdkCall;
   /** @type {any} */
@@ -242,7 +244,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     Promise.resolve().then(() => {
       if (!call) letGo();
     });
-    report('offscreen.callEnded', { callSid, reason });
+    ended = { callSid, reason };
+    report('offscreen.callEnded', ended);
   }
 
   function letGo() {
@@ -326,5 +329,6 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     },
 
     call: () => call,
+    ended: () => ended,
   };
 }

@@ -73,6 +73,8 @@ const call = object({
   quality: orNull(quality),
 });
 
+const end = object({ callSid, reason: text(64) });
+
 const microphone = oneOf('granted', 'prompt', 'denied', 'missing', 'unknown');
 const labels = list(label, 64);
 const chosen = object({ input: label, output: label, ringtone: label });
@@ -142,10 +144,10 @@ export const catalogue = {
   'offscreen.truth': {
     from: ['offscreen'],
     to: 'worker',
-    payload: object({ call: orNull(call), microphone, inputs: labels, outputs: labels }),
+    payload: object({ call: orNull(call), ended: orNull(end), microphone, inputs: labels, outputs: labels }),
   },
   'offscreen.callChanged': { from: ['offscreen'], to: 'worker', payload: object({ call }) },
-  'offscreen.callEnded': { from: ['offscreen'], to: 'worker', payload: object({ callSid, reason: text(64) }) },
+  'offscreen.callEnded': { from: ['offscreen'], to: 'worker', payload: end },
   'offscreen.devicesChanged': {
     from: ['offscreen'],
     to: 'worker',
