@@ -45,6 +45,17 @@ export async function startFlex(options = {}) {
   }
 }
 
+/** What was thrown on the page, of whatever kind, and where. */
+function inWords({ text, exception, stackTrace }) {
+  const what = exception?.description || JSON.stringify(exception?.value ?? exception?.preview ?? exception ?? null);
+  const from = [];
+  for (let at = stackTrace; at; at = at.parent) {
+    if (at.description) from.push(`    -- ${at.description}`);
+    for (const { functionName, url, lineNumber, columnNumber } of at.callFrames) from.push(`    at ${functionName || '?'} (${url}:${lineNumber + 1}:${columnNumber + 1})`);
+  }
+  return [text.startsWith('Uncaught') ? what : `${text} ${what}`, ...(what.includes('\n    at ') ? [] : from)].join('\n');
+}
+
 async function makeFlex(folder, undo, { extension = true, install, emulator: flags = [] }) {
   const script = await hostScript();
   const environment = { ...process.env, HOME: folder, FLEXVC_STATE_DIR: join(folder, 'state'), XDG_CONFIG_HOME: '', XDG_STATE_HOME: '' };
@@ -106,7 +117,10 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: fla
       const page = await context.newPage();
       page.setDefaultTimeout(90_000);
       world.complaints = [];
-      page.on('pageerror', (error) => world.complaints.push(error.stack));
+      // Playwright's own event has no stack of what is no Error.
+      const devtools = await context.newCDPSession(page);
+      devtools.on('Runtime.exceptionThrown', ({ exceptionDetails }) => world.complaints.push(inWords(exceptionDetails)));
+      await devtools.send('Runtime.enable');
       await page.goto(`https://flex.twilio.com/agent-desktop?agent=${worker.sid}&ttl=${ttl}`);
       await world.booted(page);
       return page;

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { flow, median, ms } from '../extension/world.mjs';
-import { hostScript } from '../flex/host.mjs';
+import { canBuild, hostScript } from '../flex/host.mjs';
 import { pictures, startFlex, until } from '../flex/world.mjs';
 import { cannot, hold } from '../rollout/policy.mjs';
 
@@ -132,7 +132,10 @@ after(async () => {
   console.log(`${seconds.toFixed(1).padStart(6)} s  in all; pictures in ${pictures}`);
 });
 
-step('the page that hosts Flex is built', () => hostScript({ anew: true }));
+step('the page that hosts Flex is built', async (t) => {
+  await hostScript({ anew: true });
+  if (!(await canBuild())) t.diagnostic('it was kept from an earlier build: the packages are not here');
+});
 
 step('the administrator sets up the account and rolls out', async (t) => {
   flex = await startFlex({ install: bring });
