@@ -2,7 +2,7 @@
 // and Chromium, with or without the unpacked extension. Nothing leaves loopback, and nothing is left when stop() has
 // returned. README.md says how it is run.
 import { createRequire } from 'node:module';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -56,12 +56,12 @@ function inWords({ text, exception, stackTrace }) {
   return [text.startsWith('Uncaught') ? what : `${text} ${what}`, ...(what.includes('\n    at ') ? [] : from)].join('\n');
 }
 
-async function makeFlex(folder, undo, { extension = true, install, emulator: flags = [] }) {
+async function makeFlex(folder, undo, { extension = true, install, emulator: more = [] }) {
   const script = await hostScript();
   const environment = { ...process.env, HOME: folder, FLEXVC_STATE_DIR: join(folder, 'state'), XDG_CONFIG_HOME: '', XDG_STATE_HOME: '' };
   const run = program(environment, undo);
   const emulator = await run(
-    ['emulator', '-o', 'json', '--listen', '127.0.0.1:0', '--flex-listen', '127.0.0.1:0', '--flex-script', script, '--agents', '5', ...flags],
+    ['emulator', '-o', 'json', '--listen', '127.0.0.1:0', '--flex-listen', '127.0.0.1:0', '--flex-script', script, '--agents', '5', ...more],
     'stdout', /"url"/,
   );
   const { url, flex, spki, accountSid } = JSON.parse(emulator.line);
@@ -78,31 +78,36 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: fla
     const { roles, contact_uri } = JSON.parse(attributes);
     return roles.length === 1 && roles[0] === 'agent' && contact_uri?.startsWith('client:');
   };
-  const worker = (await control('state')).workers.find(isAgent);
+  const [worker, other] = (await control('state')).workers.filter(isAgent);
 
   const tokens = extension ? await tokenProxy(undo) : undefined;
   const installed = await install?.({ folder, undo, tokens, flexvc: (...args) => run(args, 'all'), start: run });
   const unpacked = extension && !install;
   const profile = join(folder, 'profile');
-  const context = await chromium.launchPersistentContext(profile, {
+  const browser = {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    headless: false,
     handleSIGINT: false,
     handleSIGTERM: false,
     handleSIGHUP: false,
     env: environment,
-    viewport: { width: 1500, height: 950 },
-    permissions: ['microphone'],
+  };
+  const flags = [
+    '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-sync', '--no-first-run', '--no-default-browser-check',
+    // Only the last of these flags counts, and Playwright has one.
+    '--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,DisableLoadExtensionCommandLineSwitch',
+    '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required',
+    `--host-resolver-rules=MAP *.twilio.com ${flex}, MAP *.twiliocdn.com ${flex}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
+    `--ignore-certificate-errors-spki-list=${spki}`,
+  ];
+  const quiet = ['--disable-background-networking', '--disable-component-update', '--use-fake-ui-for-media-stream'];
+  const desktop = { viewport: { width: 1500, height: 950 }, permissions: ['microphone'] };
+  const context = await chromium.launchPersistentContext(profile, {
+    ...browser,
+    ...desktop,
+    headless: false,
     ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages', ...(installed?.ignore ?? [])],
     args: [
-      '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--remote-debugging-port=0',
-      '--disable-sync', '--no-first-run', '--no-default-browser-check',
-      ...(installed ? installed.args : ['--disable-background-networking', '--disable-component-update', '--use-fake-ui-for-media-stream']),
-      // Only the last of these flags counts, and Playwright has one.
-      '--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,DisableLoadExtensionCommandLineSwitch',
-      '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required',
-      `--host-resolver-rules=MAP *.twilio.com ${flex}, MAP *.twiliocdn.com ${flex}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
-      `--ignore-certificate-errors-spki-list=${spki}`,
+      ...flags, '--remote-debugging-port=0', ...(installed ? installed.args : quiet),
       ...(unpacked ? [`--disable-extensions-except=${app}`, `--load-extension=${app}`] : []),
     ],
   });
@@ -114,14 +119,24 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: fla
 
     /** Opens Flex, signed in as the worker, and returns when the desktop is there. */
     async openFlex({ ttl = '8h' } = {}) {
+      world.complaints = [];
+      return world.signIn(context, worker, ttl);
+    },
+    /** Opens Flex as another agent does, in a browser of its own, without the extension. */
+    async openColleague() {
+      const beside = await chromium.launch({ ...browser, headless: false, args: [...flags, ...quiet] });
+      undo.push(() => beside.close());
+      const page = await world.signIn(await beside.newContext(desktop), other, '8h');
+      return { page, worker: other };
+    },
+    async signIn(context, { sid }, ttl) {
       const page = await context.newPage();
       page.setDefaultTimeout(90_000);
-      world.complaints = [];
       // Playwright's own event has no stack of what is no Error.
       const devtools = await context.newCDPSession(page);
       devtools.on('Runtime.exceptionThrown', ({ exceptionDetails }) => world.complaints.push(inWords(exceptionDetails)));
       await devtools.send('Runtime.enable');
-      await page.goto(`https://flex.twilio.com/agent-desktop?agent=${worker.sid}&ttl=${ttl}`);
+      await page.goto(`https://flex.twilio.com/agent-desktop?agent=${sid}&ttl=${ttl}`);
       await world.booted(page);
       return page;
     },
@@ -132,6 +147,20 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: fla
       if (failed) throw new Error(`Flex did not start: ${failed}`);
       await page.locator('[data-testid=activity-dropdown-button]').waitFor();
       return page.evaluate(() => window.__booted);
+    },
+    /** Turns the worker over to the extension, or back to the tab. */
+    async enable(extensionVoiceClientEnabled) {
+      const { attributes } = await world.workerNow();
+      await control('edit', { worker: worker.sid, attributes: JSON.stringify({ ...JSON.parse(attributes), extensionVoiceClientEnabled }) });
+    },
+    /** Lists the plugin to Flex with an account's settings in it, as `flexvc plugin deploy` does, but for some of them. */
+    async deployPlugin(other = {}, name = 'flexvc') {
+      const bundle = await readFile(new URL('../../plugin/dist/bundle.js', import.meta.url), 'utf8');
+      const { activities } = await control('state');
+      const offline = activities.find(({ friendly_name }) => friendly_name === 'Unavailable').sid;
+      const settings = { version: '0.0.1', identityPrefix: 'ext_', tokenURL: tokens?.url ?? 'https://tokens.example', offlineActivitySID: offline, ...other };
+      await flexOrder('plugin', { name, version: '0.0.1', source: bundle.replace('/*flexvc:settings*/null', () => JSON.stringify(settings)) });
+      return settings;
     },
     async picture(page, name) {
       await mkdir(pictures, { recursive: true });
@@ -146,6 +175,7 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: fla
     },
     offer: (more = {}) => flexOrder('offer', { worker: worker.sid, ...more }),
     reservation: async (sid) => (await flexOrder('reservations')).find((r) => r.sid === sid),
+    pendingFor: ({ sid }) => until('a pending reservation', async () => (await flexOrder('reservations')).find((r) => r.worker === sid && r.status === 'pending')),
     reservationIs: (sid, status) => until(`reservation ${status}`, async () => {
       const r = await world.reservation(sid);
       return r.status === status && r;
