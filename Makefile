@@ -151,6 +151,11 @@ bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a ca
 	cd extension && npm run --silent build
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench.mjs
 
+BOOTS ?= 20
+bench-plugin: $(FLEX_NEEDS) flex-host ## what the plugin adds to Flex's start: BOOTS=20 with it and without, in turns
+	cd extension && npm run --silent build
+	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/flex/bench.mjs $(BOOTS)
+
 generate: ## rewrite completions, man pages, docs and COVERAGE.md
 	$(GO) test ./internal/cli -run 'TestGenerated' -count=1 -update
 	$(GO) test ./internal/emulator -run 'TestCoverage' -count=1 -update
@@ -188,4 +193,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture clean
+.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture clean

@@ -177,4 +177,4 @@ test('an agent who is turned off has the tab again, and no trace of the plugin',
   assert.equal(await part('badge').count(), 0);
 });
 
-test('nothing went wrong on the page', () => assert.deepEqual(flex.complaints, []));
+test('nothing went wrong on the page', () => assert.deepEqual(flex.wrong(), []));

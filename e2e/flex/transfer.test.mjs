@@ -146,4 +146,4 @@ test('a call is handed over to the agent on the extension', each, async () => {
   await complete(other.page, theirs);
 });
 
-test('nothing went wrong on the pages', () => assert.deepEqual(flex.complaints, []));
+test('nothing went wrong on the pages', () => assert.deepEqual(flex.wrong(), []));

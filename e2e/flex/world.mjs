@@ -56,6 +56,11 @@ function inWords({ text, exception, stackTrace }) {
   return [text.startsWith('Uncaught') ? what : `${text} ${what}`, ...(what.includes('\n    at ') ? [] : from)].join('\n');
 }
 
+// The Conversations client was given no configuration, and so has nothing to refresh the token of, which it does not know.
+const withoutConversations = /^TypeError: Cannot read properties of undefined \(reading 'updateToken'\)/;
+/** Flex rejects now and then with an empty text, and nobody listens. */
+const saysNothing = /^"?"?(\n    (at .*\/host\.js:|-- ).*)*$/;
+
 async function makeFlex(folder, undo, { extension = true, install, emulator: more = [] }) {
   const script = await hostScript();
   const environment = { ...process.env, HOME: folder, FLEXVC_STATE_DIR: join(folder, 'state'), XDG_CONFIG_HOME: '', XDG_STATE_HOME: '' };
@@ -117,10 +122,17 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
     accountSid, control, order, flexOrder, worker, environment, context,
     flexvc: (...args) => run(args, 'all'),
 
-    /** Opens Flex, signed in as the worker, and returns when the desktop is there. */
-    async openFlex({ ttl = '8h' } = {}) {
-      world.complaints = [];
-      return world.signIn(context, worker, ttl);
+    complaints: [],
+    /** What went wrong on the pages, but for what Flex does to itself here. */
+    wrong: () => world.complaints.filter((complaint) => !withoutConversations.test(complaint) && !saysNothing.test(complaint)),
+    /**
+     * Opens Flex, signed in as the worker, and returns when the desktop is there.
+     * @param {{ ttl?: string, script?: Function, beside?: boolean }} [wanted]  script: runs before any of the page's own;
+     *   beside: what went wrong on the pages before is kept
+     */
+    async openFlex({ ttl = '8h', script, beside = false } = {}) {
+      if (!beside) world.complaints = [];
+      return world.signIn(context, worker, ttl, script);
     },
     /** Opens Flex as another agent does, in a browser of its own, without the extension. */
     async openColleague() {
@@ -129,8 +141,9 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
       const page = await world.signIn(await beside.newContext(desktop), other, '8h');
       return { page, worker: other };
     },
-    async signIn(context, { sid }, ttl) {
+    async signIn(context, { sid }, ttl, script) {
       const page = await context.newPage();
+      if (script) await page.addInitScript(script);
       page.setDefaultTimeout(90_000);
       // Playwright's own event has no stack of what is no Error.
       const devtools = await context.newCDPSession(page);
@@ -159,8 +172,9 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
       const { activities } = await control('state');
       const offline = activities.find(({ friendly_name }) => friendly_name === 'Unavailable').sid;
       const settings = { version: '0.0.1', identityPrefix: 'ext_', tokenURL: tokens?.url ?? 'https://tokens.example', offlineActivitySID: offline, ...other };
-      await flexOrder('plugin', { name, version: '0.0.1', source: bundle.replace('/*flexvc:settings*/null', () => JSON.stringify(settings)) });
-      return settings;
+      const source = bundle.replace('/*flexvc:settings*/null', () => JSON.stringify(settings));
+      await flexOrder('plugin', { name, version: '0.0.1', source });
+      return { ...settings, source };
     },
     async picture(page, name) {
       await mkdir(pictures, { recursive: true });
@@ -202,6 +216,13 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
       const popup = await context.newPage();
       await popup.goto(`${base}popup/popup.html`);
       return popup;
+    },
+    /** From its popup, as an agent does. */
+    async restartExtension() {
+      const popup = await world.openPopup();
+      await popup.locator('#tab-info').click();
+      await popup.locator('#restart').click();
+      await popup.close();
     },
     stats: (sid) => order('stats', { sid }),
     sockets: async () => (await order('sockets')).filter((socket) => socket.identity === identity),
