@@ -1,7 +1,6 @@
 // The Flex plugin in the real Flex UI, with the unpacked extension: Flex's own buttons act on a call that is not in the page.
 // How long things took is printed, never asserted.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { startFlex, until } from './world.mjs';
 
@@ -17,19 +16,6 @@ const activeCall = () => flex.flexState(page, 'flex.phone.activeCall?.parameters
 const muteLabel = () => $('mute-call').getAttribute('aria-label');
 const contactURI = async () => JSON.parse((await flex.workerNow()).attributes).contact_uri;
 
-async function enable(extensionVoiceClientEnabled) {
-  const { attributes } = await flex.workerNow();
-  await flex.control('edit', { worker: flex.worker.sid, attributes: JSON.stringify({ ...JSON.parse(attributes), extensionVoiceClientEnabled }) });
-}
-
-/** As `flexvc plugin deploy` does. */
-async function deploy(offlineActivitySID) {
-  const bundle = await readFile(new URL('../../plugin/dist/bundle.js', import.meta.url), 'utf8');
-  const settings = { version: '0.0.1', identityPrefix: 'ext_', tokenURL: flex.tokens.url, offlineActivitySID };
-  const source = bundle.replace('/*flexvc:settings*/null', () => JSON.stringify(settings));
-  await flex.flexOrder('plugin', { name: 'flexvc', version: '0.0.1', source });
-}
-
 async function accepted() {
   const { sid } = await flex.offer();
   await $('accept-task').first().click({ timeout: patience });
@@ -44,10 +30,8 @@ async function complete(sid) {
 
 before(async () => {
   flex = await startFlex();
-  const { activities } = await flex.control('state');
-  offline = activities.find(({ friendly_name }) => friendly_name === 'Unavailable').sid;
-  await deploy(offline);
-  await enable(true);
+  offline = (await flex.deployPlugin()).offlineActivitySID;
+  await flex.enable(true);
 });
 after(() => flex?.stop());
 
@@ -185,7 +169,7 @@ test('buttons of our own stand in where Flex takes no foreign call', each, async
 });
 
 test('an agent who is turned off has the tab again, and no trace of the plugin', each, async () => {
-  await enable(false);
+  await flex.enable(false);
   await waitUntil('contact_uri of the tab', async () => (await contactURI()) === `client:${flex.identity.replace('ext_', '')}`);
   await waitUntil('no badge', async () => (await part('badge').count()) === 0);
   await page.reload();
@@ -193,4 +177,4 @@ test('an agent who is turned off has the tab again, and no trace of the plugin',
   assert.equal(await part('badge').count(), 0);
 });
 
-test('nothing went wrong on the page', () => assert.deepEqual(flex.complaints, []));
+test('nothing went wrong on the page', () => assert.deepEqual(flex.wrong(), []));

@@ -2,7 +2,7 @@
 // and Chromium, with or without the unpacked extension. Nothing leaves loopback, and nothing is left when stop() has
 // returned. README.md says how it is run.
 import { createRequire } from 'node:module';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,12 +45,28 @@ export async function startFlex(options = {}) {
   }
 }
 
-async function makeFlex(folder, undo, { extension = true, install, emulator: flags = [] }) {
+/** What was thrown on the page, of whatever kind, and where. */
+function inWords({ text, exception, stackTrace }) {
+  const what = exception?.description || JSON.stringify(exception?.value ?? exception?.preview ?? exception ?? null);
+  const from = [];
+  for (let at = stackTrace; at; at = at.parent) {
+    if (at.description) from.push(`    -- ${at.description}`);
+    for (const { functionName, url, lineNumber, columnNumber } of at.callFrames) from.push(`    at ${functionName || '?'} (${url}:${lineNumber + 1}:${columnNumber + 1})`);
+  }
+  return [text.startsWith('Uncaught') ? what : `${text} ${what}`, ...(what.includes('\n    at ') ? [] : from)].join('\n');
+}
+
+// The Conversations client was given no configuration, and so has nothing to refresh the token of, which it does not know.
+const withoutConversations = /^TypeError: Cannot read properties of undefined \(reading 'updateToken'\)/;
+/** Flex rejects now and then with an empty text, and nobody listens. */
+const saysNothing = /^"?"?(\n    (at .*\/host\.js:|-- ).*)*$/;
+
+async function makeFlex(folder, undo, { extension = true, install, emulator: more = [] }) {
   const script = await hostScript();
   const environment = { ...process.env, HOME: folder, FLEXVC_STATE_DIR: join(folder, 'state'), XDG_CONFIG_HOME: '', XDG_STATE_HOME: '' };
   const run = program(environment, undo);
   const emulator = await run(
-    ['emulator', '-o', 'json', '--listen', '127.0.0.1:0', '--flex-listen', '127.0.0.1:0', '--flex-script', script, '--agents', '5', ...flags],
+    ['emulator', '-o', 'json', '--listen', '127.0.0.1:0', '--flex-listen', '127.0.0.1:0', '--flex-script', script, '--agents', '5', ...more],
     'stdout', /"url"/,
   );
   const { url, flex, spki, accountSid } = JSON.parse(emulator.line);
@@ -67,31 +83,36 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: fla
     const { roles, contact_uri } = JSON.parse(attributes);
     return roles.length === 1 && roles[0] === 'agent' && contact_uri?.startsWith('client:');
   };
-  const worker = (await control('state')).workers.find(isAgent);
+  const [worker, other] = (await control('state')).workers.filter(isAgent);
 
   const tokens = extension ? await tokenProxy(undo) : undefined;
   const installed = await install?.({ folder, undo, tokens, flexvc: (...args) => run(args, 'all'), start: run });
   const unpacked = extension && !install;
   const profile = join(folder, 'profile');
-  const context = await chromium.launchPersistentContext(profile, {
+  const browser = {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    headless: false,
     handleSIGINT: false,
     handleSIGTERM: false,
     handleSIGHUP: false,
     env: environment,
-    viewport: { width: 1500, height: 950 },
-    permissions: ['microphone'],
+  };
+  const flags = [
+    '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-sync', '--no-first-run', '--no-default-browser-check',
+    // Only the last of these flags counts, and Playwright has one.
+    '--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,DisableLoadExtensionCommandLineSwitch',
+    '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required',
+    `--host-resolver-rules=MAP *.twilio.com ${flex}, MAP *.twiliocdn.com ${flex}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
+    `--ignore-certificate-errors-spki-list=${spki}`,
+  ];
+  const quiet = ['--disable-background-networking', '--disable-component-update', '--use-fake-ui-for-media-stream'];
+  const desktop = { viewport: { width: 1500, height: 950 }, permissions: ['microphone'] };
+  const context = await chromium.launchPersistentContext(profile, {
+    ...browser,
+    ...desktop,
+    headless: false,
     ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages', ...(installed?.ignore ?? [])],
     args: [
-      '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--remote-debugging-port=0',
-      '--disable-sync', '--no-first-run', '--no-default-browser-check',
-      ...(installed ? installed.args : ['--disable-background-networking', '--disable-component-update', '--use-fake-ui-for-media-stream']),
-      // Only the last of these flags counts, and Playwright has one.
-      '--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,DisableLoadExtensionCommandLineSwitch',
-      '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required',
-      `--host-resolver-rules=MAP *.twilio.com ${flex}, MAP *.twiliocdn.com ${flex}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
-      `--ignore-certificate-errors-spki-list=${spki}`,
+      ...flags, '--remote-debugging-port=0', ...(installed ? installed.args : quiet),
       ...(unpacked ? [`--disable-extensions-except=${app}`, `--load-extension=${app}`] : []),
     ],
   });
@@ -101,13 +122,34 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: fla
     accountSid, control, order, flexOrder, worker, environment, context,
     flexvc: (...args) => run(args, 'all'),
 
-    /** Opens Flex, signed in as the worker, and returns when the desktop is there. */
-    async openFlex({ ttl = '8h' } = {}) {
+    complaints: [],
+    /** What went wrong on the pages, but for what Flex does to itself here. */
+    wrong: () => world.complaints.filter((complaint) => !withoutConversations.test(complaint) && !saysNothing.test(complaint)),
+    /**
+     * Opens Flex, signed in as the worker, and returns when the desktop is there.
+     * @param {{ ttl?: string, script?: Function, beside?: boolean }} [wanted]  script: runs before any of the page's own;
+     *   beside: what went wrong on the pages before is kept
+     */
+    async openFlex({ ttl = '8h', script, beside = false } = {}) {
+      if (!beside) world.complaints = [];
+      return world.signIn(context, worker, ttl, script);
+    },
+    /** Opens Flex as another agent does, in a browser of its own, without the extension. */
+    async openColleague() {
+      const beside = await chromium.launch({ ...browser, headless: false, args: [...flags, ...quiet] });
+      undo.push(() => beside.close());
+      const page = await world.signIn(await beside.newContext(desktop), other, '8h');
+      return { page, worker: other };
+    },
+    async signIn(context, { sid }, ttl, script) {
       const page = await context.newPage();
+      if (script) await page.addInitScript(script);
       page.setDefaultTimeout(90_000);
-      world.complaints = [];
-      page.on('pageerror', (error) => world.complaints.push(error.stack));
-      await page.goto(`https://flex.twilio.com/agent-desktop?agent=${worker.sid}&ttl=${ttl}`);
+      // Playwright's own event has no stack of what is no Error.
+      const devtools = await context.newCDPSession(page);
+      devtools.on('Runtime.exceptionThrown', ({ exceptionDetails }) => world.complaints.push(inWords(exceptionDetails)));
+      await devtools.send('Runtime.enable');
+      await page.goto(`https://flex.twilio.com/agent-desktop?agent=${sid}&ttl=${ttl}`);
       await world.booted(page);
       return page;
     },
@@ -118,6 +160,21 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: fla
       if (failed) throw new Error(`Flex did not start: ${failed}`);
       await page.locator('[data-testid=activity-dropdown-button]').waitFor();
       return page.evaluate(() => window.__booted);
+    },
+    /** Turns the worker over to the extension, or back to the tab. */
+    async enable(extensionVoiceClientEnabled) {
+      const { attributes } = await world.workerNow();
+      await control('edit', { worker: worker.sid, attributes: JSON.stringify({ ...JSON.parse(attributes), extensionVoiceClientEnabled }) });
+    },
+    /** Lists the plugin to Flex with an account's settings in it, as `flexvc plugin deploy` does, but for some of them. */
+    async deployPlugin(other = {}, name = 'flexvc') {
+      const bundle = await readFile(new URL('../../plugin/dist/bundle.js', import.meta.url), 'utf8');
+      const { activities } = await control('state');
+      const offline = activities.find(({ friendly_name }) => friendly_name === 'Unavailable').sid;
+      const settings = { version: '0.0.1', identityPrefix: 'ext_', tokenURL: tokens?.url ?? 'https://tokens.example', offlineActivitySID: offline, ...other };
+      const source = bundle.replace('/*flexvc:settings*/null', () => JSON.stringify(settings));
+      await flexOrder('plugin', { name, version: '0.0.1', source });
+      return { ...settings, source };
     },
     async picture(page, name) {
       await mkdir(pictures, { recursive: true });
@@ -132,6 +189,7 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: fla
     },
     offer: (more = {}) => flexOrder('offer', { worker: worker.sid, ...more }),
     reservation: async (sid) => (await flexOrder('reservations')).find((r) => r.sid === sid),
+    pendingFor: ({ sid }) => until('a pending reservation', async () => (await flexOrder('reservations')).find((r) => r.worker === sid && r.status === 'pending')),
     reservationIs: (sid, status) => until(`reservation ${status}`, async () => {
       const r = await world.reservation(sid);
       return r.status === status && r;
@@ -158,6 +216,13 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: fla
       const popup = await context.newPage();
       await popup.goto(`${base}popup/popup.html`);
       return popup;
+    },
+    /** From its popup, as an agent does. */
+    async restartExtension() {
+      const popup = await world.openPopup();
+      await popup.locator('#tab-info').click();
+      await popup.locator('#restart').click();
+      await popup.close();
     },
     stats: (sid) => order('stats', { sid }),
     sockets: async () => (await order('sockets')).filter((socket) => socket.identity === identity),

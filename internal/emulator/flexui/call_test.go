@@ -336,17 +336,30 @@ func TestATokenOpensOnlyItsAgentsThings(t *testing.T) {
 // What COVERAGE.md claims is asked for, in a call that goes on.
 func TestEveryCoveredRequestIsServed(t *testing.T) {
 	for _, row := range flexui.Served() {
-		d, x, r := offered(t, nil)
-		d.must("POST", d.reservation(r), conferenceInstruction)
-		channel := x.next("participant.added")["channel_sid"].(string)
-		x.next("participant.added")
-		path := strings.NewReplacer("WS", d.e.Account().WorkspaceSID, "WK", d.worker, "WT", r.Task, "WR", r.SID, "KD", "KD"+r.Task[2:], "UO", channel).Replace(row[1])
+		two := talking(t)
+		d, x, r := two.a, two.atA, two.reservation
+		if strings.HasSuffix(row[1], "KickWorkerParticipant") || strings.HasSuffix(row[1], "HoldWorkerParticipant") {
+			two.accept(two.b, two.reservedForB(t, two.transfer("WARM")))
+			x.next("task.transfer-completed")
+		}
+		transfer := ""
+		if strings.HasSuffix(row[1], "/TT") {
+			transfer = sid(t, two.transfer("WARM"), "sid")
+		}
+		agent := d.must("GET", "v1/Interactions/KD"+r.Task[2:]+"/Channels/"+two.channel+"/Participants", object{})["participants"].([]any)[1].(object)
+		path := strings.NewReplacer("WS", d.e.Account().WorkspaceSID, "WK", d.worker, "WT", r.Task, "WR", r.SID, "KD", "KD"+r.Task[2:],
+			"UO", two.channel, "UT", sid(t, agent, "sid"), "TT", transfer).Replace(row[1])
 		params := map[string]object{
-			"Workspaces/WS/Workers/WK/Reservations/WR":     {"ReservationStatus": "wrapping"},
-			"Workspaces/WS/Workers/WK/CustomerParticipant": {"TaskSid": r.Task, "Hold": true},
-			"Workspaces/WS/Workers/WK/WorkerParticipant":   {"ReservationSid": r.SID, "Mute": true},
-			"Workspaces/WS/Tasks":                          {"RoutingTarget": d.worker, "TaskChannelUniqueName": "voice"},
-			"v1/Interactions/KD/Channels/UO":               {"status": "closed", "routing": object{"status": "wrapup"}},
+			"Workspaces/WS/Workers/WK/Reservations/WR":       {"ReservationStatus": "wrapping"},
+			"Workspaces/WS/Workers/WK/CustomerParticipant":   {"TaskSid": r.Task, "Hold": true},
+			"Workspaces/WS/Workers/WK/WorkerParticipant":     {"ReservationSid": r.SID, "Mute": true},
+			"Workspaces/WS/Tasks":                            {"RoutingTarget": d.worker, "TaskChannelUniqueName": "voice"},
+			"Workspaces/WS/Workers/WK/Transfers":             {"TaskSid": r.Task, "ReservationSid": r.SID, "To": two.b.worker},
+			"Workspaces/WS/Workers/WK/Transfers/TT":          {"TaskSid": r.Task, "TransferStatus": "canceled"},
+			"Workspaces/WS/Workers/WK/KickWorkerParticipant": {"TaskSid": r.Task, "TargetWorkerSid": two.b.worker},
+			"Workspaces/WS/Workers/WK/HoldWorkerParticipant": {"TaskSid": r.Task, "TargetWorkerSid": two.b.worker, "Hold": true},
+			"v1/Interactions/KD/Channels/UO":                 {"status": "closed", "routing": object{"status": "wrapup"}},
+			"v1/Interactions/KD/Channels/UO/Participants":    {"type": "external"},
 		}[row[1]]
 		want := http.StatusOK
 		if row[1] == "Workspaces/WS/Tasks" {

@@ -21,13 +21,15 @@ var served = []struct{ method, url, note string }{
 	{"GET", "Workspaces/WS/Tasks/WT", ""},
 	{"POST", "Workspaces/WS/Tasks/WT", "`Attributes`; `AssignmentStatus` wrapping, completed and canceled"},
 	{"POST", "Workspaces/WS/Tasks", "an outbound call by the agent for itself"},
-	{"POST", "Workspaces/WS/Workers/WK/Transfers", "answered `{}`, nothing is transferred"},
-	{"POST", "Workspaces/WS/Workers/WK/KickWorkerParticipant", "answered `{}`, nobody is"},
-	{"POST", "Workspaces/WS/Workers/WK/HoldWorkerParticipant", "answered `{}`, nobody is"},
+	{"POST", "Workspaces/WS/Workers/WK/Transfers", "warm and cold, to a worker who is free or to the queue; `Attributes` are added to the task's"},
+	{"POST", "Workspaces/WS/Workers/WK/Transfers/TT", "`TransferStatus` canceled"},
+	{"POST", "Workspaces/WS/Workers/WK/KickWorkerParticipant", "ends that agent's call"},
+	{"POST", "Workspaces/WS/Workers/WK/HoldWorkerParticipant", "that agent hears nothing"},
 	{"GET", "v1/Interactions/KD/Channels", "the conference, as a voice channel"},
-	{"GET", "v1/Interactions/KD/Channels/UO/Participants", "customer and agent, while the call goes on"},
+	{"GET", "v1/Interactions/KD/Channels/UO/Participants", "customer and agents, while they are there"},
 	{"POST", "v1/Interactions/KD/Channels/UO", "status closed, with wrapup or closed as routing status"},
-	{"POST", "v1/Interactions/KD/Channels/UO/Participants", "answered `{}`: \"Join Call\" rings nobody"},
+	{"POST", "v1/Interactions/KD/Channels/UO/Participants", "type `agent` rings the agent once more (\"Join Call\"); type `external` is somebody without a sound"},
+	{"POST", "v1/Interactions/KD/Channels/UO/Participants/UT", "`end_conference_on_exit`; status closed, which ends that participant's call"},
 }
 
 // guesses are what was not seen of Twilio, and what the emulator does.
@@ -36,14 +38,17 @@ var guesses = []struct{ question, choice string }{
 	{"What becomes of a reservation whose voice client is not there, rejects or does not answer", "`timeout`; the worker keeps its activity"},
 	{"Which worker gets a call", "The one that the order to the emulator names, if its activity is available and it has no other call"},
 	{"What the customer of an outbound call does", "Answers as soon as the agent's voice client has"},
-	{"Whether a conference ends when one of two leaves", "Yes, whatever EndConferenceOnExit says"},
+	{"Whether a conference ends when one of two leaves", "Yes, whatever EndConferenceOnExit says; of more than two only one with EndConferenceOnExit ends it"},
+	{"When a cold transfer takes the first agent out", "At once; the customer waits for the other agent, and is hung up on if there comes none"},
+	{"Who is offered a transfer to the queue", "The first worker who is free; without one it is refused, as is one to a worker who is not free"},
+	{"What a customer's hold lets several agents hear", "Nothing, and one another never: each hears a customer of its own"},
 	{"A task that is wrapped up or completed while its call goes on", "The call goes on: Flex UI leaves it to the voice client"},
 	{"The channel of a call that is over", "`closed`, without participants"},
 	{"Later pages of the directory", "There are none: the first page is cut at PageSize"},
 	{"A Flex token that is not good, on the event bridge, for the session and the plugin list", "401 with Twilio's code and message"},
 	{"What Sync, Conversations and telemetry answer over Twilsock", "404, with which Flex UI is content, but for an exception on the page when the token is refreshed"},
 	{"The feature flags of an account", "`flex-warm-transfers`, `flex-multi-tab-support`, `device-manager-beta`; an order changes them"},
-	{"Multi-party calls, consults, transfers, supervisors, chat, Insights and SSO", "Not emulated"},
+	{"Supervisors, chat, Insights and SSO", "Not emulated"},
 }
 
 // CoverageMarkdown returns the part of COVERAGE.md about Flex UI.

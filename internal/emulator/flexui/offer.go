@@ -24,17 +24,25 @@ const (
 	timedOut  = "timeout"
 )
 
-// offer is a task with its one reservation, and the conference it becomes.
-// Server.mu guards it.
-type offer struct {
-	task        string // SIDs
-	reservation string
-	worker      string
-	attributes  object
-	outbound    bool
-	priority    int
+// task is a call, which a transfer offers to one agent after another.
+// Server.mu guards it, and all that hangs from it.
+type task struct {
+	sid        string
+	attributes object
+	outbound   bool
+	priority   int
+	conf       *conference // nil until an agent has taken the call
+	transfer   *transfer   // the latest one
+}
 
-	status    string // of the reservation
+// offer is a task's reservation for one agent.
+type offer struct {
+	*task
+	reservation string // SIDs
+	worker      string
+	incoming    *transfer // that it came by
+
+	status    string
 	taskState string // its assignment_status
 	reason    string
 	created   time.Time
@@ -42,8 +50,8 @@ type offer struct {
 	version   int
 
 	accepting bool // the voice client is being rung
-	leg       Leg
-	conf      *conference
+	leg       Leg  // the latest one
+	self      *participant
 	expiry    *time.Timer
 }
 
@@ -97,7 +105,7 @@ func (s *Server) Offer(in Incoming) (Reservation, error) {
 		return Reservation{}, problem.New(problem.WorkerOffline, "cannot offer %s a call: the agent has one", agent.FriendlyName).
 			WithHint("complete it in Flex")
 	}
-	return s.describe(s.reserve(agent.SID, attributes, false)), nil
+	return s.describe(s.reserve(agent.SID, &task{sid: s.sid("WT"), attributes: attributes}, nil)), nil
 }
 
 // busy reports whether the worker's one voice slot is taken. s.mu is held, as
@@ -108,10 +116,10 @@ func (s *Server) busy(worker string) bool {
 
 const offersKept = 100
 
-func (s *Server) reserve(worker string, attributes object, outbound bool) *offer {
+func (s *Server) reserve(worker string, t *task, incoming *transfer) *offer {
 	now := s.e.Now()
 	o := &offer{
-		task: s.sid("WT"), reservation: s.sid("WR"), worker: worker, attributes: attributes, outbound: outbound,
+		task: t, reservation: s.sid("WR"), worker: worker, incoming: incoming,
 		status: pending, taskState: "reserved", created: now, updated: now,
 	}
 	if len(s.offers) >= offersKept {
@@ -134,8 +142,16 @@ func (s *Server) reserve(worker string, attributes object, outbound bool) *offer
 func (s *Server) ofReservation(sid string) *offer {
 	return find(s.offers, func(o *offer) bool { return o.reservation == sid })
 }
-func (s *Server) ofTask(sid string) *offer {
-	return find(s.offers, func(o *offer) bool { return o.task == sid })
+
+// ofTask is the worker's latest reservation for a task.
+func (s *Server) ofTask(sid, worker string) *offer {
+	var last *offer
+	for _, o := range s.offers {
+		if o.task.sid == sid && o.worker == worker {
+			last = o
+		}
+	}
+	return last
 }
 
 func find(all []*offer, is func(*offer) bool) *offer {
@@ -199,16 +215,25 @@ func (s *Server) accept(o *offer, to string, endOnExit bool) {
 			case <-s.ctx.Done():
 			}
 		}
-		s.joined(o, leg, endOnExit)
-		select {
-		case <-leg.Ended():
-			s.mu.Lock()
-			s.hungUp(o)
-			s.mu.Unlock()
-		case <-s.ctx.Done():
-			leg.Hangup()
-		}
+		p := s.joined(o, leg, endOnExit)
+		s.watch(p)
 	})
+}
+
+// watch returns when the participant's call is over and what follows from that
+// is done.
+func (s *Server) watch(p *participant) {
+	if p == nil {
+		return
+	}
+	select {
+	case <-p.leg.Ended():
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.left(p)
+	case <-s.ctx.Done():
+		p.leg.Hangup()
+	}
 }
 
 // unanswered ends an offer whose voice client was not there or did not answer.
@@ -220,40 +245,36 @@ func (s *Server) unanswered(o *offer) {
 	}
 }
 
-// joined puts agent and customer into a conference, which has to be readable
+// joined puts the agent into the task's conference, which has to be readable
 // before the reservation's event leaves: Flex asks for it at once.
-func (s *Server) joined(o *offer, leg Leg, endOnExit bool) {
+func (s *Server) joined(o *offer, leg Leg, endOnExit bool) *participant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o.status != pending {
 		leg.Hangup()
-		return
+		return nil
 	}
 	customer, _ := o.attributes["call_sid"].(string)
-	o.conf = s.newConference(customer, leg.SID(), endOnExit)
+	if o.conf == nil {
+		o.conf = s.newConference(customer)
+	}
+	o.self = &participant{sid: s.sid("UT"), kind: "agent", offer: o, leg: leg, call: leg.SID(), endOnExit: endOnExit, sequence: 1}
+	o.conf.parties = append(o.conf.parties, o.self)
 	o.attributes["conference"] = object{"sid": o.conf.sid, "participants": object{"customer": customer, "worker": leg.SID()}}
 	o.accepting, o.status, o.taskState = false, accepted, "assigned"
 	s.touch(o)
 	s.tell(o.worker, "reservation.accepted", s.wireReservation(o))
 	s.tell(o.worker, "task.updated", s.wireTask(o))
-	for _, p := range o.conf.participants() {
-		s.tell(o.worker, "participant.added", s.wireParticipant(o, p, true))
+	for _, p := range o.conf.present() {
+		if p != o.self {
+			s.tell(o.worker, "participant.added", s.wireParticipant(o.task, p, true))
+		}
 	}
-}
-
-// hungUp ends the conference, as one of the two left, and lets the agent wrap up.
-func (s *Server) hungUp(o *offer) {
-	if o.conf == nil || o.conf.over {
-		return
+	s.tellAll(o.task, "participant.added", o.self)
+	if o.incoming != nil {
+		s.settle(o.incoming, transferComplete)
 	}
-	o.conf.over = true
-	for _, p := range o.conf.participants() {
-		p.sequence++
-		s.tell(o.worker, "participant.removed", s.wireParticipant(o, p, true))
-	}
-	if o.status == accepted {
-		s.wrapUp(o)
-	}
+	return o.self
 }
 
 func (s *Server) wrapUp(o *offer) {
@@ -276,6 +297,9 @@ func (s *Server) finish(o *offer, status string) {
 	o.stop()
 	s.touch(o)
 	s.tell(o.worker, "reservation."+status, s.wireReservation(o))
+	if o.incoming != nil {
+		s.settle(o.incoming, transferFailed)
+	}
 }
 
 // Hangup lets the customer hang up: a call that rings is canceled, one that goes
@@ -287,11 +311,10 @@ func (s *Server) Hangup(reservationSID string) error {
 	switch {
 	case o == nil:
 		return problem.New(problem.NotFound, "the emulated account has no reservation %q", reservationSID)
+	case o.conf != nil:
+		s.end(o.task)
 	case o.status == pending:
 		s.finish(o, canceled)
-	case o.leg != nil:
-		// The call's end comes back as it does when the agent hangs up.
-		o.leg.Hangup()
 	}
 	return nil
 }
@@ -322,12 +345,12 @@ func (s *Server) Reservations() []Reservation {
 }
 
 func (s *Server) describe(o *offer) Reservation {
-	r := Reservation{SID: o.reservation, Task: o.task, Worker: o.worker, Status: o.status, Outbound: o.outbound, Attributes: maps.Clone(o.attributes)}
+	r := Reservation{SID: o.reservation, Task: o.task.sid, Worker: o.worker, Status: o.status, Outbound: o.outbound, Attributes: maps.Clone(o.attributes)}
 	if o.leg != nil {
 		r.CallSID = o.leg.SID()
 	}
-	if o.conf != nil {
-		r.Live, r.Hold, r.Muted = !o.conf.over, o.conf.customer.hold, o.conf.agent.muted
+	if o.self != nil {
+		r.Live, r.Hold, r.Muted = !o.self.gone, o.conf.customer().hold, o.self.muted
 	}
 	return r
 }
@@ -356,8 +379,6 @@ type wireTask struct {
 	WorkflowSID       string  `json:"workflow_sid"`
 }
 
-// There is no task_transfer: to Flex even null would be one.
-
 func (s *Server) wireTask(o *offer) wireTask {
 	account, now := s.e.Account(), s.e.Now()
 	attributes, err := json.Marshal(o.attributes)
@@ -365,7 +386,7 @@ func (s *Server) wireTask(o *offer) wireTask {
 		panic("flexui: attributes that cannot be encoded: " + err.Error()) // they came from JSON
 	}
 	t := wireTask{
-		SID: o.task, AccountSID: account.SID, WorkspaceSID: account.WorkspaceSID, Addons: "{}",
+		SID: o.task.sid, AccountSID: account.SID, WorkspaceSID: account.WorkspaceSID, Addons: "{}",
 		Age: int64(now.Sub(o.created).Seconds()), Priority: o.priority, Version: decimal(o.version),
 		Attributes: string(attributes), AssignmentStatus: o.taskState,
 		DateCreated: o.created.Unix(), DateUpdated: o.updated.Unix(), VirtualStartTime: o.created.Unix(),
@@ -392,15 +413,26 @@ type wireReservation struct {
 	DateUpdated  int64    `json:"date_updated"`
 	Version      string   `json:"version"`
 	Task         wireTask `json:"task"`
+
+	// Absent without a transfer: to Flex even null would be one.
+	Incoming *wireTransfer `json:"task_transfer,omitempty"`
+	Outgoing *wireTransfer `json:"active_outgoing_task_transfer,omitempty"`
 }
 
 func (s *Server) wireReservation(o *offer) wireReservation {
 	account := s.e.Account()
-	return wireReservation{
+	w := wireReservation{
 		AccountSID: account.SID, WorkspaceSID: account.WorkspaceSID, WorkerSID: o.worker, SID: o.reservation,
 		Status: o.status, Timeout: int(s.options.ReservationTimeout.Seconds()),
 		DateCreated: o.created.Unix(), DateUpdated: o.updated.Unix(), Version: decimal(o.version), Task: s.wireTask(o),
 	}
+	if o.incoming != nil {
+		w.Incoming = s.wireTransfer(o.incoming)
+	}
+	if t := o.transfer; t != nil && t.from == o && t.status == transferInitiated {
+		w.Outgoing = s.wireTransfer(t)
+	}
+	return w
 }
 
 func decimal[N int | int64](n N) string { return strconv.FormatInt(int64(n), 10) }
@@ -451,8 +483,8 @@ func (s *Server) updateReservation(login emulator.Login, sid string, p params) (
 func (s *Server) updateTask(login emulator.Login, sid string, p params) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o := s.ofTask(sid)
-	if o == nil || o.worker != login.SID {
+	o := s.ofTask(sid, login.SID)
+	if o == nil {
 		return nil, errNotFound
 	}
 	if len(p.Attributes) > 0 {
@@ -503,6 +535,6 @@ func (s *Server) createTask(login emulator.Login, p params) (any, error) {
 		return nil, badRequest("the worker has a call")
 	}
 	attributes["call_sid"] = s.sid("CA")
-	o := s.reserve(login.SID, attributes, true)
+	o := s.reserve(login.SID, &task{sid: s.sid("WT"), attributes: attributes, outbound: true}, nil)
 	return s.wireTask(o), nil
 }

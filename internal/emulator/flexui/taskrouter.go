@@ -46,7 +46,18 @@ type params struct {
 	AssignmentStatus      string `json:"AssignmentStatus"`
 	Reason                string `json:"Reason"`
 
-	Status  string `json:"status"` // of an interaction's channel
+	TargetWorkerSid string `json:"TargetWorkerSid"`
+	Mode            string `json:"Mode"` // of a transfer
+	TransferStatus  string `json:"TransferStatus"`
+
+	Type  string `json:"type"` // of a participant
+	Media struct {
+		Coordinates struct {
+			To string `json:"to"`
+		} `json:"coordinates"`
+		EndConferenceOnExit *bool `json:"end_conference_on_exit"`
+	} `json:"media_properties"`
+	Status  string `json:"status"` // of an interaction's channel or participant
 	Routing struct {
 		Status string `json:"status"`
 	} `json:"routing"`
@@ -138,7 +149,7 @@ func (s *Server) bridged(login emulator.Login, r *http.Request, b bridged) (any,
 	case is(get, "Tasks", "*"):
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if o := s.ofTask(path[1]); o != nil && o.worker == login.SID {
+		if o := s.ofTask(path[1], login.SID); o != nil {
 			return s.wireTask(o), nil
 		}
 		return nil, errNotFound
@@ -162,9 +173,12 @@ func (s *Server) bridged(login emulator.Login, r *http.Request, b bridged) (any,
 		return s.customerParticipant(login, p)
 	case is(post, "Workers", "*", "WorkerParticipant"):
 		return s.workerParticipant(login, p)
-	case is(post, "Workers", "*", "Transfers"), is(post, "Workers", "*", "Transfers", "*"),
-		is(post, "Workers", "*", "KickWorkerParticipant"), is(post, "Workers", "*", "HoldWorkerParticipant"):
-		return object{}, nil // accepted and not done: CoverageMarkdown says so
+	case is(post, "Workers", "*", "Transfers"):
+		return s.createTransfer(login, p)
+	case is(post, "Workers", "*", "Transfers", "*"):
+		return s.updateTransfer(login, path[3], p)
+	case is(post, "Workers", "*", "KickWorkerParticipant"), is(post, "Workers", "*", "HoldWorkerParticipant"):
+		return s.otherParticipant(login, p, path[2] == "KickWorkerParticipant")
 	}
 	return nil, errNotFound
 }
