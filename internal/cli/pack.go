@@ -206,6 +206,10 @@ func packRun(ctx context.Context, o *packOptions) error {
 	if result.File == "" {
 		result.File = "flexvc-" + result.Folder.Manifest.Version + strings.TrimSuffix("."+o.format, ".dir")
 	}
+	if info, err := os.Stat(result.File); err == nil && !info.Mode().IsRegular() && o.format != "dir" {
+		return problem.New(problem.OutputUnwritable, "cannot write %s: it is there, and no regular file", result.File).
+			WithHint("name another file with --out")
+	}
 	view := newPackView(o.app, cfg)
 	if o.format == "crx" && result.ID != "" {
 		if other := crx.FileID(result.File); other != "" && other != result.ID {
