@@ -277,5 +277,9 @@ func readSeed(path string) (*emulator.Seed, error) {
 			WithHint("name a JSON file with --seed, or use --agents")
 	}
 	defer file.Close()
-	return emulator.ReadSeed(file)
+	seed, err := emulator.ReadSeed(file)
+	if p := problem.As(err); p != nil {
+		return nil, p.WithHint("name a JSON file with --seed in place of %s, or use --agents", path)
+	}
+	return seed, err
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/url"
@@ -205,6 +206,10 @@ func packRun(ctx context.Context, o *packOptions) error {
 	if result.File == "" {
 		result.File = "flexvc-" + result.Folder.Manifest.Version + strings.TrimSuffix("."+o.format, ".dir")
 	}
+	if info, err := os.Stat(result.File); err == nil && !info.Mode().IsRegular() && o.format != "dir" {
+		return problem.New(problem.OutputUnwritable, "cannot write %s: it is there, and no regular file", result.File).
+			WithHint("name another file with --out")
+	}
 	view := newPackView(o.app, cfg)
 	if o.format == "crx" && result.ID != "" {
 		if other := crx.FileID(result.File); other != "" && other != result.ID {
@@ -342,7 +347,7 @@ func (o *packOptions) settings(cfg *config.Config, result *packResult) (s rollou
 	if o.merge == "" {
 		return s, nil, nil
 	}
-	existing, err := os.ReadFile(o.merge)
+	existing, err := readText(o.merge)
 	if err != nil {
 		return s, nil, problem.New(problem.InputUnreadable, "cannot read %s: %w", o.merge, reason(err))
 	}
@@ -397,13 +402,28 @@ func verifyRun(o *packOptions) error {
 	return nil
 }
 
+// readText reads a file that somebody wrote; what is very long is something else.
+func readText(path string) ([]byte, error) {
+	const limit = 16 << 20
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && len(text) > limit {
+		err = fmt.Errorf("it is longer than %d MiB", limit>>20)
+	}
+	return text, err
+}
+
 // checkPolicy compares with the update.xml of --policy.
 func (o *packOptions) checkPolicy(result *verifyResult) error {
 	if o.policy == "" || result.Report.Manifest == nil {
 		return nil
 	}
 	path := filepath.Join(o.policy, rollout.UpdateFile)
-	text, err := os.ReadFile(path)
+	text, err := readText(path)
 	if err != nil {
 		return problem.New(problem.InputUnreadable, "cannot read %s: %w", path, reason(err))
 	}

@@ -75,7 +75,7 @@ func ReadSeed(r io.Reader) (*Seed, error) {
 	dec.DisallowUnknownFields()
 	var s Seed
 	if err := dec.Decode(&s); err != nil {
-		return nil, problem.New(problem.InputUnreadable, "cannot read the seed: %w", err)
+		return nil, problem.New(problem.InputUnreadable, "cannot read the seed: it is not JSON of a seed: %w", err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, problem.New(problem.InputUnreadable, "cannot read the seed: more follows the JSON object")

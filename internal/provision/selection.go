@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -237,14 +238,23 @@ func distance(a, b string, limit int) int {
 // exact first: "name" comes last because it is a person's name in many exports.
 var nameColumns = []string{"sid", "friendly_name", "worker", "username", "email", "name"}
 
+// listLimit is far above the names of all workers that a workspace may have.
+const listLimit = 16 << 20 // bytes
+
 // ReadNames reads workers' names or SIDs: one per line, or a CSV table with one
 // of the columns sid, friendly_name, worker, username, email or name. In a list
 // a "#" at the start of a line or between spaces starts a comment. A byte order
 // mark and CRLF do no harm. Each name is returned once, in order.
 func ReadNames(r io.Reader) ([]string, error) {
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: %w", err)
+	text, err := io.ReadAll(io.LimitReader(r, listLimit+1))
+	switch {
+	case err != nil:
+		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: %w", reason(err))
+	case len(text) > listLimit:
+		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: it is longer than %d MiB", listLimit>>20)
+	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
+		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: it is not text in UTF-8").
+			WithHint("in a spreadsheet, save it as \"CSV UTF-8\"")
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	names, err := readTable(text)

@@ -33,9 +33,9 @@ func TestReadNames(t *testing.T) {
 			}
 		})
 	}
-	for _, in := range []string{"", "# nobody\n", "friendly_name\n", "friendly_name,x\n\"alice\n"} {
+	for _, in := range []string{"", "# nobody\n", "friendly_name\n", "friendly_name,x\n\"alice\n", "al\xefce\n", "\xff\xfea\x00l\x00", "a\x00b\n", strings.Repeat("a", listLimit+1)} {
 		if got, err := ReadNames(strings.NewReader(in)); !problem.Is(err, problem.InputUnreadable) {
-			t.Errorf("%q: %q, %v, want input-unreadable", in, got, err)
+			t.Errorf("%.40q: %d names, %v, want input-unreadable", in, len(got), err)
 		}
 	}
 }
