@@ -110,11 +110,17 @@ func (a *App) run(ctx context.Context, args []string) int {
 		a.release()
 	}
 	if err == nil {
+		err = a.UI.Lost()
+	}
+	if err == nil {
 		return problem.ExitDone
 	}
 	err = a.explain(ctx, cmd.CommandPath(), err)
 	var silent silentError
 	if errors.As(err, &silent) {
+		if lost := a.UI.Lost(); lost != nil && !errors.Is(lost, syscall.EPIPE) {
+			a.UI.Problem(unwritten(lost)) // what the command told was not told
+		}
 		return problem.Exit(silent.err)
 	}
 	if a.JSON() {
@@ -136,12 +142,19 @@ func (a *App) explain(ctx context.Context, command string, err error) error {
 		return problem.New(problem.Usage, "%s", flagError.Error()).WithHint("%s --help", command)
 	case errors.Is(err, syscall.EPIPE):
 		return silentError{problem.New(problem.OutputUnwritable, "cannot write results: %w", err)}
+	case a.UI.Lost() != nil && errors.Is(err, a.UI.Lost()):
+		return unwritten(a.UI.Lost())
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.Timeout, "stopped: the time given with --timeout ran out").Because(err)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return problem.New(problem.Interrupted, "interrupted").Because(err)
 	}
 	return err
+}
+
+func unwritten(err error) error {
+	return problem.New(problem.OutputUnwritable, "cannot write results: %w", reason(err)).
+		WithHint("see whether the disk is full")
 }
 
 // usageError is a command line flexvc does not understand.

@@ -43,6 +43,7 @@ type Streams struct {
 	ascii bool // TERM=dumb
 
 	width  func() int
+	kept   *keeper
 	mu     sync.Mutex // guards Err: notes and the status line take turns
 	status string     // the line drawn last by a progress display, "" if none
 }
@@ -53,6 +54,10 @@ type Streams struct {
 func New(in io.Reader, out, err io.Writer, getenv func(string) string) *Streams {
 	s := &Streams{In: in, Out: out, Err: err}
 	s.InTTY, s.OutTTY, s.ErrTTY = isTerminal(in), isTerminal(out), isTerminal(err)
+	if !s.OutTTY {
+		s.kept = &keeper{w: out}
+		s.Out = s.kept
+	}
 	s.ascii = getenv("TERM") == "dumb"
 	s.color = getenv("NO_COLOR") == "" && !s.ascii
 	s.width = func() int {
@@ -69,6 +74,37 @@ func New(in io.Reader, out, err io.Writer, getenv func(string) string) *Streams 
 		return 80
 	}
 	return s
+}
+
+// keeper remembers that a result could not be written, to a full disk above
+// all, so that no command has to ask after each line.
+type keeper struct {
+	w io.Writer
+
+	mu  sync.Mutex
+	err error
+}
+
+func (k *keeper) Write(p []byte) (int, error) {
+	n, err := k.w.Write(p)
+	if err != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.err == nil {
+			k.err = err
+		}
+	}
+	return n, err
+}
+
+// Lost is the first error of writing results, nil as long as all are written.
+func (s *Streams) Lost() error {
+	if s.kept == nil {
+		return nil
+	}
+	s.kept.mu.Lock()
+	defer s.kept.mu.Unlock()
+	return s.kept.err
 }
 
 // Fake returns streams over the given buffers that behave as terminals of the
