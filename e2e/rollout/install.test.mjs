@@ -158,7 +158,4 @@ test('where a policy keeps the extension out of Flex, the open tab is told after
   await world.waitForPage(page, 'DISCONNECTED', () => window.changes.some(({ type }) => type === 'DISCONNECTED'));
   await until('1.0.2 to run', async () => (await worker()?.evaluate(() => chrome.runtime.getManifest().version).catch(() => '')) === '1.0.2');
   assert.equal((await world.beat(page)).extensionVersion, '1.0.1', 'the new version has not spoken to it');
-  const popup = await world.openPopup();
-  await popup.getByText('If it is open already, reload its tab.').waitFor();
-  await popup.close();
 });
