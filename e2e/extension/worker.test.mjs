@@ -218,7 +218,7 @@ play('stopped as the customer leaves: the popup says what became of the call', a
     await world.inState(sid, 'ended');
     await registeredAgain(stopped);
     await world.noCall(page);
-    await popup.getByText('The call has ended.').waitFor();
+    await popup.getByText('The call has ended.').waitFor({ state: 'attached' }); // whichever of its tabs is open
   }
 });
 
