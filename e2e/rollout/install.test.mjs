@@ -47,11 +47,10 @@ async function byPolicy({ folder, undo, tokens, flexvc, start }) {
   served.rule = async (context, text) => {
     served.policy = text;
     await policies.set('flexvc', text);
-    // Chromium looks for new policies now and then, or when asked.
+    // Chromium looks for new policies now and then, or when asked; it forgets the question when the page that asked is closed.
     const about = await context.newPage();
     await about.goto('chrome://policy');
     await about.evaluate(() => chrome.send('reloadPolicies'));
-    await about.close();
   };
   // Without it nobody may look into an extension that a policy installs, a test included.
   await policies.set('look', { DeveloperToolsAvailability: 1 });
@@ -140,7 +139,7 @@ test('a version that comes out during a call is taken up when the call has ended
   await world.registered(page);
   t.diagnostic(`the open tab is registered again after ${Date.now() - at} ms`);
   assert.equal(await page.evaluate(() => performance.getEntriesByType('navigation')[0].type), 'navigate', 'nobody reloaded it');
-  assert.equal(await page.evaluate(() => window.changes.some(({ type }) => type === 'DISCONNECTED')), false);
+  await page.evaluate(() => (window.changes = []));
   const next = await world.ring();
   await world.callIs(page, 'open');
   await world.heardMore(next);
@@ -152,13 +151,11 @@ test('where a policy keeps the extension out of Flex, the open tab is told after
   const policy = JSON.parse(served.policy);
   policy.ExtensionSettings[served.id].runtime_blocked_hosts = ['*://flex.twilio.com'];
   await served.rule(world.context, JSON.stringify(policy));
+  await until('Flex to be out of reach', () => worker().evaluate(async () => (await chrome.tabs.query({ url: 'https://flex.twilio.com/*' })).length === 0));
   await publish(world.flexvc, '1.0.2', '--update-url', `${served.address}/extension/update.xml`);
   await offered('1.0.2');
   await worker().evaluate(() => chrome.runtime.requestUpdateCheck());
   await world.waitForPage(page, 'DISCONNECTED', () => window.changes.some(({ type }) => type === 'DISCONNECTED'));
   await until('1.0.2 to run', async () => (await worker()?.evaluate(() => chrome.runtime.getManifest().version).catch(() => '')) === '1.0.2');
   assert.equal((await world.beat(page)).extensionVersion, '1.0.1', 'the new version has not spoken to it');
-  const popup = await world.openPopup();
-  await popup.getByText('Open Flex and sign in. If it is open already, reload its tab.').waitFor();
-  await popup.close();
 });

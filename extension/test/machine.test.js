@@ -42,7 +42,8 @@ const examples = {
   policyChanged: { policy: {} },
   restartAsked: {},
   welcomeAsked: {},
-  workerStarted: { document: true, first: false },
+  workerStarted: { document: true },
+  lifeBegan: {},
 };
 
 const event = (name, more = {}) => ({ name, at, luck: 0.5, ...examples[name], ...more });
@@ -309,11 +310,10 @@ test('the worker dies in the hand-over, and the document with it: ready again', 
   assert.deepEqual(effects.filter((e) => ['rejectInvite', 'ensureDocument', 'register'].includes(e.do)).map((e) => e.do), ['register', 'rejectInvite', 'ensureDocument']);
 });
 
-test('pages that were open before get the content script from the first worker only', () => {
-  for (const lineState of Object.keys(line)) {
-    assert.equal(did(run(stateOf(lineState, 'none'), 'workerStarted', { first: true }), 'bridgeTabs').length, 1);
-    assert.equal(did(run(stateOf(lineState, 'none'), 'workerStarted'), 'bridgeTabs').length, 0);
-  }
+test('a new life of the extension listens to no page of the life before, and brings open tabs over', () => {
+  const { state, effects } = run(stateOf('wanting', 'none'), 'lifeBegan');
+  assert.deepEqual(state.pages, {});
+  assert.deepEqual(effects, [{ do: 'reconnectPages' }, { do: 'bridgeTabs' }]);
 });
 
 test('a woken worker with an expired voice token fetches one', () => {

@@ -21,15 +21,15 @@ test('every situation has a headline, a reason and a fix to show', () => {
   const view = forPopup(initial(), '1');
   const seen = new Set();
   for (const line of lines) for (const problem of problems) for (const microphone of microphones)
-    for (const rejection of rejections) for (const status of statuses) for (const update of [null, '2']) {
-      const { id, action } = statusOf({ ...view, line, problem, rejection, update, call: status && { status }, devices: { ...view.devices, microphone } });
+    for (const rejection of rejections) for (const status of statuses) for (const update of [null, '2']) for (const tabs of [0, 1]) {
+      const { id, action } = statusOf({ ...view, line, problem, rejection, update, tabs, call: status && { status }, devices: { ...view.devices, microphone } });
       seen.add(id);
       for (const part of ['title', 'reason', 'fix']) assert.ok(messages[`status_${id}_${part}`], `status_${id}_${part}`);
       assert.ok(messages[`status_${id}_title`].message, id);
       if (action) assert.ok(messages[`status_action_${action}`], action);
     }
   const written = Object.keys(messages).flatMap((key) => /^status_(.+)_title$/.exec(key)?.[1] ?? []);
-  assert.deepEqual(written.filter((id) => !seen.has(id) && id !== 'no_plugin'), [], 'text that nothing shows');
+  assert.deepEqual(written.filter((id) => !seen.has(id)), [], 'text that nothing shows');
 });
 
 test('every text the pages name is written, and every one written is named', () => {

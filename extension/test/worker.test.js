@@ -422,3 +422,20 @@ test('pages that were open before get the content script, from the first worker 
   await world.boot();
   assert.deepEqual(scripts(), once, 'a woken worker finds its pages by their ports');
 });
+
+test('the last word of a script whose extension was replaced is no page', async () => {
+  const world = new World();
+  let orphan;
+  world.meanwhile = async () => {
+    orphan = await world.attach('page');
+    orphan.postMessage({ ...configure(), type: 'page.resumed' });
+  };
+  await world.boot();
+  assert.equal(orphan.closed, true);
+  assert.deepEqual(Object.keys(world.state().pages), []);
+  const popup = await world.connect('popup');
+  assert.equal(popup.received.at(-1).payload.tabs, 0);
+  const page = await flexPage(world, { ...configure(), type: 'page.resumed' }, flexToken());
+  assert.equal(last(page, 'HEARTBEAT').status, 'registered');
+  assert.equal(popup.received.at(-1).payload.tabs, 1);
+});

@@ -18,7 +18,11 @@ function event() {
 function area(values = {}) {
   return {
     values,
-    get: async (key) => structuredClone(key === null ? values : { [key]: values[key] }),
+    async get(key) {
+      // Another process answers, so whatever woke the worker is there first.
+      await new Promise((resolve) => setImmediate(resolve));
+      return structuredClone(key === null ? values : { [key]: values[key] });
+    },
     set: async (more) => void Object.assign(values, structuredClone(more)),
   };
 }
@@ -161,6 +165,8 @@ export class World {
     });
     await import(`../app/background/worker.js?life=${life}`);
     this.listenersInTime = this.chrome.runtime.onConnect.size();
+    // What woke the worker, or happened meanwhile, comes before it has loaded its state.
+    await this.meanwhile?.();
     await this.settle();
   }
 

@@ -92,8 +92,9 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
       const [{ state: loaded, first }, document] = await Promise.all([store.load(), hasDocument()]);
       state = loaded;
       awake = true;
-      step({ name: 'workerStarted', document, first });
+      step({ name: 'workerStarted', document });
       for (const happening of early.splice(0)) step(happening);
+      if (first) step({ name: 'lifeBegan' });
     },
   };
 }

@@ -521,8 +521,9 @@ export const call = {
 
 /** @type {Record<string, Handler>} */
 export const always = {
-  // The pages that were open before this extension was do not have its content script.
-  workerStarted: (s, e) => next(s, {}, ...(e.first ? [{ do: 'bridgeTabs' }] : [])),
+  // Pages that were open before this extension was do not have its content script. Ports that are here already may be the last
+  // word of orphans, who hear nothing; a page that lives comes back.
+  lifeBegan: (s) => next(s, { pages: {} }, { do: 'reconnectPages' }, { do: 'bridgeTabs' }),
   pageConnected: (s, e) =>
     next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null } } }),
   pageClosed: (s, e) => {

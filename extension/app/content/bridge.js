@@ -26,8 +26,8 @@
   /** Of what the page says while the worker is away, this much is kept. */
   const mostWaiting = 20;
   const aliveEvery = 10;
-  /** For so long a script without its extension waits for the next version's, before it tells the page that all is over. */
-  const successorWithin = 2_000;
+  /** So long a script without its extension waits for the next version's before it tells the page; a plugin waits no longer. */
+  const successorWithin = 3_000;
   // From script to script, across the worlds of two versions of the extension. A page that sends them gains nothing: the
   // first moves only a script whose extension is gone, and what the second says a page may say anyway.
   const arrival = 'flexvc.bridge.arrival';

@@ -21,7 +21,8 @@ export function statusOf(view) {
       if (view.rejection) return { id: view.rejection, tone: 'bad' };
       return view.tabs > 0 ? { id: 'no_plugin', tone: 'off' } : { id: 'unconfigured', tone: 'off' };
     case 'wanting':
-      return view.problem ? { id: 'flex_token_refused', tone: 'bad' } : { id: 'wanting', tone: 'busy' };
+      if (view.problem) return { id: 'flex_token_refused', tone: 'bad' };
+      return view.tabs > 0 ? { id: 'wanting', tone: 'busy' } : { id: 'unconfigured', tone: 'off' };
     case 'registered':
       return view.problem ? { id: 'ready_but_tokens', tone: 'warn' } : ready(view);
     case 'offline':
