@@ -52,7 +52,8 @@ type Rules struct {
 // all. It keeps names and checksums; Pack reads the files once more and stops
 // when one has changed. The error is ExtensionInvalid and lists every fault.
 func ReadFolder(ctx context.Context, fsys fs.FS, edits Edits, rules Rules) (*Folder, error) {
-	text, err := readSmall(fsys, ManifestName, manifestLimit)
+	var manifest bytes.Buffer
+	text, err := readSmall(&manifest, fsys, ManifestName, manifestLimit)
 	if err != nil {
 		return nil, invalid("cannot read "+ManifestName+": %w", cause(err))
 	}
@@ -124,13 +125,14 @@ func invalid(format string, args ...any) error {
 	return problem.New(problem.ExtensionInvalid, format, args...)
 }
 
-func readSmall(fsys fs.FS, name string, limit int64) ([]byte, error) {
+// readSmall reads a whole file into data, in place of what that holds.
+func readSmall(data *bytes.Buffer, fsys fs.FS, name string, limit int64) ([]byte, error) {
 	in, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	var data bytes.Buffer
+	data.Reset()
 	if info, err := in.Stat(); err == nil && info.Size() <= limit {
 		data.Grow(int(info.Size()) + bytes.MinRead)
 	}
@@ -171,11 +173,13 @@ func badName(name string) string {
 // checkAll checks the files one after the other: two at a time took more of the
 // processor and, measured in turns, no less time.
 func (f *Folder) checkAll(ctx context.Context, names []string, rules Rules) (faults []string, err error) {
+	var text bytes.Buffer
+	buf := make([]byte, copyBuffer)
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		r := f.check(name, rules)
+		r := f.check(name, rules, &text, buf)
 		if r.err != nil {
 			return nil, r.err
 		}
@@ -194,15 +198,16 @@ type checked struct {
 	err    error
 }
 
-// check hashes one file and, when it is a script or a page, looks into it.
-func (f *Folder) check(name string, rules Rules) checked {
+// check hashes one file and, when it is a script or a page, looks into it. It
+// reads through text or buf, whose contents are nobody's afterwards.
+func (f *Folder) check(name string, rules Rules, text *bytes.Buffer, buf []byte) checked {
 	if name == ManifestName {
 		return checked{file: fileOf(name, f.ManifestText), crc: crc32.ChecksumIEEE(f.ManifestText)}
 	}
 	want, pinned := rules.Pinned[name]
 	kind := strings.ToLower(path.Ext(name))
 	if !pinned && slices.Contains([]string{".js", ".mjs", ".html", ".htm", ".svg"}, kind) {
-		data, err := readSmall(f.fsys, name, scriptLimit)
+		data, err := readSmall(text, f.fsys, name, scriptLimit)
 		if err != nil {
 			return checked{err: fmt.Errorf("%s: %w", name, cause(err))}
 		}
@@ -214,7 +219,7 @@ func (f *Folder) check(name string, rules Rules) checked {
 	}
 	defer in.Close()
 	sum, crc := sha256.New(), crc32.NewIEEE()
-	size, err := io.Copy(io.MultiWriter(sum, crc), in)
+	size, err := io.CopyBuffer(io.MultiWriter(sum, crc), in, buf)
 	if err != nil {
 		return checked{err: fmt.Errorf("%s: %w", name, cause(err))}
 	}

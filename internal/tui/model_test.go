@@ -290,3 +290,12 @@ func TestAPanicIsCaught(t *testing.T) {
 		g.View() // the last frame must not panic again
 	}
 }
+
+func TestTitleThatIsFoundLater(t *testing.T) {
+	m := screen(100, 30, false)
+	m.o.Title = "WS…91c0"
+	m.Update(titleMsg("Support \x1b[31m WS…91c0"))
+	if first, _, _ := strings.Cut(m.screen(), "\n"); !strings.Contains(first, "Support �[31m WS…91c0   10 workers") {
+		t.Errorf("the title is %q", first)
+	}
+}
