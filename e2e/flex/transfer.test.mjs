@@ -117,6 +117,8 @@ test('a colleague is taken out of the call, and a transfer is called off', each,
   assert.equal((await stats(live)).state, 'in-progress');
 
   const second = await transfer('WARM');
+  // Flex calls off the transfer that it knows of.
+  await until('the transfer in Flex', () => flex.flexState(page, "[...flex.worker.tasks.values()][0].outgoingTransferObject?.status === 'initiated'"));
   await page.evaluate(() => {
     const [task] = Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.values();
     return Twilio.Flex.Actions.invokeAction('CancelTransfer', { task });
