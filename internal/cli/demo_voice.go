@@ -9,7 +9,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
-	"html/template"
 	"io"
 	"log/slog"
 	"net/http"
@@ -243,12 +242,8 @@ func (b *browserDemo) serveDesktop() error {
 		return errors.Join(err, listener.Close())
 	}
 	b.spki = certificate.SPKI(cert)
-	handler, err := b.page()
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second,
+		Handler: b.page(), ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(b.app.Log().Handler(), slog.LevelDebug),
 	}
 	// A WebSocket cannot be opened over HTTP/2.
@@ -264,11 +259,7 @@ func (b *browserDemo) serveDesktop() error {
 
 // page answers as flex.twilio.com with the page that plays Flex and its plugin,
 // and with the session that the plugin has its Flex token from.
-func (b *browserDemo) page() (http.Handler, error) {
-	page, err := template.New("flex").Parse(demoPage)
-	if err != nil {
-		return nil, err
-	}
+func (b *browserDemo) page() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", b.edge.handler)
 	mux.HandleFunc("GET flex.twilio.com/session", func(w http.ResponseWriter, _ *http.Request) {
@@ -282,11 +273,11 @@ func (b *browserDemo) page() (http.Handler, error) {
 		_ = json.NewEncoder(w).Encode(map[string]string{"token": token, "accountSid": b.emulator.Account().SID}) // whoever asked went away
 	})
 	mux.HandleFunc("GET flex.twilio.com/", func(w http.ResponseWriter, _ *http.Request) {
-		_ = page.Execute(w, map[string]string{
-			"Agent": b.agent.FriendlyName, "Account": b.emulator.Account().SID, "TokenURL": b.tokenURL, "Prefix": demoPrefix,
-		})
+		_, _ = w.Write(flexui.WithSettings(demoPage, map[string]string{
+			"agent": b.agent.FriendlyName, "account": b.emulator.Account().SID, "tokenURL": b.tokenURL, "prefix": demoPrefix,
+		}))
 	})
-	return mux, nil
+	return mux
 }
 
 // plugins is the real one, as `flexvc plugin deploy` puts it into Flex.

@@ -24,18 +24,23 @@ serves its tokens.`,
 		Example: `  $ flexvc demo                              the whole story, no account needed
   $ flexvc init                              prepare Flex
   $ flexvc workers enable --all --dry-run    what would change`,
-		Version:           versionLine(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              noSuchCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	version := root.Flags().Bool("version", false, "print the version")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *version {
+			app.UI.Printf("%s\n", versionLine())
+			return nil
+		}
+		return cmd.Help()
 	}
 	root.SetIn(app.UI.In)
 	root.SetOut(app.UI.Out)
 	root.SetErr(app.UI.Err)
-	root.SetVersionTemplate("{{.Version}}\n")
-	root.SetUsageTemplate(usageTemplate)
+	root.SetUsageFunc(printUsage)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 
 	g := &app.Global
@@ -169,25 +174,50 @@ func versionLine() string {
 	return fmt.Sprintf("flexvc %s (%s/%s, %s)", buildinfo.Version, runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-const usageTemplate = `Usage:
-  {{if .Runnable}}{{.UseLine}}{{end}}{{if and .HasAvailableSubCommands (not .HasParent)}}{{else if .HasAvailableSubCommands}}
-  {{.CommandPath}} <command>{{end}}{{if .HasExample}}
-
-Examples:
-{{.Example}}{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{if eq (len .Groups) 0}}
-
-Commands:{{range $cmds}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{else}}{{range $group := .Groups}}
-
-{{.Title}}{{range $cmds}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasHelpSubCommands}}
-
-Help topics:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
-  flexvc help {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableInheritedFlags}}
-
-Global flags: see flexvc --help{{end}}{{if .HasParent}}
-Exit status: see flexvc help exit-codes{{end}}
-`
+// printUsage is what a command's help ends in. It is code, as cobra's own is by
+// now: a template calls methods by name, so the linker has to keep every exported
+// method of every type, and flexvc would be half as large again.
+func printUsage(cmd *cobra.Command) error {
+	w := cmd.OutOrStderr()
+	fmt.Fprint(w, "Usage:\n  ")
+	if cmd.Runnable() {
+		fmt.Fprint(w, cmd.UseLine())
+	}
+	if cmd.HasAvailableSubCommands() && cmd.HasParent() {
+		fmt.Fprintf(w, "\n  %s <command>", cmd.CommandPath())
+	}
+	if cmd.HasExample() {
+		fmt.Fprintf(w, "\n\nExamples:\n%s", cmd.Example)
+	}
+	list := func(title, prefix string, wanted func(*cobra.Command) bool) {
+		fmt.Fprintf(w, "\n\n%s", title)
+		for _, c := range cmd.Commands() {
+			if wanted(c) {
+				fmt.Fprintf(w, "\n  %s%-*s %s", prefix, c.NamePadding(), c.Name(), c.Short)
+			}
+		}
+	}
+	switch {
+	case !cmd.HasAvailableSubCommands():
+	case len(cmd.Groups()) == 0:
+		list("Commands:", "", (*cobra.Command).IsAvailableCommand)
+	default:
+		for _, group := range cmd.Groups() {
+			list(group.Title, "", func(c *cobra.Command) bool { return c.GroupID == group.ID && c.IsAvailableCommand() })
+		}
+	}
+	if cmd.HasAvailableLocalFlags() {
+		fmt.Fprintf(w, "\n\nFlags:\n%s", strings.TrimRight(cmd.LocalFlags().FlagUsages(), " \n"))
+	}
+	if cmd.HasHelpSubCommands() {
+		list("Help topics:", "flexvc help ", (*cobra.Command).IsAdditionalHelpTopicCommand)
+	}
+	if cmd.HasAvailableInheritedFlags() {
+		fmt.Fprint(w, "\n\nGlobal flags: see flexvc --help")
+	}
+	if cmd.HasParent() {
+		fmt.Fprint(w, "\nExit status: see flexvc help exit-codes")
+	}
+	fmt.Fprintln(w)
+	return nil
+}

@@ -24,13 +24,13 @@ func TestThePage(t *testing.T) {
 	}
 	d := open(t, func(o *flexui.Options) { o.HostScript = script })
 	a := d.send("GET", page+"/agent-desktop?agent=x", "")
-	if a.StatusCode != http.StatusOK || !strings.Contains(a.text, `accountSid: "`+d.e.Account().SID+`"`) || !strings.Contains(a.text, "runDefault") {
+	if a.StatusCode != http.StatusOK || !strings.Contains(a.text, `{"account":"`+d.e.Account().SID+`"}`) || !strings.Contains(a.text, "runDefault") {
 		t.Errorf("the page: %d %s", a.StatusCode, a.text)
 	}
 	if a := d.send("GET", page+"/host.js", ""); a.text != "window.Twilio = {}" || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/javascript") {
 		t.Errorf("the script: %v %q", a.Header, a.text)
 	}
-	if a := d.send("GET", page+"/", ""); !strings.Contains(a.text, "/agent-desktop?agent="+d.worker) {
+	if a := d.send("GET", page+"/", ""); !strings.Contains(a.text, `"sid":"`+d.worker+`"`) {
 		t.Errorf("the sign-in page: %s", a.text)
 	}
 	if a := d.send("GET", page+"/favicon.ico", ""); a.StatusCode != http.StatusNoContent {
@@ -42,6 +42,15 @@ func TestThePageSaysHowFlexIsBuilt(t *testing.T) {
 	d := open(t, nil)
 	if a := d.send("GET", page+"/agent-desktop", ""); !strings.Contains(a.text, "make flex-host") || strings.Contains(a.text, "<script") {
 		t.Errorf("without a script: %s", a.text)
+	}
+}
+
+func TestSettingsCannotLeaveTheirElement(t *testing.T) {
+	const page = `<script type="application/json" id="settings"></script><p>`
+	got := string(flexui.WithSettings(page, map[string]string{"name": "</script><script>alert('&')"}))
+	want := `<script type="application/json" id="settings">{"name":"\u003c/script\u003e\u003cscript\u003ealert('\u0026')"}</script><p>`
+	if got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -5,26 +5,22 @@ import (
 	"cmp"
 	_ "embed"
 	"encoding/json"
-	"html/template"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
-//go:embed page.html
-var pageText string
-
-//go:embed signin.html
-var signinText string
-
 var (
-	pageTemplate   = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
-	signinTemplate = sync.OnceValue(func() *template.Template { return template.Must(template.New("signin").Parse(signinText)) })
+	//go:embed page.html
+	page string
+	//go:embed nohost.html
+	pageWithoutHost []byte
+	//go:embed signin.html
+	signInPage string
 )
 
 // loginLife is how long a login at the page is good for.
@@ -56,22 +52,36 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, "/plugins/"):
 		s.servePlugin(w, r)
 	case path == "/" || path == "/sign-in":
-		s.show(w, signinTemplate(), s.e.Agents())
+		agents := []object{}
+		for _, a := range s.e.Agents() {
+			agents = append(agents, object{"sid": a.SID, "name": a.FriendlyName, "activity": a.ActivityName})
+		}
+		show(w, WithSettings(signInPage, object{"agents": agents}))
+	case s.options.HostScript == "":
+		show(w, pageWithoutHost)
 	default:
-		s.show(w, pageTemplate(), object{"account": s.e.Account().SID, "built": s.options.HostScript != ""})
+		show(w, WithSettings(page, object{"account": s.e.Account().SID}))
 	}
 }
 
-func (s *Server) show(w http.ResponseWriter, t *template.Template, data any) {
-	var b bytes.Buffer
-	if err := t.Execute(&b, data); err != nil {
-		s.log.Error("cannot show a page", "error", err)
-		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)
-		return
-	}
+func show(w http.ResponseWriter, page []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(b.Bytes())
+	_, _ = w.Write(page)
+}
+
+// WithSettings returns page, HTML whose scripts read their settings from
+// <script type="application/json" id="settings">, with settings in there. It has
+// no html/template, which would make every flexvc half as large again: executing a
+// template calls methods by name, so the linker may leave none out.
+func WithSettings(page string, settings any) []byte {
+	const place = `<script type="application/json" id="settings">`
+	head, tail, found := strings.Cut(page, place)
+	text, err := json.Marshal(settings) // escapes what could end the element
+	if !found || err != nil {
+		panic("flexui: a page without its place for settings, or settings that are no JSON")
+	}
+	return slices.Concat([]byte(head+place), text, []byte(tail))
 }
 
 func (s *Server) serveHostScript(w http.ResponseWriter, r *http.Request) {
