@@ -48,6 +48,9 @@ func carried(login emulator.Login, r twilsockRequest) (status int, body object) 
 		}
 	case "GET aim.us1.twilio.com/Client/v2/MyConversations":
 		return http.StatusOK, object{"conversations": []any{}, "meta": object{"next_token": nil}}
+	case "POST aim.us1.twilio.com/Client/v2/Users/" + login.Identity:
+		// Flex writes the worker's name, and nobody here reads it.
+		return http.StatusOK, object{"identity": login.Identity}
 	case "GET cds.us1.twilio.com" + maps:
 		url := "https://cds.us1.twilio.com" + maps
 		return http.StatusOK, object{

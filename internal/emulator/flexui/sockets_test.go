@@ -257,6 +257,9 @@ func TestTwilsock(t *testing.T) {
 	if status, body := ask("GET", mine.Host, mine.Path, ""); status != 200.0 || len(body["conversations"].([]any)) != 0 || body["meta"] == nil {
 		t.Errorf("conversations: %v %v", status, body)
 	}
+	if status, _ := ask("POST", "aim.us1.twilio.com", "/Client/v2/Users/agent_40example_2Ecom", `{"friendly_name":"Ann"}`); status != 200.0 {
+		t.Errorf("the agent's name: %v", status)
+	}
 	sid := config["sync_objects"].(object)["my_conversations"].(string)
 	if status, body := ask("GET", "cds.us1.twilio.com", "/v3/Maps/"+sid, ""); status != 200.0 || body["sid"] != sid {
 		t.Errorf("map: %v %v", status, body)
