@@ -56,8 +56,6 @@ function inWords({ text, exception, stackTrace }) {
   return [text.startsWith('Uncaught') ? what : `${text} ${what}`, ...(what.includes('\n    at ') ? [] : from)].join('\n');
 }
 
-// The Conversations client was given no configuration, and so has nothing to refresh the token of, which it does not know.
-const withoutConversations = /^TypeError: Cannot read properties of undefined \(reading 'updateToken'\)/;
 /** Flex rejects now and then with an empty text, and nobody listens. */
 const saysNothing = /^"?"?(\n    (at .*\/host\.js:|-- ).*)*$/;
 
@@ -124,7 +122,7 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
 
     complaints: [],
     /** What went wrong on the pages, but for what Flex does to itself here. */
-    wrong: () => world.complaints.filter((complaint) => !withoutConversations.test(complaint) && !saysNothing.test(complaint)),
+    wrong: () => world.complaints.filter((complaint) => !saysNothing.test(complaint)),
     /**
      * Opens Flex, signed in as the worker, and returns when the desktop is there.
      * @param {{ ttl?: string, script?: Function, beside?: boolean }} [wanted]  script: runs before any of the page's own;

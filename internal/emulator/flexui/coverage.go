@@ -46,7 +46,8 @@ var guesses = []struct{ question, choice string }{
 	{"The channel of a call that is over", "`closed`, without participants"},
 	{"Later pages of the directory", "There are none: the first page is cut at PageSize"},
 	{"A Flex token that is not good, on the event bridge, for the session and the plugin list", "401 with Twilio's code and message"},
-	{"What Sync, Conversations and telemetry answer over Twilsock", "404, with which Flex UI is content, but for an exception on the page when the token is refreshed"},
+	{"What Conversations and Sync answer over Twilsock", "A configuration, and that the agent has no conversations: just enough for the Conversations client to become ready"},
+	{"What anything else answers over Twilsock, telemetry too", "404, with which Flex UI is content"},
 	{"The feature flags of an account", "`flex-warm-transfers`, `flex-multi-tab-support`, `device-manager-beta`; an order changes them"},
 	{"Supervisors, chat, Insights and SSO", "Not emulated"},
 }

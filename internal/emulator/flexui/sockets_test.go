@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -231,10 +232,52 @@ func TestTwilsock(t *testing.T) {
 	}
 	say(object{"method": "reply", "id": "TM0"}, "")
 	say(object{"method": "close"}, "")
-	say(object{"method": "message", "id": "TM1", "http_request": object{"host": "aim.us1.twilio.com", "path": "/Client/v2/Configuration"}}, `{"x":"é"}`)
-	header, payload := hear() // and nothing before it for the two
-	if header["id"] != "TM1" || header["status"].(object)["code"] != 200.0 || header["http_status"].(object)["code"] != 404.0 || !json.Valid([]byte(payload)) {
-		t.Errorf("message: %v %s", header, payload)
+	ask := func(method, host, path, body string) (status any, answer object) {
+		t.Helper()
+		say(object{"method": "message", "id": "TM1", "http_request": object{"method": method, "host": host, "path": path}}, body)
+		header, payload := hear() // and nothing before it for the two
+		if header["id"] != "TM1" || header["status"].(object)["code"] != 200.0 || json.Unmarshal([]byte(payload), &answer) != nil {
+			t.Errorf("%s: %v %s", path, header, payload)
+		}
+		return header["http_status"].(object)["code"], answer
+	}
+	if status, body := ask("POST", "flex-sdk.twilio.com", "/v1/Telemetry/Events", `{"x":"é"}`); status != 404.0 || body["code"] != 20404.0 {
+		t.Errorf("telemetry: %v %v", status, body)
+	}
+
+	// What the Conversations client asks until it is ready.
+	status, config := ask("GET", "aim.us1.twilio.com", "/Client/v2/Configuration", "")
+	if status != 200.0 || config["identity"] != "agent_40example_2Ecom" {
+		t.Fatalf("configuration: %v %v", status, config)
+	}
+	mine, err := url.Parse(config["links"].(object)["my_conversations"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := ask("GET", mine.Host, mine.Path, ""); status != 200.0 || len(body["conversations"].([]any)) != 0 || body["meta"] == nil {
+		t.Errorf("conversations: %v %v", status, body)
+	}
+	if status, _ := ask("POST", "aim.us1.twilio.com", "/Client/v2/Users/agent_40example_2Ecom", `{"friendly_name":"Ann"}`); status != 200.0 {
+		t.Errorf("the agent's name: %v", status)
+	}
+	sid := config["sync_objects"].(object)["my_conversations"].(string)
+	if status, body := ask("GET", "cds.us1.twilio.com", "/v3/Maps/"+sid, ""); status != 200.0 || body["sid"] != sid {
+		t.Errorf("map: %v %v", status, body)
+	}
+	if status, _ := ask("GET", "cds.us1.twilio.com", "/v3/Maps/"+sid+"0", ""); status != 404.0 {
+		t.Errorf("a map that is not the agent's: %v", status)
+	}
+	for action, want := range map[string]string{"establish": "subscription_established", "cancel": "subscription_canceled"} {
+		wish := `{"action":"` + action + `","correlation_id":1700000000000,"requests":[{"object_sid":"` + sid + `","object_type":"map"}]}`
+		if status, body := ask("POST", "cds.us1.twilio.com", "/v4/Subscriptions", wish); status != 200.0 || body["estimated_delivery_in_ms"] == nil {
+			t.Errorf("%s: %v %v", action, status, body)
+		}
+		header, payload := hear()
+		if header["method"] != "notification" || header["message_type"] != "twilio.sync.event" ||
+			!strings.Contains(payload, `"event_type":"`+want+`"`) || !strings.Contains(payload, `"correlation_id":1700000000000`) || !strings.Contains(payload, sid) {
+			t.Errorf("%s: %v %s", action, header, payload)
+		}
+		say(object{"method": "reply", "id": header["id"]}, "")
 	}
 	if err := conn.Write(t.Context(), websocket.MessageBinary, []byte("TWILSOCK V3.0 99999\r\n{}\r\n")); err != nil {
 		t.Fatal(err)

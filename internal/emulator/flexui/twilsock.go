@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/coder/websocket"
+
+	"github.com/flexvc/flexvc/internal/emulator"
 )
 
 // twilsockHeader is the header of a client's frame, as far as it is looked at.
@@ -16,10 +18,20 @@ type twilsockHeader struct {
 	Method      string `json:"method"`
 	ID          string `json:"id"`
 	PayloadSize int    `json:"payload_size"`
+	Token       string `json:"token"` // of init and update
+
+	Request twilsockRequest `json:"http_request"` // of message
 }
 
-// serveTwilsock lets the clients of telemetry, Sync and Conversations connect
-// and finds nothing for them, which leaves Flex content.
+// twilsockRequest is an HTTP request that a message carries.
+type twilsockRequest struct {
+	Host   string `json:"host"`
+	Path   string `json:"path"`
+	Method string `json:"method"`
+}
+
+// serveTwilsock lets the clients of telemetry, Sync and Conversations connect,
+// and answers what they ask as carried does.
 func (s *Server) serveTwilsock(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/v3/wsconnect" {
 		missing(w)
@@ -33,34 +45,41 @@ func (s *Server) serveTwilsock(w http.ResponseWriter, r *http.Request) {
 	defer conn.CloseNow()
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
+	var login emulator.Login
 	for {
 		kind, data, err := conn.Read(ctx)
 		if err != nil {
 			return
 		}
-		header, err := readTwilsock(data)
+		header, payload, err := readTwilsock(data)
 		if kind != websocket.MessageBinary || err != nil {
 			s.log.Debug("flex ui: a Twilsock frame that is none", "error", err)
 			_ = conn.Close(websocket.StatusUnsupportedData, "")
 			return
 		}
-		if answer := answerTwilsock(header); answer != nil && write(ctx, conn, websocket.MessageBinary, answer) != nil {
-			return
+		if header.Method == "init" || header.Method == "update" {
+			if known, code, _ := s.e.Login(header.Token); code == 0 {
+				login = known
+			}
+		}
+		for _, answer := range s.answerTwilsock(login, header, payload) {
+			if write(ctx, conn, websocket.MessageBinary, answer) != nil {
+				return
+			}
 		}
 	}
 }
 
 // readTwilsock takes "TWILSOCK V3.0 n\r\n", n bytes of header, "\r\n" and the
 // payload apart.
-func readTwilsock(frame []byte) (twilsockHeader, error) {
-	var h twilsockHeader
+func readTwilsock(frame []byte) (h twilsockHeader, payload []byte, err error) {
 	line, rest, found := bytes.Cut(frame, []byte("\r\n"))
 	size, isTwilsock := bytes.CutPrefix(line, []byte("TWILSOCK V3.0 "))
 	n, err := strconv.Atoi(string(size))
 	if !found || !isTwilsock || err != nil || n < 0 || n > len(rest) {
-		return h, fmt.Errorf("not a Twilsock frame of %d bytes", len(frame))
+		return h, nil, fmt.Errorf("not a Twilsock frame of %d bytes", len(frame))
 	}
-	return h, json.Unmarshal(rest[:n], &h)
+	return h, bytes.TrimPrefix(rest[n:], []byte("\r\n")), json.Unmarshal(rest[:n], &h)
 }
 
 // writeTwilsock puts a frame together; a payload is JSON.
@@ -69,14 +88,20 @@ func writeTwilsock(header object, payload []byte) []byte {
 	if len(payload) > 0 {
 		header["payload_type"] = "application/json"
 	}
-	head, err := json.Marshal(header)
-	if err != nil {
-		panic("flexui: a header that cannot be encoded: " + err.Error())
-	}
+	head := encode(header)
 	return append(fmt.Appendf(nil, "TWILSOCK V3.0 %d\r\n%s\r\n", len(head), head), payload...)
 }
 
-func answerTwilsock(h twilsockHeader) []byte {
+func encode(body object) []byte {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic("flexui: a frame that cannot be encoded: " + err.Error())
+	}
+	return text
+}
+
+// answerTwilsock returns the frames that answer one, in their order.
+func (s *Server) answerTwilsock(login emulator.Login, h twilsockHeader, payload []byte) [][]byte {
 	if h.ID == "" || h.Method == "reply" || h.Method == "close" {
 		return nil
 	}
@@ -89,10 +114,17 @@ func answerTwilsock(h twilsockHeader) []byte {
 		answer["continuation_token_status"] = object{"reissued": true, "reissue_reason": "MISSING", "reissue_message": ""}
 		answer["offline_storage"], answer["init_registrations"], answer["debug_info"] = object{}, []any{}, object{}
 	case "message":
-		// The message was carried; it is the service behind that has nothing.
-		answer["http_status"] = object{"code": http.StatusNotFound, "status": "Not Found"}
+		// The message was carried, whatever the service behind makes of it.
+		status, body := carried(login, h.Request)
+		s.log.Debug("flex ui: over Twilsock", "method", h.Request.Method, "host", h.Request.Host, "path", h.Request.Path, "status", status)
+		answer["http_status"] = object{"code": status, "status": http.StatusText(status)}
 		answer["http_headers"] = object{"Content-Type": "application/json"}
-		return writeTwilsock(answer, []byte(`{"code":20404,"message":"not found","status":404}`))
+		frames := [][]byte{writeTwilsock(answer, encode(body))}
+		if message := subscribed(h.Request, payload); message != nil {
+			head := object{"method": "notification", "id": s.sid("TM"), "message_type": "twilio.sync.event"}
+			frames = append(frames, writeTwilsock(head, encode(message)))
+		}
+		return frames
 	}
-	return writeTwilsock(answer, nil)
+	return [][]byte{writeTwilsock(answer, nil)}
 }
