@@ -39,6 +39,16 @@ export interface AudioDevices {
   selected: Record<DeviceKind, string>;
 }
 
+const troubles = [
+  'microphone_denied', 'microphone_missing', 'microphone_prompt', 'flex_token_refused', 'token_server_unreachable',
+  'token_server_error', 'token_server_nonsense', 'voice_token_refused', 'signalling_lost',
+] as const;
+/** Why a call offered now would not reach the agent, in the extension's words. */
+export type Trouble = (typeof troubles)[number];
+
+const microphones = ['granted', 'prompt', 'denied', 'missing', 'unknown'] as const;
+export type Microphone = (typeof microphones)[number];
+
 export interface Heartbeat {
   identity: string | null;
   /** A call offered now would not reach the agent. */
@@ -46,6 +56,9 @@ export interface Heartbeat {
   protocol: number;
   extensionVersion: string | null;
   status: string | null;
+  /** Null when nothing is wrong, from an extension that does not tell, and for what this plugin does not know. */
+  trouble: Trouble | null;
+  microphone: Microphone;
   /** Undefined from an extension that does not tell. */
   call: Call | null | undefined;
   devices: AudioDevices | null;
@@ -69,6 +82,8 @@ export function readHeartbeat(payload: unknown): Heartbeat {
     protocol: typeof beat.protocol === 'number' ? beat.protocol : 1,
     extensionVersion: text(beat.extensionVersion),
     status: text(beat.status),
+    trouble: oneOf(beat.problem, ...troubles),
+    microphone: oneOf(beat.microphone, ...microphones) ?? 'unknown',
     call: 'call' in beat ? readCall(beat.call) : undefined,
     devices: readDevices(beat.audioDevices),
   };

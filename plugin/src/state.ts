@@ -1,5 +1,5 @@
 // What the features know together. Each writes its own part, everyone may read.
-import type { Call, Heartbeat, Rejection } from './messages';
+import type { Call, Heartbeat, Rejection, Trouble } from './messages';
 import type { Problem } from './strings';
 
 export interface State {
@@ -83,8 +83,21 @@ export function problemOf(state: State): Problem | null {
   return null;
 }
 
-/** The heartbeat says that something is wrong; its status says where. */
+const sentenceFor: Record<Trouble, Problem> = {
+  microphone_denied: 'microphone',
+  microphone_missing: 'microphone',
+  microphone_prompt: 'microphone',
+  flex_token_refused: 'flex_token',
+  token_server_unreachable: 'token_service',
+  token_server_error: 'token_service',
+  token_server_nonsense: 'token_service',
+  voice_token_refused: 'token_service',
+  signalling_lost: 'signalling',
+};
+
+/** The heartbeat says that something is wrong, and a newer one says what; of an older one, the status says where. */
 function brokenBecause(beat: Heartbeat): Problem {
+  if (beat.trouble) return sentenceFor[beat.trouble];
   switch (beat.status) {
     case 'registered':
       return 'microphone';

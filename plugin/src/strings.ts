@@ -14,7 +14,7 @@ export const problems = {
   },
   lost: {
     title: 'Voice extension gone',
-    text: 'The voice extension stopped answering. If it was just updated, reload this page; your call, if you are in one, is not affected by that.',
+    text: 'The voice extension stopped answering. It comes back by itself after an update; if this stays for more than a few seconds, reload this page.',
   },
   other_account: {
     title: 'Wrong account',
@@ -38,7 +38,7 @@ export const problems = {
   },
   token_service: {
     title: 'Cannot sign in',
-    text: 'The voice extension cannot get its permission to take calls, because the token service does not answer. It keeps trying; tell your administrator if this lasts.',
+    text: 'The voice extension cannot get its permission to take calls, because the token service does not answer or its answer is of no use. It keeps trying; tell your administrator if this lasts.',
   },
   flex_token: {
     title: 'Sign in again',

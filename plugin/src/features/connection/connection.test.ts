@@ -147,6 +147,42 @@ for (const [wanted, status] of Object.entries(broken)) {
   });
 }
 
+const troubles = {
+  microphone_denied: 'microphone',
+  microphone_missing: 'microphone',
+  microphone_prompt: 'microphone',
+  flex_token_refused: 'flex_token',
+  token_server_unreachable: 'token_service',
+  token_server_error: 'token_service',
+  token_server_nonsense: 'token_service',
+  voice_token_refused: 'token_service',
+  signalling_lost: 'signalling',
+};
+for (const [trouble, wanted] of Object.entries(troubles)) {
+  test(`an extension that says ${trouble} is believed, whatever its status: ${wanted}`, () => {
+    const { say, problem } = open();
+    for (const status of Object.values(broken)) {
+      say(messages.HEARTBEAT, { ...beat, status, error: true, problem: trouble });
+      assert.equal(problem(), wanted);
+    }
+  });
+}
+
+test('a trouble this plugin does not know is told by the status', () => {
+  const { say, problem, board } = open();
+  for (const nonsense of ['sunspots', 7, {}, null]) {
+    say(messages.HEARTBEAT, { ...beat, status: 'fetching', error: true, problem: nonsense, microphone: nonsense });
+    assert.equal(problem(), 'token_service');
+    assert.equal(board.get().beat?.microphone, 'unknown');
+  }
+});
+
+test('the state of the microphone is read', () => {
+  const { say, board } = open();
+  say(messages.HEARTBEAT, { ...beat, microphone: 'denied' });
+  assert.equal(board.get().beat?.microphone, 'denied');
+});
+
 test('a Flex token past its time is a problem until Flex has a new one', () => {
   const { say, problem, events, state, clock } = open();
   say(messages.HEARTBEAT, beat);
