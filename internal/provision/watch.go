@@ -81,7 +81,7 @@ func (w *Watcher) Connected() {
 const (
 	// deliverEvery bounds how often changes are handed on: a burst of events or
 	// of fetches becomes one update.
-	deliverEvery = 40 * time.Millisecond
+	deliverEvery = 100 * time.Millisecond
 	firstRetry   = 2 * time.Second
 	lastRetry    = time.Minute
 	settleRounds = 3 // fetches of what events keep in doubt, before the next sweep has to do
