@@ -65,6 +65,9 @@ test('a microphone that may not be used', each, async () => {
   await beats({ voiceClientIdentity: identity, status: 'registered', error: true });
   await badgeSays('No microphone');
   await explained(/allow the microphone/);
+  await beats({ voiceClientIdentity: identity, status: 'registered', error: true, problem: 'microphone_denied', microphone: 'denied' });
+  await badgeSays('Microphone blocked');
+  await explained(/does not let the voice extension use the microphone/);
   await beats({ voiceClientIdentity: identity, status: 'registered' });
   await badgeSays('Voice ready');
   await until('the activity before', async () => (await activity()) === 'Available');

@@ -84,9 +84,9 @@ export function problemOf(state: State): Problem | null {
 }
 
 const sentenceFor: Record<Trouble, Problem> = {
-  microphone_denied: 'microphone',
-  microphone_missing: 'microphone',
-  microphone_prompt: 'microphone',
+  microphone_denied: 'microphone_denied',
+  microphone_missing: 'microphone_missing',
+  microphone_prompt: 'microphone_prompt',
   flex_token_refused: 'flex_token',
   token_server_unreachable: 'token_service',
   token_server_error: 'token_service',

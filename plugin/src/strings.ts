@@ -36,6 +36,18 @@ export const problems = {
     title: 'No microphone',
     text: 'The voice extension may not use a microphone, or there is none. Plug in a headset, or open the extension from the toolbar and allow the microphone.',
   },
+  microphone_denied: {
+    title: 'Microphone blocked',
+    text: 'This browser does not let the voice extension use the microphone, so calls cannot reach you. Open the extension from the toolbar: it says how to allow it.',
+  },
+  microphone_missing: {
+    title: 'No microphone',
+    text: 'The voice extension finds no microphone, so calls cannot reach you. Plug in a headset, and calls come again by themselves.',
+  },
+  microphone_prompt: {
+    title: 'Microphone not allowed yet',
+    text: 'The voice extension may not use the microphone yet, so calls cannot reach you. Open it from the toolbar and allow the microphone.',
+  },
   token_service: {
     title: 'Cannot sign in',
     text: 'The voice extension cannot get its permission to take calls, because the token service does not answer or its answer is of no use. It keeps trying; tell your administrator if this lasts.',

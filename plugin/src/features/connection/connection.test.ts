@@ -148,9 +148,9 @@ for (const [wanted, status] of Object.entries(broken)) {
 }
 
 const troubles = {
-  microphone_denied: 'microphone',
-  microphone_missing: 'microphone',
-  microphone_prompt: 'microphone',
+  microphone_denied: 'microphone_denied',
+  microphone_missing: 'microphone_missing',
+  microphone_prompt: 'microphone_prompt',
   flex_token_refused: 'flex_token',
   token_server_unreachable: 'token_service',
   token_server_error: 'token_service',
