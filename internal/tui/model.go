@@ -125,7 +125,9 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			break
 		}
 		m.take(u)
-		m.arrange()
+		if len(u.Rows) > 0 || len(u.Gone) > 0 { // the progress of a sweep moves no row
+			m.arrange()
+		}
 	case titleMsg:
 		m.o.Title = string(msg)
 	case endedMsg:
