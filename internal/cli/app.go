@@ -76,10 +76,9 @@ func (w debugWriter) Write(p []byte) (int, error) {
 func Main(args []string, getenv func(string) string, in io.Reader, out, err io.Writer) int {
 	// Scripts and prompts ask for the version often; it needs no command tree.
 	if len(args) == 1 && args[0] == "--version" {
-		if _, err := fmt.Fprintln(out, versionLine()); err != nil {
-			return problem.ExitFailed
-		}
-		return problem.ExitDone
+		if _, err := fmt.Fprintln(out, versionLine()); err == nil {
+			return problem.ExitDone
+		} // the long way says why it cannot be written
 	}
 	app := &App{
 		UI:     ui.New(in, out, err, getenv),

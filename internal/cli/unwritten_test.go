@@ -28,6 +28,7 @@ func TestResultsOnAFullDiskAreNotSaidToBeWritten(t *testing.T) {
 		line string
 		exit int
 	}{
+		{"--version", problem.ExitFailed},
 		{"version", problem.ExitFailed},
 		{"version -o json", problem.ExitFailed},
 		{"completion bash", problem.ExitFailed},
