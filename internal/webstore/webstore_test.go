@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ type store struct {
 	t   *testing.T
 	key *rsa.PrivateKey
 
+	// A connection that was cut orders nothing before the request that follows it.
+	mu                         sync.Mutex // one request at a time
 	tokens, uploads, publishes int
 	draft                      []byte
 	published, submitted       string // versions
@@ -54,6 +57,8 @@ func newStore(t *testing.T) *store {
 }
 
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.fail != nil && s.fail(w, r) {
 		return
 	}
