@@ -184,7 +184,7 @@ bench-events: ## from a worker's write to the event at the reader, through emula
 bench-pack: bin/flexvc ## packing next to openssl, chromium and npm crx3, where they are installed
 	$(GO) run ./internal/bench pack bin/flexvc
 
-bench-watch: bin/flexvc ## 15,000 workers on the watch's screen: first picture, key presses, memory; about 2 minutes
+bench-watch: bin/flexvc ## 15,000 workers on the watch's screen: first picture, key presses, memory; about 4 minutes
 	$(GO) run ./internal/bench watch bin/flexvc
 
 bench-updates: bin/flexvc ## browsers asking for updates as fast as they are answered: requests, time, memory

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -17,9 +18,13 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/term"
 )
 
-const fleet = 15000 // workers, Twilio's limit for a workspace
+const (
+	fleet      = 15000 // workers, Twilio's limit for a workspace
+	keyPresses = 1000
+)
 
 // watch opens the screen on the largest workspace there can be, on a
 // pseudo-terminal of its own, and prints how long the first whole picture takes,
@@ -116,29 +121,26 @@ func watchOnce(ctx context.Context, binary string, l limits) error {
 		stop()
 		return err
 	}
-	var keys []time.Duration
-	for i := range 400 {
-		key := []string{"j", "k", "\x1b[6~", "G", "g", "s"}[i%6]
-		seen := s.size()
-		pressed := time.Now()
-		if _, err := terminal.WriteString(key); err != nil {
+	alone, err := startEcho(ctx)
+	if err != nil {
+		stop()
+		return err
+	}
+	defer alone.stop()
+	watching := &typist{terminal, s}
+	var keys, echoes []time.Duration
+	for i := range keyPresses {
+		took, err := watching.press(ctx, []string{"j", "k", "\x1b[6~", "G", "g", "s"}[i%6])
+		if err != nil {
 			stop()
 			return err
 		}
-		if err := s.beyond(ctx, seen); err != nil {
+		keys = append(keys, took)
+		if took, err = alone.press(ctx, "j"); err != nil {
 			stop()
 			return err
 		}
-		keys = append(keys, time.Since(pressed))
-		// Let the frame end, so that the next key does not measure this one.
-		for size := -1; size != s.size(); {
-			size = s.size()
-			select {
-			case <-time.After(15 * time.Millisecond):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
+		echoes = append(echoes, took)
 		// Frames are drawn by a clock, of which people know nothing.
 		time.Sleep(rand.N(time.Second / 120))
 	}
@@ -153,16 +155,81 @@ func watchOnce(ctx context.Context, binary string, l limits) error {
 	done := stats.Requests - stats.TooManyRequests
 	allowed := l.allow(done)
 	slices.Sort(keys)
+	slices.Sort(echoes)
 	fmt.Printf("attributes in lists  %8s   workers %d, requests %d, at %.0f/s, %v each, answered 429: %d\n",
 		l.lists, fleet, done, l.rate, l.latency, stats.TooManyRequests)
 	fmt.Printf("first whole picture  %8.2f s  limit allows %.2f s; ratio %.3f, wanted: at most 1.15\n",
 		first.Seconds(), allowed.Seconds(), first.Seconds()/allowed.Seconds())
 	fmt.Printf("key to drawn frame   %8.1f ms median, %.1f ms at the 99th percentile, wanted: at most 16\n",
 		ms(keys[len(keys)/2]), ms(keys[len(keys)*99/100]))
+	fmt.Printf("the machine alone    %8.1f ms median, %.1f ms at the 99th percentile, for a key that cat prints, by turns with the above\n",
+		ms(echoes[len(echoes)/2]), ms(echoes[len(echoes)*99/100]))
 	fmt.Printf("peak memory          %8.1f MB wanted: under 120 MB\n", peak)
 	fmt.Printf("processor time       %8.2f s  of the whole watch, with %d keys\n",
 		(screen.ProcessState.UserTime() + screen.ProcessState.SystemTime()).Seconds(), len(keys))
 	return nil
+}
+
+// typist presses keys in a terminal and looks at what the program there prints.
+type typist struct {
+	keys   io.Writer
+	screen *onScreen
+}
+
+// press returns how long it takes until something is printed, and waits until
+// all of it is, so that the next key does not measure this one.
+func (t *typist) press(ctx context.Context, key string) (time.Duration, error) {
+	seen := t.screen.size()
+	pressed := time.Now()
+	if _, err := io.WriteString(t.keys, key); err != nil {
+		return 0, err
+	}
+	if err := t.screen.beyond(ctx, seen); err != nil {
+		return 0, err
+	}
+	took := time.Since(pressed)
+	for size := -1; size != t.screen.size(); {
+		size = t.screen.size()
+		select {
+		case <-time.After(15 * time.Millisecond):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return took, nil
+}
+
+// echo is a program that prints the keys as they come, and does nothing else:
+// what the machine and its terminals take of a key press.
+type echo struct {
+	typist
+	cat      *exec.Cmd
+	terminal *os.File
+}
+
+func startEcho(ctx context.Context) (*echo, error) {
+	cat := exec.CommandContext(ctx, "cat")
+	terminal, screen, err := pty.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer screen.Close()
+	if _, err := term.MakeRaw(int(screen.Fd())); err != nil { // else it is the terminal that echoes
+		return nil, errors.Join(err, terminal.Close())
+	}
+	cat.Stdin, cat.Stdout = screen, screen
+	if err := cat.Start(); err != nil {
+		return nil, errors.Join(err, terminal.Close())
+	}
+	s := &onScreen{more: make(chan struct{})}
+	go s.read(terminal)
+	return &echo{typist{terminal, s}, cat, terminal}, nil
+}
+
+func (e *echo) stop() {
+	_ = e.cat.Process.Kill()
+	_ = e.cat.Wait()
+	_ = e.terminal.Close()
 }
 
 // onScreen is what a program has written to its terminal.
@@ -204,7 +271,7 @@ func (s *onScreen) wait(ctx context.Context, enough func(string) bool) error {
 		case done:
 			return nil
 		case ended:
-			return errors.New("the watch ended: " + s.text.String())
+			return errors.New("the program on the terminal ended: " + s.text.String())
 		}
 		select {
 		case <-more:
