@@ -27,10 +27,13 @@ type model struct {
 
 	width, height int
 
-	items   map[string]*item
-	named   []*item // all of them, by name; nil when that has to be sorted anew
-	shown   []*item // selected by the filter, sorted
-	counts  map[provision.State]int
+	items  map[string]*item
+	sorted [orders][]*item // all of them in each order; nil when that has to be sorted anew
+	shown  []*item         // selected by the filter, sorted
+	counts map[provision.State]int
+
+	activities map[string]int // their names, numbered as they are met
+
 	status  provision.WatchStatus
 	filter  Filter
 	sort    order
@@ -68,6 +71,7 @@ type item struct {
 
 	// What is compared while sorting.
 	severity int
+	activity int   // number of its name, in the model's activities
 	since    int64 // milliseconds since 1970; less than 0 when it is not known
 }
 
@@ -81,7 +85,7 @@ func newModel(ctx context.Context, source Source, o Options) *model {
 		ctx: ctx, source: source, o: o, filter: o.Filter,
 		styles: newStyles(o.Color, true),
 		width:  80, height: 24,
-		items: map[string]*item{}, counts: map[provision.State]int{},
+		items: map[string]*item{}, counts: map[provision.State]int{}, activities: map[string]int{},
 		trend: trend{start: o.Now()},
 	}
 }
@@ -362,11 +366,15 @@ func sentence(err error) string {
 
 // take applies what changed.
 func (m *model) take(u provision.Update) {
+	names := m.sorted[byName]
+	if len(u.Rows) > 0 || len(u.Gone) > 0 {
+		m.sorted = [orders][]*item{}
+	}
 	for _, sid := range u.Gone {
 		if it := m.items[sid]; it != nil {
 			m.counts[it.State]--
 			delete(m.items, sid)
-			m.named = nil
+			names = nil
 		}
 	}
 	for _, row := range u.Rows {
@@ -378,11 +386,17 @@ func (m *model) take(u provision.Update) {
 			m.counts[it.State]--
 		}
 		if it.Name != row.Name || it.SID == "" {
-			m.named = nil
+			names = nil
 		}
-		it.Row, it.severity, it.since = row, row.State.Severity(), row.Since.UnixMilli()
+		activity, met := m.activities[row.ActivityName]
+		if !met {
+			activity = len(m.activities)
+			m.activities[row.ActivityName] = activity
+		}
+		it.Row, it.severity, it.activity, it.since = row, row.State.Severity(), activity, row.Since.UnixMilli()
 		m.counts[row.State]++
 	}
+	m.sorted[byName] = names
 	for _, d := range u.Differences {
 		if it := m.items[d.SID]; it != nil {
 			it.history = append(it.history, d)
@@ -396,15 +410,9 @@ func (m *model) take(u provision.Update) {
 
 // arrange filters and sorts anew, and keeps the cursor on its worker.
 func (m *model) arrange() {
-	if m.named == nil {
-		m.named = slices.SortedFunc(maps.Values(m.items), byNameAndSID)
-	}
-	m.shown = append(m.shown[:0], m.named...)
+	m.shown = append(m.shown[:0], m.inOrder(m.sort)...)
 	if len(m.filter.terms) > 0 {
 		m.shown = slices.DeleteFunc(m.shown, func(it *item) bool { return !m.filter.Match(it.Row) })
-	}
-	if m.sort != byName {
-		m.sorted()
 	}
 	if under := m.items[m.cursor]; under != nil && (m.at > 0 || m.detail) {
 		if at := slices.Index(m.shown, under); at >= 0 {
@@ -415,20 +423,69 @@ func (m *model) arrange() {
 	m.to(m.at)
 }
 
-// sorted puts the shown, which are by name, in the order that is asked for. What
-// is compared and the place by name are one number: 15,000 of them are sorted
-// within a millisecond, which comparing the items takes several of.
-func (m *model) sorted() {
-	const places = 20 // bits, for a million rows
-	keys := m.sort.keys(m.shown)
-	for i, key := range keys {
-		keys[i] = key<<places | uint64(i)
+// inOrder returns all items in an order. Only that by name compares item with
+// item, which for 15,000 of them takes several milliseconds; it is needed anew
+// when workers come, go or are renamed.
+func (m *model) inOrder(o order) []*item {
+	if m.sorted[o] == nil {
+		switch o {
+		case byState:
+			m.sorted[o] = grouped(m.inOrder(byName), func(it *item) int { return it.severity })
+		case byName:
+			m.sorted[o] = slices.SortedFunc(maps.Values(m.items), byNameAndSID)
+		case byActivity:
+			places := make([]int, len(m.activities))
+			for place, name := range slices.Sorted(maps.Keys(m.activities)) {
+				places[m.activities[name]] = place
+			}
+			m.sorted[o] = grouped(m.inOrder(byName), func(it *item) int { return places[it.activity] })
+		case bySince:
+			m.sorted[o] = latestFirst(m.inOrder(byName))
+		}
+	}
+	return m.sorted[o]
+}
+
+// grouped returns the items by group, those of a group in the order they had.
+func grouped(items []*item, group func(*item) int) []*item {
+	var next []int // place of each group's next item
+	for _, it := range items {
+		for g := group(it); g >= len(next); {
+			next = append(next, 0)
+		}
+		next[group(it)]++
+	}
+	place := 0
+	for g, n := range next {
+		next[g] = place
+		place += n
+	}
+	out := make([]*item, len(items))
+	for _, it := range items {
+		g := group(it)
+		out[next[g]] = it
+		next[g]++
+	}
+	return out
+}
+
+// latestFirst returns the items by time, those of the same in the order they
+// had. The time and the place are one number, which is compared in no time.
+func latestFirst(items []*item) []*item {
+	const (
+		places = 20        // bits, for a million rows
+		last   = 1<<44 - 1 // in the year 2527
+	)
+	keys := make([]uint64, len(items))
+	for i, it := range items {
+		keys[i] = uint64(last-max(0, min(it.since, last)))<<places | uint64(i)
 	}
 	slices.Sort(keys)
-	byName := slices.Clone(m.shown)
+	out := make([]*item, len(items))
 	for i, key := range keys {
-		m.shown[i] = byName[key&(1<<places-1)]
+		out[i] = items[key&(1<<places-1)]
 	}
+	return out
 }
 
 func (m *model) move(by int) { m.to(m.at + by) }
@@ -469,41 +526,6 @@ const (
 
 func (o order) String() string {
 	return [...]string{"state, worst first", "worker", "activity", "since, latest first"}[o]
-}
-
-// keys returns what the items are compared by before their names, in 44 bits
-// each.
-func (o order) keys(items []*item) []uint64 {
-	keys := make([]uint64, len(items))
-	switch o {
-	case byState:
-		for i, it := range items {
-			keys[i] = uint64(it.severity)
-		}
-	case byActivity:
-		numbers := map[string]uint64{} // in the order they are met
-		for i, it := range items {
-			n, met := numbers[it.ActivityName]
-			if !met {
-				n = uint64(len(numbers))
-				numbers[it.ActivityName] = n
-			}
-			keys[i] = n
-		}
-		places := make([]uint64, len(numbers))
-		for place, name := range slices.Sorted(maps.Keys(numbers)) {
-			places[numbers[name]] = uint64(place)
-		}
-		for i, n := range keys {
-			keys[i] = places[n]
-		}
-	case bySince:
-		const last = 1<<44 - 1 // in the year 2527
-		for i, it := range items {
-			keys[i] = uint64(last - max(0, min(it.since, last)))
-		}
-	}
-	return keys
 }
 
 func byNameAndSID(a, b *item) int {

@@ -132,7 +132,7 @@ func difference(from, to provision.State, uriFrom, uriTo string, at time.Time) p
 var scenes = map[string]func(*model){
 	"live": func(*model) {},
 	"reading": func(m *model) {
-		m.items, m.named, m.status = map[string]*item{}, nil, provision.WatchStatus{}
+		m.items, m.sorted, m.status = map[string]*item{}, [orders][]*item{}, provision.WatchStatus{}
 		m.arrange()
 	},
 	"reading-rows": func(m *model) {
@@ -154,7 +154,7 @@ var scenes = map[string]func(*model){
 	"filtered":     func(m *model) { press(m, "/state:drift,stale<enter>") },
 	"no-match":     func(m *model) { press(m, "/name~nobody<enter>") },
 	"empty": func(m *model) {
-		m.items, m.named, m.counts = map[string]*item{}, nil, map[provision.State]int{}
+		m.items, m.sorted, m.counts = map[string]*item{}, [orders][]*item{}, map[provision.State]int{}
 		m.arrange()
 	},
 	"by-name":       func(m *model) { press(m, "s") },
