@@ -100,7 +100,8 @@ func emulatorCallRun(ctx context.Context, o *emulatorCallOptions) error {
 	}
 	order := voice.Order{Identity: identity, From: o.from, Speech: true, Record: o.record != ""}
 	if o.audio != "" {
-		if order.WAV, err = os.ReadFile(o.audio); err != nil {
+		const audioLimit = 64 << 20 // bytes
+		if order.WAV, err = readText(o.audio, audioLimit); err != nil {
 			return problem.New(problem.InputUnreadable, "cannot play %s: %w", o.audio, reason(err)).
 				WithHint("name a WAV file with --audio")
 		}

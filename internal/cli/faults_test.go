@@ -401,7 +401,9 @@ func TestLockedWhileAnotherRunIsUnderWay(t *testing.T) {
 	}
 	s.wantAttributes("still locked", before)
 	s.wants(problem.ExitDone, []string{"workers", "disable", "--all", "--dry-run"}, `Nothing was changed`)
-	s.wants(problem.ExitDone, []string{"runs", "list"}, `unfinished: \d+ of \d+`)
+	s.wants(problem.ExitDone, []string{"runs", "list"}, run+`.*running: \d+ of \d+`, `^flexvc: hint: flexvc runs show `+run+`$`)
+	s.wants(problem.ExitDone, []string{"runs", "list", "-o", "json"}, `"state":"running"`)
+	s.wants(problem.ExitDone, []string{"runs", "show", run}, `^  state +running: \d+ of \d+$`, `hint: it is being written: \^C there stops it`)
 
 	if err := running.Process.Kill(); err != nil {
 		t.Fatal(err)

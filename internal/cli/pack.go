@@ -347,7 +347,7 @@ func (o *packOptions) settings(cfg *config.Config, result *packResult) (s rollou
 	if o.merge == "" {
 		return s, nil, nil
 	}
-	existing, err := readText(o.merge)
+	existing, err := readText(o.merge, textLimit)
 	if err != nil {
 		return s, nil, problem.New(problem.InputUnreadable, "cannot read %s: %w", o.merge, reason(err))
 	}
@@ -402,16 +402,18 @@ func verifyRun(o *packOptions) error {
 	return nil
 }
 
-// readText reads a file that somebody wrote; what is very long is something else.
-func readText(path string) ([]byte, error) {
-	const limit = 16 << 20
+const textLimit = 16 << 20 // bytes, of a policy or an update.xml
+
+// readText reads a file that somebody named. What is longer is something else: a
+// device has no end.
+func readText(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && len(text) > limit {
+	if err == nil && int64(len(text)) > limit {
 		err = fmt.Errorf("it is longer than %d MiB", limit>>20)
 	}
 	return text, err
@@ -423,7 +425,7 @@ func (o *packOptions) checkPolicy(result *verifyResult) error {
 		return nil
 	}
 	path := filepath.Join(o.policy, rollout.UpdateFile)
-	text, err := readText(path)
+	text, err := readText(path, textLimit)
 	if err != nil {
 		return problem.New(problem.InputUnreadable, "cannot read %s: %w", path, reason(err))
 	}

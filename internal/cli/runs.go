@@ -51,6 +51,7 @@ func runsListRun(ctx context.Context, opts *runsListOptions) error {
 	}
 	var runs []listedRun
 	for _, f := range folders {
+		running := f.Running()
 		for s, err := range f.Runs() {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -58,7 +59,7 @@ func runsListRun(ctx context.Context, opts *runsListOptions) error {
 			if err != nil {
 				s.Account, s.Workspace = filepath.Base(filepath.Dir(f.Path)), filepath.Base(f.Path)
 			}
-			runs = append(runs, listedRun{s, err})
+			runs = append(runs, listedRun{s, err, runState(s.Ended, s.ID == running)})
 		}
 	}
 	slices.SortStableFunc(runs, func(a, b listedRun) int { return strings.Compare(b.ID, a.ID) })
@@ -68,7 +69,25 @@ func runsListRun(ctx context.Context, opts *runsListOptions) error {
 // listedRun is a run, or what is known of one whose journal cannot be read.
 type listedRun struct {
 	provision.Summary
-	err error
+	err   error
+	state string
+}
+
+// The states of a run whose journal can be read.
+const (
+	runDone       = "done"
+	runUnfinished = "unfinished"
+	runRunning    = "running"
+)
+
+func runState(ended, running bool) string {
+	switch {
+	case ended:
+		return runDone
+	case running:
+		return runRunning
+	}
+	return runUnfinished
 }
 
 type runsShowOptions struct {
@@ -115,12 +134,13 @@ func runsShowRun(_ context.Context, opts *runsShowOptions) error {
 	default:
 		return usagef("%d workspaces have a run %s: name one with --workspace", len(folders), id)
 	}
+	running := folders[0].Running()
 	run, err := folders[0].Load(id)
 	if err != nil {
 		return err
 	}
 	defer run.Close()
-	return newRunsView(opts.App).show(run)
+	return newRunsView(opts.App).show(run, runState(run.Ended, id == running))
 }
 
 func oneRun(_ *cobra.Command, args []string) error {

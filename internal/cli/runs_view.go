@@ -592,7 +592,7 @@ func (v *bulkJSON) end(run *provision.Run, t provision.Tally, err error) error {
 // runsView prints runs of the past.
 type runsView interface {
 	list([]listedRun) error
-	show(*provision.Run) error
+	show(run *provision.Run, state string) error
 }
 
 var (
@@ -622,12 +622,12 @@ func (v runsText) list(runs []listedRun) error {
 		oneWorkspace = oneWorkspace && r.Workspace == runs[0].Workspace
 		row := []string{r.ID, "", "", "damaged", v.ui.SID(r.Workspace)}
 		if r.err == nil {
-			row[1], row[2], row[3] = when(v.ui, r.Started), r.Command+" "+r.Selection, runState(r.Header, r.Tally, r.Ended)
+			row[1], row[2], row[3] = when(v.ui, r.Started), r.Command+" "+r.Selection, stateText(r.state, r.Header, r.Tally)
 			if v.ui.OutTTY {
 				row[1] = r.Started.UTC().Format("2006-01-02 15:04")
 			}
 		}
-		if r.err == nil && !r.Ended {
+		if r.err == nil && r.state == runUnfinished {
 			next = "flexvc runs resume " + r.ID
 		}
 		rows = append(rows, row)
@@ -644,20 +644,20 @@ func (v runsText) list(runs []listedRun) error {
 	return nil
 }
 
-func runState(h provision.Header, t provision.Tally, ended bool) string {
-	if !ended {
-		return fmt.Sprintf("unfinished: %d of %d", t.Planned-t.Left, t.Planned)
+func stateText(state string, h provision.Header, t provision.Tally) string {
+	if state == runDone {
+		return state + ": " + strings.Join(tallyWords(h, t), ", ")
 	}
-	return "done: " + strings.Join(tallyWords(h, t), ", ")
+	return fmt.Sprintf("%s: %d of %d", state, t.Planned-t.Left, t.Planned)
 }
 
-func (v runsText) show(run *provision.Run) error {
+func (v runsText) show(run *provision.Run, state string) error {
 	t := run.Tally()
 	v.ui.Printf("Run %s: flexvc %s %s\n", run.ID, run.Command, ui.Clean(run.Selection))
 	for _, row := range [][2]string{
 		{"started", when(v.ui, run.Started)},
 		{"workspace", v.ui.SID(run.Workspace) + " of " + v.ui.SID(run.Account)},
-		{"state", runState(run.Header, t, run.Ended)},
+		{"state", stateText(state, run.Header, t)},
 	} {
 		v.ui.Printf("  %-10s %s\n", row[0], row[1])
 	}
@@ -675,7 +675,9 @@ func (v runsText) show(run *provision.Run) error {
 		outcomeLines(v.ui, notable, run.ID)
 	}
 	switch {
-	case !run.Ended:
+	case state == runRunning:
+		v.ui.Hint("it is being written: ^C there stops it, and nothing is half-written")
+	case state == runUnfinished:
 		v.ui.Hint("continue: flexvc runs resume %s     undo: flexvc runs rollback %s", run.ID, run.ID)
 	case t.Failed > 0:
 		v.ui.Hint("try again: flexvc runs resume %s --retry-failed     undo: flexvc runs rollback %s", run.ID, run.ID)
@@ -696,16 +698,12 @@ type runJSON struct {
 	Account   string     `json:"account"`
 	Workspace string     `json:"workspace"`
 	Started   *time.Time `json:"started,omitempty"`
-	State     string     `json:"state"` // done, unfinished or damaged
+	State     string     `json:"state"` // done, running, unfinished or damaged
 	*provision.Tally
 	Error string `json:"error,omitempty"`
 }
 
-func newRunJSON(h provision.Header, t provision.Tally, ended bool) runJSON {
-	state := "unfinished"
-	if ended {
-		state = "done"
-	}
+func newRunJSON(h provision.Header, t provision.Tally, state string) runJSON {
 	return runJSON{
 		V: 1, Run: h.ID, Command: h.Command, Selection: h.Selection, Account: h.Account, Workspace: h.Workspace,
 		Started: &h.Started, State: state, Tally: &t,
@@ -714,7 +712,7 @@ func newRunJSON(h provision.Header, t provision.Tally, ended bool) runJSON {
 
 func (v runsJSON) list(runs []listedRun) error {
 	for _, r := range runs {
-		row := newRunJSON(r.Header, r.Tally, r.Ended)
+		row := newRunJSON(r.Header, r.Tally, r.state)
 		if r.err != nil {
 			row = runJSON{V: 1, Run: r.ID, Account: r.Account, Workspace: r.Workspace, State: "damaged", Error: r.err.Error()}
 		}
@@ -725,8 +723,8 @@ func (v runsJSON) list(runs []listedRun) error {
 	return nil
 }
 
-func (v runsJSON) show(run *provision.Run) error {
-	row := newRunJSON(run.Header, run.Tally(), run.Ended)
+func (v runsJSON) show(run *provision.Run, state string) error {
+	row := newRunJSON(run.Header, run.Tally(), state)
 	row.Event = "run"
 	if err := v.line(row); err != nil {
 		return err

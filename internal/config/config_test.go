@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -211,6 +212,12 @@ func TestNamedFileMustExist(t *testing.T) {
 	}
 	if c := p.mustLoad(func(in *Input) { in.File, in.New = absent, true }); c.File != absent {
 		t.Errorf("file is %s", c.File)
+	}
+	if runtime.GOOS == "windows" {
+		return
+	}
+	if _, err := p.load(func(in *Input) { in.File = "/dev/zero" }); !problem.Is(err, problem.ConfigUnreadable) || !strings.Contains(err.Error(), "longer than 1 MiB") {
+		t.Errorf("a file without end: %v", err)
 	}
 }
 

@@ -39,18 +39,34 @@ func (f *settingsFile) names() []string { return slices.Sorted(maps.Keys(f.profi
 // readFile reads and checks a settings file; shown is how messages name it. A
 // file that is not there has no profiles.
 func readFile(path, shown string) (*settingsFile, error) {
-	data, err := os.ReadFile(path)
+	data, err := readText(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &settingsFile{missing: true}, nil
 	}
 	if err != nil {
-		var pathError *fs.PathError
-		errors.As(err, &pathError)
-		return nil, problem.New(problem.ConfigUnreadable, "cannot read %s: %w", shown, pathError.Err).
+		return nil, problem.New(problem.ConfigUnreadable, "cannot read %s: %w", shown, cause(err)).
 			WithHint("check its permissions, or name another file with --config")
 	}
 	_, file, err := parseFile(data, shown)
 	return file, err
+}
+
+// textLimit is far above any file that is read here.
+const textLimit = 1 << 20 // bytes
+
+// readText reads a file that somebody named, and that may be something else: a
+// device has no end.
+func readText(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, textLimit+1))
+	if err == nil && len(text) > textLimit {
+		err = fmt.Errorf("it is longer than %d MiB", textLimit>>20)
+	}
+	return text, err
 }
 
 // parseFile checks data and returns its tree and its settings. All faults are

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -43,7 +42,7 @@ func readTwilioCLI(getenv func(string) string) (twilioCLI, error) {
 		dir = filepath.Join(home, ".twilio-cli")
 	}
 	path := filepath.Join(dir, "config.json")
-	data, err := os.ReadFile(path)
+	data, err := readText(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return twilioCLI{}, nil
 	}

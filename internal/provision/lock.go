@@ -1,7 +1,9 @@
 package provision
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -44,15 +46,32 @@ func (f Folder) Lock(command string) (*Lock, error) {
 		file:   flock.New(filepath.Join(f.Path, "lock"), flock.SetPermissions(0o600)),
 		holder: holder{PID: os.Getpid(), Command: command},
 	}
-	ok, err := l.file.TryLock()
-	if err != nil {
+	// Running may hold it for an instant.
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	switch ok, err := l.file.TryLockContext(ctx, 10*time.Millisecond); {
+	case ok:
+		l.say("")
+		return l, nil
+	case err == nil || errors.Is(err, context.DeadlineExceeded):
+		return nil, f.locked()
+	default:
 		return nil, unwritable(l.file.Path(), err)
 	}
-	if !ok {
-		return nil, f.locked()
+}
+
+// Running returns the run that is changing workers now, or "".
+func (f Folder) Running() string {
+	path := filepath.Join(f.Path, "lock")
+	if _, err := os.Stat(path); err != nil {
+		return ""
 	}
-	l.say("")
-	return l, nil
+	probe := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	if free, err := probe.TryRLock(); free || err != nil {
+		_ = probe.Close()
+		return ""
+	}
+	return f.holder().Run
 }
 
 // say writes down who has the lock. It only serves another run's message, so a
@@ -64,18 +83,24 @@ func (l *Lock) say(run string) {
 }
 
 func (f Folder) locked() error {
-	who := "another flexvc"
-	var h holder
-	text, _ := os.ReadFile(filepath.Join(f.Path, "holder"))
-	if json.Unmarshal(text, &h) == nil && h.PID > 0 {
+	if h := f.holder(); h.PID > 0 {
 		p := problem.New(problem.Locked, "cannot change workers: flexvc %s (process %d) is changing this workspace", h.Command, h.PID)
 		if h.Run != "" {
 			p = problem.New(problem.Locked, "cannot change workers: run %s (flexvc %s, process %d) is changing this workspace", h.Run, h.Command, h.PID)
 		}
 		return p.WithHint("wait for it to end, or press ^C there")
 	}
-	return problem.New(problem.Locked, "cannot change workers: %s is changing this workspace", who).
+	return problem.New(problem.Locked, "cannot change workers: another flexvc is changing this workspace").
 		WithHint("wait for it to end")
+}
+
+// holder is zero where nobody has written down who has the lock.
+func (f Folder) holder() (h holder) {
+	text, _ := os.ReadFile(filepath.Join(f.Path, "holder"))
+	if json.Unmarshal(text, &h) != nil {
+		return holder{}
+	}
+	return h
 }
 
 // Release gives the lock back.

@@ -436,6 +436,12 @@ func TestCertificateIsReloaded(t *testing.T) {
 	if _, err := LoadTLS(filepath.Join(dir, "none"), keyFile, f.Server.log, time.Now); !problem.Is(err, problem.InputUnreadable) {
 		t.Errorf("a missing file: %v", err)
 	}
+	if runtime.GOOS == "windows" {
+		return
+	}
+	if _, err := LoadTLS("/dev/zero", keyFile, f.Server.log, time.Now); !problem.Is(err, problem.InputUnreadable) || !strings.Contains(err.Error(), "longer than 1 MiB") {
+		t.Errorf("a file without end: %v", err)
+	}
 }
 
 func selfSigned(t *testing.T, name string) (cert, key []byte) {

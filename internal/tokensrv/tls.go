@@ -2,6 +2,8 @@ package tokensrv
 
 import (
 	"crypto/tls"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -65,13 +67,33 @@ func (k *keypair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 func (k *keypair) load() error {
 	// Before reading: a file replaced in between is then seen as changed again.
 	stamp := k.stampNow()
-	cert, err := tls.LoadX509KeyPair(k.certFile, k.keyFile)
+	cert, err := readPair(k.certFile, k.keyFile)
 	if err != nil {
 		k.stamp = stamp // do not try, and complain about, the same broken file at every handshake
 		return err
 	}
 	k.cert, k.stamp = &cert, stamp
 	return nil
+}
+
+func readPair(certFile, keyFile string) (none tls.Certificate, err error) {
+	const limit = 1 << 20 // bytes; far above any chain, and a device has no end
+	var pem [2][]byte
+	for i, name := range []string{certFile, keyFile} {
+		file, err := os.Open(name)
+		if err != nil {
+			return none, err
+		}
+		pem[i], err = io.ReadAll(io.LimitReader(file, limit+1))
+		_ = file.Close()
+		if err == nil && len(pem[i]) > limit {
+			err = fmt.Errorf("%s is longer than %d MiB", name, limit>>20)
+		}
+		if err != nil {
+			return none, err
+		}
+	}
+	return tls.X509KeyPair(pem[0], pem[1])
 }
 
 func (k *keypair) stampNow() (out [2]fileStamp) {
