@@ -34,6 +34,7 @@ async function accepted(more) {
   await $('accept-task').first().click();
   const reservation = await flex.reservationIs(sid, 'accepted');
   await $('participant-container').first().waitFor();
+  await flex.endsWith(sid);
   return reservation;
 }
 

@@ -17,6 +17,7 @@ async function accepted(where) {
   const { sid } = await flex.offer();
   await on(where, 'accept-task').first().click();
   live = await flex.reservationIs(sid, 'accepted');
+  await flex.endsWith(sid);
 }
 
 async function complete(where) {

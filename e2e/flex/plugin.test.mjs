@@ -19,7 +19,9 @@ const contactURI = async () => JSON.parse((await flex.workerNow()).attributes).c
 async function accepted() {
   const { sid } = await flex.offer();
   await $('accept-task').first().click({ timeout: patience });
-  return flex.reservationIs(sid, 'accepted');
+  const reservation = await flex.reservationIs(sid, 'accepted');
+  await flex.endsWith(sid);
+  return reservation;
 }
 
 async function complete(sid) {

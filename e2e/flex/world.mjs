@@ -145,7 +145,15 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
       page.setDefaultTimeout(90_000);
       // Playwright's own event has no stack of what is no Error.
       const devtools = await context.newCDPSession(page);
-      devtools.on('Runtime.exceptionThrown', ({ exceptionDetails }) => world.complaints.push(inWords(exceptionDetails)));
+      devtools.on('Runtime.exceptionThrown', ({ exceptionDetails }) => {
+        const at = world.complaints.push(inWords(exceptionDetails)) - 1;
+        // The message of an error that is given one after it was made is not in what describes it.
+        const { objectId, description = '' } = exceptionDetails.exception ?? {};
+        const message = objectId && devtools.send('Runtime.callFunctionOn', { objectId, functionDeclaration: 'function () { return this.message }', returnByValue: true });
+        message?.then(({ result: { value } }) => {
+          if (value && !description.includes(value)) world.complaints[at] = `${value}: ${world.complaints[at]}`;
+        }, () => {});
+      });
       await devtools.send('Runtime.enable');
       await page.goto(`https://flex.twilio.com/agent-desktop?agent=${sid}&ttl=${ttl}`);
       await world.booted(page);
@@ -191,6 +199,15 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
     reservationIs: (sid, status) => until(`reservation ${status}`, async () => {
       const r = await world.reservation(sid);
       return r.status === status && r;
+    }),
+    /**
+     * Waits until an agent's Flex has told the conference whether it ends with that agent. Flex does so by itself, somewhat
+     * after what the screen shows, and throws when the agent is no longer in the call by then.
+     */
+    endsWith: (reservation, ends = true) => until(`a conference that ${ends ? 'ends' : 'goes on'} without ${reservation}`, async () => {
+      const told = (await flexOrder('requests')).findLast(({ url, params }) =>
+        url.endsWith('/WorkerParticipant') && params.ReservationSid === reservation && params.EndConferenceOnExit !== undefined);
+      return told?.params.EndConferenceOnExit === ends && told.status === 200;
     }),
     workerNow: async () => (await control('state')).workers.find(({ sid }) => sid === worker.sid),
   };

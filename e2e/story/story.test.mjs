@@ -74,6 +74,7 @@ async function accepted() {
   live = await flex.reservationIs(sid, 'accepted');
   assert.equal((await stats()).identity, flex.identity, 'who was rung');
   await until('the call in Flex', async () => (await activeCall()) === live.call_sid);
+  await flex.endsWith(sid);
   await badgeSays('In a call');
 }
 
