@@ -15,6 +15,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/emulator/flexui"
 	"github.com/flexvc/flexvc/internal/emulator/voice"
@@ -100,7 +101,7 @@ func emulatorCallRun(ctx context.Context, o *emulatorCallOptions) error {
 	order := voice.Order{Identity: identity, From: o.from, Speech: true, Record: o.record != ""}
 	if o.audio != "" {
 		const audioLimit = 64 << 20 // bytes
-		if order.WAV, err = readText(o.audio, audioLimit); err != nil {
+		if order.WAV, err = config.ReadText(o.audio, audioLimit); err != nil {
 			return problem.New(problem.InputUnreadable, "cannot play %s: %w", o.audio, reason(err)).
 				WithHint("name a WAV file with --audio")
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/url"
@@ -347,7 +346,7 @@ func (o *packOptions) settings(cfg *config.Config, result *packResult) (s rollou
 	if o.merge == "" {
 		return s, nil, nil
 	}
-	existing, err := readText(o.merge, textLimit)
+	existing, err := config.ReadText(o.merge, textLimit)
 	if err != nil {
 		return s, nil, problem.New(problem.InputUnreadable, "cannot read %s: %w", o.merge, reason(err))
 	}
@@ -404,28 +403,13 @@ func verifyRun(o *packOptions) error {
 
 const textLimit = 16 << 20 // bytes, of a policy or an update.xml
 
-// readText reads a file that somebody named. What is longer is something else: a
-// device has no end.
-func readText(path string, limit int64) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("it is longer than %d MiB", limit>>20)
-	}
-	return text, err
-}
-
 // checkPolicy compares with the update.xml of --policy.
 func (o *packOptions) checkPolicy(result *verifyResult) error {
 	if o.policy == "" || result.Report.Manifest == nil {
 		return nil
 	}
 	path := filepath.Join(o.policy, rollout.UpdateFile)
-	text, err := readText(path, textLimit)
+	text, err := config.ReadText(path, textLimit)
 	if err != nil {
 		return problem.New(problem.InputUnreadable, "cannot read %s: %w", path, reason(err))
 	}

@@ -59,7 +59,7 @@ func Edit(ctx context.Context, path, shown string) (*Editor, error) {
 }
 
 func (e *Editor) read() error {
-	data, err := readText(e.path)
+	data, err := ReadText(e.path, textLimit)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return problem.New(problem.ConfigUnreadable, "cannot read %s: %w", e.shown, cause(err))
 	}

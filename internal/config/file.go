@@ -39,7 +39,7 @@ func (f *settingsFile) names() []string { return slices.Sorted(maps.Keys(f.profi
 // readFile reads and checks a settings file; shown is how messages name it. A
 // file that is not there has no profiles.
 func readFile(path, shown string) (*settingsFile, error) {
-	data, err := readText(path)
+	data, err := ReadText(path, textLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &settingsFile{missing: true}, nil
 	}
@@ -54,17 +54,17 @@ func readFile(path, shown string) (*settingsFile, error) {
 // textLimit is far above any file that is read here.
 const textLimit = 1 << 20 // bytes
 
-// readText reads a file that somebody named, and that may be something else: a
-// device has no end.
-func readText(path string) ([]byte, error) {
+// ReadText reads a file that somebody named, of at most limit bytes. What is
+// longer is an error, as it is something else: a device has no end.
+func ReadText(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, textLimit+1))
-	if err == nil && len(text) > textLimit {
-		err = fmt.Errorf("it is longer than %d MiB", textLimit>>20)
+	text, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("it is longer than %d MiB", limit>>20)
 	}
 	return text, err
 }

@@ -42,7 +42,7 @@ func readTwilioCLI(getenv func(string) string) (twilioCLI, error) {
 		dir = filepath.Join(home, ".twilio-cli")
 	}
 	path := filepath.Join(dir, "config.json")
-	data, err := readText(path)
+	data, err := ReadText(path, textLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return twilioCLI{}, nil
 	}
