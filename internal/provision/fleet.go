@@ -7,21 +7,6 @@ import (
 	"time"
 )
 
-// EventKind says what a pushed change is about. The change itself is told by
-// the event's other fields.
-type EventKind string
-
-// The kinds, named as TaskRouter names its worker events.
-// https://www.twilio.com/docs/taskrouter/api/event/reference
-const (
-	EventCreated    EventKind = "worker.created"
-	EventAttributes EventKind = "worker.attributes.update"
-	EventActivity   EventKind = "worker.activity.update"
-	EventCapacity   EventKind = "worker.capacity.update"
-	EventChannel    EventKind = "worker.channel.availability.update"
-	EventDeleted    EventKind = "worker.deleted"
-)
-
 // Event is a change of one worker as Twilio pushes it: possibly late, more than
 // once, after a later one, or never. Its JSON form is what goes over
 // server-sent events.

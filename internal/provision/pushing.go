@@ -9,14 +9,6 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
-// Sink is where Event Streams delivers to.
-// https://www.twilio.com/docs/events/event-streams/sink-resource
-type Sink struct {
-	SID, Description    string
-	Type, Status        string
-	Destination, Method string // of a webhook
-}
-
 // SinkAPI manages the account's sinks.
 type SinkAPI interface {
 	Sinks(ctx context.Context) ([]Sink, error)
@@ -26,11 +18,6 @@ type SinkAPI interface {
 	DeleteSink(ctx context.Context, sid string) error
 }
 
-// Subscription sends events of some types to a sink, which has one at most.
-type Subscription struct {
-	SID, Description, SinkSID string
-}
-
 // SubscriptionAPI manages the account's subscriptions.
 type SubscriptionAPI interface {
 	Subscriptions(ctx context.Context) ([]Subscription, error)
@@ -38,13 +25,6 @@ type SubscriptionAPI interface {
 	// Subscribe is not repeated when its answer is lost, as CreateSink.
 	Subscribe(ctx context.Context, description, sinkSID string, types []string) (Subscription, error)
 	Unsubscribe(ctx context.Context, sid string) error
-}
-
-// Callback is what a workspace calls for each of its events: one URL, which may
-// be anybody's.
-type Callback struct {
-	URL    string // "" calls nobody
-	Filter string // a comma-separated list of event types; "" is all
 }
 
 // CallbackAPI reads and sets the workspace's callback.
