@@ -25,7 +25,7 @@ type DriftOptions struct {
 // Drift keeps the picture of all workers, its figures and its notifications.
 type Drift struct {
 	s   *Server
-	api provision.WorkerAPI
+	api provision.Roster
 	o   DriftOptions
 
 	counts map[provision.State]*atomic.Int64
@@ -50,7 +50,7 @@ type held struct {
 
 // Drift watches the workers that api reads. Its figures appear with the
 // server's once the first picture is complete.
-func (s *Server) Drift(api provision.WorkerAPI, o DriftOptions) *Drift {
+func (s *Server) Drift(api provision.Roster, o DriftOptions) *Drift {
 	if o.Log == nil {
 		o.Log = s.deps.Log
 	}

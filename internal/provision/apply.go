@@ -352,7 +352,7 @@ func (a *applying) lost(ctx context.Context, items []*item) ([]*item, error) {
 	}
 	pages := fewSIDs
 	if n := a.run.Listed; n > 0 {
-		pages = (n + pageRows - 1) / pageRows
+		pages = (n + PageSize - 1) / PageSize
 	}
 	if len(items) <= pages {
 		_, err := fetchAll(ctx, a.api, sids, a.Concurrency, look)

@@ -27,12 +27,9 @@ type Selection struct {
 	Names  []string // friendly names, whatever their case, and SIDs
 }
 
-const (
-	pageRows = 1000 // workers in a page of a list
-	// fewSIDs is up to how many workers are fetched one by one where a list
-	// would do as well: the pages of the largest workspace Twilio allows.
-	fewSIDs = 15
-)
+// fewSIDs is up to how many workers are fetched one by one where a list would
+// do as well: the pages of the largest workspace Twilio allows.
+const fewSIDs = 15
 
 var workerSID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^WK[0-9a-fA-F]{32}$`) })
 
@@ -66,7 +63,7 @@ func find(ctx context.Context, api WorkerAPI, s Selection, concurrency int, visi
 	for _, name := range s.Names {
 		wanted[fold(name)] = false
 	}
-	rows := make([]Worker, 0, pageRows)
+	rows := make([]Worker, 0, PageSize)
 	flush := func() error {
 		err := complete(ctx, api, rows, concurrency)
 		for i := range rows {
@@ -99,7 +96,7 @@ func find(ctx context.Context, api WorkerAPI, s Selection, concurrency int, visi
 				wanted[fold(w.FriendlyName)] = true
 			}
 		}
-		if rows = append(rows, w); len(rows) == pageRows {
+		if rows = append(rows, w); len(rows) == PageSize {
 			if err := flush(); err != nil {
 				return f, err
 			}
@@ -134,7 +131,7 @@ func fetchAll(ctx context.Context, api WorkerAPI, sids []string, concurrency int
 		seen[fold(sid)] = true
 		return again
 	})
-	for sids := range slices.Chunk(sids, pageRows) {
+	for sids := range slices.Chunk(sids, PageSize) {
 		rows := make([]Worker, len(sids))
 		for i, sid := range sids {
 			rows[i].SID = sid

@@ -11,6 +11,10 @@ import (
 // RequestRefused, FilterRefused, RateLimited, TwilioUnavailable, TwilioAnswer,
 // NetworkUnreachable, Timeout, Interrupted.
 
+// PageSize is how many rows Twilio gives in one page of a list, at most.
+// https://www.twilio.com/docs/usage/twilios-response#pagination
+const PageSize = 1000
+
 // Worker is a TaskRouter worker at one moment.
 type Worker struct {
 	SID          string

@@ -19,12 +19,22 @@ type EventSource interface {
 	Events(ctx context.Context) iter.Seq2[Event, error]
 }
 
+// Roster reads the workers of one workspace. Its errors are problems.
+type Roster interface {
+	// Workers streams every worker that expression selects ("" selects all), a
+	// page of up to twilio.PageSize per request. A failing page ends the stream
+	// with its error after the rows before it.
+	Workers(ctx context.Context, expression string) iter.Seq2[Worker, error]
+	// Worker fetches one worker, with its attributes.
+	Worker(ctx context.Context, sid string) (Worker, error)
+}
+
 // WatchOptions say how a workspace is watched.
 type WatchOptions struct {
 	Rules       Rules
 	Interval    time.Duration // from the end of a sweep to the next
 	Pushed      time.Duration // the same while events flow in; Interval if zero
-	Concurrency int           // fetches at a time; DefaultConcurrency if zero
+	Concurrency int           // fetches at a time; 96 if zero
 	Events      EventSource   // nil: sweeps only
 	Once        bool          // end with the first whole picture
 	Now         func() time.Time
@@ -47,16 +57,16 @@ type WatchStatus struct {
 
 // Watcher follows the workers of a workspace.
 type Watcher struct {
-	api     WorkerAPI
+	api     Roster
 	o       WatchOptions
 	refresh chan struct{}
 	stands  chan struct{}
 }
 
 // NewWatcher returns a watcher. Nothing is asked before Follow.
-func NewWatcher(api WorkerAPI, o WatchOptions) *Watcher {
+func NewWatcher(api Roster, o WatchOptions) *Watcher {
 	if o.Concurrency <= 0 {
-		o.Concurrency = DefaultConcurrency
+		o.Concurrency = fetchesAtOnce
 	}
 	return &Watcher{api: api, o: o, refresh: make(chan struct{}, 1), stands: make(chan struct{}, 1)}
 }
@@ -81,10 +91,11 @@ func (w *Watcher) Connected() {
 const (
 	// deliverEvery bounds how often changes are handed on: a burst of events or
 	// of fetches becomes one update.
-	deliverEvery = 100 * time.Millisecond
-	firstRetry   = 2 * time.Second
-	lastRetry    = time.Minute
-	settleRounds = 3 // fetches of what events keep in doubt, before the next sweep has to do
+	deliverEvery  = 100 * time.Millisecond
+	firstRetry    = 2 * time.Second
+	lastRetry     = time.Minute
+	fetchesAtOnce = 96
+	settleRounds  = 3 // fetches of what events keep in doubt, before the next sweep has to do
 )
 
 // Follow calls deliver with every change until ctx ends; the first updates
@@ -279,7 +290,7 @@ func (l *following) sweep() error {
 		return context.Cause(l.ctx)
 	}
 	asked, next := sweep, sweep // no later than the page at hand, and the one after it
-	rows := make([]Worker, 0, pageRows)
+	rows := make([]Worker, 0, PageSize)
 	flush := func() {
 		l.do(func() {
 			for _, row := range rows {
@@ -297,7 +308,7 @@ func (l *following) sweep() error {
 		}
 		// A full page here is a page there: the next may be asked for by now, but
 		// not the one after that.
-		if rows = append(rows, row); len(rows) == pageRows {
+		if rows = append(rows, row); len(rows) == PageSize {
 			flush()
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -53,16 +52,6 @@ func (v *viewer) state(i int) State {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.states[sidOf(i)]
-}
-
-// set changes a worker as somebody else would.
-func (f *fake) set(i int, text string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.clock = f.clock.Add(time.Second)
-	w := f.workers[sidOf(i)]
-	w.attributes, w.updated = text, f.clock
-	w.version++
 }
 
 // inWatch runs a watch of f on virtual time.
@@ -290,64 +279,4 @@ func TestWatchPollsWhileEventsAreLost(t *testing.T) {
 			t.Errorf("one interval later it is %s", v.state(0))
 		}
 	})
-}
-
-// TestRepair: the prefix goes, nothing else does, and a rollback brings it back.
-func TestRepair(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{staleText, `{"extensionVoiceClientEnabled":false,"contact_uri":"client:carol"}`},
-		{`{ "contact_uri" : "client:ext_carol", "n":1.0 }`, `{ "contact_uri" : "client:carol", "n":1.0 }`},
-		{`{"extensionVoiceClientEnabled":"true","contact_uri":"client:ext_carol"}`, `{"extensionVoiceClientEnabled":"true","contact_uri":"client:carol"}`},
-		{onExtension, onExtension}, // enabled meanwhile
-		{onTab, onTab},
-	} {
-		f := newFake(c.text)
-		folder := Folder{Path: filepath.Join(t.TempDir(), "runs"), Now: time.Now}
-		p, err := folder.Propose(t.Context(), f, Header{Command: "watch", Selection: "carol"}, sidOf(0), testRules.Repair())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := folder.Lock("workers enable"); !problem.Is(err, problem.Locked) {
-			t.Errorf("while the question is open, another run gets %v", err)
-		}
-		if (len(p.Changes) > 0) != (c.text != c.want) {
-			t.Errorf("%s: the changes are %v", c.text, p.Changes)
-		}
-		if len(p.Changes) == 0 {
-			p.Close()
-			continue
-		}
-		run, err := p.Apply(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := f.workers[sidOf(0)].attributes; got != c.want {
-			t.Errorf("%s becomes %s, want %s", c.text, got, c.want)
-		}
-		lock, err := folder.Lock("runs rollback")
-		if err != nil {
-			t.Fatal(err)
-		}
-		plan, err := PlanRollback(t.Context(), f, folder, run, 1, lock)
-		if err != nil || len(plan.Change) != 1 {
-			t.Errorf("the rollback plans %+v, %v", plan, err)
-		}
-		plan.Close()
-		if err := lock.Release(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func TestRepairOfAWorkerThatCannotBe(t *testing.T) {
-	f := newFake(`walt`)
-	folder := Folder{Path: filepath.Join(t.TempDir(), "runs"), Now: time.Now}
-	if _, err := folder.Propose(t.Context(), f, Header{Command: "watch"}, sidOf(0), testRules.Repair()); !problem.Is(err, problem.AttributesInvalid) {
-		t.Errorf("it is %v", err)
-	}
-	if lock, err := folder.Lock("x"); err != nil {
-		t.Errorf("the lock is kept: %v", err)
-	} else if err := lock.Release(); err != nil {
-		t.Error(err)
-	}
 }
