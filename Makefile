@@ -77,7 +77,7 @@ unit: ## all tests, with the race detector where a C compiler is there
 	@scripts/tools.sh redis-server tmux
 	@[ -n "$$FLEXVC_OPENAPI_DIR" ] || echo "FLEXVC_OPENAPI_DIR is not set: the emulator is not checked against Twilio's OpenAPI files"
 	$(GO) test $(RACE) -timeout 20m ./...
-	[ -z "$(RACE)" ] || $(GO) test -timeout 5m -run LostDoubledAndReordered ./internal/provision # a million, too many for the detector
+	[ -z "$(RACE)" ] || $(GO) test -timeout 5m -run LostDoubledAndReordered ./internal/fleet # a million, too many for the detector
 	$(GO) test $(RACE) -tags voice -timeout 5m -run 'EmulatorCall|EmulatorKeeps|DemoBrowser' ./internal/cli
 
 extension-test: extension/node_modules/.installed ## type check and tests of the extension

@@ -7,8 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 func (d *demo) watch(ctx context.Context) error {
 	app := d.command()
 	app.Global.Output = "text"
-	o := &watchOptions{app: app, inside: true, Interval: shortestInterval, Concurrency: provision.DefaultConcurrency}
+	o := &watchOptions{app: app, inside: true, Interval: shortestInterval, Concurrency: workers.DefaultConcurrency}
 	if !app.UI.Screen() {
 		o.Once = true
 		d.announce("Who is on the extension? Each agent moves at the next Flex start.", "watch", "--once")
@@ -59,8 +60,8 @@ func (d *demo) logins(ctx context.Context) {
 			continue
 		}
 		for _, w := range d.emulator.ExportWorkers() {
-			state, uri := provision.Inspect(&w.Attributes)
-			if state == provision.Enabled && strings.HasPrefix(uri, "client:") && !strings.HasPrefix(uri, "client:ext_") && w.SID != last {
+			state, uri := attributes.Inspect(&w.Attributes)
+			if state == attributes.Enabled && strings.HasPrefix(uri, "client:") && !strings.HasPrefix(uri, "client:ext_") && w.SID != last {
 				d.rewrite(w.SID, "client:", "client:ext_")
 				last = w.SID
 				break

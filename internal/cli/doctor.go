@@ -21,6 +21,7 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/tokensrv"
+	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/ui"
 	"github.com/flexvc/flexvc/plugin"
 )
@@ -147,7 +148,7 @@ func (o *doctorOptions) doctor(ctx context.Context) (*doctor.Doctor, func() erro
 		}
 		var sinks []doctor.Sink
 		for _, k := range status.Sinks {
-			subscribed := slices.ContainsFunc(status.Subscriptions, func(s provision.Subscription) bool { return s.SinkSID == k.SID && len(status.Types[s.SID]) > 0 })
+			subscribed := slices.ContainsFunc(status.Subscriptions, func(s twilio.Subscription) bool { return s.SinkSID == k.SID && len(status.Types[s.SID]) > 0 })
 			sinks = append(sinks, doctor.Sink{SID: k.SID, Active: k.Status == "active", Subscribed: subscribed})
 		}
 		return sinks, nil

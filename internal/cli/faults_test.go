@@ -17,9 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 )
 
 // outputs runs a command to its end and keeps its streams apart.
@@ -207,8 +207,8 @@ func TestOddAttributesAreLeftAlone(t *testing.T) {
 		{FriendlyName: "torn", Attributes: `{"a":`},
 		{FriendlyName: "null", Attributes: `null`},
 		{FriendlyName: "two", Attributes: `{"a":1}{"b":2}`},
-		{FriendlyName: "fits", Attributes: padded(provision.MaxAttributes - inserted)},
-		{FriendlyName: "full", Attributes: padded(provision.MaxAttributes - inserted + 1)},
+		{FriendlyName: "fits", Attributes: padded(attributes.MaxLength - inserted)},
+		{FriendlyName: "full", Attributes: padded(attributes.MaxLength - inserted + 1)},
 		{FriendlyName: "empty"},
 	}}})
 	var empty string
@@ -223,7 +223,7 @@ func TestOddAttributesAreLeftAlone(t *testing.T) {
 	want := s.attributes()
 	blocked := 0
 	for sid, text := range want {
-		if after, _, err := (provision.Edit{Enable: true}).Apply(text); err == nil {
+		if after, _, err := (attributes.Edit{Enable: true}).Apply(text); err == nil {
 			want[sid] = after
 		} else {
 			blocked++
@@ -342,7 +342,7 @@ func TestBrowsersWinEveryRaceUntilTheyRest(t *testing.T) {
 		t.Error(err)
 	}
 	for sid, text := range s.attributes() {
-		if state, _ := provision.Inspect(&text); state != provision.Enabled {
+		if state, _ := attributes.Inspect(&text); state != attributes.Enabled {
 			t.Errorf("%s is %s", sid, state)
 		}
 	}
@@ -369,7 +369,7 @@ func events(t *testing.T, text string) (all []map[string]any) {
 // enabled counts the workers that carry the flag.
 func (s *served) enabled() (n int) {
 	for _, text := range s.attributes() {
-		if state, _ := provision.Inspect(&text); state == provision.Enabled {
+		if state, _ := attributes.Inspect(&text); state == attributes.Enabled {
 			n++
 		}
 	}

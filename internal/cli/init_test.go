@@ -26,7 +26,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/crx"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
@@ -47,8 +47,8 @@ type initRig struct {
 	env  map[string]string
 	now  time.Time
 
-	activities []provision.Activity
-	keys       []provision.Key
+	activities []twilio.Activity
+	keys       []twilio.Key
 	ring       map[string]string
 	ringError  error
 	made       int
@@ -73,11 +73,11 @@ func newInitRig(t *testing.T) *initRig {
 	return &initRig{
 		t: t, home: t.TempDir(), now: time.Unix(0, 0), width: 100, output: "text", profile: "acme",
 		env: map[string]string{"TWILIO_ACCOUNT_SID": initSID("AC", "4f2a"), "TWILIO_AUTH_TOKEN": initPassword},
-		activities: []provision.Activity{
+		activities: []twilio.Activity{
 			{SID: initSID("WA", "0001"), FriendlyName: "Offline"},
 			{SID: initSID("WA", "0002"), FriendlyName: "Available", Available: true},
 		},
-		keys: []provision.Key{{SID: initSID("SK", "ffff"), FriendlyName: "somebody else's"}},
+		keys: []twilio.Key{{SID: initSID("SK", "ffff"), FriendlyName: "somebody else's"}},
 		ring: map[string]string{},
 	}
 }
@@ -108,36 +108,36 @@ type (
 	initKeyring struct{ *initRig }
 )
 
-func (a initTwilio) FlexConfiguration(context.Context) (provision.FlexConfiguration, error) {
-	return provision.FlexConfiguration{UIVersion: "2.17.1"}, a.flexError
+func (a initTwilio) FlexConfiguration(context.Context) (twilio.FlexConfiguration, error) {
+	return twilio.FlexConfiguration{UIVersion: "2.17.1"}, a.flexError
 }
 
-func (a initTwilio) Workspace(context.Context) (ws provision.Workspace, err error) {
-	err = a.call("Workspace", 0, func() { ws = provision.Workspace{SID: initSID("WS", "91c0"), FriendlyName: "Flex Task Assignment"} })
+func (a initTwilio) Workspace(context.Context) (ws twilio.Workspace, err error) {
+	err = a.call("Workspace", 0, func() { ws = twilio.Workspace{SID: initSID("WS", "91c0"), FriendlyName: "Flex Task Assignment"} })
 	return
 }
 
-func (a initTwilio) Activities(context.Context) (list []provision.Activity, err error) {
+func (a initTwilio) Activities(context.Context) (list []twilio.Activity, err error) {
 	err = a.call("Activities", 0, func() { list = slices.Clone(a.activities) })
 	return
 }
 
-func (a initTwilio) CreateActivity(_ context.Context, name string, available bool) (made provision.Activity, err error) {
+func (a initTwilio) CreateActivity(_ context.Context, name string, available bool) (made twilio.Activity, err error) {
 	err = a.call("CreateActivity", 300*time.Millisecond, func() {
-		made = provision.Activity{SID: initSID("WA", "77d1"), FriendlyName: name, Available: available}
+		made = twilio.Activity{SID: initSID("WA", "77d1"), FriendlyName: name, Available: available}
 		a.activities = append(a.activities, made)
 	})
 	return
 }
 
-func (a initTwilio) Keys(context.Context) (list []provision.Key, err error) {
+func (a initTwilio) Keys(context.Context) (list []twilio.Key, err error) {
 	err = a.call("Keys", 0, func() { list = slices.Clone(a.keys) })
 	return
 }
 
-func (a initTwilio) CreateKey(_ context.Context, name string) (made provision.Key, secret string, err error) {
+func (a initTwilio) CreateKey(_ context.Context, name string) (made twilio.Key, secret string, err error) {
 	err = a.call("CreateKey", 200*time.Millisecond, func() {
-		made = provision.Key{SID: initSID("SK", fmt.Sprintf("%04x", 0x07aa+a.made)), FriendlyName: name}
+		made = twilio.Key{SID: initSID("SK", fmt.Sprintf("%04x", 0x07aa+a.made)), FriendlyName: name}
 		a.made++
 		a.keys = append(a.keys, made)
 		secret = initSecret
@@ -147,13 +147,13 @@ func (a initTwilio) CreateKey(_ context.Context, name string) (made provision.Ke
 
 func (a initTwilio) RenameKey(_ context.Context, sid, name string) error {
 	return a.call("RenameKey", 0, func() {
-		a.keys[slices.IndexFunc(a.keys, func(k provision.Key) bool { return k.SID == sid })].FriendlyName = name
+		a.keys[slices.IndexFunc(a.keys, func(k twilio.Key) bool { return k.SID == sid })].FriendlyName = name
 	})
 }
 
 func (a initTwilio) DeleteKey(_ context.Context, sid string) error {
 	return a.call("DeleteKey", 0, func() {
-		a.keys = slices.DeleteFunc(a.keys, func(k provision.Key) bool { return k.SID == sid })
+		a.keys = slices.DeleteFunc(a.keys, func(k twilio.Key) bool { return k.SID == sid })
 	})
 }
 
@@ -419,7 +419,7 @@ func TestInitGoldens(t *testing.T) {
 		},
 		"available": {
 			prepare: func(r *initRig) {
-				r.activities = append(r.activities, provision.Activity{SID: initSID("WA", "0003"), FriendlyName: "Voice Client Offline", Available: true})
+				r.activities = append(r.activities, twilio.Activity{SID: initSID("WA", "0003"), FriendlyName: "Voice Client Offline", Available: true})
 			},
 			args: []string{"--yes"},
 			exit: problem.ExitFailed,

@@ -18,6 +18,7 @@ import (
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/ui"
 	"github.com/flexvc/flexvc/plugin"
 )
@@ -168,16 +169,16 @@ func (r *pluginRig) theirs(name string) {
 	ctx, d := r.t.Context(), r.twilio()
 	p, err := d.Plugins.CreatePlugin(ctx, name, name, "")
 	check(r.t, err)
-	v, err := d.Plugins.CreatePluginVersion(ctx, p.SID, provision.PluginVersion{Version: "0.0.1", URL: "https://plugins.example.com/" + name})
+	v, err := d.Plugins.CreatePluginVersion(ctx, p.SID, twilio.PluginVersion{Version: "0.0.1", URL: "https://plugins.example.com/" + name})
 	check(r.t, err)
-	var rows []provision.ConfiguredPlugin
+	var rows []twilio.ConfiguredPlugin
 	releases, err := d.Releases.Releases(ctx)
 	check(r.t, err)
 	if len(releases) > 0 {
 		rows, err = d.Releases.ConfiguredPlugins(ctx, releases[0].ConfigurationSID)
 		check(r.t, err)
 	}
-	config, err := d.Releases.CreateConfiguration(ctx, "theirs", "", append(rows, provision.ConfiguredPlugin{VersionSID: v.SID, Phase: 3}))
+	config, err := d.Releases.CreateConfiguration(ctx, "theirs", "", append(rows, twilio.ConfiguredPlugin{VersionSID: v.SID, Phase: 3}))
 	check(r.t, err)
 	_, err = d.Releases.CreateRelease(ctx, config)
 	check(r.t, err)
@@ -272,7 +273,7 @@ func TestPluginKeepsWhatIsDeployed(t *testing.T) {
 	check(t, err)
 	function := r.function(service.SID)
 	dependencies := `[{"name":"twilio","version":"5.0.0"}]`
-	build, err := d.Builds.CreateBuild(ctx, service.SID, provision.Build{Assets: []provision.AssetVersion{file}, Functions: []string{function}, Dependencies: dependencies, Runtime: "node20"})
+	build, err := d.Builds.CreateBuild(ctx, service.SID, twilio.Build{Assets: []twilio.AssetVersion{file}, Functions: []string{function}, Dependencies: dependencies, Runtime: "node20"})
 	check(t, err)
 	check(t, d.Builds.Deploy(ctx, service.SID, environment.SID, build.SID))
 

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 func newRunsCmd(app *App) *cobra.Command {
@@ -68,7 +68,7 @@ func runsListRun(ctx context.Context, opts *runsListOptions) error {
 
 // listedRun is a run, or what is known of one whose journal cannot be read.
 type listedRun struct {
-	provision.Summary
+	workers.Summary
 	err   error
 	state string
 }
@@ -118,7 +118,7 @@ func newRunsShowCmd(app *App, runF func(context.Context, *runsShowOptions) error
 }
 
 func runsShowRun(_ context.Context, opts *runsShowOptions) error {
-	id, err := provision.ParseRunID(opts.Run)
+	id, err := workers.ParseRunID(opts.Run)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func runsShowRun(_ context.Context, opts *runsShowOptions) error {
 	if err != nil {
 		return err
 	}
-	folders = slices.DeleteFunc(folders, func(f provision.Folder) bool { return !f.Has(id) })
+	folders = slices.DeleteFunc(folders, func(f workers.Folder) bool { return !f.Has(id) })
 	switch len(folders) {
 	case 0:
 		return problem.New(problem.RunNotFound, "there is no run %s", id).WithHint("flexvc runs list shows all")
@@ -151,7 +151,7 @@ func oneRun(_ *cobra.Command, args []string) error {
 }
 
 // runFolders returns the folders that hold journals, of one workspace or of all.
-func runFolders(app *App, workspace string) ([]provision.Folder, error) {
+func runFolders(app *App, workspace string) ([]workers.Folder, error) {
 	if workspace == "" {
 		workspace = "*"
 	} else if strings.ContainsAny(workspace, `*?[\/`) {
@@ -165,9 +165,9 @@ func runFolders(app *App, workspace string) ([]provision.Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	var folders []provision.Folder
+	var folders []workers.Folder
 	for _, path := range paths {
-		f := provision.Folder{Path: filepath.Dir(path), Now: app.Now}
+		f := workers.Folder{Path: filepath.Dir(path), Now: app.Now}
 		if len(folders) == 0 || folders[len(folders)-1].Path != f.Path {
 			folders = append(folders, f)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 type runsResumeOptions struct {
@@ -114,26 +114,26 @@ func runsRollbackRun(ctx context.Context, opts *runsRollbackOptions) error {
 	}
 	defer b.session.close()
 	b.dryRun, b.exitCode, b.yes = opts.DryRun, opts.ExitCode, opts.Yes
-	id, err := provision.ParseRunID(opts.Run)
+	id, err := workers.ParseRunID(opts.Run)
 	if err != nil {
 		return err
 	}
-	header := provision.Header{Command: "runs rollback", Selection: id, Of: id}
-	return b.run(ctx, header, func(lock *provision.Lock) (*provision.Plan, error) {
-		return provision.PlanRollback(ctx, b.session.Workers, folder, id, opts.Concurrency, lock)
+	header := workers.Header{Command: "runs rollback", Selection: id, Of: id}
+	return b.run(ctx, header, func(lock *workers.Lock) (*workers.Plan, error) {
+		return workers.PlanRollback(ctx, b.session.Workers, folder, id, opts.Concurrency, lock)
 	})
 }
 
 // openRun opens the session that a run belongs to. A run of another workspace
 // is told apart from one that is not there at all.
-func openRun(ctx context.Context, app *App, name, workspace string, concurrency int) (*bulk, provision.Folder, error) {
-	id, err := provision.ParseRunID(name)
+func openRun(ctx context.Context, app *App, name, workspace string, concurrency int) (*bulk, workers.Folder, error) {
+	id, err := workers.ParseRunID(name)
 	if err != nil {
-		return nil, provision.Folder{}, err
+		return nil, workers.Folder{}, err
 	}
 	session, err := app.Open(ctx, SessionOptions{Workspace: workspace, Discover: true})
 	if err != nil {
-		return nil, provision.Folder{}, err
+		return nil, workers.Folder{}, err
 	}
 	b := &bulk{app: app, session: session, concurrency: concurrency}
 	folder, err := b.folder()
@@ -147,7 +147,7 @@ func openRun(ctx context.Context, app *App, name, workspace string, concurrency 
 	return b, folder, nil
 }
 
-func whereIs(app *App, id string, folder provision.Folder) error {
+func whereIs(app *App, id string, folder workers.Folder) error {
 	folders, err := runFolders(app, "")
 	if err != nil {
 		return err

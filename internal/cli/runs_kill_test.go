@@ -17,9 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 )
 
 // TestKilledAHundredTimes kills flexvc with SIGKILL at a random moment,
@@ -129,7 +129,7 @@ func TestBrowsersOverwriteDuringRun(t *testing.T) {
 				t.Error(err)
 			}
 			for sid, text := range e.attributes() {
-				if state, _ := provision.Inspect(&text); state != provision.Enabled && state != provision.Invalid {
+				if state, _ := attributes.Inspect(&text); state != attributes.Enabled && state != attributes.Invalid {
 					t.Errorf("%s is %s", sid, state)
 				}
 			}

@@ -8,9 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 // bulkView prints a bulk change from its plan to its end.
@@ -20,15 +21,15 @@ type bulkView interface {
 }
 
 type planView interface {
-	plan(p *provision.Plan, dryRun bool) error
+	plan(p *workers.Plan, dryRun bool) error
 }
 
 type runView interface {
-	begin(*provision.Run)
-	done(provision.Outcome) // one call at a time
-	stopping()              // at any time
+	begin(*workers.Run)
+	done(workers.Outcome) // one call at a time
+	stopping()            // at any time
 	// end prints the result and returns what the command returns.
-	end(*provision.Run, provision.Tally, error) error
+	end(*workers.Run, workers.Tally, error) error
 }
 
 var (
@@ -36,8 +37,8 @@ var (
 	_ bulkView = (*bulkJSON)(nil)
 )
 
-func newBulkView(app *App, header provision.Header, retries func() int) bulkView {
-	shared := &watched{ui: app.UI, now: app.Now, header: header, retries: retries, ended: map[string]provision.Status{}}
+func newBulkView(app *App, header workers.Header, retries func() int) bulkView {
+	shared := &watched{ui: app.UI, now: app.Now, header: header, retries: retries, ended: map[string]workers.Status{}}
 	if app.JSON() {
 		return &bulkJSON{watched: shared, lines: newLines(app.UI.Out)}
 	}
@@ -48,7 +49,7 @@ func newBulkView(app *App, header provision.Header, retries func() int) bulkView
 type watched struct {
 	ui      *ui.Streams
 	now     func() time.Time
-	header  provision.Header
+	header  workers.Header
 	retries func() int
 
 	started  time.Time
@@ -56,7 +57,7 @@ type watched struct {
 	ticks    func() // ends the ticking of the progress
 
 	mu     sync.Mutex
-	ended  map[string]provision.Status
+	ended  map[string]workers.Status
 	failed int
 }
 
@@ -85,12 +86,12 @@ func (w *watched) start(total int) {
 
 // count notes a worker's end. It reports false when nothing new is to be told:
 // a worker that was overwritten and set again is done only once.
-func (w *watched) count(o provision.Outcome) bool {
+func (w *watched) count(o workers.Outcome) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before, again := w.ended[o.SID]
 	w.ended[o.SID] = o.Status
-	if o.Status == provision.Failed && before != provision.Failed {
+	if o.Status == workers.Failed && before != workers.Failed {
 		w.failed++
 	}
 	if w.progress != nil {
@@ -109,10 +110,10 @@ func (w *watched) finishProgress() {
 // bulkText is the view for people.
 type bulkText struct {
 	*watched
-	failures []provision.Outcome
+	failures []workers.Outcome
 }
 
-func (v *bulkText) plan(p *provision.Plan, dryRun bool) error {
+func (v *bulkText) plan(p *workers.Plan, dryRun bool) error {
 	say := v.ui.Chat
 	if dryRun {
 		say = func(format string, args ...any) { v.ui.Printf("%s", v.ui.Suggest(fmt.Sprintf(format, args...))) }
@@ -134,7 +135,7 @@ func (v *bulkText) plan(p *provision.Plan, dryRun bool) error {
 
 type printf func(string, ...any)
 
-func (v *bulkText) planEdit(say printf, p *provision.Plan) {
+func (v *bulkText) planEdit(say printf, p *workers.Plan) {
 	workspace, state := v.ui.SID(v.header.Workspace), v.header.Verb()
 	if len(p.Change) == 0 && len(p.Blocked) == 0 {
 		switch p.Total {
@@ -167,7 +168,7 @@ const (
 	shownBlocked = 5
 )
 
-func (v *bulkText) planLines(say printf, p *provision.Plan) {
+func (v *bulkText) planLines(say printf, p *workers.Plan) {
 	examples, more := exampleChanges(p.Change)
 	blocked := p.Blocked[:min(len(p.Blocked), shownBlocked)]
 	names, keys, text := 8, 0, 0
@@ -180,7 +181,7 @@ func (v *bulkText) planLines(say printf, p *provision.Plan) {
 	for _, b := range blocked {
 		names = max(names, ui.Columns(b.Name))
 	}
-	change := func(c provision.Change) string {
+	change := func(c attributes.Change) string {
 		return fmt.Sprintf("%-*s   %s %s %s", keys, c.Key, orUnset(c.From), v.ui.Arrow(), plain(c.To))
 	}
 	for _, w := range examples {
@@ -222,11 +223,11 @@ func (v *bulkText) line(say printf, sign, name string, width int, text string) {
 
 // exampleChanges returns the workers to show, with at least one for each kind of
 // change, and how many are left out.
-func exampleChanges(all []provision.Planned) ([]provision.Planned, int) {
+func exampleChanges(all []workers.Planned) ([]workers.Planned, int) {
 	if len(all) <= shownChanges {
 		return all, 0
 	}
-	var examples []provision.Planned
+	var examples []workers.Planned
 	kinds := map[string]bool{}
 	shown := map[string]bool{}
 	for _, w := range all {
@@ -248,11 +249,11 @@ func exampleChanges(all []provision.Planned) ([]provision.Planned, int) {
 
 // kindOf tells changes apart that are worth an example each. All contact URIs
 // differ, so their values do not count.
-func kindOf(w provision.Planned) string {
+func kindOf(w workers.Planned) string {
 	var kind strings.Builder
 	for _, c := range w.Changes {
 		kind.WriteString(c.Key)
-		if c.Key == provision.EnabledKey {
+		if c.Key == attributes.EnabledKey {
 			kind.WriteString(c.From)
 		}
 	}
@@ -270,7 +271,7 @@ func plain(value string) string {
 	return value
 }
 
-func (v *bulkText) planRollback(say printf, p *provision.Plan) {
+func (v *bulkText) planRollback(say printf, p *workers.Plan) {
 	if p.Total == 0 {
 		say("No changes: run %s changed no worker. Next: flexvc runs show %s\n", v.header.Of, v.header.Of)
 		return
@@ -326,7 +327,7 @@ func someNames(names []string) string {
 }
 
 // question is what has to be answered with yes.
-func question(h provision.Header, n int) string {
+func question(h workers.Header, n int) string {
 	switch {
 	case h.Of != "":
 		return fmt.Sprintf("Plan: %d to change. ", n)
@@ -336,7 +337,7 @@ func question(h provision.Header, n int) string {
 	return fmt.Sprintf("Change %s? The plugin moves each agent back to the Flex tab at the next Flex start.\n", ui.Plural(n, "worker"))
 }
 
-func (v *bulkText) begin(run *provision.Run) {
+func (v *bulkText) begin(run *workers.Run) {
 	v.header = run.Header
 	t := run.Tally()
 	if t.Left < t.Planned || run.Resumed() {
@@ -352,8 +353,8 @@ func (v *bulkText) begin(run *provision.Run) {
 	v.start(t.Left)
 }
 
-func (v *bulkText) done(o provision.Outcome) {
-	if v.count(o) && (o.Status == provision.Failed || o.Status == provision.Skipped) {
+func (v *bulkText) done(o workers.Outcome) {
+	if v.count(o) && (o.Status == workers.Failed || o.Status == workers.Skipped) {
 		v.failures = append(v.failures, o)
 	}
 }
@@ -363,7 +364,7 @@ func (v *bulkText) stopping() {
 	v.ui.Note("stopping after the writes in flight (press ^C again to stop now)")
 }
 
-func (v *bulkText) end(run *provision.Run, t provision.Tally, err error) error {
+func (v *bulkText) end(run *workers.Run, t workers.Tally, err error) error {
 	v.finishProgress()
 	outcomeLines(v.ui, v.failures, run.ID)
 	if err != nil {
@@ -404,7 +405,7 @@ func (v *bulkText) stopped(err error) error {
 }
 
 // outcomeLines prints workers that failed or were left alone.
-func outcomeLines(s *ui.Streams, outcomes []provision.Outcome, run string) {
+func outcomeLines(s *ui.Streams, outcomes []workers.Outcome, run string) {
 	const some = 20
 	width := 8
 	for _, o := range outcomes[:min(len(outcomes), some)] {
@@ -413,7 +414,7 @@ func outcomeLines(s *ui.Streams, outcomes []provision.Outcome, run string) {
 	width = min(width, 32)
 	for _, o := range outcomes[:min(len(outcomes), some)] {
 		sign := ui.Failed
-		if o.Status != provision.Failed {
+		if o.Status != workers.Failed {
 			sign = ui.Alert
 		}
 		s.Printf(" %s %s  %s\n", s.Mark(s.Out, sign), s.Pad(o.Name, width), ui.Clean(o.Reason))
@@ -424,7 +425,7 @@ func outcomeLines(s *ui.Streams, outcomes []provision.Outcome, run string) {
 }
 
 // tallyWords counts in words what became of the workers, the wanted end first.
-func tallyWords(h provision.Header, t provision.Tally) []string {
+func tallyWords(h workers.Header, t workers.Tally) []string {
 	words := []string{fmt.Sprintf("%d %s", t.Changed, h.Verb())}
 	alone := "blocked"
 	if h.Of != "" {
@@ -449,7 +450,7 @@ func tallyWords(h provision.Header, t provision.Tally) []string {
 type bulkJSON struct {
 	*watched
 	*lines
-	planned *provision.Plan
+	planned *workers.Plan
 	err     error // the first failure to write a line
 }
 
@@ -504,7 +505,7 @@ func (v *bulkJSON) emit(event any) {
 }
 
 // plan tells of a plan that is not carried out; one that is gets its run first.
-func (v *bulkJSON) plan(p *provision.Plan, dryRun bool) error {
+func (v *bulkJSON) plan(p *workers.Plan, dryRun bool) error {
 	v.planned = p
 	if !dryRun && len(p.Change) > 0 {
 		return nil
@@ -521,13 +522,13 @@ func (v *bulkJSON) plan(p *provision.Plan, dryRun bool) error {
 	return v.err
 }
 
-func (v *bulkJSON) blocked(blocked []provision.Blocked) {
+func (v *bulkJSON) blocked(blocked []workers.Blocked) {
 	for _, b := range blocked {
 		v.emit(workerEvent{V: 1, Event: "worker", SID: b.SID, Name: b.Name, Status: "blocked", Code: b.Code, Reason: b.Reason})
 	}
 }
 
-func (v *bulkJSON) begin(run *provision.Run) {
+func (v *bulkJSON) begin(run *workers.Run) {
 	v.header = run.Header
 	t := run.Tally()
 	event := planEvent{V: 1, Event: "plan", Run: run.ID, Of: run.Of, Change: t.Left, Same: run.Same, Blocked: t.Blocked}
@@ -545,12 +546,12 @@ func (v *bulkJSON) begin(run *provision.Run) {
 	v.started, v.ticks = v.now(), func() {}
 }
 
-func (v *bulkJSON) done(o provision.Outcome) {
+func (v *bulkJSON) done(o workers.Outcome) {
 	if !v.count(o) {
 		return
 	}
 	status := string(o.Status)
-	if o.Status == provision.Changed {
+	if o.Status == workers.Changed {
 		status = v.header.Verb()
 	}
 	v.emit(workerEvent{V: 1, Event: "worker", SID: o.SID, Name: o.Name, Status: status, Code: o.Code, Reason: o.Reason, Attempts: o.Attempts})
@@ -563,7 +564,7 @@ func (v *bulkJSON) stopping() {
 	}
 }
 
-func (v *bulkJSON) end(run *provision.Run, t provision.Tally, err error) error {
+func (v *bulkJSON) end(run *workers.Run, t workers.Tally, err error) error {
 	v.finishProgress()
 	event := summaryEvent{
 		V: 1, Event: "summary", Run: run.ID, Failed: t.Failed, Same: t.Same, Skipped: t.Skipped, Blocked: t.Blocked, Left: t.Left,
@@ -592,7 +593,7 @@ func (v *bulkJSON) end(run *provision.Run, t provision.Tally, err error) error {
 // runsView prints runs of the past.
 type runsView interface {
 	list([]listedRun) error
-	show(run *provision.Run, state string) error
+	show(run *workers.Run, state string) error
 }
 
 var (
@@ -644,14 +645,14 @@ func (v runsText) list(runs []listedRun) error {
 	return nil
 }
 
-func stateText(state string, h provision.Header, t provision.Tally) string {
+func stateText(state string, h workers.Header, t workers.Tally) string {
 	if state == runDone {
 		return state + ": " + strings.Join(tallyWords(h, t), ", ")
 	}
 	return fmt.Sprintf("%s: %d of %d", state, t.Planned-t.Left, t.Planned)
 }
 
-func (v runsText) show(run *provision.Run, state string) error {
+func (v runsText) show(run *workers.Run, state string) error {
 	t := run.Tally()
 	v.ui.Printf("Run %s: flexvc %s %s\n", run.ID, run.Command, ui.Clean(run.Selection))
 	for _, row := range [][2]string{
@@ -661,14 +662,14 @@ func (v runsText) show(run *provision.Run, state string) error {
 	} {
 		v.ui.Printf("  %-10s %s\n", row[0], row[1])
 	}
-	var notable []provision.Outcome
+	var notable []workers.Outcome
 	for o := range run.Outcomes() {
-		if o.Status == provision.Failed || o.Status == provision.Skipped {
+		if o.Status == workers.Failed || o.Status == workers.Skipped {
 			notable = append(notable, o)
 		}
 	}
 	for _, b := range run.Blocked {
-		notable = append(notable, provision.Outcome{SID: b.SID, Name: b.Name, Status: provision.Skipped, Reason: b.Reason})
+		notable = append(notable, workers.Outcome{SID: b.SID, Name: b.Name, Status: workers.Skipped, Reason: b.Reason})
 	}
 	if len(notable) > 0 {
 		v.ui.Printf("\n")
@@ -699,11 +700,11 @@ type runJSON struct {
 	Workspace string     `json:"workspace"`
 	Started   *time.Time `json:"started,omitempty"`
 	State     string     `json:"state"` // done, running, unfinished or damaged
-	*provision.Tally
+	*workers.Tally
 	Error string `json:"error,omitempty"`
 }
 
-func newRunJSON(h provision.Header, t provision.Tally, state string) runJSON {
+func newRunJSON(h workers.Header, t workers.Tally, state string) runJSON {
 	return runJSON{
 		V: 1, Run: h.ID, Command: h.Command, Selection: h.Selection, Account: h.Account, Workspace: h.Workspace,
 		Started: &h.Started, State: state, Tally: &t,
@@ -723,7 +724,7 @@ func (v runsJSON) list(runs []listedRun) error {
 	return nil
 }
 
-func (v runsJSON) show(run *provision.Run, state string) error {
+func (v runsJSON) show(run *workers.Run, state string) error {
 	row := newRunJSON(run.Header, run.Tally(), state)
 	row.Event = "run"
 	if err := v.line(row); err != nil {
@@ -732,7 +733,7 @@ func (v runsJSON) show(run *provision.Run, state string) error {
 	for o := range run.Outcomes() {
 		status := string(o.Status)
 		switch o.Status {
-		case provision.Changed:
+		case workers.Changed:
 			status = run.Verb()
 		case "":
 			status = "left"

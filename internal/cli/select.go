@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 // selectOptions are the arguments and flags that say which workers are meant.
@@ -61,21 +61,21 @@ func (o *selectOptions) check(needed bool) error {
 }
 
 // selection reads the file if there is one.
-func (o *selectOptions) selection(in io.Reader) (provision.Selection, error) {
+func (o *selectOptions) selection(in io.Reader) (workers.Selection, error) {
 	if o.From == "" {
 		none := len(o.Workers) == 0 && o.Filter == ""
-		return provision.Selection{All: o.All || none, Filter: o.Filter, Names: o.Workers}, nil
+		return workers.Selection{All: o.All || none, Filter: o.Filter, Names: o.Workers}, nil
 	}
 	if o.From != "-" {
 		file, err := os.Open(o.From)
 		if err != nil {
-			return provision.Selection{}, problem.New(problem.InputUnreadable, "cannot read the list of workers in %s: %w", o.From, reason(err))
+			return workers.Selection{}, problem.New(problem.InputUnreadable, "cannot read the list of workers in %s: %w", o.From, reason(err))
 		}
 		defer file.Close()
 		in = file
 	}
-	names, err := provision.ReadNames(in)
-	return provision.Selection{Names: names}, err
+	names, err := workers.ReadNames(in)
+	return workers.Selection{Names: names}, err
 }
 
 // String is how a run's journal remembers the selection.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 // parsed runs a command line of a lone command and returns its options, which
@@ -40,7 +40,7 @@ func newDisableCmd(app *App, runF func(context.Context, *workersSetOptions) erro
 
 func TestSetOptions(t *testing.T) {
 	base := func(change func(*workersSetOptions)) workersSetOptions {
-		o := workersSetOptions{Enable: true, Concurrency: provision.DefaultConcurrency, selectOptions: selectOptions{Workers: []string{}}}
+		o := workersSetOptions{Enable: true, Concurrency: workers.DefaultConcurrency, selectOptions: selectOptions{Workers: []string{}}}
 		change(&o)
 		return o
 	}

@@ -17,11 +17,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/crx"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/ui"
@@ -338,8 +338,8 @@ func (o *serveOptions) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *co
 		if err != nil {
 			return false, err
 		}
-		state, _ := provision.Inspect(w.Attributes)
-		return state == provision.Enabled, nil
+		state, _ := attributes.Inspect(w.Attributes)
+		return state == attributes.Enabled, nil
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/eventsrv"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/twilioapi"
 )
@@ -127,8 +127,8 @@ func (a *App) authToken(session *Session) string {
 
 // driftRules are the profile's, with what Flex says of itself where it may be
 // asked.
-func driftRules(ctx context.Context, cfg *config.Config, session *Session) (provision.Rules, error) {
-	rules := provision.Rules{Prefix: cfg.IdentityPrefix, VoiceOffline: cfg.ActivityName}
+func driftRules(ctx context.Context, cfg *config.Config, session *Session) (fleet.Rules, error) {
+	rules := fleet.Rules{Prefix: cfg.IdentityPrefix, VoiceOffline: cfg.ActivityName}
 	if cfg.ActivitySID != "" {
 		rules.VoiceOffline = cfg.ActivitySID
 	}

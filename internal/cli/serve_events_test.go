@@ -14,8 +14,9 @@ import (
 
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/eventsrv"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // serving is a `flexvc serve --events` on an emulator that pushes to it.
@@ -95,9 +96,9 @@ func (s *serving) metrics(t testing.TB) string {
 }
 
 // follower reads the stream as flexvc watch does.
-func (s *serving) follower(t testing.TB, address string) (events <-chan provision.Event, resyncs <-chan string) {
+func (s *serving) follower(t testing.TB, address string) (events <-chan fleet.Event, resyncs <-chan string) {
 	t.Helper()
-	e, r := make(chan provision.Event, 10000), make(chan string, 100)
+	e, r := make(chan fleet.Event, 10000), make(chan string, 100)
 	account := s.Account()
 	f := &eventsrv.Follower{URL: address, Auth: eventsrv.Credentials{User: account.SID, Password: account.AuthToken}, Resync: func(why string) { r <- why }}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -139,9 +140,9 @@ func TestAChangedContactURIReachesTheWatch(t *testing.T) {
 	eventually(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), `flexvc_workers{state="drift"}`) })
 
 	sid := s.edit(t, 4, "client:ext_reaches")
-	for _, events := range []<-chan provision.Event{here, afar} {
+	for _, events := range []<-chan fleet.Event{here, afar} {
 		e := receive(t, events)
-		if e.WorkerSID != sid || e.Kind != provision.EventAttributes || e.Attributes == nil || !strings.Contains(*e.Attributes, "client:ext_reaches") {
+		if e.WorkerSID != sid || e.Kind != twilio.EventAttributes || e.Attributes == nil || !strings.Contains(*e.Attributes, "client:ext_reaches") {
 			t.Errorf("came %+v", e)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/doctor"
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 // Session is a command's way to one Twilio account, real or emulated.
@@ -15,10 +17,10 @@ type Session struct {
 	WorkspaceSID string // empty until it is known: see SessionOptions
 	Emulated     bool
 
-	Workers    provision.WorkerAPI   // nil without a workspace
+	Workers    workers.API           // nil without a workspace
 	Activities provision.ActivityAPI // nil without a workspace
 	Flex       provision.FlexAPI
-	Found      *provision.FlexConfiguration // nil unless Flex was asked for the workspace
+	Found      *twilio.FlexConfiguration // nil unless Flex was asked for the workspace
 	Keys       provision.KeyAPI
 	Plugins    *provision.PluginDeployment
 

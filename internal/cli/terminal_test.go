@@ -20,9 +20,9 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/creack/pty"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
@@ -309,7 +309,7 @@ var undisturbed = sync.OnceValues(func() (map[string]string, error) {
 	defer e.Close()
 	all := map[string]string{}
 	for _, w := range e.ExportWorkers() {
-		after, _, err := provision.Edit{Enable: true}.Apply(w.Attributes)
+		after, _, err := attributes.Edit{Enable: true}.Apply(w.Attributes)
 		if err != nil {
 			return nil, err
 		}

@@ -8,9 +8,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/eventsrv"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/tui"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 type watchOptions struct {
@@ -139,7 +141,7 @@ func watchRun(ctx context.Context, o *watchOptions) (err error) {
 		return err
 	}
 	defer session.close()
-	rules := provision.Rules{Prefix: cfg.IdentityPrefix, VoiceOffline: cfg.ActivitySID}
+	rules := fleet.Rules{Prefix: cfg.IdentityPrefix, VoiceOffline: cfg.ActivitySID}
 	if rules.VoiceOffline == "" {
 		rules.VoiceOffline = cfg.ActivityName
 	}
@@ -151,9 +153,9 @@ func watchRun(ctx context.Context, o *watchOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	folder := provision.Folder{Path: dir, Now: app.Now}
+	folder := workers.Folder{Path: dir, Now: app.Now}
 	enabled := folder.EnabledAt()
-	options := provision.WatchOptions{
+	options := fleet.Options{
 		Rules: rules, Interval: o.Interval, Concurrency: o.Concurrency, Once: o.Once, Now: app.Now,
 		EnabledAt: func(sid string) time.Time { return enabled[sid] },
 	}
@@ -169,7 +171,7 @@ func watchRun(ctx context.Context, o *watchOptions) (err error) {
 			options.Pushed = pushedInterval
 		}
 	}
-	w.Watcher = provision.NewWatcher(session.Workers, options)
+	w.Watcher = fleet.NewWatcher(session.Workers, options)
 	if app.UI.Screen() && !o.Plain && !o.Once && !app.JSON() {
 		return o.screen(ctx, session, w)
 	}
@@ -179,7 +181,7 @@ func watchRun(ctx context.Context, o *watchOptions) (err error) {
 // loggedOut is Flex's own offline activity. A key that may not read Flex's
 // configuration is no reason not to watch: it has its name then.
 func loggedOut(ctx context.Context, session *Session) (string, error) {
-	var flex provision.FlexConfiguration
+	var flex twilio.FlexConfiguration
 	var err error
 	if session.Found != nil {
 		flex = *session.Found
@@ -221,7 +223,7 @@ func (o *watchOptions) lines(ctx context.Context, session *Session, w *workspace
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	view := newWatchView(o, session)
-	err := w.Follow(ctx, func(u provision.Update) {
+	err := w.Follow(ctx, func(u fleet.Update) {
 		if err := view.update(u); err != nil {
 			cancel(err)
 		}
@@ -237,17 +239,17 @@ func (o *watchOptions) lines(ctx context.Context, session *Session, w *workspace
 
 // workspaceWatch is a workspace under watch, and what may be done to its workers.
 type workspaceWatch struct {
-	*provision.Watcher
+	*fleet.Watcher
 	session *Session
-	folder  provision.Folder
-	rules   provision.Rules
+	folder  workers.Folder
+	rules   fleet.Rules
 }
 
 var _ tui.Source = (*workspaceWatch)(nil)
 
 // Propose plans the repair of a stale worker.
-func (w *workspaceWatch) Propose(ctx context.Context, sid string) (*provision.Proposal, error) {
-	header := provision.Header{
+func (w *workspaceWatch) Propose(ctx context.Context, sid string) (*workers.Proposal, error) {
+	header := workers.Header{
 		Command: "watch", Selection: sid, Account: w.session.AccountSID, Workspace: w.session.WorkspaceSID,
 	}
 	return w.folder.Propose(ctx, w.session.Workers, header, sid, w.rules.Repair())

@@ -6,15 +6,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/tui"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
 // watchView prints what a watch finds, a line each.
 type watchView interface {
-	update(provision.Update) error
+	update(fleet.Update) error
 	faulty() int // workers that somebody has to look at, of those selected
 }
 
@@ -25,7 +26,7 @@ var (
 
 func newWatchView(o *watchOptions, session *Session) watchView {
 	shared := &fleetLines{
-		ui: o.app.UI, filter: o.filter, all: o.Filter != "", once: o.Once, session: session, rows: map[string]provision.Row{},
+		ui: o.app.UI, filter: o.filter, all: o.Filter != "", once: o.Once, session: session, rows: map[string]fleet.Row{},
 	}
 	if o.app.JSON() {
 		return &watchJSON{fleetLines: shared, lines: newLines(o.app.UI.Out)}
@@ -41,7 +42,7 @@ type fleetLines struct {
 	once    bool
 	session *Session
 
-	rows  map[string]provision.Row
+	rows  map[string]fleet.Row
 	begun bool // the first whole picture was told
 	lost  error
 
@@ -50,7 +51,7 @@ type fleetLines struct {
 }
 
 // take applies an update. first is set once, with the first whole picture.
-func (f *fleetLines) take(u provision.Update) (first bool) {
+func (f *fleetLines) take(u fleet.Update) (first bool) {
 	for _, sid := range u.Gone {
 		delete(f.rows, sid)
 	}
@@ -64,14 +65,14 @@ func (f *fleetLines) take(u provision.Update) (first bool) {
 
 // listed returns the rows of the first picture that are told: those the filter
 // selects, or without one those that somebody has to look at.
-func (f *fleetLines) listed() []provision.Row {
-	var rows []provision.Row
+func (f *fleetLines) listed() []fleet.Row {
+	var rows []fleet.Row
 	for _, row := range f.rows {
 		if f.filter.Match(row) && (f.all || row.State.Faulty()) {
 			rows = append(rows, row)
 		}
 	}
-	slices.SortFunc(rows, func(a, b provision.Row) int {
+	slices.SortFunc(rows, func(a, b fleet.Row) int {
 		if c := a.State.Severity() - b.State.Severity(); c != 0 {
 			return c
 		}
@@ -91,23 +92,23 @@ func (f *fleetLines) faulty() int {
 }
 
 // selected reports whether the filter selects a worker as it was or as it is.
-func (f *fleetLines) selected(d provision.Difference) bool {
-	side := func(l provision.Look) provision.Row {
-		return provision.Row{
+func (f *fleetLines) selected(d fleet.Difference) bool {
+	side := func(l fleet.Look) fleet.Row {
+		return fleet.Row{
 			SID: d.SID, Name: d.Name, ActivityName: l.Activity, State: l.State,
-			Facts: provision.Facts{Flag: l.Flag, ContactURI: l.ContactURI},
+			Facts: fleet.Facts{Flag: l.Flag, ContactURI: l.ContactURI},
 		}
 	}
 	return f.filter.Match(side(d.From)) || f.filter.Match(side(d.To))
 }
 
 func (f *fleetLines) counts() string {
-	states := map[provision.State]int{}
+	states := map[fleet.State]int{}
 	for _, row := range f.rows {
 		states[row.State]++
 	}
 	var counts []string
-	for _, s := range provision.States() {
+	for _, s := range fleet.States() {
 		if n := states[s]; n > 0 {
 			counts = append(counts, fmt.Sprintf("%d %s", n, s))
 		}
@@ -116,7 +117,7 @@ func (f *fleetLines) counts() string {
 }
 
 // connection reports whether it was lost or came back since the last call.
-func (f *fleetLines) connection(s provision.WatchStatus) (lost, back bool) {
+func (f *fleetLines) connection(s fleet.Status) (lost, back bool) {
 	lost, back = f.lost == nil && s.Err != nil, f.lost != nil && s.Err == nil
 	f.lost = s.Err
 	return lost, back
@@ -124,7 +125,7 @@ func (f *fleetLines) connection(s provision.WatchStatus) (lost, back bool) {
 
 // events reports whether the events began to flow or were lost since the last
 // call.
-func (f *fleetLines) events(s provision.WatchStatus) (flowing, lost bool) {
+func (f *fleetLines) events(s fleet.Status) (flowing, lost bool) {
 	flowing = s.Pushed && !f.pushed
 	lost = s.EventsErr != nil && f.eventsLost == nil
 	f.pushed, f.eventsLost = s.Pushed, s.EventsErr
@@ -134,7 +135,7 @@ func (f *fleetLines) events(s provision.WatchStatus) (flowing, lost bool) {
 // watchText is for people and their logs.
 type watchText struct{ *fleetLines }
 
-func (v *watchText) update(u provision.Update) error {
+func (v *watchText) update(u fleet.Update) error {
 	first := v.take(u)
 	if first {
 		if err := v.picture(); err != nil {
@@ -200,10 +201,10 @@ type watchJSON struct {
 }
 
 type lookJSON struct {
-	State      provision.State     `json:"state"`
-	Extension  provision.Extension `json:"extension"`
-	ContactURI string              `json:"contact_uri"`
-	Activity   string              `json:"activity"`
+	State      fleet.State     `json:"state"`
+	Extension  attributes.Flag `json:"extension"`
+	ContactURI string          `json:"contact_uri"`
+	Activity   string          `json:"activity"`
 }
 
 type watchedWorker struct {
@@ -225,14 +226,14 @@ type watchedChange struct {
 	To    *lookJSON `json:"to,omitempty"`
 }
 
-func newLook(l provision.Look) *lookJSON {
-	if l == (provision.Look{}) {
+func newLook(l fleet.Look) *lookJSON {
+	if l == (fleet.Look{}) {
 		return nil
 	}
 	return &lookJSON{l.State, l.Flag, l.ContactURI, l.Activity}
 }
 
-func (v *watchJSON) update(u provision.Update) error {
+func (v *watchJSON) update(u fleet.Update) error {
 	first := v.take(u)
 	if first {
 		for _, row := range v.listed() {
@@ -245,7 +246,7 @@ func (v *watchJSON) update(u provision.Update) error {
 				return err
 			}
 		}
-		states := map[provision.State]int{}
+		states := map[fleet.State]int{}
 		for _, row := range v.rows {
 			states[row.State]++
 		}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 func newWorkersCmd(app *App) *cobra.Command {
@@ -69,7 +69,7 @@ func workersListRun(ctx context.Context, opts *workersListOptions) error {
 	}
 	defer session.close()
 	view := newWorkersView(opts.App)
-	if err := provision.Select(ctx, session.Workers, selection, opts.Concurrency, view.row); err != nil {
+	if err := workers.Select(ctx, session.Workers, selection, opts.Concurrency, view.row); err != nil {
 		return err
 	}
 	return view.end()
@@ -114,11 +114,11 @@ func workersShowRun(ctx context.Context, opts *workersShowOptions) error {
 	}
 	defer session.close()
 	view := newWorkerView(opts.App)
-	return provision.Select(ctx, session.Workers, provision.Selection{Names: []string{opts.Worker}}, 1, view.show)
+	return workers.Select(ctx, session.Workers, workers.Selection{Names: []string{opts.Worker}}, 1, view.show)
 }
 
 func concurrencyFlag(cmd *cobra.Command, value *int) {
-	cmd.Flags().IntVar(value, "concurrency", provision.DefaultConcurrency, "workers in hand at a time; the pace follows Twilio's limit")
+	cmd.Flags().IntVar(value, "concurrency", workers.DefaultConcurrency, "workers in hand at a time; the pace follows Twilio's limit")
 	noCompletion(cmd, "concurrency")
 }
 

@@ -5,8 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 type workersSetOptions struct {
@@ -110,8 +111,8 @@ func workersSetRun(ctx context.Context, opts *workersSetOptions) error {
 	}
 	defer session.close()
 	b := &bulk{app: opts.App, session: session, concurrency: opts.Concurrency, dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes}
-	edit := provision.Edit{Enable: opts.Enable, ResetContactURI: opts.ResetContactURI}
-	header := provision.Header{Command: "workers disable", Selection: opts.String()}
+	edit := attributes.Edit{Enable: opts.Enable, ResetContactURI: opts.ResetContactURI}
+	header := workers.Header{Command: "workers disable", Selection: opts.String()}
 	if opts.Enable {
 		header.Command = "workers enable"
 	}
@@ -123,8 +124,8 @@ func workersSetRun(ctx context.Context, opts *workersSetOptions) error {
 		edit.Prefix = config.IdentityPrefix
 	}
 	header.Edit = &edit
-	return b.run(ctx, header, func(lock *provision.Lock) (*provision.Plan, error) {
-		return provision.PlanEdit(ctx, session.Workers, selection, edit, opts.Concurrency, lock)
+	return b.run(ctx, header, func(lock *workers.Lock) (*workers.Plan, error) {
+		return workers.PlanEdit(ctx, session.Workers, selection, edit, opts.Concurrency, lock)
 	})
 }
 
@@ -137,19 +138,19 @@ type bulk struct {
 	dryRun, exitCode, yes bool
 }
 
-func (b *bulk) folder() (provision.Folder, error) {
+func (b *bulk) folder() (workers.Folder, error) {
 	dir, err := b.app.RunsDir(b.session.AccountSID, b.session.WorkspaceSID)
-	return provision.Folder{Path: dir, Now: b.app.Now}, err
+	return workers.Folder{Path: dir, Now: b.app.Now}, err
 }
 
 // run plans under the workspace's lock, shows the plan, asks, and applies.
-func (b *bulk) run(ctx context.Context, header provision.Header, makePlan func(*provision.Lock) (*provision.Plan, error)) error {
+func (b *bulk) run(ctx context.Context, header workers.Header, makePlan func(*workers.Lock) (*workers.Plan, error)) error {
 	folder, err := b.folder()
 	if err != nil {
 		return err
 	}
 	header.Account, header.Workspace = b.session.AccountSID, b.session.WorkspaceSID
-	var lock *provision.Lock
+	var lock *workers.Lock
 	if !b.dryRun {
 		if lock, err = folder.Lock(header.Command); err != nil {
 			return err
@@ -182,7 +183,7 @@ func (b *bulk) run(ctx context.Context, header provision.Header, makePlan func(*
 }
 
 // unapplied is the end of a command that had nothing to do, or was told not to.
-func (b *bulk) unapplied(plan *provision.Plan) error {
+func (b *bulk) unapplied(plan *workers.Plan) error {
 	strict := !b.dryRun || b.exitCode
 	switch {
 	case b.exitCode && len(plan.Change) > 0:
@@ -193,7 +194,7 @@ func (b *bulk) unapplied(plan *provision.Plan) error {
 	return nil
 }
 
-func (b *bulk) confirm(ctx context.Context, header provision.Header, plan *provision.Plan) (bool, error) {
+func (b *bulk) confirm(ctx context.Context, header workers.Header, plan *workers.Plan) (bool, error) {
 	if b.app.JSON() {
 		return false, problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation with -o json").
 			WithHint("review with --dry-run, then repeat with --yes")
@@ -210,7 +211,7 @@ func (b *bulk) declined(err error) error {
 }
 
 // apply carries a run out. The first ^C lets the writes in flight finish.
-func (b *bulk) apply(ctx context.Context, folder provision.Folder, run *provision.Run, view bulkView) error {
+func (b *bulk) apply(ctx context.Context, folder workers.Folder, run *workers.Run, view bulkView) error {
 	stop := make(chan struct{})
 	view.begin(run)
 	restore := b.app.OnInterrupt(func() {
@@ -218,7 +219,7 @@ func (b *bulk) apply(ctx context.Context, folder provision.Folder, run *provisio
 		close(stop)
 	})
 	defer restore()
-	tally, err := run.Apply(ctx, b.session.Workers, folder, provision.ApplyOptions{
+	tally, err := run.Apply(ctx, b.session.Workers, folder, workers.ApplyOptions{
 		Concurrency: b.concurrency,
 		Stop:        stop,
 		Done:        view.done,

@@ -13,8 +13,9 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 const (
@@ -26,16 +27,16 @@ const (
 type roster struct {
 	mu      sync.Mutex
 	order   []string
-	workers map[string]*provision.Worker
+	workers map[string]*twilio.Worker
 	version map[string]int
 	// onWrite is called before a write takes effect.
 	onWrite func(name string) error
 }
 
-var _ provision.WorkerAPI = (*roster)(nil)
+var _ workers.API = (*roster)(nil)
 
 func newRoster() *roster {
-	r := &roster{workers: map[string]*provision.Worker{}, version: map[string]int{}}
+	r := &roster{workers: map[string]*twilio.Worker{}, version: map[string]int{}}
 	r.add("alice", `{"contact_uri":"client:alice","note":"R&D"}`)
 	r.add("bob", `{"extensionVoiceClientEnabled":false}`)
 	for i := range 7 {
@@ -51,14 +52,14 @@ func newRoster() *roster {
 func (r *roster) add(name, attributes string) {
 	sid := fmt.Sprintf("WK%032x", 0xc3d0+len(r.order))
 	r.order = append(r.order, sid)
-	r.workers[sid] = &provision.Worker{
+	r.workers[sid] = &twilio.Worker{
 		SID: sid, FriendlyName: name, ActivitySID: "WA1", ActivityName: "Offline", Attributes: &attributes,
 		DateUpdated: time.Date(2026, 3, 4, 13, 58, 54, 0, time.UTC),
 	}
 }
 
-func (r *roster) Workers(context.Context, string) iter.Seq2[provision.Worker, error] {
-	return func(yield func(provision.Worker, error) bool) {
+func (r *roster) Workers(context.Context, string) iter.Seq2[twilio.Worker, error] {
+	return func(yield func(twilio.Worker, error) bool) {
 		for _, sid := range r.order {
 			w, err := r.Worker(context.Background(), sid)
 			w.ETag = ""
@@ -69,35 +70,35 @@ func (r *roster) Workers(context.Context, string) iter.Seq2[provision.Worker, er
 	}
 }
 
-func (r *roster) Worker(ctx context.Context, sid string) (provision.Worker, error) {
+func (r *roster) Worker(ctx context.Context, sid string) (twilio.Worker, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ctx.Err() != nil {
-		return provision.Worker{}, ctx.Err()
+		return twilio.Worker{}, ctx.Err()
 	}
 	w := r.workers[sid]
 	if w == nil {
-		return provision.Worker{}, problem.New(problem.NotFound, "not found")
+		return twilio.Worker{}, problem.New(problem.NotFound, "not found")
 	}
 	row := *w
 	row.ETag = fmt.Sprint(r.version[sid])
 	return row, nil
 }
 
-func (r *roster) SetAttributes(ctx context.Context, sid, attributes, etag string) (provision.Worker, error) {
+func (r *roster) SetAttributes(ctx context.Context, sid, attributes, etag string) (twilio.Worker, error) {
 	if w := r.workers[sid]; w != nil && r.onWrite != nil {
 		if err := r.onWrite(w.FriendlyName); err != nil {
-			return provision.Worker{}, err
+			return twilio.Worker{}, err
 		}
 	}
 	r.mu.Lock()
 	switch {
 	case r.workers[sid] == nil:
 		r.mu.Unlock()
-		return provision.Worker{}, problem.New(problem.NotFound, "not found")
+		return twilio.Worker{}, problem.New(problem.NotFound, "not found")
 	case etag != fmt.Sprint(r.version[sid]):
 		r.mu.Unlock()
-		return provision.Worker{}, problem.New(problem.PreconditionFailed, "changed")
+		return twilio.Worker{}, problem.New(problem.PreconditionFailed, "changed")
 	}
 	r.workers[sid].Attributes = &attributes
 	r.version[sid]++
@@ -106,7 +107,7 @@ func (r *roster) SetAttributes(ctx context.Context, sid, attributes, etag string
 }
 
 // byName returns a worker to look at or to edit behind flexvc's back.
-func (r *roster) byName(name string) *provision.Worker {
+func (r *roster) byName(name string) *twilio.Worker {
 	for _, w := range r.workers {
 		if w.FriendlyName == name {
 			return w

@@ -8,13 +8,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
 // workersView prints a list of workers.
 type workersView interface {
-	row(provision.Worker) error
+	row(twilio.Worker) error
 	end() error
 }
 
@@ -27,17 +28,17 @@ func newWorkersView(app *App) workersView {
 	if app.JSON() {
 		return workersJSON{newLines(app.UI.Out)}
 	}
-	return &workersText{ui: app.UI, states: map[provision.Extension]int{}}
+	return &workersText{ui: app.UI, states: map[attributes.Flag]int{}}
 }
 
 type workersText struct {
 	ui     *ui.Streams
 	rows   [][]string
-	states map[provision.Extension]int
+	states map[attributes.Flag]int
 }
 
-func (v *workersText) row(w provision.Worker) error {
-	state, uri := provision.Inspect(w.Attributes)
+func (v *workersText) row(w twilio.Worker) error {
+	state, uri := attributes.Inspect(w.Attributes)
 	v.states[state]++
 	if v.ui.OutTTY {
 		uri = dash(v.ui, uri)
@@ -53,14 +54,14 @@ func (v *workersText) end() error {
 	}
 	v.ui.Table([]string{"WORKER", "SID", "ACTIVITY", "EXTENSION", "CONTACT URI"}, v.rows)
 	var counts []string
-	for _, state := range []provision.Extension{provision.Enabled, provision.Disabled, provision.Unset, provision.Invalid} {
+	for _, state := range []attributes.Flag{attributes.Enabled, attributes.Disabled, attributes.Unset, attributes.Invalid} {
 		if n := v.states[state]; n > 0 {
 			counts = append(counts, fmt.Sprintf("%d %s", n, state))
 		}
 	}
 	v.ui.Note("%s: %s", ui.Plural(len(v.rows), "worker"), strings.Join(counts, ", "))
 	next := "flexvc workers show NAME"
-	if v.states[provision.Disabled]+v.states[provision.Unset] > 0 {
+	if v.states[attributes.Disabled]+v.states[attributes.Unset] > 0 {
 		next = "flexvc workers enable --all --dry-run"
 	}
 	v.ui.Hint("%s", next)
@@ -78,19 +79,19 @@ func dash(s *ui.Streams, text string) string {
 type workersJSON struct{ *lines }
 
 type workerJSON struct {
-	V          int                 `json:"v"`
-	SID        string              `json:"sid"`
-	Name       string              `json:"name"`
-	Activity   string              `json:"activity"`
-	Available  bool                `json:"available"`
-	Extension  provision.Extension `json:"extension"`
-	ContactURI *string             `json:"contact_uri"`
-	Updated    *time.Time          `json:"updated,omitempty"`
-	Attributes *string             `json:"attributes,omitempty"`
+	V          int             `json:"v"`
+	SID        string          `json:"sid"`
+	Name       string          `json:"name"`
+	Activity   string          `json:"activity"`
+	Available  bool            `json:"available"`
+	Extension  attributes.Flag `json:"extension"`
+	ContactURI *string         `json:"contact_uri"`
+	Updated    *time.Time      `json:"updated,omitempty"`
+	Attributes *string         `json:"attributes,omitempty"`
 }
 
-func newWorkerJSON(w provision.Worker) workerJSON {
-	state, uri := provision.Inspect(w.Attributes)
+func newWorkerJSON(w twilio.Worker) workerJSON {
+	state, uri := attributes.Inspect(w.Attributes)
 	row := workerJSON{
 		V: 1, SID: w.SID, Name: w.FriendlyName, Activity: w.ActivityName, Available: w.Available, Extension: state,
 	}
@@ -100,12 +101,12 @@ func newWorkerJSON(w provision.Worker) workerJSON {
 	return row
 }
 
-func (v workersJSON) row(w provision.Worker) error { return v.line(newWorkerJSON(w)) }
-func (v workersJSON) end() error                   { return nil }
+func (v workersJSON) row(w twilio.Worker) error { return v.line(newWorkerJSON(w)) }
+func (v workersJSON) end() error                { return nil }
 
 // workerView prints one worker.
 type workerView interface {
-	show(provision.Worker) error
+	show(twilio.Worker) error
 }
 
 var (
@@ -122,8 +123,8 @@ func newWorkerView(app *App) workerView {
 
 type workerText struct{ ui *ui.Streams }
 
-func (v workerText) show(w provision.Worker) error {
-	state, uri := provision.Inspect(w.Attributes)
+func (v workerText) show(w twilio.Worker) error {
+	state, uri := attributes.Inspect(w.Attributes)
 	available := "no"
 	if w.Available {
 		available = "yes"
@@ -152,11 +153,11 @@ func (v workerText) show(w provision.Worker) error {
 		v.ui.Printf("    %s\n", ui.Clean(strings.TrimRight(line, "\n")))
 	}
 	switch state {
-	case provision.Disabled, provision.Unset:
+	case attributes.Disabled, attributes.Unset:
 		v.ui.Hint("flexvc workers enable %s", typed(w))
-	case provision.Enabled:
+	case attributes.Enabled:
 		v.ui.Hint("flexvc workers disable %s", typed(w))
-	case provision.Invalid:
+	case attributes.Invalid:
 		v.ui.Hint("repair the attributes in the Twilio Console: they are not a JSON object")
 	}
 	return nil
@@ -164,7 +165,7 @@ func (v workerText) show(w provision.Worker) error {
 
 type workerLine struct{ *lines }
 
-func (v workerLine) show(w provision.Worker) error {
+func (v workerLine) show(w twilio.Worker) error {
 	row := newWorkerJSON(w)
 	row.Attributes = w.Attributes
 	if !w.DateUpdated.IsZero() {
@@ -189,7 +190,7 @@ func (l *lines) line(v any) error { return l.enc.Encode(v) }
 
 // typed is how a worker is named on a command line: by name, unless that cannot
 // be typed.
-func typed(w provision.Worker) string {
+func typed(w twilio.Worker) string {
 	if w.FriendlyName == "" || ui.Clean(w.FriendlyName) != w.FriendlyName || strings.HasPrefix(w.FriendlyName, "-") {
 		return w.SID
 	}

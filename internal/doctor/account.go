@@ -7,8 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 // Settings are what flexvc.yaml says.
@@ -36,7 +39,7 @@ type Account struct {
 	User       string // whose credentials: AC… or SK…
 	Flex       provision.FlexAPI
 	Activities provision.ActivityAPI
-	Workers    provision.WorkerAPI
+	Workers    workers.API
 	Keys       provision.KeyAPI
 
 	Check         func(context.Context) error // whether the credentials are accepted
@@ -165,7 +168,7 @@ func (d *Doctor) credentials(ctx context.Context) Result {
 }
 
 // signing looks after the key that signs voice tokens.
-func (d *Doctor) signing(says string, keys []provision.Key, known bool) Result {
+func (d *Doctor) signing(says string, keys []twilio.Key, known bool) Result {
 	sid := d.Settings.APIKeySID
 	if sid == "" {
 		return pass(says)
@@ -210,8 +213,8 @@ func (d *Doctor) workspace(ctx context.Context) Result {
 	return d.activity(says, activities)
 }
 
-func (d *Doctor) activity(says string, activities []provision.Activity) Result {
-	var found *provision.Activity
+func (d *Doctor) activity(says string, activities []twilio.Activity) Result {
+	var found *twilio.Activity
 	for i, a := range activities {
 		if a.SID == d.Settings.ActivitySID || d.Settings.ActivitySID == "" && a.FriendlyName == d.Settings.ActivityName {
 			found = &activities[i]
@@ -238,11 +241,11 @@ func (d *Doctor) workers(ctx context.Context) Result {
 	if d.Settings.WorkspaceSID == "" {
 		return skip("no workspace is known: flexvc init")
 	}
-	rules := provision.Rules{Prefix: d.Settings.Prefix, VoiceOffline: d.Settings.ActivitySID, LoggedOut: "Offline"}
+	rules := fleet.Rules{Prefix: d.Settings.Prefix, VoiceOffline: d.Settings.ActivitySID, LoggedOut: "Offline"}
 	if flex, err := d.Account.Flex.FlexConfiguration(ctx); err == nil && flex.OfflineActivitySID != "" {
 		rules.LoggedOut = flex.OfflineActivitySID
 	}
-	total, in, hidden := 0, map[provision.State]int{}, 0
+	total, in, hidden := 0, map[fleet.State]int{}, 0
 	for w, err := range d.Account.Workers.Workers(ctx, "") {
 		if err != nil {
 			return failure("the workers cannot be listed", err, "try again")
@@ -252,21 +255,21 @@ func (d *Doctor) workers(ctx context.Context) Result {
 			hidden++
 			continue
 		}
-		in[rules.Judge(rules.Facts(w), w, provision.History{})]++
+		in[rules.Judge(rules.Facts(w), w, fleet.History{})]++
 	}
 	if hidden > 0 {
 		return skip(fmt.Sprintf("Twilio's list does not show the attributes of %d of %d workers: flexvc watch", hidden, total))
 	}
 	var wrong []string
-	for _, state := range provision.States() {
-		if n := in[state]; n > 0 && state.Faulty() && state != provision.StateForeign {
+	for _, state := range fleet.States() {
+		if n := in[state]; n > 0 && state.Faulty() && state != fleet.StateForeign {
 			wrong = append(wrong, fmt.Sprintf("%d %s (%s)", n, state, state.Meaning()))
 		}
 	}
 	if len(wrong) > 0 {
 		return warn(fmt.Sprintf("%d workers, not all as their flag asks for", total), strings.Join(wrong, "; "), "flexvc watch")
 	}
-	return pass(fmt.Sprintf("%d workers, %d pending, none drifts", total, in[provision.StatePending]))
+	return pass(fmt.Sprintf("%d workers, %d pending, none drifts", total, in[fleet.StatePending]))
 }
 
 func (d *Doctor) plugin(ctx context.Context) Result {

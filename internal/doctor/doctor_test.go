@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 func TestChecksRunAtOnceAndAreToldInOrder(t *testing.T) {
@@ -110,12 +111,12 @@ func TestWorkersThatCannotBeJudgedAreNotCalledRight(t *testing.T) {
 
 type noFlex struct{}
 
-func (noFlex) FlexConfiguration(context.Context) (provision.FlexConfiguration, error) {
-	return provision.FlexConfiguration{}, problem.New(problem.FlexNotFound, "no Flex")
+func (noFlex) FlexConfiguration(context.Context) (twilio.FlexConfiguration, error) {
+	return twilio.FlexConfiguration{}, problem.New(problem.FlexNotFound, "no Flex")
 }
 
-type hidden struct{ provision.WorkerAPI }
+type hidden struct{ workers.API }
 
-func (hidden) Workers(context.Context, string) iter.Seq2[provision.Worker, error] {
-	return func(yield func(provision.Worker, error) bool) { yield(provision.Worker{SID: "WK1"}, nil) }
+func (hidden) Workers(context.Context, string) iter.Seq2[twilio.Worker, error] {
+	return func(yield func(twilio.Worker, error) bool) { yield(twilio.Worker{SID: "WK1"}, nil) }
 }

@@ -6,13 +6,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Activities knows which activities of the workspace are available. Asking
 // never waits: one that is not known is looked up meanwhile.
 type Activities struct {
-	list func(context.Context) ([]provision.Activity, error)
+	list func(context.Context) ([]twilio.Activity, error)
 	log  *slog.Logger
 
 	mu    sync.RWMutex
@@ -25,7 +25,7 @@ type Activities struct {
 const activityRest = 10 * time.Second
 
 // NewActivities returns a knower that asks with list.
-func NewActivities(list func(context.Context) ([]provision.Activity, error), log *slog.Logger) *Activities {
+func NewActivities(list func(context.Context) ([]twilio.Activity, error), log *slog.Logger) *Activities {
 	return &Activities{list: list, log: log, known: map[string]bool{}, ask: make(chan struct{}, 1)}
 }
 

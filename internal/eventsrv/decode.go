@@ -11,14 +11,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/fleet"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // notice is one event as Twilio told it.
 type notice struct {
 	id                 string // the same for the same event, however often it is told
 	account, workspace string
-	event              provision.Event // without WorkerSID when it is about something else
+	event              fleet.Event // without WorkerSID when it is about something else
 	test               bool
 }
 
@@ -28,9 +29,9 @@ const (
 	maxEvents   = 10000 // in one request
 )
 
-var kinds = []provision.EventKind{
-	provision.EventCreated, provision.EventAttributes, provision.EventActivity,
-	provision.EventCapacity, provision.EventChannel, provision.EventDeleted,
+var kinds = []twilio.EventKind{
+	twilio.EventCreated, twilio.EventAttributes, twilio.EventActivity,
+	twilio.EventCapacity, twilio.EventChannel, twilio.EventDeleted,
 }
 
 var errNoEvent = errors.New("not an event of Twilio's")
@@ -93,7 +94,7 @@ func decodeCloud(body []byte) ([]notice, error) {
 		case c.Type == testType:
 			out = append(out, notice{test: true})
 			continue
-		case !ours || !slices.Contains(kinds, provision.EventKind(kind)):
+		case !ours || !slices.Contains(kinds, twilio.EventKind(kind)):
 			out = append(out, notice{})
 			continue
 		}
@@ -104,8 +105,8 @@ func decodeCloud(body []byte) ([]notice, error) {
 		if json.Unmarshal(c.Data, &data) != nil || unwrap(data.Payload, &p) != nil {
 			return nil, errNoEvent
 		}
-		n := notice{id: "stream:" + c.ID, account: p.AccountSID, workspace: p.WorkspaceSID, event: provision.Event{
-			WorkerSID: p.WorkerSID, Kind: provision.EventKind(kind), At: instant(string(p.Timestamp), c.Time), Version: number(string(p.Version)),
+		n := notice{id: "stream:" + c.ID, account: p.AccountSID, workspace: p.WorkspaceSID, event: fleet.Event{
+			WorkerSID: p.WorkerSID, Kind: twilio.EventKind(kind), At: instant(string(p.Timestamp), c.Time), Version: number(string(p.Version)),
 			Name: p.WorkerName, ActivitySID: p.ActivitySID, ActivityName: p.ActivityName, Attributes: p.Attributes,
 		}}
 		if n.event.At.IsZero() {
@@ -165,11 +166,11 @@ func decodeForm(body []byte) ([]notice, error) {
 			return nil, errNoEvent // the signature covers the first value only
 		}
 	}
-	kind := provision.EventKind(f.Get("EventType"))
+	kind := twilio.EventKind(f.Get("EventType"))
 	if !slices.Contains(kinds, kind) {
 		return []notice{{}}, nil
 	}
-	n := notice{id: "callback:" + f.Get("Sid"), account: f.Get("AccountSid"), workspace: f.Get("WorkspaceSid"), event: provision.Event{
+	n := notice{id: "callback:" + f.Get("Sid"), account: f.Get("AccountSid"), workspace: f.Get("WorkspaceSid"), event: fleet.Event{
 		WorkerSID: f.Get("WorkerSid"), Kind: kind, At: instant(f.Get("TimestampMs"), instant(f.Get("Timestamp"), time.Time{})),
 		Version: number(f.Get("WorkerVersion")), Name: f.Get("WorkerName"), ActivitySID: f.Get("WorkerActivitySid"), ActivityName: f.Get("WorkerActivityName"),
 	}}

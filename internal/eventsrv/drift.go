@@ -9,12 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/fleet"
 )
 
 // DriftOptions say how drift is watched and told.
 type DriftOptions struct {
-	Rules    provision.Rules
+	Rules    fleet.Rules
 	Interval time.Duration // between two sweeps, which make up for events that are lost
 	Hold     time.Duration // how long a worker has to be in a new state before it is told
 	Notify   *Notifier     // nil: metrics only
@@ -25,17 +25,17 @@ type DriftOptions struct {
 // Drift keeps the picture of all workers, its figures and its notifications.
 type Drift struct {
 	s   *Server
-	api provision.Roster
+	api fleet.Roster
 	o   DriftOptions
 
-	counts map[provision.State]*atomic.Int64
+	counts map[fleet.State]*atomic.Int64
 	begun  atomic.Int64 // of the latest whole sweep, seconds since 1970
 	pushed atomic.Bool
 	failed atomic.Bool
 
 	mu     sync.Mutex
-	states map[string]provision.State
-	told   map[string]provision.State // what the world was told, or began with; fine unless it is in here
+	states map[string]fleet.State
+	told   map[string]fleet.State // what the world was told, or began with; fine unless it is in here
 	held   map[string]held
 	whole  bool          // the first picture is complete: what comes now is news
 	wake   chan struct{} // held has changed
@@ -43,14 +43,14 @@ type Drift struct {
 
 // held is a change that is not told yet: it may be undone in a moment.
 type held struct {
-	row  provision.Row
-	from provision.State
+	row  fleet.Row
+	from fleet.State
 	due  time.Time
 }
 
 // Drift watches the workers that api reads. Its figures appear with the
 // server's once the first picture is complete.
-func (s *Server) Drift(api provision.Roster, o DriftOptions) *Drift {
+func (s *Server) Drift(api fleet.Roster, o DriftOptions) *Drift {
 	if o.Log == nil {
 		o.Log = s.deps.Log
 	}
@@ -58,10 +58,10 @@ func (s *Server) Drift(api provision.Roster, o DriftOptions) *Drift {
 		o.Now = s.deps.Now
 	}
 	d := &Drift{
-		s: s, api: api, o: o, counts: map[provision.State]*atomic.Int64{}, wake: make(chan struct{}, 1),
-		states: map[string]provision.State{}, told: map[string]provision.State{}, held: map[string]held{},
+		s: s, api: api, o: o, counts: map[fleet.State]*atomic.Int64{}, wake: make(chan struct{}, 1),
+		states: map[string]fleet.State{}, told: map[string]fleet.State{}, held: map[string]held{},
 	}
-	for _, state := range provision.States() {
+	for _, state := range fleet.States() {
 		d.counts[state] = new(atomic.Int64)
 	}
 	if o.Notify != nil {
@@ -87,7 +87,7 @@ func (d *Drift) Run(ctx context.Context) {
 	}
 	for wait := firstTrouble; ; wait = min(2*wait, lastTrouble) {
 		source := &ringSource{hub: d.s.hub, at: d.s.hub.head()}
-		w := provision.NewWatcher(d.api, provision.WatchOptions{
+		w := fleet.NewWatcher(d.api, fleet.Options{
 			Rules: d.o.Rules, Interval: d.o.Interval, Events: source, Now: d.o.Now,
 		})
 		source.resync = w.Refresh
@@ -111,10 +111,10 @@ type ringSource struct {
 	resync func()
 }
 
-var _ provision.EventSource = (*ringSource)(nil)
+var _ fleet.EventSource = (*ringSource)(nil)
 
-func (r *ringSource) Events(ctx context.Context) iter.Seq2[provision.Event, error] {
-	return func(yield func(provision.Event, error) bool) {
+func (r *ringSource) Events(ctx context.Context) iter.Seq2[fleet.Event, error] {
+	return func(yield func(fleet.Event, error) bool) {
 		for {
 			items, next, missed, wake := r.hub.since(r.at, atOnce)
 			if missed {
@@ -144,7 +144,7 @@ func (r *ringSource) Events(ctx context.Context) iter.Seq2[provision.Event, erro
 }
 
 // take is told by the watcher, one update at a time.
-func (d *Drift) take(u provision.Update) {
+func (d *Drift) take(u fleet.Update) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, row := range u.Rows {
@@ -174,7 +174,7 @@ func (d *Drift) take(u provision.Update) {
 	if !d.whole {
 		d.whole = true
 		d.register()
-		d.o.Log.Info("drift watched", "workers", len(d.states), "drift", d.counts[provision.StateDrift].Load(), "stale", d.counts[provision.StateStale].Load())
+		d.o.Log.Info("drift watched", "workers", len(d.states), "drift", d.counts[fleet.StateDrift].Load(), "stale", d.counts[fleet.StateStale].Load())
 	}
 	select {
 	case d.wake <- struct{}{}:
@@ -184,10 +184,10 @@ func (d *Drift) take(u provision.Update) {
 
 // news holds a change back, or takes one back that is undone. The caller holds
 // d.mu.
-func (d *Drift) news(row provision.Row) {
+func (d *Drift) news(row fleet.Row) {
 	is, was := concern(row.State), d.told[row.SID]
 	if was == "" {
-		was = provision.StateOK
+		was = fleet.StateOK
 	}
 	switch {
 	case !d.whole:
@@ -204,8 +204,8 @@ func (d *Drift) news(row provision.Row) {
 	}
 }
 
-func (d *Drift) note(sid string, is provision.State) {
-	if is == provision.StateOK {
+func (d *Drift) note(sid string, is fleet.State) {
+	if is == fleet.StateOK {
 		delete(d.told, sid)
 		return
 	}
@@ -214,11 +214,11 @@ func (d *Drift) note(sid string, is provision.State) {
 
 // concern is a state as far as somebody has to be told: agents who come and go
 // are no news.
-func concern(s provision.State) provision.State {
+func concern(s fleet.State) fleet.State {
 	if s.Faulty() {
 		return s
 	}
-	return provision.StateOK
+	return fleet.StateOK
 }
 
 // register makes the figures visible. The caller holds d.mu.

@@ -15,8 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 )
 
 // Follower reads a Stream and comes back whenever it breaks, at the place where
@@ -38,7 +38,7 @@ type Follower struct {
 	last string // id of the latest event
 }
 
-var _ provision.EventSource = (*Follower)(nil)
+var _ fleet.EventSource = (*Follower)(nil)
 
 const (
 	givenUp    = 10 * time.Second // without a connection, after which Events ends
@@ -78,24 +78,24 @@ func (e errRefused) Error() string { return fmt.Sprintf("HTTP %d", e.status) }
 // Events yields what the server tells. It ends with an error when there was no
 // connection for ten seconds, and with a problem when the server refuses the
 // credentials or has no stream there.
-func (f *Follower) Events(ctx context.Context) iter.Seq2[provision.Event, error] {
-	return func(yield func(provision.Event, error) bool) {
+func (f *Follower) Events(ctx context.Context) iter.Seq2[fleet.Event, error] {
+	return func(yield func(fleet.Event, error) bool) {
 		inner, cancel := context.WithCancel(ctx)
 		defer cancel()
 		stopped := false
-		err := f.follow(inner, func(e provision.Event) {
+		err := f.follow(inner, func(e fleet.Event) {
 			if !stopped && !yield(e, nil) {
 				stopped = true
 				cancel()
 			}
 		})
 		if !stopped && ctx.Err() == nil {
-			yield(provision.Event{}, err)
+			yield(fleet.Event{}, err)
 		}
 	}
 }
 
-func (f *Follower) follow(ctx context.Context, changed func(provision.Event)) error {
+func (f *Follower) follow(ctx context.Context, changed func(fleet.Event)) error {
 	if err := f.Check(); err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (f *Follower) refusal(status int) error {
 
 // read follows one connection. retry is what the server asks for before the
 // next.
-func (f *Follower) read(ctx context.Context, changed func(provision.Event), retry *time.Duration) (stood bool, err error) {
+func (f *Follower) read(ctx context.Context, changed func(fleet.Event), retry *time.Duration) (stood bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	watchdog := time.AfterFunc(connecting, cancel)
@@ -222,10 +222,10 @@ func (f *Follower) read(ctx context.Context, changed func(provision.Event), retr
 	return true, io.EOF
 }
 
-func (f *Follower) tell(name string, data []byte, changed func(provision.Event)) error {
+func (f *Follower) tell(name string, data []byte, changed func(fleet.Event)) error {
 	switch name {
 	case nameWorker:
-		var e provision.Event
+		var e fleet.Event
 		if err := json.Unmarshal(data, &e); err != nil || e.WorkerSID == "" {
 			return errors.New("an event cannot be read")
 		}

@@ -9,7 +9,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/fleet"
 )
 
 // The names of server-sent events.
@@ -25,12 +25,12 @@ type item struct {
 	Data json.RawMessage `json:"data"`
 }
 
-func worker(id string, e provision.Event) item {
+func worker(id string, e fleet.Event) item {
 	return item{id, nameWorker, encode(e)}
 }
 
 // event reads a worker's item.
-func (it item) event() (e provision.Event, err error) {
+func (it item) event() (e fleet.Event, err error) {
 	err = json.Unmarshal(it.Data, &e)
 	return e, err
 }

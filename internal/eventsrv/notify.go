@@ -19,20 +19,20 @@ import (
 
 	vm "github.com/VictoriaMetrics/metrics"
 
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 )
 
 // Change is a worker's change of state that somebody should know of. From and To
 // are states; fine ones (ok, pending, offline) count as one.
 type Change struct {
-	SID        string          `json:"sid"`
-	Name       string          `json:"name"`
-	From       provision.State `json:"from"`
-	To         provision.State `json:"to"`
-	Meaning    string          `json:"meaning"`
-	ContactURI string          `json:"contact_uri"`
-	Since      time.Time       `json:"since,omitzero"`
+	SID        string      `json:"sid"`
+	Name       string      `json:"name"`
+	From       fleet.State `json:"from"`
+	To         fleet.State `json:"to"`
+	Meaning    string      `json:"meaning"`
+	ContactURI string      `json:"contact_uri"`
+	Since      time.Time   `json:"since,omitzero"`
 }
 
 // claim names the change, the same at every replica.

@@ -15,8 +15,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 const secretPath = "/services/T0/B0/emulatedHookSecret"
@@ -55,13 +56,13 @@ func (h *hook) told() []string {
 // agents are workers that a test changes.
 type agents struct {
 	mu  sync.Mutex
-	all map[string]provision.Worker
+	all map[string]twilio.Worker
 }
 
-func (a *agents) set(sid, attributes string) provision.Worker {
+func (a *agents) set(sid, attributes string) twilio.Worker {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	w := provision.Worker{
+	w := twilio.Worker{
 		SID: sid, FriendlyName: "agent " + sid, ActivitySID: testActivity, ActivityName: "Available", Available: true,
 		Attributes: &attributes, DateUpdated: time.Now().Truncate(time.Second),
 	}
@@ -69,8 +70,8 @@ func (a *agents) set(sid, attributes string) provision.Worker {
 	return w
 }
 
-func (a *agents) Workers(context.Context, string) iter.Seq2[provision.Worker, error] {
-	return func(yield func(provision.Worker, error) bool) {
+func (a *agents) Workers(context.Context, string) iter.Seq2[twilio.Worker, error] {
+	return func(yield func(twilio.Worker, error) bool) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		for _, w := range a.all {
@@ -81,7 +82,7 @@ func (a *agents) Workers(context.Context, string) iter.Seq2[provision.Worker, er
 	}
 }
 
-func (a *agents) Worker(_ context.Context, sid string) (provision.Worker, error) {
+func (a *agents) Worker(_ context.Context, sid string) (twilio.Worker, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	w, ok := a.all[sid]
@@ -91,8 +92,8 @@ func (a *agents) Worker(_ context.Context, sid string) (provision.Worker, error)
 	return w, nil
 }
 
-func (a *agents) SetAttributes(context.Context, string, string, string) (provision.Worker, error) {
-	return provision.Worker{}, errors.New("not for watching")
+func (a *agents) SetAttributes(context.Context, string, string, string) (twilio.Worker, error) {
+	return twilio.Worker{}, errors.New("not for watching")
 }
 
 const (
@@ -111,7 +112,7 @@ type watched struct {
 }
 
 func watch(t *testing.T, format string, before func(*agents)) *watched {
-	w := &watched{agents: &agents{all: map[string]provision.Worker{}}, hook: &hook{}, log: &said{}}
+	w := &watched{agents: &agents{all: map[string]twilio.Worker{}}, hook: &hook{}, log: &said{}}
 	for i := range 3 {
 		w.set(fmt.Sprint("WK", i), fine)
 	}
@@ -123,7 +124,7 @@ func watch(t *testing.T, format string, before func(*agents)) *watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := w.Drift(w.agents, DriftOptions{Rules: provision.Rules{Prefix: "ext_"}, Interval: 5 * time.Minute, Hold: 30 * time.Second, Notify: n, Log: w.log.logger()})
+	d := w.Drift(w.agents, DriftOptions{Rules: fleet.Rules{Prefix: "ext_"}, Interval: 5 * time.Minute, Hold: 30 * time.Second, Notify: n, Log: w.log.logger()})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { d.Run(ctx); close(ended) }()
@@ -137,8 +138,8 @@ func (w *watched) change(sid, attributes string) {
 	time.Sleep(time.Second)
 	is := w.set(sid, attributes)
 	w.n++
-	w.hub.add(worker(fmt.Sprint("change ", w.n), provision.Event{
-		WorkerSID: sid, Kind: provision.EventAttributes, At: time.Now(), Name: is.FriendlyName,
+	w.hub.add(worker(fmt.Sprint("change ", w.n), fleet.Event{
+		WorkerSID: sid, Kind: twilio.EventAttributes, At: time.Now(), Name: is.FriendlyName,
 		ActivitySID: is.ActivitySID, ActivityName: is.ActivityName, Available: true, Attributes: is.Attributes,
 	}))
 }

@@ -10,8 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 func TestAttackEmptyAuthToken(t *testing.T) {
@@ -93,35 +94,35 @@ func TestEventsURLsThatAreRefused(t *testing.T) {
 func ptr(s string) *string { return &s }
 
 func TestWhatTwilioTellsIsUnderstood(t *testing.T) {
-	whole := provision.Event{
-		WorkerSID: testWorker, Kind: provision.EventAttributes, At: time.Date(2026, 3, 4, 13, 58, 54, 123e6, time.UTC), Name: "carol",
+	whole := fleet.Event{
+		WorkerSID: testWorker, Kind: twilio.EventAttributes, At: time.Date(2026, 3, 4, 13, 58, 54, 123e6, time.UTC), Name: "carol",
 		ActivitySID: testActivity, ActivityName: "Available", Available: true, Attributes: ptr(`{"contact_uri":"client:carol","s":"<&>"}`),
 	}
-	with := func(change func(*provision.Event)) provision.Event {
+	with := func(change func(*fleet.Event)) fleet.Event {
 		e := whole
 		change(&e)
 		return e
 	}
 	for name, test := range map[string]struct {
 		change func(event, payload map[string]any)
-		want   provision.Event
+		want   fleet.Event
 	}{
 		"as documented":          {nil, whole},
-		"with a version":         {func(_, p map[string]any) { p["worker_version"] = 12 }, with(func(e *provision.Event) { e.Version = 12 })},
-		"a version as text":      {func(_, p map[string]any) { p["worker_version"] = "12" }, with(func(e *provision.Event) { e.Version = 12 })},
+		"with a version":         {func(_, p map[string]any) { p["worker_version"] = 12 }, with(func(e *fleet.Event) { e.Version = 12 })},
+		"a version as text":      {func(_, p map[string]any) { p["worker_version"] = "12" }, with(func(e *fleet.Event) { e.Version = 12 })},
 		"a time in milliseconds": {func(_, p map[string]any) { p["timestamp"] = 1772632734123 }, whole},
-		"a time in seconds":      {func(_, p map[string]any) { p["timestamp"] = "1772632734" }, with(func(e *provision.Event) { e.At = e.At.Truncate(time.Second) })},
-		"no time of its own":     {func(_, p map[string]any) { delete(p, "timestamp") }, with(func(e *provision.Event) { e.At = time.Date(2026, 3, 4, 13, 58, 55, 0, time.UTC) })},
-		"an unknown activity":    {func(_, p map[string]any) { p["worker_activity_sid"] = "WA2" }, with(func(e *provision.Event) { e.ActivitySID, e.Available = "", false })},
-		"no attributes":          {func(_, p map[string]any) { delete(p, "worker_attributes") }, with(func(e *provision.Event) { e.Attributes = nil })},
+		"a time in seconds":      {func(_, p map[string]any) { p["timestamp"] = "1772632734" }, with(func(e *fleet.Event) { e.At = e.At.Truncate(time.Second) })},
+		"no time of its own":     {func(_, p map[string]any) { delete(p, "timestamp") }, with(func(e *fleet.Event) { e.At = time.Date(2026, 3, 4, 13, 58, 55, 0, time.UTC) })},
+		"an unknown activity":    {func(_, p map[string]any) { p["worker_activity_sid"] = "WA2" }, with(func(e *fleet.Event) { e.ActivitySID, e.Available = "", false })},
+		"no attributes":          {func(_, p map[string]any) { delete(p, "worker_attributes") }, with(func(e *fleet.Event) { e.Attributes = nil })},
 		"payload as text":        {func(e, p map[string]any) { e["data"] = map[string]any{"payload": string(encode(p))} }, whole},
-		"deletion":               {func(e, _ map[string]any) { e["type"] = "com.twilio.taskrouter.worker.deleted" }, with(func(e *provision.Event) { e.Kind = provision.EventDeleted })},
+		"deletion":               {func(e, _ map[string]any) { e["type"] = "com.twilio.taskrouter.worker.deleted" }, with(func(e *fleet.Event) { e.Kind = twilio.EventDeleted })},
 	} {
 		s := newServer(t, nil)
 		if status := s.post(batch(cloud("EZ1", test.change))); status != http.StatusNoContent {
 			t.Errorf("%s: %d", name, status)
 		}
-		if diff := cmp.Diff([]provision.Event{test.want}, s.held(t)); diff != "" {
+		if diff := cmp.Diff([]fleet.Event{test.want}, s.held(t)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -146,8 +147,8 @@ func TestCallbacksAreUnderstood(t *testing.T) {
 	if status := s.send(callbackForm(nil)); status != http.StatusNoContent {
 		t.Fatal(status)
 	}
-	want := []provision.Event{{
-		WorkerSID: testWorker, Kind: provision.EventActivity, At: time.UnixMilli(1772632734123).UTC(), Version: 7, Name: "carol",
+	want := []fleet.Event{{
+		WorkerSID: testWorker, Kind: twilio.EventActivity, At: time.UnixMilli(1772632734123).UTC(), Version: 7, Name: "carol",
 		ActivitySID: testActivity, ActivityName: "Available", Available: true, Attributes: ptr(`{}`),
 	}}
 	if diff := cmp.Diff(want, s.held(t)); diff != "" {

@@ -14,7 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/fleet"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // realRedis is a redis-server of this test's own, on a Unix socket.
@@ -127,7 +128,7 @@ func TestAttackForgedEventsInRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := string(encode([]item{worker("EZ2", provision.Event{WorkerSID: "WKforged", Kind: provision.EventDeleted, At: time.Unix(1, 0)})}))
+	body := string(encode([]item{worker("EZ2", fleet.Event{WorkerSID: "WKforged", Kind: twilio.EventDeleted, At: time.Unix(1, 0)})}))
 	forgeries := []string{body, strings.Repeat("\x00", sha256.Size) + body, sealed.Payload[:sha256.Size] + body, "", "x", strings.Replace(sealed.Payload, "carol", "darol", 1)}
 	for _, message := range forgeries {
 		if err := r.client.Publish(ctx, s.bus.channel, message).Err(); err != nil {

@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // web serves the stream, as on the metrics listener.
@@ -84,7 +85,7 @@ func frame(t testing.TB, lines <-chan string) (name, id, data string) {
 
 func (s *Server) tell(n int) {
 	for i := range n {
-		s.hub.add(worker(fmt.Sprint("told ", s.hub.head(), i), provision.Event{WorkerSID: testWorker, Kind: provision.EventCapacity, At: time.Unix(int64(i), 0)}))
+		s.hub.add(worker(fmt.Sprint("told ", s.hub.head(), i), fleet.Event{WorkerSID: testWorker, Kind: twilio.EventCapacity, At: time.Unix(int64(i), 0)}))
 	}
 }
 

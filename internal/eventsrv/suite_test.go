@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/fleet"
 )
 
 const (
@@ -99,13 +99,13 @@ func (s *Server) send(r *http.Request) int {
 }
 
 // held returns the events in the ring.
-func (s *Server) held(t testing.TB) []provision.Event {
+func (s *Server) held(t testing.TB) []fleet.Event {
 	t.Helper()
 	items, _, missed, _ := s.hub.since(max(1, s.hub.head()-min(s.hub.head(), uint64(len(s.hub.ring)))), 1<<20)
 	if missed {
 		t.Fatal("the ring does not reach back to its own beginning")
 	}
-	var all []provision.Event
+	var all []fleet.Event
 	for _, it := range items {
 		if it.Name != nameWorker {
 			continue

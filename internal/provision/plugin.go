@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/semver"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Names at Twilio. PluginName is also the name the bundle registers under.
@@ -71,12 +72,12 @@ type PluginPlan struct {
 
 	is      pluginState
 	want    PluginWant
-	build   Build        // to be deployed; without a SID it is to be made
-	bundle  AssetVersion // without a SID it is to be uploaded
-	content []byte       // of the bundle
-	version PluginVersion
-	rows    []ConfiguredPlugin // of the release to be made
-	config  string             // an existing configuration to release; empty makes one
+	build   twilio.Build        // to be deployed; without a SID it is to be made
+	bundle  twilio.AssetVersion // without a SID it is to be uploaded
+	content []byte              // of the bundle
+	version twilio.PluginVersion
+	rows    []twilio.ConfiguredPlugin // of the release to be made
+	config  string                    // an existing configuration to release; empty makes one
 }
 
 // Pending reports whether anything would change.
@@ -97,21 +98,21 @@ type PluginStatus struct {
 	Sum         string // of the released bundle, see BundleSum; empty when another tool deployed it
 	ServiceSID  string
 	Environment string // its domain
-	Others      []ConfiguredPlugin
+	Others      []twilio.ConfiguredPlugin
 }
 
 // pluginState is what is there.
 type pluginState struct {
 	registered  []string
-	service     Service
-	environment Environment
-	build       Build // deployed in the environment
-	asset       Asset
-	files       []AssetVersion // of the asset
-	plugin      Plugin
-	versions    []PluginVersion // greatest first
-	releases    []Release       // the one in force first
-	rows        []ConfiguredPlugin
+	service     twilio.Service
+	environment twilio.Environment
+	build       twilio.Build // deployed in the environment
+	asset       twilio.Asset
+	files       []twilio.AssetVersion // of the asset
+	plugin      twilio.Plugin
+	versions    []twilio.PluginVersion // greatest first
+	releases    []twilio.Release       // the one in force first
+	rows        []twilio.ConfiguredPlugin
 }
 
 // BundleSum is what tells bundles apart: the first 16 hexadecimal digits of the
@@ -128,7 +129,7 @@ func bundlePath(version, sum string) string {
 }
 
 // sumIn reads it back from a plugin version's address.
-func sumIn(v PluginVersion) string {
+func sumIn(v twilio.PluginVersion) string {
 	_, rest, ok := strings.Cut(v.URL, "/plugins/"+PluginName+"/"+v.Version+"/")
 	sum, ok2 := strings.CutSuffix(rest, "/bundle.js")
 	if !ok || !ok2 || strings.Trim(sum, "0123456789abcdef") != "" {
@@ -138,23 +139,23 @@ func sumIn(v PluginVersion) string {
 }
 
 // others are the configured plugins that are not ours.
-func (s *pluginState) others() []ConfiguredPlugin {
-	return slices.DeleteFunc(slices.Clone(s.rows), func(r ConfiguredPlugin) bool { return r.UniqueName == PluginName })
+func (s *pluginState) others() []twilio.ConfiguredPlugin {
+	return slices.DeleteFunc(slices.Clone(s.rows), func(r twilio.ConfiguredPlugin) bool { return r.UniqueName == PluginName })
 }
 
 // released is our row of the release in force; zero without one.
-func (s *pluginState) released() ConfiguredPlugin { return ours(s.rows) }
+func (s *pluginState) released() twilio.ConfiguredPlugin { return ours(s.rows) }
 
-func ours(rows []ConfiguredPlugin) ConfiguredPlugin {
+func ours(rows []twilio.ConfiguredPlugin) twilio.ConfiguredPlugin {
 	for _, r := range rows {
 		if r.UniqueName == PluginName {
 			return r
 		}
 	}
-	return ConfiguredPlugin{}
+	return twilio.ConfiguredPlugin{}
 }
 
-func (s *pluginState) latest() (v PluginVersion) {
+func (s *pluginState) latest() (v twilio.PluginVersion) {
 	if len(s.versions) > 0 {
 		v = s.versions[0]
 	}
@@ -204,7 +205,7 @@ func (d *PluginDeployment) lookAtHosting(ctx context.Context, s *pluginState) (e
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(environments, func(e Environment) bool { return e.UniqueName == PluginName })
+		i := slices.IndexFunc(environments, func(e twilio.Environment) bool { return e.UniqueName == PluginName })
 		switch {
 		case i >= 0:
 			s.service, s.environment = candidate, environments[i]
@@ -255,7 +256,7 @@ func (d *PluginDeployment) lookAtPlugin(ctx context.Context, s *pluginState) (er
 	if s.versions, err = d.Plugins.PluginVersions(ctx, s.plugin.SID); err != nil {
 		return err
 	}
-	slices.SortStableFunc(s.versions, func(a, b PluginVersion) int { return semver.Compare("v"+b.Version, "v"+a.Version) })
+	slices.SortStableFunc(s.versions, func(a, b twilio.PluginVersion) int { return semver.Compare("v"+b.Version, "v"+a.Version) })
 	return nil
 }
 
@@ -353,9 +354,9 @@ func (p *PluginPlan) planHosting() {
 	p.add(environment)
 
 	path := bundlePath(p.Version, BundleSum(p.content))
-	p.bundle = AssetVersion{Path: path}
+	p.bundle = twilio.AssetVersion{Path: path}
 	bundle := SetupItem{Kind: PluginKindBundle, Action: SetupAdd, Name: fmt.Sprintf("%.1f kB", float64(len(p.content))/1000), Detail: "sha256 " + BundleSum(p.content)}
-	if i := slices.IndexFunc(p.is.files, func(v AssetVersion) bool { return v.Path == path }); i >= 0 {
+	if i := slices.IndexFunc(p.is.files, func(v twilio.AssetVersion) bool { return v.Path == path }); i >= 0 {
 		p.bundle = p.is.files[i]
 		bundle.Action, bundle.ID = SetupSame, p.bundle.SID
 	}
@@ -366,7 +367,7 @@ func (p *PluginPlan) planHosting() {
 // something out would take it away.
 func (d *PluginDeployment) planBuild(ctx context.Context, p *PluginPlan) error {
 	now := p.is.build
-	p.build = Build{Functions: now.Functions, Dependencies: now.Dependencies, Runtime: cmp.Or(now.Runtime, newestRuntime)}
+	p.build = twilio.Build{Functions: now.Functions, Dependencies: now.Dependencies, Runtime: cmp.Or(now.Runtime, newestRuntime)}
 	for _, v := range now.Assets {
 		if v.Path != p.bundle.Path {
 			p.build.Assets = append(p.build.Assets, v)
@@ -394,7 +395,7 @@ func (d *PluginDeployment) adoptBuild(ctx context.Context, p *PluginPlan, item *
 		return err
 	}
 	for _, b := range builds {
-		if b.Status != BuildFailed && contains(b, p.build) && contains(p.build, b) && b.Dependencies == p.build.Dependencies {
+		if b.Status != twilio.BuildFailed && contains(b, p.build) && contains(p.build, b) && b.Dependencies == p.build.Dependencies {
 			p.build = b
 			item.Action, item.Detail = SetupChange, "built by an earlier run; it only lacks its deployment"
 			return nil
@@ -404,7 +405,7 @@ func (d *PluginDeployment) adoptBuild(ctx context.Context, p *PluginPlan, item *
 }
 
 // contains reports whether all files of b are in a.
-func contains(a, b Build) bool {
+func contains(a, b twilio.Build) bool {
 	for _, v := range b.Assets {
 		if !slices.Contains(a.Assets, v) {
 			return false
@@ -426,7 +427,7 @@ func (p *PluginPlan) planPlugin() {
 	p.add(plugin)
 
 	version := SetupItem{Kind: PluginKindVersion, Action: SetupAdd, Name: p.Version}
-	p.version = PluginVersion{Version: p.Version, Changelog: p.want.Changelog}
+	p.version = twilio.PluginVersion{Version: p.Version, Changelog: p.want.Changelog}
 	if latest := p.is.latest(); latest.Version == p.Version {
 		p.version = latest
 		version.Action, version.ID = SetupSame, latest.SID
@@ -452,7 +453,7 @@ func (p *PluginPlan) planRelease() {
 		item.Action, item.Name = SetupChange, now.Version+" → "+p.Version
 	}
 	if p.Version != "" {
-		p.rows = append(p.rows, ConfiguredPlugin{PluginSID: p.is.plugin.SID, VersionSID: p.version.SID, UniqueName: PluginName, Version: p.Version, Phase: cmp.Or(now.Phase, usualPhase)})
+		p.rows = append(p.rows, twilio.ConfiguredPlugin{PluginSID: p.is.plugin.SID, VersionSID: p.version.SID, UniqueName: PluginName, Version: p.Version, Phase: cmp.Or(now.Phase, usualPhase)})
 	}
 	p.add(item)
 }
@@ -491,7 +492,7 @@ func (d *PluginDeployment) PlanRollback(ctx context.Context) (*PluginPlan, error
 	}
 	then := ours(rows)
 	p := &PluginPlan{is: is, From: now.Version, Version: then.Version}
-	p.version = PluginVersion{SID: then.VersionSID, Version: then.Version}
+	p.version = twilio.PluginVersion{SID: then.VersionSID, Version: then.Version}
 	p.planRelease()
 	if config != "" && sameVersions(rows, p.rows) {
 		p.config = config
@@ -502,7 +503,7 @@ func (d *PluginDeployment) PlanRollback(ctx context.Context) (*PluginPlan, error
 // before finds the configuration that a rollback leads to. There is none when
 // every earlier release has the plugin in the present version or a newer one: it
 // was never absent since, and goes.
-func (d *PluginDeployment) before(ctx context.Context, is *pluginState) (config string, rows []ConfiguredPlugin, err error) {
+func (d *PluginDeployment) before(ctx context.Context, is *pluginState) (config string, rows []twilio.ConfiguredPlugin, err error) {
 	for _, r := range is.releases[1:] {
 		if rows, err = d.Releases.ConfiguredPlugins(ctx, r.ConfigurationSID); err != nil {
 			return "", nil, err
@@ -514,13 +515,13 @@ func (d *PluginDeployment) before(ctx context.Context, is *pluginState) (config 
 	return "", nil, nil
 }
 
-func sameVersions(a, b []ConfiguredPlugin) bool {
-	in := func(rows []ConfiguredPlugin) func(ConfiguredPlugin) bool {
-		return func(r ConfiguredPlugin) bool {
-			return slices.ContainsFunc(rows, func(x ConfiguredPlugin) bool { return x.VersionSID == r.VersionSID && x.Phase == r.Phase })
+func sameVersions(a, b []twilio.ConfiguredPlugin) bool {
+	in := func(rows []twilio.ConfiguredPlugin) func(twilio.ConfiguredPlugin) bool {
+		return func(r twilio.ConfiguredPlugin) bool {
+			return slices.ContainsFunc(rows, func(x twilio.ConfiguredPlugin) bool { return x.VersionSID == r.VersionSID && x.Phase == r.Phase })
 		}
 	}
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(r ConfiguredPlugin) bool { return !in(b)(r) })
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(r twilio.ConfiguredPlugin) bool { return !in(b)(r) })
 }
 
 // Status reads what Flex loads.
@@ -592,11 +593,11 @@ func (d *PluginDeployment) applyService(ctx context.Context, p *PluginPlan) (str
 	if p.is.service.SID == "" {
 		var err error
 		p.is.service, err = ensure(ctx,
-			func() (Service, error) {
+			func() (twilio.Service, error) {
 				return d.Hosting.CreateService(ctx, serviceUniqueName, serviceFriendlyName)
 			},
-			func() ([]Service, error) { return d.Hosting.Services(ctx) },
-			func(s Service) bool { return s.UniqueName == serviceUniqueName })
+			func() ([]twilio.Service, error) { return d.Hosting.Services(ctx) },
+			func(s twilio.Service) bool { return s.UniqueName == serviceUniqueName })
 		if err != nil {
 			return "", err
 		}
@@ -616,11 +617,11 @@ func (d *PluginDeployment) applyEnvironment(ctx context.Context, p *PluginPlan) 
 	}
 	var err error
 	p.is.environment, err = ensure(ctx,
-		func() (Environment, error) {
+		func() (twilio.Environment, error) {
 			return d.Hosting.CreateEnvironment(ctx, p.is.service.SID, PluginName, hex.EncodeToString(suffix))
 		},
-		func() ([]Environment, error) { return d.Hosting.Environments(ctx, p.is.service.SID) },
-		func(e Environment) bool { return e.UniqueName == PluginName })
+		func() ([]twilio.Environment, error) { return d.Hosting.Environments(ctx, p.is.service.SID) },
+		func(e twilio.Environment) bool { return e.UniqueName == PluginName })
 	return p.is.environment.SID, err
 }
 
@@ -629,20 +630,20 @@ func (d *PluginDeployment) applyBundle(ctx context.Context, p *PluginPlan) (stri
 	if p.is.asset.SID == "" {
 		var err error
 		p.is.asset, err = ensure(ctx,
-			func() (Asset, error) { return d.Assets.CreateAsset(ctx, service, PluginName) },
-			func() ([]Asset, error) { return d.Assets.Assets(ctx, service) },
-			func(a Asset) bool { return a.FriendlyName == PluginName })
+			func() (twilio.Asset, error) { return d.Assets.CreateAsset(ctx, service, PluginName) },
+			func() ([]twilio.Asset, error) { return d.Assets.Assets(ctx, service) },
+			func(a twilio.Asset) bool { return a.FriendlyName == PluginName })
 		if err != nil {
 			return "", err
 		}
 	}
 	path := p.bundle.Path
 	bundle, err := ensure(ctx,
-		func() (AssetVersion, error) {
+		func() (twilio.AssetVersion, error) {
 			return d.Assets.UploadScript(ctx, service, p.is.asset.SID, path, p.content)
 		},
-		func() ([]AssetVersion, error) { return d.Assets.AssetVersions(ctx, service, p.is.asset.SID) },
-		func(v AssetVersion) bool { return v.Path == path })
+		func() ([]twilio.AssetVersion, error) { return d.Assets.AssetVersions(ctx, service, p.is.asset.SID) },
+		func(v twilio.AssetVersion) bool { return v.Path == path })
 	if err != nil {
 		return "", err
 	}
@@ -670,9 +671,9 @@ func (d *PluginDeployment) applyBuild(ctx context.Context, p *PluginPlan) (strin
 		p.build = made
 	}
 	until := d.Now().Add(buildPatience)
-	for p.build.Status != BuildCompleted {
+	for p.build.Status != twilio.BuildCompleted {
 		switch {
-		case p.build.Status == BuildFailed:
+		case p.build.Status == twilio.BuildFailed:
 			return p.build.SID, problem.New(problem.PluginNotBuilt, "cannot deploy the plugin: Twilio's build %s failed", p.build.SID).
 				WithHint("try again: flexvc plugin deploy")
 		case !d.Now().Before(until):
@@ -713,14 +714,14 @@ func changedMeanwhile(what string) error {
 func (d *PluginDeployment) applyPlugin(ctx context.Context, p *PluginPlan) (string, error) {
 	var err error
 	p.is.plugin, err = ensure(ctx,
-		func() (Plugin, error) {
+		func() (twilio.Plugin, error) {
 			return d.Plugins.CreatePlugin(ctx, PluginName, pluginFriendlyName, pluginDescription)
 		},
-		func() ([]Plugin, error) {
+		func() ([]twilio.Plugin, error) {
 			found, err := d.Plugins.Plugin(ctx, PluginName)
-			return []Plugin{found}, err
+			return []twilio.Plugin{found}, err
 		},
-		func(x Plugin) bool { return x.UniqueName == PluginName })
+		func(x twilio.Plugin) bool { return x.UniqueName == PluginName })
 	return p.is.plugin.SID, err
 }
 
@@ -728,11 +729,11 @@ func (d *PluginDeployment) applyVersion(ctx context.Context, p *PluginPlan) (str
 	p.version.URL = "https://" + p.is.environment.DomainName + p.bundle.Path
 	var err error
 	p.version, err = ensure(ctx,
-		func() (PluginVersion, error) {
+		func() (twilio.PluginVersion, error) {
 			return d.Plugins.CreatePluginVersion(ctx, p.is.plugin.SID, p.version)
 		},
-		func() ([]PluginVersion, error) { return d.Plugins.PluginVersions(ctx, p.is.plugin.SID) },
-		func(v PluginVersion) bool { return v.Version == p.Version && v.URL == p.version.URL })
+		func() ([]twilio.PluginVersion, error) { return d.Plugins.PluginVersions(ctx, p.is.plugin.SID) },
+		func(v twilio.PluginVersion) bool { return v.Version == p.Version && v.URL == p.version.URL })
 	return p.version.SID, err
 }
 
@@ -764,11 +765,11 @@ func (d *PluginDeployment) applyRelease(ctx context.Context, p *PluginPlan) (str
 		}
 	}
 	made, err := ensure(ctx,
-		func() (Release, error) { return d.Releases.CreateRelease(ctx, config) },
-		func() ([]Release, error) {
+		func() (twilio.Release, error) { return d.Releases.CreateRelease(ctx, config) },
+		func() ([]twilio.Release, error) {
 			now, err := d.Releases.Releases(ctx)
 			return now[:min(1, len(now))], err
 		},
-		func(r Release) bool { return r.ConfigurationSID == config })
+		func(r twilio.Release) bool { return r.ConfigurationSID == config })
 	return made.SID, err
 }

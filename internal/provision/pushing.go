@@ -7,30 +7,31 @@ import (
 	"strings"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // SinkAPI manages the account's sinks.
 type SinkAPI interface {
-	Sinks(ctx context.Context) ([]Sink, error)
+	Sinks(ctx context.Context) ([]twilio.Sink, error)
 	// CreateSink makes a webhook sink. It is not repeated when its answer is
 	// lost: it may have been made all the same.
-	CreateSink(ctx context.Context, description, destination string) (Sink, error)
+	CreateSink(ctx context.Context, description, destination string) (twilio.Sink, error)
 	DeleteSink(ctx context.Context, sid string) error
 }
 
 // SubscriptionAPI manages the account's subscriptions.
 type SubscriptionAPI interface {
-	Subscriptions(ctx context.Context) ([]Subscription, error)
+	Subscriptions(ctx context.Context) ([]twilio.Subscription, error)
 	SubscribedTypes(ctx context.Context, sid string) ([]string, error)
 	// Subscribe is not repeated when its answer is lost, as CreateSink.
-	Subscribe(ctx context.Context, description, sinkSID string, types []string) (Subscription, error)
+	Subscribe(ctx context.Context, description, sinkSID string, types []string) (twilio.Subscription, error)
 	Unsubscribe(ctx context.Context, sid string) error
 }
 
 // CallbackAPI reads and sets the workspace's callback.
 type CallbackAPI interface {
-	Callback(ctx context.Context) (Callback, error)
-	SetCallback(ctx context.Context, c Callback) error
+	Callback(ctx context.Context) (twilio.Callback, error)
+	SetCallback(ctx context.Context, c twilio.Callback) error
 }
 
 // The kinds of items of a plan to push events.
@@ -42,7 +43,7 @@ const (
 
 // pushedKinds are the events that tell what the watch looks at. Those of
 // capacity and channels come with every call and tell nothing of it.
-var pushedKinds = []EventKind{EventCreated, EventDeleted, EventActivity, EventAttributes}
+var pushedKinds = []twilio.EventKind{twilio.EventCreated, twilio.EventDeleted, twilio.EventActivity, twilio.EventAttributes}
 
 // streamPrefix is how Event Streams' types of TaskRouter events begin.
 const streamPrefix = "com.twilio.taskrouter."
@@ -65,20 +66,20 @@ func (p *Pushing) Description() string { return "flexvc events of " + p.Workspac
 
 // PushStatus is what there is.
 type PushStatus struct {
-	Sinks         []Sink         // flexvc's
-	Subscriptions []Subscription // flexvc's
+	Sinks         []twilio.Sink         // flexvc's
+	Subscriptions []twilio.Subscription // flexvc's
 	Types         map[string][]string
 	OtherSinks    int
-	Callback      Callback
+	Callback      twilio.Callback
 
-	all      []Sink
+	all      []twilio.Sink
 	borrowed map[string]bool // sinks that somebody else's subscription uses
 }
 
 // PushPlan is what Apply would do, in order.
 type PushPlan struct {
 	Items []SetupItem
-	Left  []Sink // flexvc's by name, but in use by somebody else's subscription
+	Left  []twilio.Sink // flexvc's by name, but in use by somebody else's subscription
 
 	steps []func(context.Context) (id string, err error)
 }
@@ -120,7 +121,7 @@ func (p *Pushing) Status(ctx context.Context) (*PushStatus, error) {
 		}
 	}
 	for _, one := range subscriptions {
-		if one.Description != p.Description() || !slices.ContainsFunc(s.Sinks, func(k Sink) bool { return k.SID == one.SinkSID }) {
+		if one.Description != p.Description() || !slices.ContainsFunc(s.Sinks, func(k twilio.Sink) bool { return k.SID == one.SinkSID }) {
 			s.borrowed[one.SinkSID] = true
 			continue
 		}
@@ -144,7 +145,7 @@ func (p *Pushing) Enable(ctx context.Context, address string) (*PushPlan, error)
 	for i, one := range s.Sinks {
 		if one.Destination == address && one.Method == "POST" && one.Status == "active" && !s.borrowed[one.SID] {
 			// Prefer the one that is in use already.
-			if keep < 0 || slices.ContainsFunc(s.Subscriptions, func(u Subscription) bool { return u.SinkSID == one.SID }) {
+			if keep < 0 || slices.ContainsFunc(s.Subscriptions, func(u twilio.Subscription) bool { return u.SinkSID == one.SID }) {
 				keep = i
 			}
 		}
@@ -203,7 +204,7 @@ func (p *Pushing) Disable(ctx context.Context, address string) (*PushPlan, error
 	p.remove(plan, s, func(string) bool { return false })
 	if address != "" && s.Callback.URL == address {
 		plan.add(SetupItem{Kind: PushCallback, Action: SetupRemove, Name: address}, func(ctx context.Context) (string, error) {
-			return "", p.Callbacks.SetCallback(ctx, Callback{})
+			return "", p.Callbacks.SetCallback(ctx, twilio.Callback{})
 		})
 	}
 	return plan, nil
@@ -253,7 +254,7 @@ func (p *Pushing) EnableCallback(ctx context.Context, address string) (*PushPlan
 			WithHint("use Event Streams instead: flexvc events enable, without --callback")
 	}
 	item := SetupItem{Kind: PushCallback, Action: SetupAdd, Name: address}
-	want := Callback{URL: address, Filter: joinKinds()}
+	want := twilio.Callback{URL: address, Filter: joinKinds()}
 	switch {
 	case now.URL == address && (now.Filter == "" || containsAll(splitFilter(now.Filter), splitFilter(want.Filter))):
 		item.Action = SetupSame

@@ -8,14 +8,15 @@ import (
 	"testing"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // streams is an account's Event Streams, with the rules that Twilio has.
 type streams struct {
-	sinks         []Sink
-	subscriptions []Subscription
+	sinks         []twilio.Sink
+	subscriptions []twilio.Subscription
 	types         map[string][]string
-	callback      Callback
+	callback      twilio.Callback
 	made          int
 
 	calls, failAt int
@@ -38,14 +39,14 @@ func (s *streams) sid(kind string) string {
 	return fmt.Sprintf("%s%032d", kind, s.made)
 }
 
-func (s *streams) Sinks(context.Context) (all []Sink, err error) {
+func (s *streams) Sinks(context.Context) (all []twilio.Sink, err error) {
 	err = s.call(func() error { all = slices.Clone(s.sinks); return nil })
 	return
 }
 
-func (s *streams) CreateSink(_ context.Context, description, destination string) (made Sink, err error) {
+func (s *streams) CreateSink(_ context.Context, description, destination string) (made twilio.Sink, err error) {
 	err = s.call(func() error {
-		made = Sink{SID: s.sid("DG"), Description: description, Type: "webhook", Status: "active", Destination: destination, Method: "POST"}
+		made = twilio.Sink{SID: s.sid("DG"), Description: description, Type: "webhook", Status: "active", Destination: destination, Method: "POST"}
 		s.sinks = append(s.sinks, made)
 		return nil
 	})
@@ -54,15 +55,15 @@ func (s *streams) CreateSink(_ context.Context, description, destination string)
 
 func (s *streams) DeleteSink(_ context.Context, sid string) error {
 	return s.call(func() error {
-		if slices.ContainsFunc(s.subscriptions, func(u Subscription) bool { return u.SinkSID == sid }) {
+		if slices.ContainsFunc(s.subscriptions, func(u twilio.Subscription) bool { return u.SinkSID == sid }) {
 			return problem.New(problem.RequestRefused, "cannot delete it: in use")
 		}
-		s.sinks = slices.DeleteFunc(s.sinks, func(k Sink) bool { return k.SID == sid })
+		s.sinks = slices.DeleteFunc(s.sinks, func(k twilio.Sink) bool { return k.SID == sid })
 		return nil
 	})
 }
 
-func (s *streams) Subscriptions(context.Context) (all []Subscription, err error) {
+func (s *streams) Subscriptions(context.Context) (all []twilio.Subscription, err error) {
 	err = s.call(func() error { all = slices.Clone(s.subscriptions); return nil })
 	return
 }
@@ -72,12 +73,12 @@ func (s *streams) SubscribedTypes(_ context.Context, sid string) (types []string
 	return
 }
 
-func (s *streams) Subscribe(_ context.Context, description, sinkSID string, types []string) (made Subscription, err error) {
+func (s *streams) Subscribe(_ context.Context, description, sinkSID string, types []string) (made twilio.Subscription, err error) {
 	err = s.call(func() error {
-		if slices.ContainsFunc(s.subscriptions, func(u Subscription) bool { return u.SinkSID == sinkSID }) {
+		if slices.ContainsFunc(s.subscriptions, func(u twilio.Subscription) bool { return u.SinkSID == sinkSID }) {
 			return problem.New(problem.RequestRefused, "cannot subscribe: the sink is in use")
 		}
-		made = Subscription{SID: s.sid("DF"), Description: description, SinkSID: sinkSID}
+		made = twilio.Subscription{SID: s.sid("DF"), Description: description, SinkSID: sinkSID}
 		s.subscriptions, s.types[made.SID] = append(s.subscriptions, made), types
 		return nil
 	})
@@ -86,17 +87,17 @@ func (s *streams) Subscribe(_ context.Context, description, sinkSID string, type
 
 func (s *streams) Unsubscribe(_ context.Context, sid string) error {
 	return s.call(func() error {
-		s.subscriptions = slices.DeleteFunc(s.subscriptions, func(u Subscription) bool { return u.SID == sid })
+		s.subscriptions = slices.DeleteFunc(s.subscriptions, func(u twilio.Subscription) bool { return u.SID == sid })
 		return nil
 	})
 }
 
-func (s *streams) Callback(context.Context) (c Callback, err error) {
+func (s *streams) Callback(context.Context) (c twilio.Callback, err error) {
 	err = s.call(func() error { c = s.callback; return nil })
 	return
 }
 
-func (s *streams) SetCallback(_ context.Context, c Callback) error {
+func (s *streams) SetCallback(_ context.Context, c twilio.Callback) error {
 	return s.call(func() error { s.callback = c; return nil })
 }
 
@@ -108,10 +109,10 @@ func crowded() (*streams, *Pushing) {
 	s := &streams{types: map[string][]string{}}
 	p := &Pushing{Workspace: "WS1", Sinks: s, Subscriptions: s, Callbacks: s}
 	other := func(description, subscription, destination string) {
-		sink := Sink{SID: s.sid("DG"), Description: description, Type: "webhook", Status: "active", Destination: destination, Method: "POST"}
+		sink := twilio.Sink{SID: s.sid("DG"), Description: description, Type: "webhook", Status: "active", Destination: destination, Method: "POST"}
 		s.sinks = append(s.sinks, sink)
 		if subscription != "" {
-			sub := Subscription{SID: s.sid("DF"), Description: subscription, SinkSID: sink.SID}
+			sub := twilio.Subscription{SID: s.sid("DF"), Description: subscription, SinkSID: sink.SID}
 			s.subscriptions, s.types[sub.SID] = append(s.subscriptions, sub), []string{"com.twilio.taskrouter.worker.created"}
 		}
 	}
@@ -171,7 +172,7 @@ func TestAnInterruptedEnableIsCompleted(t *testing.T) {
 			if len(plan.Left) != 1 || s.others() != before {
 				t.Fatalf("somebody else's things were touched:\n%s\nwant\n%s", s.others(), before)
 			}
-			var ours []Subscription
+			var ours []twilio.Subscription
 			for _, one := range s.subscriptions {
 				if one.Description == p.Description() {
 					ours = append(ours, one)
@@ -216,16 +217,16 @@ func TestASubscriptionIsExtended(t *testing.T) {
 
 func TestACallbackStaysWhoseItIs(t *testing.T) {
 	for _, test := range []struct {
-		before Callback
+		before twilio.Callback
 		want   SetupAction // "" is refused
 	}{
-		{Callback{}, SetupAdd},
-		{Callback{Filter: "task.created"}, SetupAdd},
-		{Callback{URL: "https://theirs.example.com/?key=hidden"}, ""},
-		{Callback{URL: pushAddress + "/"}, ""},
-		{Callback{URL: pushAddress, Filter: "worker.created"}, SetupChange},
-		{Callback{URL: pushAddress}, SetupSame},
-		{Callback{URL: pushAddress, Filter: joinKinds() + ", task.created"}, SetupSame},
+		{twilio.Callback{}, SetupAdd},
+		{twilio.Callback{Filter: "task.created"}, SetupAdd},
+		{twilio.Callback{URL: "https://theirs.example.com/?key=hidden"}, ""},
+		{twilio.Callback{URL: pushAddress + "/"}, ""},
+		{twilio.Callback{URL: pushAddress, Filter: "worker.created"}, SetupChange},
+		{twilio.Callback{URL: pushAddress}, SetupSame},
+		{twilio.Callback{URL: pushAddress, Filter: joinKinds() + ", task.created"}, SetupSame},
 	} {
 		s := &streams{callback: test.before}
 		p := &Pushing{Workspace: "WS1", Callbacks: s}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // TokenKeyName is what the token server's API key is called at Twilio.
@@ -117,7 +118,7 @@ type SetupItem struct {
 
 // SetupPlan is what Apply would do.
 type SetupPlan struct {
-	Workspace Workspace
+	Workspace twilio.Workspace
 	Items     []SetupItem
 
 	want     SetupSettings
@@ -184,7 +185,7 @@ func (s *Setup) planActivity(ctx context.Context, p *SetupPlan) error {
 	if found.SID != "" {
 		p.want.ActivitySID = found.SID
 		item.Action, item.ID = SetupSame, found.SID
-	} else if i := slices.IndexFunc(activities, func(a Activity) bool { return a.SID == s.Settings.Stored().ActivitySID }); i >= 0 {
+	} else if i := slices.IndexFunc(activities, func(a twilio.Activity) bool { return a.SID == s.Settings.Stored().ActivitySID }); i >= 0 {
 		item.Detail += fmt.Sprintf("; the one in use is now called %q", activities[i].FriendlyName)
 	}
 	p.Items = append(p.Items, item)
@@ -194,12 +195,12 @@ func (s *Setup) planActivity(ctx context.Context, p *SetupPlan) error {
 // findActivity returns the activity of exactly that name, preferring the SID
 // known from before, or none. Agents and the plugin tell activities apart by
 // name, so one that nearly has the name is refused as well.
-func findActivity(activities []Activity, name, sid string) (Activity, error) {
-	var found Activity
+func findActivity(activities []twilio.Activity, name, sid string) (twilio.Activity, error) {
+	var found twilio.Activity
 	for _, a := range activities {
 		switch {
 		case a.FriendlyName == name && a.Available:
-			return Activity{}, problem.New(problem.ActivityUnusable,
+			return twilio.Activity{}, problem.New(problem.ActivityUnusable,
 				"cannot use activity %q: it is available: yes, which Twilio never changes", name).
 				WithHint("rename it in the Console, or choose another name: --activity-name NAME")
 		case a.FriendlyName == name && (found.SID == "" || a.SID == sid):
@@ -214,12 +215,12 @@ func findActivity(activities []Activity, name, sid string) (Activity, error) {
 		if strings.EqualFold(folded(a.FriendlyName), folded(name)) {
 			p := problem.New(problem.ActivityUnusable, "cannot add activity %q: there is %q, which people would take for it", name, a.FriendlyName)
 			if a.Available {
-				return Activity{}, p.WithHint("rename that one in the Console, or choose another name: --activity-name NAME")
+				return twilio.Activity{}, p.WithHint("rename that one in the Console, or choose another name: --activity-name NAME")
 			}
-			return Activity{}, p.WithHint("use it: --activity-name %q", a.FriendlyName)
+			return twilio.Activity{}, p.WithHint("use it: --activity-name %q", a.FriendlyName)
 		}
 	}
-	return Activity{}, nil
+	return twilio.Activity{}, nil
 }
 
 // planKey lists the keys before anything is written: credentials that may not
@@ -235,14 +236,14 @@ func (s *Setup) planKey(ctx context.Context, p *SetupPlan) error {
 		return err
 	}
 	item := SetupItem{Kind: SetupKey, Action: SetupSame, Name: TokenKeyName, Detail: "secret is in " + s.Secrets.Place()}
-	var ours []Key // of a run that did not get to the end
+	var ours []twilio.Key // of a run that did not get to the end
 	for _, k := range keys {
 		if p.intent.Nonce != "" && k.FriendlyName == unfinished(p.intent.Nonce) {
 			ours = append(ours, k)
 		}
 	}
 	inUse := s.Settings.Stored().APIKeySID
-	exists := slices.ContainsFunc(keys, func(k Key) bool { return k.SID == inUse })
+	exists := slices.ContainsFunc(keys, func(k twilio.Key) bool { return k.SID == inUse })
 	p.step = keyMissing
 	if exists {
 		if p.step, err = s.whereSecretIs(inUse); err != nil {
@@ -250,7 +251,7 @@ func (s *Setup) planKey(ctx context.Context, p *SetupPlan) error {
 		}
 		p.want.APIKeySID = inUse
 	}
-	isOurs := func(k Key) bool { return k.SID == inUse }
+	isOurs := func(k twilio.Key) bool { return k.SID == inUse }
 	switch {
 	case p.step == keyReady && slices.ContainsFunc(ours, isOurs):
 		p.step = keyUnnamed
@@ -291,7 +292,7 @@ func (s *Setup) planKey(ctx context.Context, p *SetupPlan) error {
 }
 
 // adopt takes over a key of an unfinished run whose secret was kept.
-func (s *Setup) adopt(p *SetupPlan, ours []Key) error {
+func (s *Setup) adopt(p *SetupPlan, ours []twilio.Key) error {
 	for _, k := range ours {
 		secret, err := s.Secrets.Get(k.SID)
 		if err != nil {

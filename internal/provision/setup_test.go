@@ -12,13 +12,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // setupWorld is an account and a machine in memory. Every call to it may be the one
 // at which the process dies or the call fails.
 type setupWorld struct {
-	activities []Activity
-	keys       []Key
+	activities []twilio.Activity
+	keys       []twilio.Key
 	secrets    map[string]string
 	settings   SetupSettings
 	intent     Intent
@@ -84,58 +85,60 @@ type (
 	setupIntents       struct{ *setupWorld }
 )
 
-func (w setupTwilio) Workspace(context.Context) (ws Workspace, err error) {
-	err = w.call("Workspace", func() { ws = Workspace{"WS" + strings.Repeat("0", 32), "Flex Task Assignment"} })
+func (w setupTwilio) Workspace(context.Context) (ws twilio.Workspace, err error) {
+	err = w.call("Workspace", func() {
+		ws = twilio.Workspace{SID: "WS" + strings.Repeat("0", 32), FriendlyName: "Flex Task Assignment"}
+	})
 	return
 }
 
-func (w setupTwilio) Activities(context.Context) (list []Activity, err error) {
+func (w setupTwilio) Activities(context.Context) (list []twilio.Activity, err error) {
 	err = w.call("Activities", func() { list = slices.Clone(w.activities) })
 	return
 }
 
-func (w setupTwilio) CreateActivity(_ context.Context, name string, available bool) (made Activity, err error) {
+func (w setupTwilio) CreateActivity(_ context.Context, name string, available bool) (made twilio.Activity, err error) {
 	for _, a := range w.activities {
 		if a.FriendlyName == name {
-			return Activity{}, problem.New(problem.RequestRefused, "there is one of that name")
+			return twilio.Activity{}, problem.New(problem.RequestRefused, "there is one of that name")
 		}
 	}
 	err = w.call("CreateActivity", func() {
-		w.activities = append(w.activities, Activity{w.sid("WA"), name, available})
+		w.activities = append(w.activities, twilio.Activity{SID: w.sid("WA"), FriendlyName: name, Available: available})
 		made = w.activities[len(w.activities)-1]
 	})
 	if err != nil {
-		made = Activity{}
+		made = twilio.Activity{}
 	}
 	return
 }
 
-func (w setupTwilio) Keys(context.Context) (list []Key, err error) {
+func (w setupTwilio) Keys(context.Context) (list []twilio.Key, err error) {
 	err = w.call("Keys", func() { list = slices.Clone(w.keys) })
 	return
 }
 
-func (w setupTwilio) CreateKey(_ context.Context, name string) (Key, string, error) {
-	var made Key
+func (w setupTwilio) CreateKey(_ context.Context, name string) (twilio.Key, string, error) {
+	var made twilio.Key
 	if err := w.call("CreateKey", func() {
-		made = Key{SID: w.sid("SK"), FriendlyName: name}
+		made = twilio.Key{SID: w.sid("SK"), FriendlyName: name}
 		w.keys = append(w.keys, made)
 	}); err != nil {
-		return Key{}, "", err
+		return twilio.Key{}, "", err
 	}
 	return made, "secret of " + made.SID, nil
 }
 
 func (w setupTwilio) RenameKey(_ context.Context, sid, name string) error {
 	return w.call("RenameKey", func() {
-		i := slices.IndexFunc(w.keys, func(k Key) bool { return k.SID == sid })
+		i := slices.IndexFunc(w.keys, func(k twilio.Key) bool { return k.SID == sid })
 		w.keys[i].FriendlyName = name
 	})
 }
 
 func (w setupTwilio) DeleteKey(_ context.Context, sid string) error {
 	return w.call("DeleteKey", func() {
-		w.keys = slices.DeleteFunc(w.keys, func(k Key) bool { return k.SID == sid })
+		w.keys = slices.DeleteFunc(w.keys, func(k twilio.Key) bool { return k.SID == sid })
 	})
 }
 
@@ -222,14 +225,14 @@ func wantedSetup() SetupSettings {
 }
 
 // foreignKeys have our names, but are not ours.
-var foreignKeys = []Key{
+var foreignKeys = []twilio.Key{
 	{SID: "SK" + strings.Repeat("f", 32), FriendlyName: TokenKeyName},
 	{SID: "SK" + strings.Repeat("e", 32), FriendlyName: unfinished("0123456789abcdef")},
 }
 
 func newSetupWorld() *setupWorld {
 	return &setupWorld{
-		activities: []Activity{{"WA" + strings.Repeat("f", 32), "Offline", false}, {"WA" + strings.Repeat("e", 32), "Available", true}},
+		activities: []twilio.Activity{{SID: "WA" + strings.Repeat("f", 32), FriendlyName: "Offline", Available: false}, {SID: "WA" + strings.Repeat("e", 32), FriendlyName: "Available", Available: true}},
 		keys:       slices.Clone(foreignKeys),
 		secrets:    map[string]string{},
 	}
@@ -368,21 +371,21 @@ func TestRerunChangesNothing(t *testing.T) {
 func TestActivityRules(t *testing.T) {
 	const name = "Voice Client Offline"
 	for label, tc := range map[string]struct {
-		there []Activity
+		there []twilio.Activity
 		known string // SID in the settings
 		wants string // SID found; empty: to be added
 		fails string
 		hint  string
 	}{
-		"none":             {there: []Activity{{"WA1", "Offline", false}}},
-		"there":            {there: []Activity{{"WA1", name, false}}, wants: "WA1"},
-		"available":        {there: []Activity{{"WA1", name, true}}, fails: "available: yes, which Twilio never changes", hint: "--activity-name"},
-		"both":             {there: []Activity{{"WA1", name, false}, {"WA2", name, true}}, fails: "available: yes", hint: "--activity-name"},
-		"twice":            {there: []Activity{{"WA1", name, false}, {"WA2", name, false}}, wants: "WA1"},
-		"twice, one known": {there: []Activity{{"WA1", name, false}, {"WA2", name, false}}, known: "WA2", wants: "WA2"},
-		"other case":       {there: []Activity{{"WA1", "voice client offline", false}}, fails: `there is "voice client offline", which`, hint: `--activity-name "voice client offline"`},
-		"other spaces":     {there: []Activity{{"WA1", "Voice  Client Offline ", true}}, fails: "people would take for it", hint: "rename that one"},
-		"case and exact":   {there: []Activity{{"WA1", "VOICE CLIENT OFFLINE", true}, {"WA2", name, false}}, wants: "WA2"},
+		"none":             {there: []twilio.Activity{{SID: "WA1", FriendlyName: "Offline", Available: false}}},
+		"there":            {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: false}}, wants: "WA1"},
+		"available":        {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: true}}, fails: "available: yes, which Twilio never changes", hint: "--activity-name"},
+		"both":             {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: false}, {SID: "WA2", FriendlyName: name, Available: true}}, fails: "available: yes", hint: "--activity-name"},
+		"twice":            {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: false}, {SID: "WA2", FriendlyName: name, Available: false}}, wants: "WA1"},
+		"twice, one known": {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: false}, {SID: "WA2", FriendlyName: name, Available: false}}, known: "WA2", wants: "WA2"},
+		"other case":       {there: []twilio.Activity{{SID: "WA1", FriendlyName: "voice client offline", Available: false}}, fails: `there is "voice client offline", which`, hint: `--activity-name "voice client offline"`},
+		"other spaces":     {there: []twilio.Activity{{SID: "WA1", FriendlyName: "Voice  Client Offline ", Available: true}}, fails: "people would take for it", hint: "rename that one"},
+		"case and exact":   {there: []twilio.Activity{{SID: "WA1", FriendlyName: "VOICE CLIENT OFFLINE", Available: true}, {SID: "WA2", FriendlyName: name, Available: false}}, wants: "WA2"},
 	} {
 		t.Run(label, func(t *testing.T) {
 			found, err := findActivity(tc.there, name, tc.known)
@@ -423,7 +426,7 @@ func TestActivityAddedMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.activities = append(w.activities, Activity{"WA" + strings.Repeat("9", 32), "Voice Client Offline", false})
+	w.activities = append(w.activities, twilio.Activity{SID: "WA" + strings.Repeat("9", 32), FriendlyName: "Voice Client Offline", Available: false})
 	if err := s.Apply(t.Context(), plan, func(SetupItem, error) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -436,7 +439,7 @@ func TestActivityAddedMeanwhile(t *testing.T) {
 	if plan, err = s.Plan(t.Context(), wantedSetup()); err != nil {
 		t.Fatal(err)
 	}
-	w.activities = append(w.activities, Activity{"WA" + strings.Repeat("9", 32), "Voice Client Offline", true})
+	w.activities = append(w.activities, twilio.Activity{SID: "WA" + strings.Repeat("9", 32), FriendlyName: "Voice Client Offline", Available: true})
 	if err := s.Apply(t.Context(), plan, func(SetupItem, error) {}); !problem.Is(err, problem.RequestRefused) {
 		t.Errorf("an available one added meanwhile is accepted: %v", err)
 	}
@@ -498,7 +501,7 @@ func TestKeyRules(t *testing.T) {
 		t.Errorf("secret gone: %+v", got)
 	}
 	w.run(t, 0, 0)
-	if !slices.ContainsFunc(w.keys, func(k Key) bool { return k.SID == sid }) {
+	if !slices.ContainsFunc(w.keys, func(k twilio.Key) bool { return k.SID == sid }) {
 		t.Error("a finished key was deleted")
 	}
 
@@ -588,7 +591,7 @@ type cancellingKeys struct {
 	cancel func()
 }
 
-func (c cancellingKeys) CreateKey(ctx context.Context, name string) (Key, string, error) {
+func (c cancellingKeys) CreateKey(ctx context.Context, name string) (twilio.Key, string, error) {
 	defer c.cancel()
 	return c.setupTwilio.CreateKey(ctx, name)
 }

@@ -5,18 +5,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/fleet"
 )
 
 // BenchmarkKeys is the cost of a key press up to the text of the frame, on the
 // largest workspace there can be.
 func BenchmarkKeys(b *testing.B) {
 	m := screen(160, 50, true)
-	states := provision.States()
-	var rows []provision.Row
+	states := fleet.States()
+	var rows []fleet.Row
 	for i := range 15000 {
 		r := row(100+i, fmt.Sprintf("agent%05d@contact.example.com", i*7919%15000), fmt.Sprint("Activity ", i*6007%50),
-			"client:ext_x", provision.Enabled, states[i*4001%15000%len(states)], "12:00:00")
+			"client:ext_x", attributes.Enabled, states[i*4001%15000%len(states)], "12:00:00")
 		r.Since = r.Since.Add(time.Duration(i*3011%15000) * time.Second)
 		rows = append(rows, r)
 	}

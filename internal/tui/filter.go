@@ -5,8 +5,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 )
 
 // Filter selects rows: every term has to match. The zero value selects all.
@@ -28,13 +28,13 @@ type term struct {
 	values   []string // lower case
 }
 
-var fields = map[string]func(provision.Row) string{
-	"name":     func(r provision.Row) string { return r.Name },
-	"state":    func(r provision.Row) string { return string(r.State) },
-	"activity": func(r provision.Row) string { return r.ActivityName },
-	"uri":      func(r provision.Row) string { return r.Facts.ContactURI },
-	"flag":     func(r provision.Row) string { return string(r.Facts.Flag) },
-	"sid":      func(r provision.Row) string { return r.SID },
+var fields = map[string]func(fleet.Row) string{
+	"name":     func(r fleet.Row) string { return r.Name },
+	"state":    func(r fleet.Row) string { return string(r.State) },
+	"activity": func(r fleet.Row) string { return r.ActivityName },
+	"uri":      func(r fleet.Row) string { return r.Facts.ContactURI },
+	"flag":     func(r fleet.Row) string { return string(r.Facts.Flag) },
+	"sid":      func(r fleet.Row) string { return r.SID },
 }
 
 // ParseFilter reads a filter. What it does not understand is problem.Usage.
@@ -64,7 +64,7 @@ func parseTerm(word string) (term, error) {
 	if at <= 0 {
 		value := strings.ToLower(word)
 		t.field, t.contains = "name", true
-		if provision.State(value).Meaning() != "" {
+		if fleet.State(value).Meaning() != "" {
 			t.field, t.contains = "state", false
 		}
 		t.values = []string{value}
@@ -86,7 +86,7 @@ func parseTerm(word string) (term, error) {
 	}
 	if t.field == "state" && !t.contains {
 		for _, v := range t.values {
-			if provision.State(v).Meaning() == "" {
+			if fleet.State(v).Meaning() == "" {
 				return t, problem.New(problem.Usage, "cannot read the filter %q: there is no state %q", whole, v).
 					WithHint("the states are %s", stateWords())
 			}
@@ -97,7 +97,7 @@ func parseTerm(word string) (term, error) {
 
 func stateWords() string {
 	var words []string
-	for _, s := range provision.States() {
+	for _, s := range fleet.States() {
 		words = append(words, string(s))
 	}
 	return strings.Join(words, ", ")
@@ -134,7 +134,7 @@ func split(text string) ([]string, error) {
 }
 
 // Match reports whether the filter selects a row.
-func (f Filter) Match(r provision.Row) bool {
+func (f Filter) Match(r fleet.Row) bool {
 	for _, t := range f.terms {
 		if t.match(r) == t.not {
 			return false
@@ -143,7 +143,7 @@ func (f Filter) Match(r provision.Row) bool {
 	return true
 }
 
-func (t term) match(r provision.Row) bool {
+func (t term) match(r fleet.Row) bool {
 	text := strings.ToLower(fields[t.field](r))
 	for _, v := range t.values {
 		if text == v || t.contains && strings.Contains(text, v) {

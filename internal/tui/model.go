@@ -11,9 +11,10 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 // model is the screen. It is one value that Update changes; Bubble Tea calls
@@ -30,11 +31,11 @@ type model struct {
 	items  map[string]*item
 	sorted [orders][]*item // all of them in each order; nil when that has to be sorted anew
 	shown  []*item         // selected by the filter, sorted
-	counts map[provision.State]int
+	counts map[fleet.State]int
 
 	activities map[string]int // their names, numbered as they are met
 
-	status  provision.WatchStatus
+	status  fleet.Status
 	filter  Filter
 	sort    order
 	cursor  string // the SID it is on
@@ -44,11 +45,11 @@ type model struct {
 	input    []rune // what is being typed: a filter, or the answer to a question
 	inputErr string
 	detail   bool
-	proposal *provision.Proposal
+	proposal *workers.Proposal
 	about    *item // what the proposal is for
 
 	paused  time.Time // zero while live
-	waiting []provision.Update
+	waiting []fleet.Update
 
 	trend  trend
 	flash  string // said once, until the next key
@@ -66,8 +67,8 @@ const (
 
 // item is a worker on the screen.
 type item struct {
-	provision.Row
-	history []provision.Difference // since the start, the latest last
+	fleet.Row
+	history []fleet.Difference // since the start, the latest last
 
 	// What is compared while sorting.
 	severity int
@@ -85,7 +86,7 @@ func newModel(ctx context.Context, source Source, o Options) *model {
 		ctx: ctx, source: source, o: o, filter: o.Filter,
 		styles: newStyles(o.Color, true),
 		width:  80, height: 24,
-		items: map[string]*item{}, counts: map[provision.State]int{}, activities: map[string]int{},
+		items: map[string]*item{}, counts: map[fleet.State]int{}, activities: map[string]int{},
 		trend: trend{start: o.Now()},
 	}
 }
@@ -119,10 +120,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.BackgroundColorMsg:
 		m.styles = newStyles(m.o.Color, msg.IsDark())
 	case tickMsg:
-		m.trend.sample(m.o.Now(), m.counts[provision.StateDrift])
+		m.trend.sample(m.o.Now(), m.counts[fleet.StateDrift])
 		return m, tick()
 	case updateMsg:
-		u := provision.Update(msg)
+		u := fleet.Update(msg)
 		m.status = u.Status
 		if !m.paused.IsZero() {
 			m.waiting = append(m.waiting, u)
@@ -323,10 +324,10 @@ func (m *model) fix() tea.Cmd {
 	switch {
 	case it == nil || m.asking:
 		return nil
-	case it.State == provision.StateDrift:
+	case it.State == fleet.StateDrift:
 		m.flash = "a drifting worker is mended by its agent: reload Flex, then look at the extension"
 		return nil
-	case it.State != provision.StateStale:
+	case it.State != fleet.StateStale:
 		m.flash = "only a stale worker can be fixed from here; this one is " + string(it.State)
 		return nil
 	}
@@ -365,7 +366,7 @@ func sentence(err error) string {
 }
 
 // take applies what changed.
-func (m *model) take(u provision.Update) {
+func (m *model) take(u fleet.Update) {
 	names := m.sorted[byName]
 	if len(u.Rows) > 0 || len(u.Gone) > 0 {
 		m.sorted = [orders][]*item{}
@@ -405,7 +406,7 @@ func (m *model) take(u provision.Update) {
 			}
 		}
 	}
-	m.trend.sample(m.o.Now(), m.counts[provision.StateDrift])
+	m.trend.sample(m.o.Now(), m.counts[fleet.StateDrift])
 }
 
 // arrange filters and sorts anew, and keeps the cursor on its worker.

@@ -10,8 +10,9 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 )
 
 func names(m *model) []string {
@@ -108,8 +109,8 @@ func TestTheCursorStaysOnItsWorker(t *testing.T) {
 	if m.current().Name != "erin" {
 		t.Fatalf("the cursor is on %s", m.current().Name)
 	}
-	r := row(0, "alice", "Available", "client:alice", provision.Enabled, provision.StateDrift, "14:02:00")
-	m.Update(updateMsg{Rows: []provision.Row{r}, Status: live()})
+	r := row(0, "alice", "Available", "client:alice", attributes.Enabled, fleet.StateDrift, "14:02:00")
+	m.Update(updateMsg{Rows: []fleet.Row{r}, Status: live()})
 	if m.current().Name != "erin" || m.at != 3 {
 		t.Errorf("after a row came above it is on %s, at %d", m.current().Name, m.at)
 	}
@@ -129,9 +130,9 @@ func TestTheCursorStaysOnItsWorker(t *testing.T) {
 
 func TestOnlyVisibleRowsAreDrawn(t *testing.T) {
 	m := screen(100, 20, false)
-	var rows []provision.Row
+	var rows []fleet.Row
 	for i := range 15000 {
-		rows = append(rows, row(100+i, fmt.Sprintf("agent%05d", i), "Available", "client:x", provision.Enabled, provision.StateOK, "12:00:00"))
+		rows = append(rows, row(100+i, fmt.Sprintf("agent%05d", i), "Available", "client:x", attributes.Enabled, fleet.StateOK, "12:00:00"))
 	}
 	m.Update(updateMsg{Rows: rows, Status: live()})
 	press(m, "G")
@@ -204,7 +205,7 @@ func TestOnlyStaleWorkersCanBeFixed(t *testing.T) {
 	for i, it := range m.shown {
 		m.to(i)
 		cmd := press(m, "f")
-		if (cmd != nil) != (it.State == provision.StateStale) {
+		if (cmd != nil) != (it.State == fleet.StateStale) {
 			t.Errorf("f on a worker that is %s: %v, %q", it.State, cmd != nil, m.flash)
 		}
 		m.asking = false

@@ -3,7 +3,7 @@ package tui
 import (
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/fleet"
 )
 
 // style is how a role looks; the zero value is plain.
@@ -21,11 +21,11 @@ func (s style) Render(text string) string {
 // decides, but its bright colours and its yellow cannot be read on white.
 type styles struct {
 	title, faint, cursor, alarm, input style
-	states                             map[provision.State]style
+	states                             map[fleet.State]style
 }
 
 func newStyles(color, dark bool) *styles {
-	s := &styles{states: map[provision.State]style{}}
+	s := &styles{states: map[fleet.State]style{}}
 	if !color {
 		return s
 	}
@@ -38,14 +38,14 @@ func newStyles(color, dark bool) *styles {
 	warning, fail := choose(ansi.Magenta, ansi.Yellow), choose(ansi.Red, ansi.BrightRed)
 	s.title, s.faint, s.input = style{ansi.Style{}.Bold()}, style{ansi.Style{}.Faint()}, style{ansi.Style{}.Bold()}
 	s.cursor, s.alarm = style{ansi.Style{}.Bold().Reverse(true)}, style{fail.sgr.Bold()}
-	s.states = map[provision.State]style{
-		provision.StateOK:      choose(ansi.Green, ansi.BrightGreen),
-		provision.StatePending: choose(ansi.Blue, ansi.Cyan),
-		provision.StateDrift:   fail,
-		provision.StateStale:   fail,
-		provision.StateInvalid: fail,
-		provision.StateOffline: warning,
-		provision.StateForeign: warning,
+	s.states = map[fleet.State]style{
+		fleet.StateOK:      choose(ansi.Green, ansi.BrightGreen),
+		fleet.StatePending: choose(ansi.Blue, ansi.Cyan),
+		fleet.StateDrift:   fail,
+		fleet.StateStale:   fail,
+		fleet.StateInvalid: fail,
+		fleet.StateOffline: warning,
+		fleet.StateForeign: warning,
 	}
 	return s
 }

@@ -16,18 +16,19 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/fleet"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 // Source is where the screen's workers come from and what it may do to them.
 type Source interface {
 	// Follow delivers updates until ctx ends, never two at a time. An error
 	// before the first whole picture ends it.
-	Follow(ctx context.Context, deliver func(provision.Update)) error
+	Follow(ctx context.Context, deliver func(fleet.Update)) error
 	// Refresh asks for a sweep now.
 	Refresh()
 	// Propose plans the repair of a worker. The caller applies or closes it.
-	Propose(ctx context.Context, sid string) (*provision.Proposal, error)
+	Propose(ctx context.Context, sid string) (*workers.Proposal, error)
 }
 
 // Options say how the screen looks.
@@ -73,7 +74,7 @@ func Run(ctx context.Context, source Source, o Options) error {
 	defer context.AfterFunc(ctx, p.Quit)()
 	var following sync.WaitGroup
 	following.Go(func() {
-		err := source.Follow(ctx, func(u provision.Update) { p.Send(updateMsg(u)) })
+		err := source.Follow(ctx, func(u fleet.Update) { p.Send(updateMsg(u)) })
 		if ctx.Err() == nil {
 			p.Send(endedMsg{err})
 		}
@@ -157,14 +158,14 @@ func (c *crash) Unwrap() error { return errors.New(string(c.stack)) }
 
 // What arrives besides keys.
 type (
-	updateMsg provision.Update
+	updateMsg fleet.Update
 	endedMsg  struct{ err error }
 	tickMsg   time.Time
 	titleMsg  string
 	// proposedMsg answers to f, with a proposal or the reason why there is none.
 	proposedMsg struct {
 		sid      string
-		proposal *provision.Proposal
+		proposal *workers.Proposal
 		err      error
 	}
 	repairedMsg struct {

@@ -9,7 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
@@ -257,7 +257,7 @@ func (m *model) empty() string {
 // since is the time of day, or the day when that was not today. Nobody knows
 // since when a pending agent has been away.
 func (m *model) since(it *item) string {
-	if it.Since.IsZero() || it.State == provision.StatePending {
+	if it.Since.IsZero() || it.State == fleet.StatePending {
 		return m.or("")
 	}
 	at, now := it.Since.In(m.o.Location), m.o.Now().In(m.o.Location)
@@ -287,7 +287,7 @@ func (m *model) summary() string {
 		return " " + m.styles.title.Render(m.flash)
 	}
 	var counts []string
-	for _, s := range provision.States() {
+	for _, s := range fleet.States() {
 		if n := m.counts[s]; n > 0 {
 			counts = append(counts, m.styles.states[s].Render(fmt.Sprintf("%d %s", n, s)))
 		}
@@ -346,7 +346,7 @@ func (m *model) help() []string {
 		lines = append(lines, "   "+m.pad(k[0], 20)+" "+k[1])
 	}
 	lines = append(lines, "")
-	for _, s := range provision.States() {
+	for _, s := range fleet.States() {
 		lines = append(lines, "   "+m.styles.states[s].Render(m.pad(string(s), 20))+" "+s.Meaning())
 	}
 	if over := len(lines) - (m.height - 2); over > 0 { // a low screen shows the keys
@@ -382,7 +382,7 @@ func (m *model) details() []string {
 }
 
 // Describe is a difference in words: what was, an arrow, what is.
-func Describe(d provision.Difference, arrow string) string {
+func Describe(d fleet.Difference, arrow string) string {
 	switch {
 	case d.New:
 		return fmt.Sprintf("new: %s  %s", d.To.State, ui.Clean(d.To.ContactURI))

@@ -14,7 +14,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/fleet"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files and the pictures")
@@ -24,23 +26,23 @@ var now = time.Date(2026, 3, 4, 14, 2, 11, 0, time.UTC)
 // quiet is a source that does nothing by itself.
 type quiet struct {
 	refreshed int
-	proposal  *provision.Proposal
+	proposal  *workers.Proposal
 	err       error
 }
 
-func (q *quiet) Follow(ctx context.Context, _ func(provision.Update)) error {
+func (q *quiet) Follow(ctx context.Context, _ func(fleet.Update)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
 func (q *quiet) Refresh() { q.refreshed++ }
-func (q *quiet) Propose(context.Context, string) (*provision.Proposal, error) {
+func (q *quiet) Propose(context.Context, string) (*workers.Proposal, error) {
 	return q.proposal, q.err
 }
 
-func row(i int, name, activity, uri string, flag provision.Extension, state provision.State, since string) provision.Row {
-	r := provision.Row{
+func row(i int, name, activity, uri string, flag attributes.Flag, state fleet.State, since string) fleet.Row {
+	r := fleet.Row{
 		SID: fmt.Sprintf("WK%032x", i+1), Name: name, ActivityName: activity, State: state,
-		Facts: provision.Facts{Flag: flag, ContactURI: uri},
+		Facts: fleet.Facts{Flag: flag, ContactURI: uri},
 	}
 	if since != "" {
 		at, err := time.Parse("15:04:05", since)
@@ -52,23 +54,23 @@ func row(i int, name, activity, uri string, flag provision.Extension, state prov
 	return r
 }
 
-func sampleRows() []provision.Row {
-	return []provision.Row{
-		row(0, "alice", "Available", "client:ext_alice", provision.Enabled, provision.StateOK, "14:01:07"),
-		row(1, "carol", "Available", "client:carol", provision.Enabled, provision.StateDrift, "13:58:44"),
-		row(2, "dave", "Voice Client Offline", "client:ext_dave", provision.Enabled, provision.StateOffline, "09:12:30"),
-		row(3, "erin", "Available", "client:ext_erin", provision.Disabled, provision.StateStale, "08:00:02"),
-		row(4, "frank", "Offline", "client:frank", provision.Enabled, provision.StatePending, ""),
-		row(5, "grace", "Break", "+15551234567", provision.Unset, provision.StateForeign, "10:20:30"),
-		row(6, "walt", "Offline", "", provision.Invalid, provision.StateInvalid, "11:00:00"),
-		row(7, "małgorzata.zielińska-kowalska@contact.example.com", "A very long name of an activity", "client:ext_ma_C5_82gorzata_2Ezieli_C5_84ska_2Dkowalska_40contact_2Eexample_2Ecom", provision.Enabled, provision.StateOK, "12:00:00"),
-		row(8, "陽菜.tanaka", "Available", "client:ext__E9_99_BD_E8_8F_9C_2Etanaka", provision.Enabled, provision.StateOK, "12:30:00"),
-		row(9, "trent\x1b[31m\u202e", "Break", "client:trent", provision.Disabled, provision.StateOK, "07:00:00"),
+func sampleRows() []fleet.Row {
+	return []fleet.Row{
+		row(0, "alice", "Available", "client:ext_alice", attributes.Enabled, fleet.StateOK, "14:01:07"),
+		row(1, "carol", "Available", "client:carol", attributes.Enabled, fleet.StateDrift, "13:58:44"),
+		row(2, "dave", "Voice Client Offline", "client:ext_dave", attributes.Enabled, fleet.StateOffline, "09:12:30"),
+		row(3, "erin", "Available", "client:ext_erin", attributes.Disabled, fleet.StateStale, "08:00:02"),
+		row(4, "frank", "Offline", "client:frank", attributes.Enabled, fleet.StatePending, ""),
+		row(5, "grace", "Break", "+15551234567", attributes.Unset, fleet.StateForeign, "10:20:30"),
+		row(6, "walt", "Offline", "", attributes.Invalid, fleet.StateInvalid, "11:00:00"),
+		row(7, "małgorzata.zielińska-kowalska@contact.example.com", "A very long name of an activity", "client:ext_ma_C5_82gorzata_2Ezieli_C5_84ska_2Dkowalska_40contact_2Eexample_2Ecom", attributes.Enabled, fleet.StateOK, "12:00:00"),
+		row(8, "陽菜.tanaka", "Available", "client:ext__E9_99_BD_E8_8F_9C_2Etanaka", attributes.Enabled, fleet.StateOK, "12:30:00"),
+		row(9, "trent\x1b[31m\u202e", "Break", "client:trent", attributes.Disabled, fleet.StateOK, "07:00:00"),
 	}
 }
 
-func live() provision.WatchStatus {
-	return provision.WatchStatus{Sweeps: 3, Read: 10, Total: 10, Whole: now.Add(-2 * time.Second)}
+func live() fleet.Status {
+	return fleet.Status{Sweeps: 3, Read: 10, Total: 10, Whole: now.Add(-2 * time.Second)}
 }
 
 // screen is a model that has read the samples.
@@ -120,11 +122,11 @@ func press(m *model, keys string) tea.Cmd {
 	return cmd
 }
 
-func difference(from, to provision.State, uriFrom, uriTo string, at time.Time) provision.Difference {
-	return provision.Difference{
+func difference(from, to fleet.State, uriFrom, uriTo string, at time.Time) fleet.Difference {
+	return fleet.Difference{
 		SID: fmt.Sprintf("WK%032x", 2), Name: "carol", At: at, Seen: at,
-		From: provision.Look{State: from, Flag: provision.Enabled, ContactURI: uriFrom, Activity: "Available"},
-		To:   provision.Look{State: to, Flag: provision.Enabled, ContactURI: uriTo, Activity: "Available"},
+		From: fleet.Look{State: from, Flag: attributes.Enabled, ContactURI: uriFrom, Activity: "Available"},
+		To:   fleet.Look{State: to, Flag: attributes.Enabled, ContactURI: uriTo, Activity: "Available"},
 	}
 }
 
@@ -132,11 +134,11 @@ func difference(from, to provision.State, uriFrom, uriTo string, at time.Time) p
 var scenes = map[string]func(*model){
 	"live": func(*model) {},
 	"reading": func(m *model) {
-		m.items, m.sorted, m.status = map[string]*item{}, [orders][]*item{}, provision.WatchStatus{}
+		m.items, m.sorted, m.status = map[string]*item{}, [orders][]*item{}, fleet.Status{}
 		m.arrange()
 	},
 	"reading-rows": func(m *model) {
-		m.status = provision.WatchStatus{Read: 10, Total: 512, Sweeping: true}
+		m.status = fleet.Status{Read: 10, Total: 512, Sweeping: true}
 	},
 	"events": func(m *model) { m.status.Pushed = true },
 	"events-lost": func(m *model) {
@@ -154,7 +156,7 @@ var scenes = map[string]func(*model){
 	"filtered":     func(m *model) { press(m, "/state:drift,stale<enter>") },
 	"no-match":     func(m *model) { press(m, "/name~nobody<enter>") },
 	"empty": func(m *model) {
-		m.items, m.sorted, m.counts = map[string]*item{}, [orders][]*item{}, map[provision.State]int{}
+		m.items, m.sorted, m.counts = map[string]*item{}, [orders][]*item{}, map[fleet.State]int{}
 		m.arrange()
 	},
 	"by-name":       func(m *model) { press(m, "s") },
@@ -167,16 +169,16 @@ var scenes = map[string]func(*model){
 }
 
 func history(m *model) {
-	m.Update(updateMsg{Status: live(), Differences: []provision.Difference{
-		difference(provision.StatePending, provision.StateOK, "client:carol", "client:ext_carol", now.Add(-time.Hour)),
-		difference(provision.StateOK, provision.StateDrift, "client:ext_carol", "client:carol", now.Add(-207*time.Second)),
+	m.Update(updateMsg{Status: live(), Differences: []fleet.Difference{
+		difference(fleet.StatePending, fleet.StateOK, "client:carol", "client:ext_carol", now.Add(-time.Hour)),
+		difference(fleet.StateOK, fleet.StateDrift, "client:ext_carol", "client:carol", now.Add(-207*time.Second)),
 	}})
 }
 
 func proposal(m *model) {
 	press(m, "jj")
-	m.Update(proposedMsg{sid: m.current().SID, proposal: &provision.Proposal{
-		Changes: []provision.Change{{Key: "contact_uri", From: `"client:ext_erin"`, To: `"client:erin"`}},
+	m.Update(proposedMsg{sid: m.current().SID, proposal: &workers.Proposal{
+		Changes: []attributes.Change{{Key: "contact_uri", From: `"client:ext_erin"`, To: `"client:erin"`}},
 	}})
 }
 
@@ -266,10 +268,10 @@ func TestEverySizeFits(t *testing.T) {
 func TestNothingReachesTheTerminalFromOutside(t *testing.T) {
 	m := screen(100, 30, false)
 	evil := "\x1b]52;c;ZXZpbA==\a\x1b[2J\u202e"
-	r := row(0, evil, evil, "client:"+evil, provision.Enabled, provision.StateDrift, "10:00:00")
-	d := difference(provision.StateOK, provision.StateDrift, evil, evil+"2", now)
+	r := row(0, evil, evil, "client:"+evil, attributes.Enabled, fleet.StateDrift, "10:00:00")
+	d := difference(fleet.StateOK, fleet.StateDrift, evil, evil+"2", now)
 	d.SID = r.SID
-	m.Update(updateMsg{Rows: []provision.Row{r}, Differences: []provision.Difference{d}, Status: live()})
+	m.Update(updateMsg{Rows: []fleet.Row{r}, Differences: []fleet.Difference{d}, Status: live()})
 	press(m, "g<enter>")
 	for _, keys := range []string{"", "f", "?"} {
 		press(m, keys)

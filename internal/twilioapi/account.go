@@ -10,6 +10,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 var (
@@ -19,13 +20,13 @@ var (
 
 // FlexConfiguration reads the account's Flex configuration.
 // https://www.twilio.com/docs/flex/developer/config/flex-configuration-rest-api
-func (c *Client) FlexConfiguration(ctx context.Context) (provision.FlexConfiguration, error) {
+func (c *Client) FlexConfiguration(ctx context.Context) (twilio.FlexConfiguration, error) {
 	o := op{what: "read the Flex configuration of " + short(c.account), repeat: always, flex: true}
 	f, err := flex.NewApiService(c.handler(session{c, ctx, o})).FetchConfiguration(nil)
 	if err != nil {
-		return provision.FlexConfiguration{}, c.problem(ctx, o, err)
+		return twilio.FlexConfiguration{}, c.problem(ctx, o, err)
 	}
-	return provision.FlexConfiguration{
+	return twilio.FlexConfiguration{
 		AccountSID:         value(f.AccountSid),
 		WorkspaceSID:       value(f.TaskrouterWorkspaceSid),
 		OfflineActivitySID: value(f.TaskrouterOfflineActivitySid),
@@ -37,13 +38,13 @@ func (c *Client) FlexConfiguration(ctx context.Context) (provision.FlexConfigura
 
 // Keys lists the account's API keys.
 // https://www.twilio.com/docs/iam/api-keys/key-resource-v1
-func (c *Client) Keys(ctx context.Context) ([]provision.Key, error) {
+func (c *Client) Keys(ctx context.Context) ([]twilio.Key, error) {
 	o := op{what: "list the API keys of " + short(c.account), repeat: always, keys: true}
 	address, err := c.url(listURL(iamURL+"/v1/Keys", url.Values{"AccountSid": {c.account}}))
 	if err != nil {
 		return nil, c.problem(ctx, o, err)
 	}
-	var all []provision.Key
+	var all []twilio.Key
 	for row, err := range rows[iam.IamV1GetKeys](ctx, c, o, address, "keys") {
 		if err != nil {
 			return nil, err
@@ -55,15 +56,15 @@ func (c *Client) Keys(ctx context.Context) ([]provision.Key, error) {
 
 // CreateKey makes a Standard API key. Its secret is nowhere but in the answer,
 // so a lost answer leaves a key nobody can use: the error says so.
-func (c *Client) CreateKey(ctx context.Context, name string) (provision.Key, string, error) {
+func (c *Client) CreateKey(ctx context.Context, name string) (twilio.Key, string, error) {
 	o := op{what: "create API key " + printable(name) + " of " + short(c.account), repeat: never, keys: true}
 	params := (&iam.CreateNewKeyParams{}).SetAccountSid(c.account).SetFriendlyName(name)
 	k, err := c.iam(ctx, o).CreateNewKey(params)
 	if err != nil {
-		return provision.Key{}, "", c.problem(ctx, o, err)
+		return twilio.Key{}, "", c.problem(ctx, o, err)
 	}
 	if value(k.Sid) == "" || value(k.Secret) == "" {
-		return provision.Key{}, "", problem.New(problem.TwilioAnswer, "cannot %s: the answer holds no secret", o.what).
+		return twilio.Key{}, "", problem.New(problem.TwilioAnswer, "cannot %s: the answer holds no secret", o.what).
 			WithHint("delete the key in the Twilio Console and try again")
 	}
 	return key(k.Sid, k.FriendlyName, k.DateCreated), *k.Secret, nil
@@ -107,8 +108,8 @@ func (c *Client) iam(ctx context.Context, o op) *iam.ApiService {
 	return iam.NewApiService(c.handler(session{c, ctx, o}))
 }
 
-func key(sid, name, created *string) provision.Key {
-	k := provision.Key{SID: value(sid), FriendlyName: value(name)}
+func key(sid, name, created *string) twilio.Key {
+	k := twilio.Key{SID: value(sid), FriendlyName: value(name)}
 	// RFC 2822 by the specification; RFC 3339 elsewhere in the same API.
 	for _, form := range []string{time.RFC1123Z, time.RFC3339} {
 		if t, err := time.Parse(form, value(created)); err == nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 func TestFlexConfiguration(t *testing.T) {
@@ -19,7 +19,7 @@ func TestFlexConfiguration(t *testing.T) {
 			"flex_instance_sid":"GO1","ui_version":"2.17.1","runtime_domain":null,"ui_attributes":{"a":{"b":1}},"taskrouter_skills":[]}`), nil
 	}))
 	got, err := c.FlexConfiguration(t.Context())
-	want := provision.FlexConfiguration{AccountSID: account, WorkspaceSID: workspace, OfflineActivitySID: "WA1", FlexInstanceSID: "GO1", UIVersion: "2.17.1"}
+	want := twilio.FlexConfiguration{AccountSID: account, WorkspaceSID: workspace, OfflineActivitySID: "WA1", FlexInstanceSID: "GO1", UIVersion: "2.17.1"}
 	if err != nil || got != want {
 		t.Errorf("configuration %+v, %v", got, err)
 	}
@@ -49,11 +49,11 @@ func TestKeys(t *testing.T) {
 	ctx := t.Context()
 	created := time.Date(2016, 6, 13, 22, 50, 8, 0, time.UTC)
 	all, err := c.Keys(ctx)
-	if want := (provision.Key{SID: apiKey, FriendlyName: "token server", Created: created}); err != nil || len(all) != 1 || all[0] != want {
+	if want := (twilio.Key{SID: apiKey, FriendlyName: "token server", Created: created}); err != nil || len(all) != 1 || all[0] != want {
 		t.Errorf("keys %+v, %v", all, err)
 	}
 	made, secret, err := c.CreateKey(ctx, "a")
-	if want := (provision.Key{SID: apiKey, FriendlyName: "a", Created: created}); err != nil || made != want || secret != "notASecret" {
+	if want := (twilio.Key{SID: apiKey, FriendlyName: "a", Created: created}); err != nil || made != want || secret != "notASecret" {
 		t.Errorf("created %+v %q, %v", made, secret, err)
 	}
 	if err := c.RenameKey(ctx, apiKey, "b"); err != nil {

@@ -9,6 +9,7 @@ import (
 	taskrouter "github.com/twilio/twilio-go/rest/taskrouter/v1"
 
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 var (
@@ -24,13 +25,13 @@ func (c *Client) events(ctx context.Context, o op) *streams.ApiService {
 }
 
 // Sinks lists the account's Event Streams sinks.
-func (c *Client) Sinks(ctx context.Context) ([]provision.Sink, error) {
+func (c *Client) Sinks(ctx context.Context) ([]twilio.Sink, error) {
 	o := op{what: "list the event sinks of " + short(c.account), repeat: always}
 	address, err := c.url(listURL(eventsURL+"/v1/Sinks", url.Values{}))
 	if err != nil {
 		return nil, c.problem(ctx, o, err)
 	}
-	var all []provision.Sink
+	var all []twilio.Sink
 	for row, err := range rows[streams.EventsV1Sink](ctx, c, o, address, "sinks") {
 		if err != nil {
 			return nil, err
@@ -41,13 +42,13 @@ func (c *Client) Sinks(ctx context.Context) ([]provision.Sink, error) {
 }
 
 // CreateSink makes a webhook sink.
-func (c *Client) CreateSink(ctx context.Context, description, destination string) (provision.Sink, error) {
+func (c *Client) CreateSink(ctx context.Context, description, destination string) (twilio.Sink, error) {
 	o := op{what: "create an event sink of " + short(c.account), repeat: never}
 	params := (&streams.CreateSinkParams{}).SetDescription(description).SetSinkType("webhook").
 		SetSinkConfiguration(map[string]string{"destination": destination, "method": http.MethodPost})
 	made, err := c.events(ctx, o).CreateSink(params)
 	if err != nil {
-		return provision.Sink{}, c.problem(ctx, o, err)
+		return twilio.Sink{}, c.problem(ctx, o, err)
 	}
 	return sink(made), nil
 }
@@ -62,13 +63,13 @@ func (c *Client) DeleteSink(ctx context.Context, sid string) error {
 }
 
 // Subscriptions lists the account's Event Streams subscriptions.
-func (c *Client) Subscriptions(ctx context.Context) ([]provision.Subscription, error) {
+func (c *Client) Subscriptions(ctx context.Context) ([]twilio.Subscription, error) {
 	o := op{what: "list the event subscriptions of " + short(c.account), repeat: always}
 	address, err := c.url(listURL(eventsURL+"/v1/Subscriptions", url.Values{}))
 	if err != nil {
 		return nil, c.problem(ctx, o, err)
 	}
-	var all []provision.Subscription
+	var all []twilio.Subscription
 	for row, err := range rows[streams.EventsV1Subscription](ctx, c, o, address, "subscriptions") {
 		if err != nil {
 			return nil, err
@@ -100,10 +101,10 @@ func (c *Client) SubscribedTypes(ctx context.Context, sid string) ([]string, err
 
 // Subscribe sends events of the given types to a sink, in the latest version of
 // their schema.
-func (c *Client) Subscribe(ctx context.Context, description, sinkSID string, types []string) (provision.Subscription, error) {
+func (c *Client) Subscribe(ctx context.Context, description, sinkSID string, types []string) (twilio.Subscription, error) {
 	o := op{what: "subscribe event sink " + short(sinkSID) + " to events of workers", repeat: never}
 	if err := checkSID("DG", sinkSID); err != nil {
-		return provision.Subscription{}, err
+		return twilio.Subscription{}, err
 	}
 	var list []any
 	for _, name := range types {
@@ -112,7 +113,7 @@ func (c *Client) Subscribe(ctx context.Context, description, sinkSID string, typ
 	params := (&streams.CreateSubscriptionParams{}).SetDescription(description).SetSinkSid(sinkSID).SetTypes(list)
 	made, err := c.events(ctx, o).CreateSubscription(params)
 	if err != nil {
-		return provision.Subscription{}, c.problem(ctx, o, err)
+		return twilio.Subscription{}, c.problem(ctx, o, err)
 	}
 	return subscription(made), nil
 }
@@ -127,20 +128,20 @@ func (c *Client) Unsubscribe(ctx context.Context, sid string) error {
 }
 
 // Callback reads what the workspace calls for its events.
-func (w *Workspace) Callback(ctx context.Context) (provision.Callback, error) {
+func (w *Workspace) Callback(ctx context.Context) (twilio.Callback, error) {
 	o := op{what: "read workspace " + short(w.sid), repeat: always}
 	if err := checkSID("WS", w.sid); err != nil {
-		return provision.Callback{}, err
+		return twilio.Callback{}, err
 	}
 	ws, err := w.api(ctx, o).FetchWorkspace(w.sid)
 	if err != nil {
-		return provision.Callback{}, w.c.problem(ctx, o, err)
+		return twilio.Callback{}, w.c.problem(ctx, o, err)
 	}
-	return provision.Callback{URL: value(ws.EventCallbackUrl), Filter: value(ws.EventsFilter)}, nil
+	return twilio.Callback{URL: value(ws.EventCallbackUrl), Filter: value(ws.EventsFilter)}, nil
 }
 
 // SetCallback sets what the workspace calls, whatever it called before.
-func (w *Workspace) SetCallback(ctx context.Context, c provision.Callback) error {
+func (w *Workspace) SetCallback(ctx context.Context, c twilio.Callback) error {
 	o := op{what: "set the event callback of workspace " + short(w.sid), repeat: always}
 	if err := checkSID("WS", w.sid); err != nil {
 		return err
@@ -150,8 +151,8 @@ func (w *Workspace) SetCallback(ctx context.Context, c provision.Callback) error
 	return w.c.problem(ctx, o, err)
 }
 
-func sink(t *streams.EventsV1Sink) provision.Sink {
-	s := provision.Sink{SID: value(t.Sid), Description: value(t.Description), Type: value(t.SinkType), Status: value(t.Status)}
+func sink(t *streams.EventsV1Sink) twilio.Sink {
+	s := twilio.Sink{SID: value(t.Sid), Description: value(t.Description), Type: value(t.SinkType), Status: value(t.Status)}
 	if config, ok := value(t.SinkConfiguration).(map[string]any); ok {
 		s.Destination, _ = config["destination"].(string)
 		s.Method, _ = config["method"].(string)
@@ -159,6 +160,6 @@ func sink(t *streams.EventsV1Sink) provision.Sink {
 	return s
 }
 
-func subscription(t *streams.EventsV1Subscription) provision.Subscription {
-	return provision.Subscription{SID: value(t.Sid), Description: value(t.Description), SinkSID: value(t.SinkSid)}
+func subscription(t *streams.EventsV1Subscription) twilio.Subscription {
+	return twilio.Subscription{SID: value(t.Sid), Description: value(t.Description), SinkSID: value(t.SinkSid)}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 var (
@@ -40,14 +41,14 @@ func (c *Client) RegisterServices(ctx context.Context, sids []string) error {
 
 // Plugin finds a plugin by its unique name.
 // https://www.twilio.com/docs/flex/developer/plugins/api/plugin
-func (c *Client) Plugin(ctx context.Context, uniqueName string) (provision.Plugin, error) {
+func (c *Client) Plugin(ctx context.Context, uniqueName string) (twilio.Plugin, error) {
 	o := op{what: "read Flex plugin " + printable(uniqueName), repeat: always}
 	if err := checkPluginName(uniqueName); err != nil {
-		return provision.Plugin{}, err
+		return twilio.Plugin{}, err
 	}
 	p, err := c.flex(ctx, o).FetchPlugin(uniqueName, nil)
 	if err != nil {
-		return provision.Plugin{}, c.problem(ctx, o, err)
+		return twilio.Plugin{}, c.problem(ctx, o, err)
 	}
 	return plugin(p), nil
 }
@@ -61,18 +62,18 @@ func checkPluginName(name string) error {
 }
 
 // CreatePlugin tells Flex of a plugin.
-func (c *Client) CreatePlugin(ctx context.Context, uniqueName, friendlyName, description string) (provision.Plugin, error) {
+func (c *Client) CreatePlugin(ctx context.Context, uniqueName, friendlyName, description string) (twilio.Plugin, error) {
 	o := op{what: "create Flex plugin " + printable(uniqueName), repeat: never}
 	params := (&flex.CreatePluginParams{}).SetUniqueName(uniqueName).SetFriendlyName(friendlyName).SetDescription(description)
 	p, err := c.flex(ctx, o).CreatePlugin(params)
 	if err != nil {
-		return provision.Plugin{}, c.problem(ctx, o, err)
+		return twilio.Plugin{}, c.problem(ctx, o, err)
 	}
 	return plugin(p), nil
 }
 
 // PluginVersions lists the versions of a plugin.
-func (c *Client) PluginVersions(ctx context.Context, pluginSID string) ([]provision.PluginVersion, error) {
+func (c *Client) PluginVersions(ctx context.Context, pluginSID string) ([]twilio.PluginVersion, error) {
 	o := op{what: "list the versions of Flex plugin " + short(pluginSID), repeat: always}
 	if err := checkSID("FP", pluginSID); err != nil {
 		return nil, err
@@ -81,10 +82,10 @@ func (c *Client) PluginVersions(ctx context.Context, pluginSID string) ([]provis
 }
 
 // CreatePluginVersion adds a version, for logged-in users of Flex only.
-func (c *Client) CreatePluginVersion(ctx context.Context, pluginSID string, v provision.PluginVersion) (provision.PluginVersion, error) {
+func (c *Client) CreatePluginVersion(ctx context.Context, pluginSID string, v twilio.PluginVersion) (twilio.PluginVersion, error) {
 	o := op{what: "create version " + printable(v.Version) + " of Flex plugin " + short(pluginSID), repeat: never}
 	if err := checkSID("FP", pluginSID); err != nil {
-		return provision.PluginVersion{}, err
+		return twilio.PluginVersion{}, err
 	}
 	params := (&flex.CreatePluginVersionParams{}).SetVersion(v.Version).SetPluginUrl(v.URL).SetPrivate(true).
 		SetCliVersion("flexvc " + buildinfo.Version)
@@ -93,26 +94,26 @@ func (c *Client) CreatePluginVersion(ctx context.Context, pluginSID string, v pr
 	}
 	made, err := c.flex(ctx, o).CreatePluginVersion(pluginSID, params)
 	if err != nil {
-		return provision.PluginVersion{}, c.problem(ctx, o, err)
+		return twilio.PluginVersion{}, c.problem(ctx, o, err)
 	}
 	return pluginVersion(made), nil
 }
 
 // Releases lists all releases, the one in force first.
 // https://www.twilio.com/docs/flex/developer/plugins/api/release
-func (c *Client) Releases(ctx context.Context) ([]provision.Release, error) {
+func (c *Client) Releases(ctx context.Context) ([]twilio.Release, error) {
 	o := op{what: "list the releases of Flex plugins of " + short(c.account), repeat: always}
 	return list(ctx, c, o, pluginsURL+"/Releases", "releases", release)
 }
 
 // ConfiguredPlugins lists the plugins of a configuration.
-func (c *Client) ConfiguredPlugins(ctx context.Context, configurationSID string) ([]provision.ConfiguredPlugin, error) {
+func (c *Client) ConfiguredPlugins(ctx context.Context, configurationSID string) ([]twilio.ConfiguredPlugin, error) {
 	o := op{what: "list the plugins of configuration " + short(configurationSID), repeat: always}
 	if err := checkSID("FJ", configurationSID); err != nil {
 		return nil, err
 	}
-	return list(ctx, c, o, pluginsURL+"/Configurations/"+configurationSID+"/Plugins", "plugins", func(p *flex.FlexV1ConfiguredPlugin) provision.ConfiguredPlugin {
-		return provision.ConfiguredPlugin{
+	return list(ctx, c, o, pluginsURL+"/Configurations/"+configurationSID+"/Plugins", "plugins", func(p *flex.FlexV1ConfiguredPlugin) twilio.ConfiguredPlugin {
+		return twilio.ConfiguredPlugin{
 			PluginSID: value(p.PluginSid), VersionSID: value(p.PluginVersionSid),
 			UniqueName: value(p.UniqueName), Version: value(p.Version), Phase: p.Phase,
 		}
@@ -120,7 +121,7 @@ func (c *Client) ConfiguredPlugins(ctx context.Context, configurationSID string)
 }
 
 // CreateConfiguration makes a configuration of exactly these plugins.
-func (c *Client) CreateConfiguration(ctx context.Context, name, description string, plugins []provision.ConfiguredPlugin) (string, error) {
+func (c *Client) CreateConfiguration(ctx context.Context, name, description string, plugins []twilio.ConfiguredPlugin) (string, error) {
 	o := op{what: "create a configuration of Flex plugins of " + short(c.account), repeat: never}
 	rows := make([]any, len(plugins))
 	for i, p := range plugins {
@@ -135,11 +136,11 @@ func (c *Client) CreateConfiguration(ctx context.Context, name, description stri
 }
 
 // CreateRelease puts a configuration into force.
-func (c *Client) CreateRelease(ctx context.Context, configurationSID string) (provision.Release, error) {
+func (c *Client) CreateRelease(ctx context.Context, configurationSID string) (twilio.Release, error) {
 	o := op{what: "release configuration " + short(configurationSID), repeat: never}
 	made, err := c.flex(ctx, o).CreatePluginRelease((&flex.CreatePluginReleaseParams{}).SetConfigurationId(configurationSID))
 	if err != nil {
-		return provision.Release{}, c.problem(ctx, o, err)
+		return twilio.Release{}, c.problem(ctx, o, err)
 	}
 	return release(made), nil
 }
@@ -148,14 +149,14 @@ func (c *Client) flex(ctx context.Context, o op) *flex.ApiService {
 	return flex.NewApiService(c.handler(session{c, ctx, o}))
 }
 
-func plugin(p *flex.FlexV1Plugin) provision.Plugin {
-	return provision.Plugin{SID: value(p.Sid), UniqueName: value(p.UniqueName)}
+func plugin(p *flex.FlexV1Plugin) twilio.Plugin {
+	return twilio.Plugin{SID: value(p.Sid), UniqueName: value(p.UniqueName)}
 }
 
-func pluginVersion(v *flex.FlexV1PluginVersion) provision.PluginVersion {
-	return provision.PluginVersion{SID: value(v.Sid), Version: value(v.Version), URL: value(v.PluginUrl), Changelog: value(v.Changelog), Created: value(v.DateCreated)}
+func pluginVersion(v *flex.FlexV1PluginVersion) twilio.PluginVersion {
+	return twilio.PluginVersion{SID: value(v.Sid), Version: value(v.Version), URL: value(v.PluginUrl), Changelog: value(v.Changelog), Created: value(v.DateCreated)}
 }
 
-func release(r *flex.FlexV1PluginRelease) provision.Release {
-	return provision.Release{SID: value(r.Sid), ConfigurationSID: value(r.ConfigurationSid), Created: value(r.DateCreated)}
+func release(r *flex.FlexV1PluginRelease) twilio.Release {
+	return twilio.Release{SID: value(r.Sid), ConfigurationSID: value(r.ConfigurationSid), Created: value(r.DateCreated)}
 }

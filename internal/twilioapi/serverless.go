@@ -14,6 +14,7 @@ import (
 	serverless "github.com/twilio/twilio-go/rest/serverless/v1"
 
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 var (
@@ -24,7 +25,7 @@ var (
 
 // Services lists the account's Serverless services.
 // https://www.twilio.com/docs/serverless/api/resource/services
-func (c *Client) Services(ctx context.Context) ([]provision.Service, error) {
+func (c *Client) Services(ctx context.Context) ([]twilio.Service, error) {
 	o := op{what: "list the Serverless services of " + short(c.account), repeat: always}
 	return list(ctx, c, o, serverlessURL+"/v1/Services", "services", service)
 }
@@ -32,18 +33,18 @@ func (c *Client) Services(ctx context.Context) ([]provision.Service, error) {
 // CreateService makes a service. Its name is unique, so a repetition cannot
 // make a second one; it is not repeated all the same, as the answer would then
 // be a conflict.
-func (c *Client) CreateService(ctx context.Context, uniqueName, friendlyName string) (provision.Service, error) {
+func (c *Client) CreateService(ctx context.Context, uniqueName, friendlyName string) (twilio.Service, error) {
 	o := op{what: "create Serverless service " + printable(uniqueName) + " of " + short(c.account), repeat: never}
 	params := (&serverless.CreateServiceParams{}).SetUniqueName(uniqueName).SetFriendlyName(friendlyName)
 	s, err := c.serverless(ctx, o).CreateService(params)
 	if err != nil {
-		return provision.Service{}, c.problem(ctx, o, err)
+		return twilio.Service{}, c.problem(ctx, o, err)
 	}
 	return service(s), nil
 }
 
 // Environments lists the environments of a service.
-func (c *Client) Environments(ctx context.Context, serviceSID string) ([]provision.Environment, error) {
+func (c *Client) Environments(ctx context.Context, serviceSID string) ([]twilio.Environment, error) {
 	o := op{what: "list the environments of " + short(serviceSID), repeat: always}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return nil, err
@@ -52,21 +53,21 @@ func (c *Client) Environments(ctx context.Context, serviceSID string) ([]provisi
 }
 
 // CreateEnvironment makes an environment, whose domain ends in the suffix.
-func (c *Client) CreateEnvironment(ctx context.Context, serviceSID, uniqueName, suffix string) (provision.Environment, error) {
+func (c *Client) CreateEnvironment(ctx context.Context, serviceSID, uniqueName, suffix string) (twilio.Environment, error) {
 	o := op{what: "create environment " + printable(uniqueName) + " of " + short(serviceSID), repeat: never}
 	if err := checkSID("ZS", serviceSID); err != nil {
-		return provision.Environment{}, err
+		return twilio.Environment{}, err
 	}
 	params := (&serverless.CreateEnvironmentParams{}).SetUniqueName(uniqueName).SetDomainSuffix(suffix)
 	e, err := c.serverless(ctx, o).CreateEnvironment(serviceSID, params)
 	if err != nil {
-		return provision.Environment{}, c.problem(ctx, o, err)
+		return twilio.Environment{}, c.problem(ctx, o, err)
 	}
 	return environment(e), nil
 }
 
 // Assets lists the assets of a service.
-func (c *Client) Assets(ctx context.Context, serviceSID string) ([]provision.Asset, error) {
+func (c *Client) Assets(ctx context.Context, serviceSID string) ([]twilio.Asset, error) {
 	o := op{what: "list the assets of " + short(serviceSID), repeat: always}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return nil, err
@@ -76,27 +77,27 @@ func (c *Client) Assets(ctx context.Context, serviceSID string) ([]provision.Ass
 
 // CreateAsset makes an asset, which has no file yet. Names are not unique, so it
 // is never repeated.
-func (c *Client) CreateAsset(ctx context.Context, serviceSID, friendlyName string) (provision.Asset, error) {
+func (c *Client) CreateAsset(ctx context.Context, serviceSID, friendlyName string) (twilio.Asset, error) {
 	o := op{what: "create asset " + printable(friendlyName) + " of " + short(serviceSID), repeat: never}
 	if err := checkSID("ZS", serviceSID); err != nil {
-		return provision.Asset{}, err
+		return twilio.Asset{}, err
 	}
 	a, err := c.serverless(ctx, o).CreateAsset(serviceSID, (&serverless.CreateAssetParams{}).SetFriendlyName(friendlyName))
 	if err != nil {
-		return provision.Asset{}, c.problem(ctx, o, err)
+		return twilio.Asset{}, c.problem(ctx, o, err)
 	}
 	return asset(a), nil
 }
 
 // AssetVersions lists the files that were uploaded for an asset.
-func (c *Client) AssetVersions(ctx context.Context, serviceSID, assetSID string) ([]provision.AssetVersion, error) {
+func (c *Client) AssetVersions(ctx context.Context, serviceSID, assetSID string) ([]twilio.AssetVersion, error) {
 	o := op{what: "list the versions of asset " + short(assetSID), repeat: always}
 	if err := c.checkAsset(serviceSID, assetSID); err != nil {
 		return nil, err
 	}
 	return list(ctx, c, o, serverlessURL+"/v1/Services/"+serviceSID+"/Assets/"+assetSID+"/Versions", "asset_versions",
-		func(v *serverless.ServerlessV1AssetVersion) provision.AssetVersion {
-			return provision.AssetVersion{SID: value(v.Sid), Path: value(v.Path)}
+		func(v *serverless.ServerlessV1AssetVersion) twilio.AssetVersion {
+			return twilio.AssetVersion{SID: value(v.Sid), Path: value(v.Path)}
 		})
 }
 
@@ -111,23 +112,23 @@ func (c *Client) checkAsset(serviceSID, assetSID string) error {
 // signed. twilio-go has no uploads: they go to a host of their own, as a form
 // with a file.
 // https://www.twilio.com/docs/serverless/api/resource/asset-version
-func (c *Client) UploadScript(ctx context.Context, serviceSID, assetSID, path string, content []byte) (provision.AssetVersion, error) {
+func (c *Client) UploadScript(ctx context.Context, serviceSID, assetSID, path string, content []byte) (twilio.AssetVersion, error) {
 	o := op{what: "upload " + printable(path) + " to " + short(serviceSID), repeat: never}
 	if err := c.checkAsset(serviceSID, assetSID); err != nil {
-		return provision.AssetVersion{}, err
+		return twilio.AssetVersion{}, err
 	}
 	address, err := c.url(uploadURL + "/v1/Services/" + serviceSID + "/Assets/" + assetSID + "/Versions")
 	if err != nil {
-		return provision.AssetVersion{}, c.problem(ctx, o, err)
+		return twilio.AssetVersion{}, c.problem(ctx, o, err)
 	}
 	body, contentType := scriptForm(path, content)
 	var v serverless.ServerlessV1AssetVersion
 	r := request{method: http.MethodPost, url: address, body: body, header: map[string]any{"Content-Type": contentType}}
 	err = c.send(ctx, o, r, func(_ http.Header, body io.Reader) error { return json.NewDecoder(body).Decode(&v) })
 	if err != nil {
-		return provision.AssetVersion{}, c.problem(ctx, o, err)
+		return twilio.AssetVersion{}, c.problem(ctx, o, err)
 	}
-	return provision.AssetVersion{SID: value(v.Sid), Path: value(v.Path)}, nil
+	return twilio.AssetVersion{SID: value(v.Sid), Path: value(v.Path)}, nil
 }
 
 // scriptForm writes to memory, which cannot fail.
@@ -146,7 +147,7 @@ func scriptForm(path string, content []byte) (body []byte, contentType string) {
 }
 
 // Builds lists the builds of a service.
-func (c *Client) Builds(ctx context.Context, serviceSID string) ([]provision.Build, error) {
+func (c *Client) Builds(ctx context.Context, serviceSID string) ([]twilio.Build, error) {
 	o := op{what: "list the builds of " + short(serviceSID), repeat: always}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return nil, err
@@ -155,26 +156,26 @@ func (c *Client) Builds(ctx context.Context, serviceSID string) ([]provision.Bui
 }
 
 // Build fetches one build.
-func (c *Client) Build(ctx context.Context, serviceSID, sid string) (provision.Build, error) {
+func (c *Client) Build(ctx context.Context, serviceSID, sid string) (twilio.Build, error) {
 	o := op{what: "read build " + short(sid) + " of " + short(serviceSID), repeat: always}
 	if err := checkSID("ZS", serviceSID); err != nil {
-		return provision.Build{}, err
+		return twilio.Build{}, err
 	}
 	if err := checkSID("ZB", sid); err != nil {
-		return provision.Build{}, err
+		return twilio.Build{}, err
 	}
 	b, err := c.serverless(ctx, o).FetchBuild(serviceSID, sid)
 	if err != nil {
-		return provision.Build{}, c.problem(ctx, o, err)
+		return twilio.Build{}, c.problem(ctx, o, err)
 	}
 	return build(b), nil
 }
 
 // CreateBuild starts a build of exactly the files of b.
-func (c *Client) CreateBuild(ctx context.Context, serviceSID string, b provision.Build) (provision.Build, error) {
+func (c *Client) CreateBuild(ctx context.Context, serviceSID string, b twilio.Build) (twilio.Build, error) {
 	o := op{what: "start a build of " + short(serviceSID), repeat: never}
 	if err := checkSID("ZS", serviceSID); err != nil {
-		return provision.Build{}, err
+		return twilio.Build{}, err
 	}
 	var assets []string
 	for _, v := range b.Assets {
@@ -186,7 +187,7 @@ func (c *Client) CreateBuild(ctx context.Context, serviceSID string, b provision
 	}
 	made, err := c.serverless(ctx, o).CreateBuild(serviceSID, params)
 	if err != nil {
-		return provision.Build{}, c.problem(ctx, o, err)
+		return twilio.Build{}, c.problem(ctx, o, err)
 	}
 	return build(made), nil
 }
@@ -226,22 +227,22 @@ func list[Row, Ours any](ctx context.Context, c *Client, o op, path, key string,
 	return all, nil
 }
 
-func service(s *serverless.ServerlessV1Service) provision.Service {
-	return provision.Service{SID: value(s.Sid), UniqueName: value(s.UniqueName)}
+func service(s *serverless.ServerlessV1Service) twilio.Service {
+	return twilio.Service{SID: value(s.Sid), UniqueName: value(s.UniqueName)}
 }
 
-func environment(e *serverless.ServerlessV1Environment) provision.Environment {
-	return provision.Environment{SID: value(e.Sid), UniqueName: value(e.UniqueName), DomainName: value(e.DomainName), BuildSID: value(e.BuildSid)}
+func environment(e *serverless.ServerlessV1Environment) twilio.Environment {
+	return twilio.Environment{SID: value(e.Sid), UniqueName: value(e.UniqueName), DomainName: value(e.DomainName), BuildSID: value(e.BuildSid)}
 }
 
-func asset(a *serverless.ServerlessV1Asset) provision.Asset {
-	return provision.Asset{SID: value(a.Sid), FriendlyName: value(a.FriendlyName)}
+func asset(a *serverless.ServerlessV1Asset) twilio.Asset {
+	return twilio.Asset{SID: value(a.Sid), FriendlyName: value(a.FriendlyName)}
 }
 
-func build(b *serverless.ServerlessV1Build) provision.Build {
-	made := provision.Build{SID: value(b.Sid), Status: provision.BuildStatus(value(b.Status)), Runtime: value(b.Runtime)}
+func build(b *serverless.ServerlessV1Build) twilio.Build {
+	made := twilio.Build{SID: value(b.Sid), Status: twilio.BuildStatus(value(b.Status)), Runtime: value(b.Runtime)}
 	for _, row := range value(b.AssetVersions) {
-		made.Assets = append(made.Assets, provision.AssetVersion{SID: text(row, "sid"), Path: text(row, "path")})
+		made.Assets = append(made.Assets, twilio.AssetVersion{SID: text(row, "sid"), Path: text(row, "path")})
 	}
 	for _, row := range value(b.FunctionVersions) {
 		made.Functions = append(made.Functions, text(row, "sid"))

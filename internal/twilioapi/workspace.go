@@ -12,10 +12,12 @@ import (
 
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers"
 )
 
 var (
-	_ provision.WorkerAPI   = (*Workspace)(nil)
+	_ workers.API           = (*Workspace)(nil)
 	_ provision.ActivityAPI = (*Workspace)(nil)
 )
 
@@ -33,16 +35,16 @@ func (c *Client) Workspace(sid string) *Workspace { return &Workspace{c, sid} }
 // Workers streams the workers that a TaskRouter expression selects, all for
 // "". An expression Twilio refuses is FilterRefused.
 // https://www.twilio.com/docs/taskrouter/expression-syntax
-func (w *Workspace) Workers(ctx context.Context, expression string) iter.Seq2[provision.Worker, error] {
+func (w *Workspace) Workers(ctx context.Context, expression string) iter.Seq2[twilio.Worker, error] {
 	o := op{what: "list the workers of " + short(w.sid), repeat: always, filter: expression != ""}
 	query := url.Values{}
 	if expression != "" {
 		query.Set("TargetWorkersExpression", expression)
 	}
-	return func(yield func(provision.Worker, error) bool) {
+	return func(yield func(twilio.Worker, error) bool) {
 		address, err := w.list("/Workers", query)
 		if err != nil {
-			yield(provision.Worker{}, err)
+			yield(twilio.Worker{}, err)
 			return
 		}
 		for row, err := range rows[listed](ctx, w.c, o, address, "workers") {
@@ -54,10 +56,10 @@ func (w *Workspace) Workers(ctx context.Context, expression string) iter.Seq2[pr
 }
 
 // Worker fetches one worker.
-func (w *Workspace) Worker(ctx context.Context, sid string) (provision.Worker, error) {
+func (w *Workspace) Worker(ctx context.Context, sid string) (twilio.Worker, error) {
 	o := op{what: "read worker " + short(sid) + " of " + short(w.sid), repeat: always}
 	if err := w.check("WK", sid); err != nil {
-		return provision.Worker{}, err
+		return twilio.Worker{}, err
 	}
 	return w.worker(ctx, o)(w.api(ctx, o).FetchWorkerWithMetadata(w.sid, sid))
 }
@@ -69,14 +71,14 @@ func (w *Workspace) Worker(ctx context.Context, sid string) (provision.Worker, e
 // the lost attempt had been carried out, the worker has a new ETag by then and
 // the answer is PreconditionFailed although nobody else wrote: the caller
 // reads the worker again and finds the attributes as it wanted them.
-func (w *Workspace) SetAttributes(ctx context.Context, sid, attributes, etag string) (provision.Worker, error) {
+func (w *Workspace) SetAttributes(ctx context.Context, sid, attributes, etag string) (twilio.Worker, error) {
 	o := op{what: "change worker " + short(sid) + " of " + short(w.sid), repeat: conditional}
 	if err := w.check("WK", sid); err != nil {
-		return provision.Worker{}, err
+		return twilio.Worker{}, err
 	}
 	match := bareETag(etag)
 	if match == "" || match == "*" {
-		return provision.Worker{}, problem.New(problem.Internal, "cannot %s: no ETag to compare with", o.what)
+		return twilio.Worker{}, problem.New(problem.Internal, "cannot %s: no ETag to compare with", o.what)
 	}
 	params := (&taskrouter.UpdateWorkerParams{}).SetAttributes(attributes).SetIfMatch(match)
 	return w.worker(ctx, o)(w.api(ctx, o).UpdateWorkerWithMetadata(w.sid, sid, params))
@@ -89,26 +91,26 @@ func bareETag(etag string) string {
 }
 
 // Workspace reads the workspace itself.
-func (w *Workspace) Workspace(ctx context.Context) (provision.Workspace, error) {
+func (w *Workspace) Workspace(ctx context.Context) (twilio.Workspace, error) {
 	o := op{what: "read workspace " + short(w.sid), repeat: always}
 	if err := checkSID("WS", w.sid); err != nil {
-		return provision.Workspace{}, err
+		return twilio.Workspace{}, err
 	}
 	ws, err := w.api(ctx, o).FetchWorkspace(w.sid)
 	if err != nil {
-		return provision.Workspace{}, w.c.problem(ctx, o, err)
+		return twilio.Workspace{}, w.c.problem(ctx, o, err)
 	}
-	return provision.Workspace{SID: value(ws.Sid), FriendlyName: value(ws.FriendlyName)}, nil
+	return twilio.Workspace{SID: value(ws.Sid), FriendlyName: value(ws.FriendlyName)}, nil
 }
 
 // Activities reads all activities; a workspace has at most 100.
-func (w *Workspace) Activities(ctx context.Context) ([]provision.Activity, error) {
+func (w *Workspace) Activities(ctx context.Context) ([]twilio.Activity, error) {
 	o := op{what: "list the activities of " + short(w.sid), repeat: always}
 	address, err := w.list("/Activities", url.Values{})
 	if err != nil {
 		return nil, err
 	}
-	var all []provision.Activity
+	var all []twilio.Activity
 	for row, err := range rows[taskrouter.TaskrouterV1Activity](ctx, w.c, o, address, "activities") {
 		if err != nil {
 			return nil, err
@@ -121,15 +123,15 @@ func (w *Workspace) Activities(ctx context.Context) ([]provision.Activity, error
 // CreateActivity adds an activity. It is not repeated unless Twilio answered
 // that it did nothing: names need not be unique, so a repetition could make a
 // second one.
-func (w *Workspace) CreateActivity(ctx context.Context, name string, available bool) (provision.Activity, error) {
+func (w *Workspace) CreateActivity(ctx context.Context, name string, available bool) (twilio.Activity, error) {
 	o := op{what: "create activity " + printable(name) + " in " + short(w.sid), repeat: never}
 	if err := checkSID("WS", w.sid); err != nil {
-		return provision.Activity{}, err
+		return twilio.Activity{}, err
 	}
 	params := (&taskrouter.CreateActivityParams{}).SetFriendlyName(name).SetAvailable(available)
 	a, err := w.api(ctx, o).CreateActivity(w.sid, params)
 	if err != nil {
-		return provision.Activity{}, w.c.problem(ctx, o, err)
+		return twilio.Activity{}, w.c.problem(ctx, o, err)
 	}
 	return activity(a), nil
 }
@@ -154,10 +156,10 @@ func (w *Workspace) list(what string, query url.Values) (string, error) {
 
 type workerAnswer = metadata.ResourceMetadata[taskrouter.TaskrouterV1Worker]
 
-func (w *Workspace) worker(ctx context.Context, o op) func(*workerAnswer, error) (provision.Worker, error) {
-	return func(m *workerAnswer, err error) (provision.Worker, error) {
+func (w *Workspace) worker(ctx context.Context, o op) func(*workerAnswer, error) (twilio.Worker, error) {
+	return func(m *workerAnswer, err error) (twilio.Worker, error) {
 		if err != nil {
-			return provision.Worker{}, w.c.problem(ctx, o, err)
+			return twilio.Worker{}, w.c.problem(ctx, o, err)
 		}
 		return worker(&m.Resource, m.GetHeader("ETag")), nil
 	}
@@ -176,15 +178,15 @@ type listed struct {
 	StatusChanged *time.Time `json:"date_status_changed"`
 }
 
-func (l *listed) worker() provision.Worker {
+func (l *listed) worker() twilio.Worker {
 	return worker(&taskrouter.TaskrouterV1Worker{
 		Sid: l.SID, FriendlyName: l.FriendlyName, ActivitySid: l.ActivitySID, ActivityName: l.ActivityName,
 		Available: l.Available, Attributes: l.Attributes, DateUpdated: l.Updated, DateStatusChanged: l.StatusChanged,
 	}, "")
 }
 
-func worker(t *taskrouter.TaskrouterV1Worker, etag string) provision.Worker {
-	return provision.Worker{
+func worker(t *taskrouter.TaskrouterV1Worker, etag string) twilio.Worker {
+	return twilio.Worker{
 		SID:          value(t.Sid),
 		FriendlyName: value(t.FriendlyName),
 		ActivitySID:  value(t.ActivitySid),
@@ -198,8 +200,8 @@ func worker(t *taskrouter.TaskrouterV1Worker, etag string) provision.Worker {
 	}
 }
 
-func activity(t *taskrouter.TaskrouterV1Activity) provision.Activity {
-	return provision.Activity{SID: value(t.Sid), FriendlyName: value(t.FriendlyName), Available: value(t.Available)}
+func activity(t *taskrouter.TaskrouterV1Activity) twilio.Activity {
+	return twilio.Activity{SID: value(t.Sid), FriendlyName: value(t.FriendlyName), Available: value(t.Available)}
 }
 
 // value reads one of twilio-go's optional fields; every field may be null.

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 const firstPage = taskrouterURL + "/v1/Workspaces/" + workspace + "/Workers?PageSize=1000"
@@ -312,15 +312,15 @@ func TestActivitiesAndWorkspace(t *testing.T) {
 	ctx := context.Background()
 	w := c.Workspace(workspace)
 	got, err := w.Workspace(ctx)
-	if want := (provision.Workspace{SID: workspace, FriendlyName: "Flex Task Assignment"}); err != nil || got != want {
+	if want := (twilio.Workspace{SID: workspace, FriendlyName: "Flex Task Assignment"}); err != nil || got != want {
 		t.Errorf("workspace %+v, %v", got, err)
 	}
 	all, err := w.Activities(ctx)
-	if want := (provision.Activity{SID: "WA1", FriendlyName: "Available", Available: true}); err != nil || len(all) != 1 || all[0] != want {
+	if want := (twilio.Activity{SID: "WA1", FriendlyName: "Available", Available: true}); err != nil || len(all) != 1 || all[0] != want {
 		t.Errorf("activities %+v, %v", all, err)
 	}
 	made, err := w.CreateActivity(ctx, "Voice Client Offline", false)
-	if want := (provision.Activity{SID: "WA2", FriendlyName: "Voice Client Offline"}); err != nil || made != want {
+	if want := (twilio.Activity{SID: "WA2", FriendlyName: "Voice Client Offline"}); err != nil || made != want {
 		t.Errorf("created %+v, %v", made, err)
 	}
 	if form != "Available=false&FriendlyName=Voice+Client+Offline" {

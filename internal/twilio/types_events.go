@@ -1,4 +1,4 @@
-package provision
+package twilio
 
 // Sink is where Event Streams delivers to.
 // https://www.twilio.com/docs/events/event-streams/sink-resource

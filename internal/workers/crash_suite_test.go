@@ -1,8 +1,11 @@
-package provision
+package workers
 
 import (
 	"context"
 	"errors"
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 	"iter"
 	"os"
 	"sync"
@@ -14,7 +17,7 @@ func enabled(t *testing.T, texts []string) []string {
 	t.Helper()
 	var after []string
 	for _, text := range texts {
-		next, _, err := Edit{Enable: true}.Apply(text)
+		next, _, err := attributes.Edit{Enable: true}.Apply(text)
 		if err != nil {
 			next = text
 		}
@@ -105,17 +108,17 @@ func (c *crash) wrap(s sink) sink {
 // mortalAPI is a WorkerAPI in a process that may die: before a request is sent,
 // or after it was carried out and before the answer arrived.
 type mortalAPI struct {
-	*fake
+	*workerstest.Workspace
 	crash *crash
 }
 
-func (m mortalAPI) Workers(ctx context.Context, expression string) iter.Seq2[Worker, error] {
-	return func(yield func(Worker, error) bool) {
+func (m mortalAPI) Workers(ctx context.Context, expression string) iter.Seq2[twilio.Worker, error] {
+	return func(yield func(twilio.Worker, error) bool) {
 		if !m.crash.step() {
-			yield(Worker{}, errDead)
+			yield(twilio.Worker{}, errDead)
 			return
 		}
-		for w, err := range m.fake.Workers(ctx, expression) {
+		for w, err := range m.Workspace.Workers(ctx, expression) {
 			if !yield(w, err) {
 				return
 			}
@@ -123,20 +126,20 @@ func (m mortalAPI) Workers(ctx context.Context, expression string) iter.Seq2[Wor
 	}
 }
 
-func (m mortalAPI) Worker(ctx context.Context, sid string) (Worker, error) {
+func (m mortalAPI) Worker(ctx context.Context, sid string) (twilio.Worker, error) {
 	if !m.crash.step() {
-		return Worker{}, errDead
+		return twilio.Worker{}, errDead
 	}
-	return m.fake.Worker(ctx, sid)
+	return m.Workspace.Worker(ctx, sid)
 }
 
-func (m mortalAPI) SetAttributes(ctx context.Context, sid, attributes, etag string) (Worker, error) {
+func (m mortalAPI) SetAttributes(ctx context.Context, sid, attributes, etag string) (twilio.Worker, error) {
 	if !m.crash.step() {
-		return Worker{}, errDead
+		return twilio.Worker{}, errDead
 	}
-	w, err := m.fake.SetAttributes(ctx, sid, attributes, etag)
+	w, err := m.Workspace.SetAttributes(ctx, sid, attributes, etag)
 	if !m.crash.step() {
-		return Worker{}, errDead
+		return twilio.Worker{}, errDead
 	}
 	return w, err
 }

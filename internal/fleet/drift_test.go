@@ -1,6 +1,8 @@
-package provision
+package fleet
 
 import (
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 	"testing"
 	"time"
 )
@@ -10,8 +12,8 @@ var (
 	noon      = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 )
 
-func workerWith(attributes, activity string) Worker {
-	w := Worker{SID: sidOf(0), FriendlyName: "agent", ActivityName: activity, ActivitySID: "WA" + activity, Attributes: &attributes}
+func workerWith(attributes, activity string) twilio.Worker {
+	w := twilio.Worker{SID: workerstest.SID(0), FriendlyName: "agent", ActivityName: activity, ActivitySID: "WA" + activity, Attributes: &attributes}
 	if activity == "Offline" {
 		w.ActivitySID = "WAoffline"
 	}
@@ -70,7 +72,7 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: %s in %s is %s, want %s", c.name, c.attributes, c.activity, got, c.want)
 		}
 	}
-	none := Worker{}
+	none := twilio.Worker{}
 	if got := testRules.Judge(testRules.Facts(none), none, History{}); got != StateInvalid {
 		t.Errorf("a worker without attributes is %s", got)
 	}
@@ -107,7 +109,7 @@ func TestLearn(t *testing.T) {
 		}},
 	} {
 		var h History
-		var was Worker
+		var was twilio.Worker
 		var before Facts
 		for i, l := range c.looks {
 			is := workerWith(l.attributes, l.activity)

@@ -1,4 +1,4 @@
-package provision
+package workers
 
 import (
 	"context"
@@ -13,7 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 )
 
 func TestRunIDs(t *testing.T) {
@@ -47,10 +49,10 @@ func TestRunIDs(t *testing.T) {
 
 // TestRunsOfOneSecond: two runs in a second have two names.
 func TestRunsOfOneSecond(t *testing.T) {
-	w := newSite(t, samples(3))
+	w := newSite(t, workerstest.Samples(3))
 	seen := map[string]bool{}
 	for range 3 {
-		lock, p := w.planned(Edit{Enable: true})
+		lock, p := w.planned(attributes.Edit{Enable: true})
 		run, err := lock.Begin(Header{Command: "workers enable"}, p)
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +68,7 @@ func TestRunsOfOneSecond(t *testing.T) {
 }
 
 // planned locks the folder and plans; the clock stands still.
-func (w *site) planned(edit Edit) (*Lock, *Plan) {
+func (w *site) planned(edit attributes.Edit) (*Lock, *Plan) {
 	w.t.Helper()
 	lock, err := w.folder(immortal(0)).Lock("workers enable")
 	if err != nil {
@@ -80,8 +82,8 @@ func (w *site) planned(edit Edit) (*Lock, *Plan) {
 }
 
 func TestLockTellsWhoHasIt(t *testing.T) {
-	w := newSite(t, samples(3))
-	lock, p := w.planned(Edit{Enable: true})
+	w := newSite(t, workerstest.Samples(3))
+	lock, p := w.planned(attributes.Edit{Enable: true})
 	if _, err := w.folder(immortal(0)).Lock("workers disable"); !problem.Is(err, problem.Locked) ||
 		!strings.Contains(err.Error(), fmt.Sprintf("flexvc workers enable (process %d)", os.Getpid())) {
 		t.Errorf("%v, want locked by this process", err)
@@ -105,7 +107,7 @@ func TestLockTellsWhoHasIt(t *testing.T) {
 
 // TestJournalIsPrivate: it holds attributes, which are personal data.
 func TestJournalIsPrivate(t *testing.T) {
-	w := newSite(t, samples(3))
+	w := newSite(t, workerstest.Samples(3))
 	w.path = filepath.Join(w.path, "AC1", "WS1")
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
@@ -128,7 +130,7 @@ func TestJournalIsPrivate(t *testing.T) {
 }
 
 func TestDamagedJournal(t *testing.T) {
-	w := newSite(t, samples(4))
+	w := newSite(t, workerstest.Samples(4))
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +150,7 @@ func TestDamagedJournal(t *testing.T) {
 		"two headers":                {lines[0] + string(whole), "line 2 is damaged"},
 		"empty":                      {"", "line 1 is damaged"},
 		"an unknown worker":          {lines[0] + `{"t":"result","sid":"WK9","status":"changed"}` + "\n", "line 2 is damaged"},
-		"an intent without its text": {lines[0] + lines[1] + `{"t":"intent","sid":"` + sidOf(0) + `"}` + "\n", "line 3 is damaged"},
+		"an intent without its text": {lines[0] + lines[1] + `{"t":"intent","sid":"` + workerstest.SID(0) + `"}` + "\n", "line 3 is damaged"},
 		"zeros":                      {lines[0] + strings.Repeat("\x00", 100) + "\n" + lines[1], "line 2 is damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,8 +188,8 @@ func TestDamagedJournal(t *testing.T) {
 // TestTornLastLine: every prefix of a journal can be resumed, once it has its
 // plan.
 func TestTornLastLine(t *testing.T) {
-	w := newSite(t, samples(4))
-	before := w.api.texts()
+	w := newSite(t, workerstest.Samples(4))
+	before := w.api.Texts()
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -229,14 +231,14 @@ func (f *full) Write(p []byte) (int, error) {
 // there is room again the run goes on.
 func TestFullDisk(t *testing.T) {
 	for _, room := range []int{0, 100, 600, 1000, 1500, 2000, 3000} {
-		w := newSite(t, samples(30))
-		before := w.api.texts()
-		lock, p := w.planned(Edit{Enable: true})
+		w := newSite(t, workerstest.Samples(30))
+		before := w.api.Texts()
+		lock, p := w.planned(attributes.Edit{Enable: true})
 		lock.wrap = func(s sink) sink { return &full{s, room} }
 		run, err := lock.Begin(Header{Command: "workers enable"}, p)
 		if err != nil {
-			if !problem.Is(err, problem.StateUnwritable) || w.api.written != 0 || w.latest() != "" {
-				t.Errorf("room %d: %v, %d writes, run %q", room, err, w.api.written, w.latest())
+			if !problem.Is(err, problem.StateUnwritable) || w.api.Written != 0 || w.latest() != "" {
+				t.Errorf("room %d: %v, %d writes, run %q", room, err, w.api.Written, w.latest())
 			}
 			_ = lock.Release()
 			continue
@@ -256,8 +258,8 @@ func TestFullDisk(t *testing.T) {
 				intents++
 			}
 		}
-		if w.api.written > intents {
-			t.Errorf("room %d: %d writes, but only %d intents on disk", room, w.api.written, intents)
+		if w.api.Written > intents {
+			t.Errorf("room %d: %d writes, but only %d intents on disk", room, w.api.Written, intents)
 		}
 		_ = kept.Close()
 		_ = lock.Release()
@@ -296,7 +298,7 @@ func TestGroupCommit(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 320 {
 			all.Go(func() {
-				if _, err := j.commit(record{Kind: kindIntent, SID: sidOf(i)}); err != nil {
+				if _, err := j.commit(record{Kind: kindIntent, SID: workerstest.SID(i)}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -335,14 +337,14 @@ func TestNotesCanBeReadDuringTheRun(t *testing.T) {
 		}
 		note := func() {
 			t.Helper()
-			if _, err := j.note(record{Kind: kindResult, SID: sidOf(1), Status: Changed}); err != nil {
+			if _, err := j.note(record{Kind: kindResult, SID: workerstest.SID(1), Status: Changed}); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
 		}
 		note()
 		want(1, 0)
-		if _, err := j.commit(record{Kind: kindIntent, SID: sidOf(2)}); err != nil {
+		if _, err := j.commit(record{Kind: kindIntent, SID: workerstest.SID(2)}); err != nil {
 			t.Fatal(err)
 		}
 		want(2, 1)
@@ -358,9 +360,9 @@ func TestNotesCanBeReadDuringTheRun(t *testing.T) {
 // TestStop: the writes in flight finish, nothing else starts, and the run can be
 // resumed.
 func TestStop(t *testing.T) {
-	w := newSite(t, samples(30))
-	before := w.api.texts()
-	lock, p := w.planned(Edit{Enable: true})
+	w := newSite(t, workerstest.Samples(30))
+	before := w.api.Texts()
+	lock, p := w.planned(attributes.Edit{Enable: true})
 	run, err := lock.Begin(Header{Command: "workers enable"}, p)
 	if err != nil {
 		t.Fatal(err)
@@ -375,8 +377,8 @@ func TestStop(t *testing.T) {
 	if !problem.Is(err, problem.Interrupted) || !strings.Contains(err.Error(), "nothing is half-written") {
 		t.Fatalf("%v, want interrupted", err)
 	}
-	if tally.Changed < 7 || tally.Changed > 7+2 || tally.Left != tally.Planned-tally.Changed || w.api.written != tally.Changed {
-		t.Errorf("%+v after %d writes", tally, w.api.written)
+	if tally.Changed < 7 || tally.Changed > 7+2 || tally.Left != tally.Planned-tally.Changed || w.api.Written != tally.Changed {
+		t.Errorf("%+v after %d writes", tally, w.api.Written)
 	}
 	_ = lock.Release()
 	if _, err := w.enable(immortal(0), run.ID); err != nil {
@@ -388,16 +390,16 @@ func TestStop(t *testing.T) {
 // TestStopAtOnce: when the context ends, what became of the writes in flight is
 // left to the resumed run.
 func TestStopAtOnce(t *testing.T) {
-	w := newSite(t, samples(30))
-	before := w.api.texts()
-	lock, p := w.planned(Edit{Enable: true})
+	w := newSite(t, workerstest.Samples(30))
+	before := w.api.Texts()
+	lock, p := w.planned(attributes.Edit{Enable: true})
 	run, err := lock.Begin(Header{Command: "workers enable"}, p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	written := 0
-	w.api.after = func(string) error {
+	w.api.After = func(string) error {
 		if written++; written == 5 {
 			cancel()
 			return problem.New(problem.Interrupted, "interrupted").Because(context.Canceled)
@@ -408,14 +410,14 @@ func TestStopAtOnce(t *testing.T) {
 	if !problem.Is(err, problem.Interrupted) || tally.Failed != 0 {
 		t.Fatalf("%+v, %v, want interrupted without failures", tally, err)
 	}
-	w.api.after = nil
+	w.api.After = nil
 	_ = lock.Release()
 	if _, err := w.enable(immortal(0), run.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.wantTexts("resumed", enabled(t, before))
-	if w.api.written > 27 {
-		t.Errorf("%d writes for %d workers", w.api.written, tally.Planned)
+	if w.api.Written > 27 {
+		t.Errorf("%d writes for %d workers", w.api.Written, tally.Planned)
 	}
 	if _, err := w.rollback(immortal(0), run.ID, ""); err != nil {
 		t.Fatal(err)
@@ -434,9 +436,9 @@ func TestFailures(t *testing.T) {
 		{"one worker is gone", problem.New(problem.NotFound, "not found"), 1, ""},
 		{"the key is revoked", problem.New(problem.CredentialsRefused, "refused"), 0, problem.CredentialsRefused},
 	} {
-		w := newSite(t, samples(30))
-		w.api.before = func(op, sid string) error {
-			if op == "write" && sid == sidOf(2) {
+		w := newSite(t, workerstest.Samples(30))
+		w.api.Before = func(op, sid string) error {
+			if op == "write" && sid == workerstest.SID(2) {
 				return tc.err
 			}
 			return nil
@@ -445,7 +447,7 @@ func TestFailures(t *testing.T) {
 		if tally.Failed != tc.failed || (tc.code == "") != (err == nil) || err != nil && !problem.Is(err, tc.code) {
 			t.Errorf("%s: %+v, %v", tc.name, tally, err)
 		}
-		w.api.before = nil
+		w.api.Before = nil
 		p, err := PlanRollback(t.Context(), w.api, w.folder(immortal(0)), w.latest(), 1, nil)
 		if err != nil || p.Total != tally.Changed || len(p.Change) != tally.Changed {
 			t.Errorf("%s: a rollback would restore %d of %d, %v, want %d", tc.name, len(p.Change), p.Total, err, tally.Changed)
@@ -459,8 +461,8 @@ func TestFailures(t *testing.T) {
 // TestOutage: when Twilio is away, the run stops instead of failing worker by
 // worker.
 func TestOutage(t *testing.T) {
-	w := newSite(t, samples(60))
-	w.api.before = func(op, _ string) error {
+	w := newSite(t, workerstest.Samples(60))
+	w.api.Before = func(op, _ string) error {
 		if op == "write" {
 			return problem.New(problem.TwilioUnavailable, "Twilio is away")
 		}
@@ -471,27 +473,27 @@ func TestOutage(t *testing.T) {
 	if !problem.Is(err, problem.TwilioUnavailable) || tally.Left == 0 {
 		t.Errorf("%+v, %v", tally, err)
 	}
-	if w.api.written > 12 {
-		t.Errorf("%d writes were tried", w.api.written)
+	if w.api.Written > 12 {
+		t.Errorf("%d writes were tried", w.api.Written)
 	}
 }
 
 // TestRetriesUnderContention: 412 is answered by reading again, and the rollback
 // restores what the worker had right before the write that succeeded.
 func TestRetriesUnderContention(t *testing.T) {
-	w := newSite(t, samples(3))
+	w := newSite(t, workerstest.Samples(3))
 	times := 0
-	w.api.before = func(op, sid string) error {
-		if op == "write" && sid == sidOf(0) && times < 4 {
+	w.api.Before = func(op, sid string) error {
+		if op == "write" && sid == workerstest.SID(0) && times < 4 {
 			times++
-			w.api.put(w.api.workers[sid], fmt.Sprintf(`{"reservation":%d}`, times))
+			w.api.Put(w.api.Records[sid], fmt.Sprintf(`{"reservation":%d}`, times))
 		}
 		return nil
 	}
 	if tally, err := w.enable(immortal(0), ""); err != nil || !tally.Whole() {
 		t.Fatalf("%+v, %v", tally, err)
 	}
-	if got := w.api.texts()[0]; got != `{"reservation":4,"extensionVoiceClientEnabled":true}` {
+	if got := w.api.Texts()[0]; got != `{"reservation":4,"extensionVoiceClientEnabled":true}` {
 		t.Errorf("the worker holds %s", got)
 	}
 	run, err := w.folder(immortal(0)).Load(w.latest())
@@ -500,20 +502,20 @@ func TestRetriesUnderContention(t *testing.T) {
 	}
 	defer run.Close()
 	for o := range run.Outcomes() {
-		if o.SID == sidOf(0) && o.Attempts != 5 {
+		if o.SID == workerstest.SID(0) && o.Attempts != 5 {
 			t.Errorf("%d attempts, want 5", o.Attempts)
 		}
 	}
 	if _, err := w.rollback(immortal(0), run.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.api.texts()[0]; got != `{"reservation":4}` {
+	if got := w.api.Texts()[0]; got != `{"reservation":4}` {
 		t.Errorf("after the rollback the worker holds %s", got)
 	}
 }
 
 func TestResumeOfWhatCannotBeResumed(t *testing.T) {
-	w := newSite(t, samples(6))
+	w := newSite(t, workerstest.Samples(6))
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
 	}

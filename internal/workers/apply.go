@@ -1,4 +1,4 @@
-package provision
+package workers
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 const (
@@ -35,7 +36,7 @@ type ApplyOptions struct {
 // journal. A worker that fails is in the tally; the error says why the run did
 // not come to its end: Interrupted, Timeout, StateUnwritable, or what Twilio
 // answered when going on made no sense. Such a run can be resumed.
-func (r *Run) Apply(ctx context.Context, api WorkerAPI, f Folder, o ApplyOptions) (Tally, error) {
+func (r *Run) Apply(ctx context.Context, api API, f Folder, o ApplyOptions) (Tally, error) {
 	if o.Concurrency <= 0 {
 		o.Concurrency = DefaultConcurrency
 	}
@@ -74,7 +75,7 @@ func (r *Run) Apply(ctx context.Context, api WorkerAPI, f Folder, o ApplyOptions
 // applying is a run that is being carried out.
 type applying struct {
 	run *Run
-	api WorkerAPI
+	api API
 	op  operation
 	ApplyOptions
 
@@ -256,7 +257,7 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 }
 
 // fetch returns the worker, once from the plan if the plan had to fetch it.
-func (a *applying) fetch(ctx context.Context, it *item) (Worker, error) {
+func (a *applying) fetch(ctx context.Context, it *item) (twilio.Worker, error) {
 	if it.text.size == 0 {
 		return a.api.Worker(ctx, it.sid)
 	}
@@ -265,7 +266,7 @@ func (a *applying) fetch(ctx context.Context, it *item) (Worker, error) {
 	if err != nil {
 		return a.api.Worker(ctx, it.sid)
 	}
-	return Worker{SID: it.sid, Attributes: &text, ETag: it.etag}, nil
+	return twilio.Worker{SID: it.sid, Attributes: &text, ETag: it.etag}, nil
 }
 
 // failed turns an error into a worker's result, or into the end of the run.
@@ -337,7 +338,7 @@ func (a *applying) lost(ctx context.Context, items []*item) ([]*item, error) {
 		sids = append(sids, it.sid)
 	}
 	var lost []*item
-	look := func(w Worker) error {
+	look := func(w twilio.Worker) error {
 		if w.Attributes == nil {
 			return nil
 		}
@@ -352,7 +353,7 @@ func (a *applying) lost(ctx context.Context, items []*item) ([]*item, error) {
 	}
 	pages := fewSIDs
 	if n := a.run.Listed; n > 0 {
-		pages = (n + PageSize - 1) / PageSize
+		pages = (n + twilio.PageSize - 1) / twilio.PageSize
 	}
 	if len(items) <= pages {
 		_, err := fetchAll(ctx, a.api, sids, a.Concurrency, look)

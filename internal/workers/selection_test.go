@@ -1,11 +1,14 @@
-package provision
+package workers
 
 import (
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 )
 
 func TestReadNames(t *testing.T) {
@@ -42,8 +45,8 @@ func TestReadNames(t *testing.T) {
 
 func TestSelect(t *testing.T) {
 	for _, nulls := range []bool{false, true} {
-		api := newFake(samples(20)...)
-		api.nullList = nulls
+		api := workerstest.New(workerstest.Samples(20)...)
+		api.NullList = nulls
 		for _, tc := range []struct {
 			name string
 			s    Selection
@@ -51,12 +54,12 @@ func TestSelect(t *testing.T) {
 		}{
 			{"all", Selection{All: true}, nil},
 			{"names in Twilio's order, whatever their case", Selection{Names: []string{"AGENT7", "agent3", "agent3"}}, []string{"agent3", "agent7"}},
-			{"sids", Selection{Names: []string{sidOf(4), strings.Replace(sidOf(2), "WK0", "WK0", 1), sidOf(4)}}, []string{"agent4", "agent2"}},
-			{"names and sids", Selection{Names: []string{"agent9", sidOf(1), "agent1"}}, []string{"agent1", "agent9"}},
+			{"sids", Selection{Names: []string{workerstest.SID(4), strings.Replace(workerstest.SID(2), "WK0", "WK0", 1), workerstest.SID(4)}}, []string{"agent4", "agent2"}},
+			{"names and sids", Selection{Names: []string{"agent9", workerstest.SID(1), "agent1"}}, []string{"agent1", "agent9"}},
 			{"filter", Selection{Filter: `"id":11`}, []string{"agent11"}},
 		} {
 			var got []string
-			err := Select(t.Context(), api, tc.s, 4, func(w Worker) error {
+			err := Select(t.Context(), api, tc.s, 4, func(w twilio.Worker) error {
 				if w.Attributes == nil {
 					t.Errorf("%s: %s has no attributes", tc.name, w.FriendlyName)
 				}
@@ -74,7 +77,7 @@ func TestSelect(t *testing.T) {
 }
 
 func TestUnknownWorkers(t *testing.T) {
-	api := newFake(samples(9)...)
+	api := workerstest.New(workerstest.Samples(9)...)
 	for _, tc := range []struct {
 		names         []string
 		summary, hint string
@@ -82,31 +85,31 @@ func TestUnknownWorkers(t *testing.T) {
 		{[]string{"agent1", "agnet2"}, `no worker has the name or SID "agnet2`, `did you mean "agent2"?`},
 		{[]string{"zzz"}, `"zzz"`, "flexvc workers list shows all"},
 		{[]string{"a1", "a2", "a3", "a4", "a5", "a6", "a7"}, `"a1", "a2", "a3", "a4", "a5" and 2 more`, ""},
-		{[]string{sidOf(99)}, sidOf(99), "flexvc workers list"},
+		{[]string{workerstest.SID(99)}, workerstest.SID(99), "flexvc workers list"},
 	} {
-		err := Select(t.Context(), api, Selection{Names: tc.names}, 2, func(Worker) error { return nil })
+		err := Select(t.Context(), api, Selection{Names: tc.names}, 2, func(twilio.Worker) error { return nil })
 		if !problem.Is(err, problem.WorkerNotFound) || !strings.Contains(err.Error(), tc.summary) || !strings.Contains(problem.As(err).Hint, tc.hint) {
 			t.Errorf("%q: %v (%v)", tc.names, err, problem.As(err))
 		}
 	}
 	// Nothing is planned, and nothing is left in the folder.
-	if p, err := PlanEdit(t.Context(), api, Selection{Names: []string{"agent1", "nobody"}}, Edit{Enable: true}, 2, nil); err == nil {
+	if p, err := PlanEdit(t.Context(), api, Selection{Names: []string{"agent1", "nobody"}}, attributes.Edit{Enable: true}, 2, nil); err == nil {
 		t.Errorf("a plan of %d changes was made", len(p.Change))
 	}
-	if api.written > 0 {
+	if api.Written > 0 {
 		t.Error("something was written")
 	}
 }
 
 // TestNullAttributesAreFetched: what a list leaves out is never taken for empty.
 func TestNullAttributesAreFetched(t *testing.T) {
-	api := newFake(`{"a":1}`, `{"extensionVoiceClientEnabled":true}`, `[]`)
-	api.nullList = true
-	p, err := PlanEdit(t.Context(), api, Selection{All: true}, Edit{Enable: true}, 2, nil)
+	api := workerstest.New(`{"a":1}`, `{"extensionVoiceClientEnabled":true}`, `[]`)
+	api.NullList = true
+	p, err := PlanEdit(t.Context(), api, Selection{All: true}, attributes.Edit{Enable: true}, 2, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Change) != 1 || p.Same != 1 || len(p.Blocked) != 1 || api.fetched != 3 {
-		t.Errorf("plan %+v after %d fetches", p, api.fetched)
+	if len(p.Change) != 1 || p.Same != 1 || len(p.Blocked) != 1 || api.Fetched != 3 {
+		t.Errorf("plan %+v after %d fetches", p, api.Fetched)
 	}
 }

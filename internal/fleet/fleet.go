@@ -1,7 +1,9 @@
-package provision
+package fleet
 
 import (
 	"cmp"
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/twilio"
 	"maps"
 	"slices"
 	"time"
@@ -11,10 +13,10 @@ import (
 // once, after a later one, or never. Its JSON form is what goes over
 // server-sent events.
 type Event struct {
-	WorkerSID string    `json:"worker_sid"`
-	Kind      EventKind `json:"kind"`
-	At        time.Time `json:"at"`                // Twilio's time of the change, to the millisecond where it says so
-	Version   int64     `json:"version,omitempty"` // WorkerVersion, which grows with each change of the worker; 0 when not said
+	WorkerSID string           `json:"worker_sid"`
+	Kind      twilio.EventKind `json:"kind"`
+	At        time.Time        `json:"at"`                // Twilio's time of the change, to the millisecond where it says so
+	Version   int64            `json:"version,omitempty"` // WorkerVersion, which grows with each change of the worker; 0 when not said
 
 	// What the worker is after the change. What an event does not say is left
 	// empty, and then looked up.
@@ -53,7 +55,7 @@ type Difference struct {
 // Look is a worker's part of a Difference.
 type Look struct {
 	State      State
-	Flag       Extension
+	Flag       attributes.Flag
 	ContactURI string
 	Activity   string
 }
@@ -98,8 +100,8 @@ type Fleet struct {
 
 // tracked is a worker in the fleet. Its attributes are not kept.
 type tracked struct {
-	worker Worker // without attributes
-	facts  Facts  // Flag is empty until the attributes were read
+	worker twilio.Worker // without attributes
+	facts  Facts         // Flag is empty until the attributes were read
 	state  State
 	since  time.Time
 
@@ -126,7 +128,7 @@ type grave struct {
 const settling = 2 * time.Second
 
 // NewFleet returns an empty fleet. The clock is this machine's.
-func NewFleet(rules Rules, now func() time.Time) *Fleet {
+func New(rules Rules, now func() time.Time) *Fleet {
 	return &Fleet{
 		rules: rules, now: now,
 		members: map[string]*tracked{}, graves: map[string]grave{}, doubts: map[string]bool{},
@@ -149,7 +151,7 @@ func (f *Fleet) Mark() Mark {
 
 // Listed takes in a row of the listing that began at sweep. page is the moment
 // the row's page was asked for.
-func (f *Fleet) Listed(sweep, page Mark, w Worker) {
+func (f *Fleet) Listed(sweep, page Mark, w twilio.Worker) {
 	m := f.members[w.SID]
 	if m == nil {
 		if g, dead := f.graves[w.SID]; dead && g.byEvent {
@@ -176,7 +178,7 @@ func (f *Fleet) Listed(sweep, page Mark, w Worker) {
 
 // newer reports whether a row of a listing is newer than the event that m is
 // from.
-func (f *Fleet) newer(m *tracked, page Mark, w Worker) bool {
+func (f *Fleet) newer(m *tracked, page Mark, w twilio.Worker) bool {
 	second := m.at.Truncate(time.Second)
 	if m.heard > page.tick {
 		return w.DateUpdated.After(second)
@@ -185,7 +187,7 @@ func (f *Fleet) newer(m *tracked, page Mark, w Worker) bool {
 }
 
 // agrees reports whether a row says what is held.
-func (f *Fleet) agrees(m *tracked, w Worker) bool {
+func (f *Fleet) agrees(m *tracked, w twilio.Worker) bool {
 	return w.Attributes != nil && f.rules.Facts(w) == m.facts && w.FriendlyName == m.worker.FriendlyName &&
 		w.ActivitySID == m.worker.ActivitySID && w.Available == m.worker.Available
 }
@@ -206,7 +208,7 @@ func (f *Fleet) Swept(sweep Mark) {
 }
 
 // Fetched takes in a single worker that was asked for at asked.
-func (f *Fleet) Fetched(asked Mark, w Worker) {
+func (f *Fleet) Fetched(asked Mark, w twilio.Worker) {
 	m := f.members[w.SID]
 	if m == nil {
 		if g := f.graves[w.SID]; g.heard > asked.tick {
@@ -247,7 +249,7 @@ func (f *Fleet) Apply(e Event) {
 	if e.WorkerSID == "" {
 		return
 	}
-	if e.Kind == EventDeleted {
+	if e.Kind == twilio.EventDeleted {
 		f.remove(e.WorkerSID, grave{heard: f.tick, byEvent: true}, e.At)
 		delete(f.doubts, e.WorkerSID)
 		return
@@ -258,7 +260,7 @@ func (f *Fleet) Apply(e Event) {
 		switch {
 		case dead && g.byEvent: // late
 			return
-		case dead || e.Kind != EventCreated || e.Attributes == nil:
+		case dead || e.Kind != twilio.EventCreated || e.Attributes == nil:
 			// It may have been deleted before we began to watch: Twilio tries
 			// to deliver an event for hours.
 			f.doubt(e.WorkerSID)
@@ -312,7 +314,7 @@ func (f *Fleet) hear(m *tracked, e Event) {
 }
 
 // take makes m what was read from Twilio by a look that began at mark.
-func (f *Fleet) take(m *tracked, mark Mark, w Worker) {
+func (f *Fleet) take(m *tracked, mark Mark, w twilio.Worker) {
 	if m.heard != 0 || !m.at.Equal(w.DateUpdated) {
 		m.dated = f.now()
 	}
@@ -329,14 +331,14 @@ func (f *Fleet) take(m *tracked, mark Mark, w Worker) {
 
 func (f *Fleet) add(sid string) *tracked {
 	delete(f.graves, sid)
-	m := &tracked{worker: Worker{SID: sid}, known: !f.swept}
+	m := &tracked{worker: twilio.Worker{SID: sid}, known: !f.swept}
 	f.members[sid] = m
 	return m
 }
 
 // become judges m anew, as w, and notes what is different. Attributes that w
 // does not have are as they were.
-func (f *Fleet) become(m *tracked, w Worker, at time.Time) {
+func (f *Fleet) become(m *tracked, w twilio.Worker, at time.Time) {
 	before, was, look := m.facts, m.worker, m.look()
 	if w.Attributes != nil {
 		m.facts = f.rules.Facts(w)
@@ -424,7 +426,7 @@ type Update struct {
 	Rows        []Row        // as they are now, by SID
 	Gone        []string     // SIDs of those no longer there
 	Differences []Difference // in the order they became known
-	Status      WatchStatus
+	Status      Status
 }
 
 // Take returns what changed since it was last called. The status is not set.

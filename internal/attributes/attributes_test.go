@@ -1,4 +1,4 @@
-package provision
+package attributes
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 )
 
 func TestApply(t *testing.T) {
@@ -113,11 +114,11 @@ func TestTooLongAttributesAreLeftAlone(t *testing.T) {
 		n    int
 		ok   bool
 	}{
-		{"x", MaxAttributes - frame - added, true},
-		{"x", MaxAttributes - frame - added + 1, false},
-		{"é", MaxAttributes - frame - added, true}, // characters, not bytes
-		{"😀", (MaxAttributes - frame - added) / 2, true},
-		{"😀", (MaxAttributes-frame-added)/2 + 1, false},
+		{"x", MaxLength - frame - added, true},
+		{"x", MaxLength - frame - added + 1, false},
+		{"é", MaxLength - frame - added, true}, // characters, not bytes
+		{"😀", (MaxLength - frame - added) / 2, true},
+		{"😀", (MaxLength-frame-added)/2 + 1, false},
 	} {
 		text := `{"a":"` + strings.Repeat(tc.fill, tc.n) + `"}`
 		_, _, err := Edit{Enable: true}.Apply(text)
@@ -133,7 +134,7 @@ func TestTooLongAttributesAreLeftAlone(t *testing.T) {
 
 func TestInspect(t *testing.T) {
 	for text, want := range map[string]struct {
-		state Extension
+		state Flag
 		uri   string
 	}{
 		`{}`:                                   {Unset, ""},
@@ -150,7 +151,7 @@ func TestInspect(t *testing.T) {
 // FuzzApply compares with an independent reading by encoding/json: the result
 // parses, our key has the wanted value, and each other value's bytes are equal.
 func FuzzApply(f *testing.F) {
-	for _, text := range samples(12) {
+	for _, text := range workerstest.Samples(12) {
 		f.Add(text, true)
 		f.Add(text, false)
 	}

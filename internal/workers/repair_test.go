@@ -1,15 +1,17 @@
-package provision
+package workers
 
 import (
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 )
 
 // unprefix is what the watch does to a stale worker.
-var unprefix = Edit{ResetContactURI: true, Prefix: "ext_", URIOnly: true}
+var unprefix = attributes.Edit{ResetContactURI: true, Prefix: "ext_", URIOnly: true}
 
 // TestRepair: the prefix goes, nothing else does, and a rollback brings it back.
 func TestRepair(t *testing.T) {
@@ -21,9 +23,9 @@ func TestRepair(t *testing.T) {
 		{enabledCarol, enabledCarol}, // enabled meanwhile
 		{`{"extensionVoiceClientEnabled":true,"contact_uri":"client:carol"}`, `{"extensionVoiceClientEnabled":true,"contact_uri":"client:carol"}`},
 	} {
-		f := newFake(c.text)
+		f := workerstest.New(c.text)
 		folder := Folder{Path: filepath.Join(t.TempDir(), "runs"), Now: time.Now}
-		p, err := folder.Propose(t.Context(), f, Header{Command: "watch", Selection: "carol"}, sidOf(0), unprefix)
+		p, err := folder.Propose(t.Context(), f, Header{Command: "watch", Selection: "carol"}, workerstest.SID(0), unprefix)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +43,7 @@ func TestRepair(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := f.workers[sidOf(0)].attributes; got != c.want {
+		if got := f.Records[workerstest.SID(0)].Attributes; got != c.want {
 			t.Errorf("%s becomes %s, want %s", c.text, got, c.want)
 		}
 		lock, err := folder.Lock("runs rollback")
@@ -60,9 +62,9 @@ func TestRepair(t *testing.T) {
 }
 
 func TestRepairOfAWorkerThatCannotBe(t *testing.T) {
-	f := newFake(`walt`)
+	f := workerstest.New(`walt`)
 	folder := Folder{Path: filepath.Join(t.TempDir(), "runs"), Now: time.Now}
-	if _, err := folder.Propose(t.Context(), f, Header{Command: "watch"}, sidOf(0), unprefix); !problem.Is(err, problem.AttributesInvalid) {
+	if _, err := folder.Propose(t.Context(), f, Header{Command: "watch"}, workerstest.SID(0), unprefix); !problem.Is(err, problem.AttributesInvalid) {
 		t.Errorf("it is %v", err)
 	}
 	if lock, err := folder.Lock("x"); err != nil {

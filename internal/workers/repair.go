@@ -1,8 +1,9 @@
-package provision
+package workers
 
 import (
 	"context"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -10,9 +11,9 @@ import (
 // the workspace's lock until it is closed.
 type Proposal struct {
 	Worker  Planned
-	Changes []Change // none: nothing is left to do
+	Changes []attributes.Change // none: nothing is left to do
 
-	api    WorkerAPI
+	api    API
 	folder Folder
 	header Header
 	lock   *Lock
@@ -21,7 +22,7 @@ type Proposal struct {
 
 // Propose plans edit for one worker. Account, workspace, command and selection
 // come from h. A worker that must be left alone is the error.
-func (f Folder) Propose(ctx context.Context, api WorkerAPI, h Header, sid string, edit Edit) (*Proposal, error) {
+func (f Folder) Propose(ctx context.Context, api API, h Header, sid string, edit attributes.Edit) (*Proposal, error) {
 	lock, err := f.Lock(h.Command)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package provision
+package workers
 
 import (
 	"errors"
@@ -11,22 +11,24 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Header says what a run is.
 type Header struct {
-	V         int       `json:"v"`
-	ID        string    `json:"id"`
-	Command   string    `json:"command"` // as typed: "workers enable", "runs rollback"
-	Selection string    `json:"selection,omitempty"`
-	Account   string    `json:"account"`
-	Workspace string    `json:"workspace"`
-	Started   time.Time `json:"started"`
-	Edit      *Edit     `json:"edit,omitempty"`
-	Of        string    `json:"of,omitempty"` // the run that this one rolls back
-	Same      int       `json:"same"`
-	Listed    int       `json:"listed,omitempty"` // workers in the workspace, if all were listed
+	V         int              `json:"v"`
+	ID        string           `json:"id"`
+	Command   string           `json:"command"` // as typed: "workers enable", "runs rollback"
+	Selection string           `json:"selection,omitempty"`
+	Account   string           `json:"account"`
+	Workspace string           `json:"workspace"`
+	Started   time.Time        `json:"started"`
+	Edit      *attributes.Edit `json:"edit,omitempty"`
+	Of        string           `json:"of,omitempty"` // the run that this one rolls back
+	Same      int              `json:"same"`
+	Listed    int              `json:"listed,omitempty"` // workers in the workspace, if all were listed
 }
 
 // Verb is what the run does to a worker, as a participle: enabled, disabled,
@@ -403,7 +405,7 @@ func (r *Run) written(sid string) ([]pair, error) {
 }
 
 // holds reports whether w holds what its latest intent was to write.
-func (r *Run) holds(w Worker) (bool, error) {
+func (r *Run) holds(w twilio.Worker) (bool, error) {
 	pairs, err := r.written(w.SID)
 	return err == nil && len(pairs) > 0 && w.Attributes != nil && *w.Attributes == pairs[0].ours, err
 }

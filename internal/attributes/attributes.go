@@ -1,4 +1,4 @@
-package provision
+package attributes
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 // characters. It is not said whether a character outside the basic plane counts
 // as one or as two, so flexvc counts two: it may refuse too early, never too
 // late. https://www.twilio.com/docs/taskrouter/limits
-const MaxAttributes = 4096
+const MaxLength = 4096
 
 // The keys of a worker's attributes that flexvc knows. All others are carried
 // along byte for byte.
@@ -83,27 +83,27 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 		return attributes, nil, nil
 	}
 	after := apply(attributes, splices)
-	if n := length(after); n > MaxAttributes {
+	if n := length(after); n > MaxLength {
 		return "", nil, problem.New(problem.AttributesTooLong,
-			"attributes would have %d characters, %d more than Twilio takes", n, n-MaxAttributes)
+			"attributes would have %d characters, %d more than Twilio takes", n, n-MaxLength)
 	}
 	return after, changes, nil
 }
 
 // Extension is what a worker's attributes say about the extension.
-type Extension string
+type Flag string
 
 // The states of a worker.
 const (
-	Enabled  Extension = "enabled"
-	Disabled Extension = "disabled" // set, but not to true
-	Unset    Extension = "unset"
-	Invalid  Extension = "invalid" // the attributes are not a JSON object
+	Enabled  Flag = "enabled"
+	Disabled Flag = "disabled" // set, but not to true
+	Unset    Flag = "unset"
+	Invalid  Flag = "invalid" // the attributes are not a JSON object
 )
 
 // Inspect reads the two keys flexvc knows. The contact URI is empty when it is
 // not set or not a string.
-func Inspect(attributes *string) (Extension, string) {
+func Inspect(attributes *string) (Flag, string) {
 	if attributes == nil {
 		return Invalid, ""
 	}

@@ -1,7 +1,9 @@
-package provision
+package fleet
 
 import (
 	"encoding/json"
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/twilio"
 	"strings"
 	"time"
 )
@@ -74,7 +76,7 @@ func (s State) Meaning() string {
 // Facts are what the rules look at in a worker. They are small, so that those
 // of the largest workspace fit into little memory.
 type Facts struct {
-	Flag       Extension
+	Flag       attributes.Flag
 	ContactURI string // as it stands in the attributes; empty when it is not set
 	// OwnPrefix says that the identity begins with the prefix by itself: the
 	// agent's user name does.
@@ -89,12 +91,12 @@ type Rules struct {
 }
 
 // Facts reads a worker. Attributes that are not there count as invalid.
-func (r Rules) Facts(w Worker) Facts {
+func (r Rules) Facts(w twilio.Worker) Facts {
 	if w.Attributes == nil {
-		return Facts{Flag: Invalid}
+		return Facts{Flag: attributes.Invalid}
 	}
 	var f Facts
-	f.Flag, f.ContactURI = Inspect(w.Attributes)
+	f.Flag, f.ContactURI = attributes.Inspect(w.Attributes)
 	if identity, ok := r.prefixed(f.ContactURI); ok {
 		f.OwnPrefix = r.Prefix != "" && ownIdentity(identity, w)
 	}
@@ -118,7 +120,7 @@ func clientIdentity(uri string) (string, bool) {
 // ownIdentity reports whether Flex itself made the identity, from the worker's
 // e-mail address or user name. It settles whether "ext_5Fbob" is ext_bob, or
 // 5Fbob on the extension.
-func ownIdentity(identity string, w Worker) bool {
+func ownIdentity(identity string, w twilio.Worker) bool {
 	var known struct {
 		Email any `json:"email"`
 	}
@@ -164,8 +166,8 @@ type History struct {
 // login: leaving Flex's offline activity does, and so does any change of
 // activity after the flag was set. When it is not known when that was, an agent
 // who is logged in counts as drifting, as calls do ring the tab.
-func (r Rules) Judge(f Facts, w Worker, h History) State {
-	if f.Flag == Invalid {
+func (r Rules) Judge(f Facts, w twilio.Worker, h History) State {
+	if f.Flag == attributes.Invalid {
 		return StateInvalid
 	}
 	if f.ContactURI != "" {
@@ -176,13 +178,13 @@ func (r Rules) Judge(f Facts, w Worker, h History) State {
 	onExtension := r.OnExtension(f)
 	away := isActivity(r.VoiceOffline, w)
 	switch {
-	case f.Flag != Enabled && onExtension:
+	case f.Flag != attributes.Enabled && onExtension:
 		return StateStale
 	case away:
 		// No call is offered in this activity, and the contact URI is written
 		// as soon as the extension registers.
 		return StateOffline
-	case f.Flag != Enabled, onExtension:
+	case f.Flag != attributes.Enabled, onExtension:
 		return StateOK
 	case h.OnExtension, h.LoggedIn:
 		return StateDrift
@@ -200,18 +202,18 @@ func (r Rules) OnExtension(f Facts) bool {
 	return ok && !f.OwnPrefix
 }
 
-func isActivity(wanted string, w Worker) bool {
+func isActivity(wanted string, w twilio.Worker) bool {
 	return wanted != "" && (w.ActivitySID == wanted || w.ActivityName == wanted)
 }
 
 // Learn is the history of a worker that was before and is now, as seen at a
 // time. Nothing is known of when the flag was set on one that is new.
-func (r Rules) Learn(h History, before, now Facts, was, is Worker, at time.Time) History {
+func (r Rules) Learn(h History, before, now Facts, was, is twilio.Worker, at time.Time) History {
 	switch {
-	case now.Flag != Enabled:
+	case now.Flag != attributes.Enabled:
 		return History{}
 	case before.Flag == "":
-	case before.Flag != Enabled:
+	case before.Flag != attributes.Enabled:
 		// A login seen in the same look may have come before the flag.
 		h = History{EnabledAt: at}
 	case isActivity(r.LoggedOut, was) && !isActivity(r.LoggedOut, is):
@@ -223,6 +225,6 @@ func (r Rules) Learn(h History, before, now Facts, was, is Worker, at time.Time)
 
 // Repair is the edit that mends a stale worker: it takes the prefix off its
 // contact URI and nothing else. No other state is mended by writing attributes.
-func (r Rules) Repair() Edit {
-	return Edit{ResetContactURI: true, Prefix: r.Prefix, URIOnly: true}
+func (r Rules) Repair() attributes.Edit {
+	return attributes.Edit{ResetContactURI: true, Prefix: r.Prefix, URIOnly: true}
 }

@@ -1,4 +1,4 @@
-package provision
+package fleet
 
 import (
 	"container/heap"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -20,7 +22,7 @@ type plant struct {
 	fleet *Fleet
 
 	order   []string
-	workers map[string]*plantWorker
+	Records map[string]*plantWorker
 	births  int
 
 	nulls bool // lists leave attributes out
@@ -31,7 +33,7 @@ type plant struct {
 }
 
 type plantWorker struct {
-	Worker
+	twilio.Worker
 	version int64
 }
 
@@ -53,8 +55,8 @@ func (d *deliveries) Pop() any {
 }
 
 func newPlant(t *testing.T, workers int, seed uint64) *plant {
-	p := &plant{t: t, rng: rand.New(rand.NewPCG(seed, 1)), clock: noon, workers: map[string]*plantWorker{}}
-	p.fleet = NewFleet(testRules, func() time.Time { return p.clock })
+	p := &plant{t: t, rng: rand.New(rand.NewPCG(seed, 1)), clock: noon, Records: map[string]*plantWorker{}}
+	p.fleet = New(testRules, func() time.Time { return p.clock })
 	for range workers {
 		p.create()
 	}
@@ -62,10 +64,10 @@ func newPlant(t *testing.T, workers int, seed uint64) *plant {
 }
 
 func (p *plant) create() *plantWorker {
-	sid := sidOf(p.births)
+	sid := workerstest.SID(p.births)
 	p.births++
-	w := &plantWorker{Worker: Worker{SID: sid, FriendlyName: "agent " + sid[28:]}}
-	p.workers[sid] = w
+	w := &plantWorker{Worker: twilio.Worker{SID: sid, FriendlyName: "agent " + sid[28:]}}
+	p.Records[sid] = w
 	p.order = append(p.order, sid)
 	p.touch(w)
 	return w
@@ -94,23 +96,23 @@ func (p *plant) touch(w *plantWorker) {
 // change lets something happen and sends its events off.
 func (p *plant) change() {
 	p.clock = p.clock.Add(time.Duration(p.rng.IntN(40)) * time.Millisecond)
-	e := Event{Kind: EventAttributes, At: p.clock.Add(time.Duration(p.rng.Int64N(int64(p.skew + 1)))).Truncate(time.Millisecond)}
+	e := Event{Kind: twilio.EventAttributes, At: p.clock.Add(time.Duration(p.rng.Int64N(int64(p.skew + 1)))).Truncate(time.Millisecond)}
 	var w *plantWorker
 	switch n := p.rng.IntN(1000); {
 	case n == 0 && len(p.order) > 10:
 		at := p.rng.IntN(len(p.order))
-		w = p.workers[p.order[at]]
+		w = p.Records[p.order[at]]
 		p.order = slices.Delete(p.order, at, at+1)
-		delete(p.workers, w.SID)
+		delete(p.Records, w.SID)
 		w.version++
-		e.Kind = EventDeleted
+		e.Kind = twilio.EventDeleted
 	case n == 1:
 		w = p.create()
-		e.Kind = EventCreated
+		e.Kind = twilio.EventCreated
 	default:
-		w = p.workers[p.order[p.rng.IntN(len(p.order))]]
+		w = p.Records[p.order[p.rng.IntN(len(p.order))]]
 		if n < 500 { // some are busy, so that a second has many changes of one worker
-			w = p.workers[p.order[p.rng.IntN(min(5, len(p.order)))]]
+			w = p.Records[p.order[p.rng.IntN(min(5, len(p.order)))]]
 		}
 		p.touch(w)
 	}
@@ -150,9 +152,9 @@ func (p *plant) sweep(busy func()) {
 	sids := slices.Clone(p.order) // a paged list goes by what was there when it began
 	for page := range slices.Chunk(sids, 50) {
 		asked := p.fleet.Mark()
-		var rows []Worker
+		var rows []twilio.Worker
 		for _, sid := range page {
-			if w := p.workers[sid]; w != nil {
+			if w := p.Records[sid]; w != nil {
 				row := w.Worker
 				if p.nulls {
 					row.Attributes = nil
@@ -175,8 +177,8 @@ func (p *plant) settle(busy func()) {
 		slices.Sort(doubts)
 		for _, sid := range doubts {
 			asked := p.fleet.Mark()
-			w, exists := p.workers[sid]
-			var answer Worker
+			w, exists := p.Records[sid]
+			var answer twilio.Worker
 			if exists {
 				answer = w.Worker
 			}
@@ -198,10 +200,10 @@ func (p *plant) compare(when string) {
 	if doubts := p.fleet.Doubts(); len(doubts) > 0 {
 		p.t.Fatalf("%s: %d workers are still in doubt", when, len(doubts))
 	}
-	fresh := NewFleet(testRules, func() time.Time { return p.clock })
+	fresh := New(testRules, func() time.Time { return p.clock })
 	sweep := fresh.Mark()
 	for _, sid := range p.order {
-		fresh.Listed(sweep, sweep, p.workers[sid].Worker)
+		fresh.Listed(sweep, sweep, p.Records[sid].Worker)
 	}
 	fresh.Swept(sweep)
 	got, want := p.fleet.Rows(), fresh.Rows()
@@ -221,7 +223,7 @@ func (p *plant) compare(when string) {
 // sweep the picture is that of a fresh listing.
 func TestLostDoubledAndReorderedEvents(t *testing.T) {
 	events := 1_000_000
-	if testing.Short() || raced { // one goroutine: there is nothing for the detector to find
+	if testing.Short() || workerstest.Raced { // one goroutine: there is nothing for the detector to find
 		events = 50_000
 	}
 	for _, nulls := range []bool{false, true} {
@@ -272,10 +274,10 @@ func TestLateEventsAfterTheSweep(t *testing.T) {
 }
 
 // watchedFleet is a fleet of one worker that was listed at noon, and its clock.
-func watchedFleet(t *testing.T) (f *Fleet, clock *time.Time, listed Worker) {
+func watchedFleet(t *testing.T) (f *Fleet, clock *time.Time, listed twilio.Worker) {
 	t.Helper()
 	at := noon
-	f = NewFleet(testRules, func() time.Time { return at })
+	f = New(testRules, func() time.Time { return at })
 	listed = workerWith(onExtension, "Available")
 	listed.DateUpdated = noon
 	sweep := f.Mark()
@@ -284,9 +286,9 @@ func watchedFleet(t *testing.T) (f *Fleet, clock *time.Time, listed Worker) {
 	return f, &at, listed
 }
 
-func eventOf(w Worker, text string, at time.Time, version int64) Event {
+func eventOf(w twilio.Worker, text string, at time.Time, version int64) Event {
 	return Event{
-		WorkerSID: w.SID, Kind: EventAttributes, At: at, Version: version, Name: w.FriendlyName,
+		WorkerSID: w.SID, Kind: twilio.EventAttributes, At: at, Version: version, Name: w.FriendlyName,
 		ActivitySID: w.ActivitySID, ActivityName: w.ActivityName, Attributes: &text,
 	}
 }
@@ -345,7 +347,7 @@ func TestFoldRules(t *testing.T) {
 	check("a late event of a worker that is gone", f, "", 0)
 
 	f, _, w = watchedFleet(t)
-	f.Apply(Event{WorkerSID: w.SID, Kind: EventDeleted, At: noon.Add(time.Second)})
+	f.Apply(Event{WorkerSID: w.SID, Kind: twilio.EventDeleted, At: noon.Add(time.Second)})
 	sweep = f.Mark()
 	f.Listed(sweep, sweep, w)
 	f.Swept(sweep)
@@ -354,8 +356,8 @@ func TestFoldRules(t *testing.T) {
 	f, _, w = watchedFleet(t)
 	sweep = f.Mark()
 	newcomer := w
-	newcomer.SID = sidOf(9)
-	f.Apply(Event{WorkerSID: newcomer.SID, Kind: EventCreated, At: noon.Add(time.Second), Version: 1})
+	newcomer.SID = workerstest.SID(9)
+	f.Apply(Event{WorkerSID: newcomer.SID, Kind: twilio.EventCreated, At: noon.Add(time.Second), Version: 1})
 	f.Fetched(f.Mark(), newcomer)
 	f.Listed(sweep, sweep, w)
 	f.Swept(sweep)

@@ -1,4 +1,4 @@
-package provision
+package workers
 
 import (
 	"bufio"
@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Selection says which workers a command is about. Exactly one of its fields is
@@ -37,7 +38,7 @@ var workerSID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile
 // with its attributes. Lists may leave them out; such workers are fetched, up
 // to concurrency at a time. Workers deleted meanwhile are passed over. Names
 // that are no worker's are one WorkerNotFound, after all visits.
-func Select(ctx context.Context, api WorkerAPI, s Selection, concurrency int, visit func(Worker) error) error {
+func Select(ctx context.Context, api API, s Selection, concurrency int, visit func(twilio.Worker) error) error {
 	f, err := find(ctx, api, s, concurrency, visit)
 	if err != nil || len(f.missing) == 0 {
 		return err
@@ -53,7 +54,7 @@ type findings struct {
 }
 
 // find is Select, but leaves it to the caller what missing names mean.
-func find(ctx context.Context, api WorkerAPI, s Selection, concurrency int, visit func(Worker) error) (findings, error) {
+func find(ctx context.Context, api API, s Selection, concurrency int, visit func(twilio.Worker) error) (findings, error) {
 	var f findings
 	if !s.All && s.Filter == "" && onlyFewSIDs(s.Names) {
 		missing, err := fetchAll(ctx, api, s.Names, concurrency, visit)
@@ -63,7 +64,7 @@ func find(ctx context.Context, api WorkerAPI, s Selection, concurrency int, visi
 	for _, name := range s.Names {
 		wanted[fold(name)] = false
 	}
-	rows := make([]Worker, 0, PageSize)
+	rows := make([]twilio.Worker, 0, twilio.PageSize)
 	flush := func() error {
 		err := complete(ctx, api, rows, concurrency)
 		for i := range rows {
@@ -96,7 +97,7 @@ func find(ctx context.Context, api WorkerAPI, s Selection, concurrency int, visi
 				wanted[fold(w.FriendlyName)] = true
 			}
 		}
-		if rows = append(rows, w); len(rows) == PageSize {
+		if rows = append(rows, w); len(rows) == twilio.PageSize {
 			if err := flush(); err != nil {
 				return f, err
 			}
@@ -124,15 +125,15 @@ func onlyFewSIDs(names []string) bool {
 }
 
 // fetchAll is find for SIDs, without a list.
-func fetchAll(ctx context.Context, api WorkerAPI, sids []string, concurrency int, visit func(Worker) error) (missing []string, err error) {
+func fetchAll(ctx context.Context, api API, sids []string, concurrency int, visit func(twilio.Worker) error) (missing []string, err error) {
 	seen := make(map[string]bool, len(sids))
 	sids = slices.DeleteFunc(slices.Clone(sids), func(sid string) bool {
 		again := seen[fold(sid)]
 		seen[fold(sid)] = true
 		return again
 	})
-	for sids := range slices.Chunk(sids, PageSize) {
-		rows := make([]Worker, len(sids))
+	for sids := range slices.Chunk(sids, twilio.PageSize) {
+		rows := make([]twilio.Worker, len(sids))
 		for i, sid := range sids {
 			rows[i].SID = sid
 		}
@@ -152,7 +153,7 @@ func fetchAll(ctx context.Context, api WorkerAPI, sids []string, concurrency int
 
 // complete fetches the rows that have no attributes. A row whose worker is gone
 // becomes the zero Worker.
-func complete(ctx context.Context, api WorkerAPI, rows []Worker, concurrency int) error {
+func complete(ctx context.Context, api API, rows []twilio.Worker, concurrency int) error {
 	g, fetching := errgroup.WithContext(ctx)
 	g.SetLimit(max(concurrency, 1))
 	for i := range rows {
@@ -165,7 +166,7 @@ func complete(ctx context.Context, api WorkerAPI, rows []Worker, concurrency int
 		g.Go(func() error {
 			w, err := api.Worker(fetching, rows[i].SID)
 			if problem.Is(err, problem.NotFound) {
-				w, err = Worker{}, nil
+				w, err = twilio.Worker{}, nil
 			}
 			rows[i] = w
 			return err

@@ -1,4 +1,4 @@
-package provision
+package fleet
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // EventSource pushes changes of workers.
@@ -24,13 +25,13 @@ type Roster interface {
 	// Workers streams every worker that expression selects ("" selects all), a
 	// page of up to twilio.PageSize per request. A failing page ends the stream
 	// with its error after the rows before it.
-	Workers(ctx context.Context, expression string) iter.Seq2[Worker, error]
+	Workers(ctx context.Context, expression string) iter.Seq2[twilio.Worker, error]
 	// Worker fetches one worker, with its attributes.
-	Worker(ctx context.Context, sid string) (Worker, error)
+	Worker(ctx context.Context, sid string) (twilio.Worker, error)
 }
 
 // WatchOptions say how a workspace is watched.
-type WatchOptions struct {
+type Options struct {
 	Rules       Rules
 	Interval    time.Duration // from the end of a sweep to the next
 	Pushed      time.Duration // the same while events flow in; Interval if zero
@@ -43,7 +44,7 @@ type WatchOptions struct {
 }
 
 // WatchStatus is how good a picture is.
-type WatchStatus struct {
+type Status struct {
 	Read, Total int       // workers that were read, of those known to exist
 	Sweeps      int       // listings that came to their end, with all that was in doubt
 	Whole       time.Time // when the latest of them began; zero before the first
@@ -58,13 +59,13 @@ type WatchStatus struct {
 // Watcher follows the workers of a workspace.
 type Watcher struct {
 	api     Roster
-	o       WatchOptions
+	o       Options
 	refresh chan struct{}
 	stands  chan struct{}
 }
 
 // NewWatcher returns a watcher. Nothing is asked before Follow.
-func NewWatcher(api Roster, o WatchOptions) *Watcher {
+func NewWatcher(api Roster, o Options) *Watcher {
 	if o.Concurrency <= 0 {
 		o.Concurrency = fetchesAtOnce
 	}
@@ -108,7 +109,7 @@ func (w *Watcher) Follow(ctx context.Context, deliver func(Update)) error {
 	inner, cancel := context.WithCancel(ctx)
 	l := &following{
 		Watcher: w, ctx: inner, deliver: deliver,
-		fleet: NewFleet(w.o.Rules, w.o.Now), work: make(chan func()), ended: make(chan error),
+		fleet: New(w.o.Rules, w.o.Now), work: make(chan func()), ended: make(chan error),
 	}
 	l.fleet.EnabledAt = w.o.EnabledAt
 	defer l.jobs.Wait()
@@ -126,7 +127,7 @@ type following struct {
 	ctx     context.Context
 	deliver func(Update)
 	fleet   *Fleet
-	status  WatchStatus
+	status  Status
 	jobs    sync.WaitGroup
 	work    chan func() // what jobs want done to the fleet
 	ended   chan error  // a sweep or a settling is over
@@ -290,7 +291,7 @@ func (l *following) sweep() error {
 		return context.Cause(l.ctx)
 	}
 	asked, next := sweep, sweep // no later than the page at hand, and the one after it
-	rows := make([]Worker, 0, PageSize)
+	rows := make([]twilio.Worker, 0, twilio.PageSize)
 	flush := func() {
 		l.do(func() {
 			for _, row := range rows {
@@ -308,7 +309,7 @@ func (l *following) sweep() error {
 		}
 		// A full page here is a page there: the next may be asked for by now, but
 		// not the one after that.
-		if rows = append(rows, row); len(rows) == PageSize {
+		if rows = append(rows, row); len(rows) == twilio.PageSize {
 			flush()
 		}
 	}

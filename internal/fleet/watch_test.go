@@ -1,4 +1,4 @@
-package provision
+package fleet
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 )
 
 const (
@@ -23,7 +25,7 @@ type viewer struct {
 	mu     sync.Mutex
 	states map[string]State
 	said   []Difference
-	status WatchStatus
+	status Status
 }
 
 func (v *viewer) deliver(u Update) {
@@ -42,7 +44,7 @@ func (v *viewer) deliver(u Update) {
 	v.status = u.Status
 }
 
-func (v *viewer) now() WatchStatus {
+func (v *viewer) now() Status {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.status
@@ -51,11 +53,11 @@ func (v *viewer) now() WatchStatus {
 func (v *viewer) state(i int) State {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.states[sidOf(i)]
+	return v.states[workerstest.SID(i)]
 }
 
 // inWatch runs a watch of f on virtual time.
-func inWatch(t *testing.T, f *fake, o WatchOptions, story func(*Watcher, *viewer)) {
+func inWatch(t *testing.T, f *workerstest.Workspace, o Options, story func(*Watcher, *viewer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		o.Rules, o.Interval, o.Now = testRules, 10*time.Second, time.Now
@@ -75,13 +77,13 @@ func inWatch(t *testing.T, f *fake, o WatchOptions, story func(*Watcher, *viewer
 
 func TestWatchSeesAChangeWithinOneInterval(t *testing.T) {
 	for _, nulls := range []bool{false, true} {
-		f := newFake(onExtension, `{}`)
-		f.nullList = nulls
-		inWatch(t, f, WatchOptions{}, func(_ *Watcher, v *viewer) {
+		f := workerstest.New(onExtension, `{}`)
+		f.NullList = nulls
+		inWatch(t, f, Options{}, func(_ *Watcher, v *viewer) {
 			if v.state(0) != StateOK || v.now().Sweeps != 1 {
 				t.Fatalf("at first it is %s after %d sweeps", v.state(0), v.now().Sweeps)
 			}
-			f.set(0, onTab)
+			f.Set(0, onTab)
 			time.Sleep(10*time.Second + 2*deliverEvery)
 			synctest.Wait()
 			if v.state(0) != StateDrift {
@@ -97,44 +99,44 @@ func TestWatchSeesAChangeWithinOneInterval(t *testing.T) {
 // TestWatchFetchesOnlyWhatChanged: lists that leave attributes out must not cost
 // a fetch per worker and sweep.
 func TestWatchFetchesOnlyWhatChanged(t *testing.T) {
-	f := newFake(samples(50)...)
-	f.nullList = true
-	inWatch(t, f, WatchOptions{}, func(_ *Watcher, v *viewer) {
+	f := workerstest.New(workerstest.Samples(50)...)
+	f.NullList = true
+	inWatch(t, f, Options{}, func(_ *Watcher, v *viewer) {
 		time.Sleep(30 * time.Second) // the second look at each, as its second was not over at the first
 		synctest.Wait()
-		settled := f.fetched
+		settled := f.Fetched
 		if settled != 100 {
 			t.Errorf("%d fetches for 50 workers, want two each", settled)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if f.fetched != settled {
-			t.Errorf("%d fetches although nothing changed", f.fetched-settled)
+		if f.Fetched != settled {
+			t.Errorf("%d fetches although nothing changed", f.Fetched-settled)
 		}
-		f.set(7, onTab)
+		f.Set(7, onTab)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := f.fetched - settled; n < 1 || n > 2 || v.state(7) != StatePending {
+		if n := f.Fetched - settled; n < 1 || n > 2 || v.state(7) != StatePending {
 			t.Errorf("%d fetches for one change, which is %s", n, v.state(7))
 		}
 	})
 }
 
 func TestWatchKeepsThePictureWhenTheConnectionIsLost(t *testing.T) {
-	f := newFake(onExtension)
-	inWatch(t, f, WatchOptions{}, func(w *Watcher, v *viewer) {
-		f.mu.Lock()
-		f.before = func(op, _ string) error { return problem.New(problem.NetworkUnreachable, "no route to Twilio") }
-		f.mu.Unlock()
+	f := workerstest.New(onExtension)
+	inWatch(t, f, Options{}, func(w *Watcher, v *viewer) {
+		f.Mu.Lock()
+		f.Before = func(op, _ string) error { return problem.New(problem.NetworkUnreachable, "no route to Twilio") }
+		f.Mu.Unlock()
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
 		if v.now().Err == nil || v.state(0) != StateOK || !v.now().Retry.After(v.now().Whole) {
 			t.Fatalf("the status is %+v, the worker %s", v.now(), v.state(0))
 		}
-		f.mu.Lock()
-		f.before = nil
-		f.mu.Unlock()
-		f.set(0, onTab)
+		f.Mu.Lock()
+		f.Before = nil
+		f.Mu.Unlock()
+		f.Set(0, onTab)
 		w.Refresh()
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -145,20 +147,20 @@ func TestWatchKeepsThePictureWhenTheConnectionIsLost(t *testing.T) {
 }
 
 func TestWatchEndsWhenTheFirstPictureFails(t *testing.T) {
-	f := newFake(onExtension)
-	f.before = func(string, string) error {
+	f := workerstest.New(onExtension)
+	f.Before = func(string, string) error {
 		return problem.New(problem.CredentialsRefused, "Twilio refuses the credentials")
 	}
-	w := NewWatcher(f, WatchOptions{Interval: time.Hour, Now: time.Now})
+	w := NewWatcher(f, Options{Interval: time.Hour, Now: time.Now})
 	if err := w.Follow(t.Context(), func(Update) {}); !problem.Is(err, problem.CredentialsRefused) {
 		t.Errorf("it ends with %v", err)
 	}
 }
 
 func TestWatchOnce(t *testing.T) {
-	f := newFake(onTab, onExtension, `walt`)
+	f := workerstest.New(onTab, onExtension, `walt`)
 	v := &viewer{}
-	w := NewWatcher(f, WatchOptions{Rules: testRules, Interval: time.Hour, Now: time.Now, Once: true})
+	w := NewWatcher(f, Options{Rules: testRules, Interval: time.Hour, Now: time.Now, Once: true})
 	if err := w.Follow(t.Context(), v.deliver); err != nil {
 		t.Fatal(err)
 	}
@@ -190,18 +192,18 @@ func (p *pushed) Events(ctx context.Context) iter.Seq2[Event, error] {
 }
 
 func TestWatchAppliesEventsAtOnce(t *testing.T) {
-	f := newFake(onExtension)
+	f := workerstest.New(onExtension)
 	synctest.Test(t, func(t *testing.T) {
 		p := &pushed{events: make(chan Event)}
-		w, v := NewWatcher(f, WatchOptions{Rules: testRules, Interval: time.Hour, Now: time.Now, Events: p}), &viewer{}
+		w, v := NewWatcher(f, Options{Rules: testRules, Interval: time.Hour, Now: time.Now, Events: p}), &viewer{}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.Follow(ctx, v.deliver) }()
 		time.Sleep(time.Second)
 		text := onTab
-		f.set(0, text)
+		f.Set(0, text)
 		p.events <- Event{
-			WorkerSID: sidOf(0), Kind: EventAttributes, At: f.clock.Add(200 * time.Millisecond), Version: 9,
+			WorkerSID: workerstest.SID(0), Kind: twilio.EventAttributes, At: f.Clock.Add(200 * time.Millisecond), Version: 9,
 			Name: "agent0", ActivitySID: "WA1", ActivityName: "Available", Attributes: &text,
 		}
 		time.Sleep(time.Second)
@@ -210,7 +212,7 @@ func TestWatchAppliesEventsAtOnce(t *testing.T) {
 			t.Errorf("a second after the event it is %s, %+v", v.state(0), v.now())
 		}
 		// What happened while the stream was broken is found by a sweep.
-		f.set(0, staleText)
+		f.Set(0, staleText)
 		close(p.events)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -242,7 +244,7 @@ func (r refusing) Events(ctx context.Context) iter.Seq2[Event, error] {
 func TestWatchEndsWhenEventsAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := refusing{time.Second} // after the first picture
-		w := NewWatcher(newFake(onExtension), WatchOptions{Rules: testRules, Interval: time.Hour, Now: time.Now, Events: r})
+		w := NewWatcher(workerstest.New(onExtension), Options{Rules: testRules, Interval: time.Hour, Now: time.Now, Events: r})
 		if err := w.Follow(t.Context(), func(Update) {}); !errors.Is(err, errRefusing) {
 			t.Errorf("it ends with %v", err)
 		}
@@ -252,9 +254,9 @@ func TestWatchEndsWhenEventsAreRefused(t *testing.T) {
 // TestWatchPollsWhileEventsAreLost: rarely while they flow, as without them once
 // they do not.
 func TestWatchPollsWhileEventsAreLost(t *testing.T) {
-	f := newFake(onExtension)
+	f := workerstest.New(onExtension)
 	r := refusing{after: 5 * time.Minute}
-	inWatch(t, f, WatchOptions{Pushed: 5 * time.Minute, Events: r}, func(w *Watcher, v *viewer) {
+	inWatch(t, f, Options{Pushed: 5 * time.Minute, Events: r}, func(w *Watcher, v *viewer) {
 		w.Connected()
 		time.Sleep(20 * time.Second) // the sweep that was due before
 		synctest.Wait()
@@ -272,7 +274,7 @@ func TestWatchPollsWhileEventsAreLost(t *testing.T) {
 		if s := v.now(); s.Pushed || !errors.Is(s.EventsErr, errRefusing) || s.Interval != 10*time.Second || s.Sweeps != before.Sweeps+1 {
 			t.Fatalf("after the source said no it is %+v", s)
 		}
-		f.set(0, onTab)
+		f.Set(0, onTab)
 		time.Sleep(11 * time.Second)
 		synctest.Wait()
 		if v.state(0) != StateDrift {

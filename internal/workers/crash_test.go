@@ -1,4 +1,4 @@
-package provision
+package workers
 
 import (
 	"fmt"
@@ -7,13 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 )
 
 // site is a workspace and the folder of its runs, across processes.
 type site struct {
 	t    *testing.T
-	api  *fake
+	api  *workerstest.Workspace
 	path string
 	now  time.Time
 
@@ -21,7 +23,7 @@ type site struct {
 }
 
 func newSite(t *testing.T, texts []string) *site {
-	return &site{t: t, api: newFake(texts...), path: t.TempDir(), now: idEpoch.Add(48 * time.Hour), concurrency: 1}
+	return &site{t: t, api: workerstest.New(texts...), path: t.TempDir(), now: idEpoch.Add(48 * time.Hour), concurrency: 1}
 }
 
 func (w *site) folder(c *crash) Folder {
@@ -41,7 +43,7 @@ func (w *site) latest() string {
 
 // process is one life of flexvc: it resumes the run if there is one, else it
 // makes one. An error means nothing while c is dead.
-func (w *site) process(c *crash, resume string, plan func(WorkerAPI, Folder, *Lock) (*Plan, error), h Header) (Tally, error) {
+func (w *site) process(c *crash, resume string, plan func(API, Folder, *Lock) (*Plan, error), h Header) (Tally, error) {
 	w.now = w.now.Add(time.Second)
 	api, f := mortalAPI{w.api, c}, w.folder(c)
 	lock, err := f.Lock("test")
@@ -70,13 +72,13 @@ func (w *site) process(c *crash, resume string, plan func(WorkerAPI, Folder, *Lo
 }
 
 func (w *site) enable(c *crash, resume string) (Tally, error) {
-	return w.process(c, resume, func(api WorkerAPI, _ Folder, lock *Lock) (*Plan, error) {
-		return PlanEdit(w.t.Context(), api, Selection{All: true}, Edit{Enable: true}, w.concurrency, lock)
+	return w.process(c, resume, func(api API, _ Folder, lock *Lock) (*Plan, error) {
+		return PlanEdit(w.t.Context(), api, Selection{All: true}, attributes.Edit{Enable: true}, w.concurrency, lock)
 	}, Header{Command: "workers enable"})
 }
 
 func (w *site) rollback(c *crash, of, resume string) (Tally, error) {
-	return w.process(c, resume, func(api WorkerAPI, f Folder, lock *Lock) (*Plan, error) {
+	return w.process(c, resume, func(api API, f Folder, lock *Lock) (*Plan, error) {
 		return PlanRollback(w.t.Context(), api, f, of, w.concurrency, lock)
 	}, Header{Command: "runs rollback"})
 }
@@ -107,7 +109,7 @@ func (w *site) live(die func(life int) *crash, command func(c *crash, resume str
 
 func (w *site) wantTexts(what string, want []string) {
 	w.t.Helper()
-	for i, got := range w.api.texts() {
+	for i, got := range w.api.Texts() {
 		if got != want[i] {
 			w.t.Fatalf("%s: worker %d holds\n%s\nwant\n%s", what, i, got, want[i])
 		}
@@ -137,9 +139,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 			t.Run(fmt.Sprintf("nulls=%t,power=%t", nulls, power), func(t *testing.T) {
 				steps := 0
 				for at := 0; ; at++ {
-					w := newSite(t, samples(6))
-					w.api.nullList = nulls
-					before := w.api.texts()
+					w := newSite(t, workerstest.Samples(6))
+					w.api.NullList = nulls
+					before := w.api.Texts()
 					die := func(life int) *crash {
 						if life > 0 {
 							return &crash{left: -1}
@@ -178,10 +180,10 @@ func TestKilledAtEveryStep(t *testing.T) {
 func TestKilledManyTimes(t *testing.T) {
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		w := newSite(t, samples(12+random.IntN(20)))
-		w.api.nullList = seed%2 == 1
+		w := newSite(t, workerstest.Samples(12+random.IntN(20)))
+		w.api.NullList = seed%2 == 1
 		w.concurrency = 1 + random.IntN(4)
-		before := w.api.texts()
+		before := w.api.Texts()
 		kills := 0
 		die := func(life int) *crash {
 			if life > 40 {
@@ -206,20 +208,20 @@ func TestKilledManyTimes(t *testing.T) {
 // last is kept, and in the end every worker is enabled.
 func TestBrowserOverwritesDuringRun(t *testing.T) {
 	for _, nulls := range []bool{false, true} {
-		w := newSite(t, samples(40))
-		w.api.nullList = nulls
+		w := newSite(t, workerstest.Samples(40))
+		w.api.NullList = nulls
 		w.concurrency = 4
 		random := rand.New(rand.NewPCG(7, 7))
-		wrote := slices.Clone(w.api.texts())
+		wrote := slices.Clone(w.api.Texts())
 		overwrites := 0
-		w.api.before = func(string, string) error {
+		w.api.Before = func(string, string) error {
 			for range 5 {
 				if overwrites++; overwrites > 1000 {
 					return nil
 				}
 				i := random.IntN(len(wrote))
 				wrote[i] = fmt.Sprintf(`{"browser":%d}`, overwrites)
-				w.api.put(w.api.workers[sidOf(i)], wrote[i])
+				w.api.Put(w.api.Records[workerstest.SID(i)], wrote[i])
 			}
 			return nil
 		}
@@ -242,21 +244,21 @@ func TestBrowserOverwritesDuringRun(t *testing.T) {
 // what that browser wrote.
 func TestBrowserOverwroteIsAppliedAgain(t *testing.T) {
 	for _, nulls := range []bool{false, true} {
-		w := newSite(t, samples(40))
-		w.api.nullList = nulls
+		w := newSite(t, workerstest.Samples(40))
+		w.api.NullList = nulls
 		const browser = `{"browser":"stale copy"}`
 		undone := false
-		w.api.after = func(sid string) error {
-			if sid == sidOf(20) && !undone {
+		w.api.After = func(sid string) error {
+			if sid == workerstest.SID(20) && !undone {
 				undone = true
 				return nil
 			}
-			if undone && w.api.workers[sidOf(20)].version == 2 {
-				w.api.put(w.api.workers[sidOf(20)], browser)
+			if undone && w.api.Records[workerstest.SID(20)].Version == 2 {
+				w.api.Put(w.api.Records[workerstest.SID(20)], browser)
 			}
 			return nil
 		}
-		before := w.api.texts()
+		before := w.api.Texts()
 		tally, err := w.enable(immortal(0), "")
 		if err != nil || !tally.Whole() {
 			t.Fatalf("%+v, %v", tally, err)
@@ -274,10 +276,10 @@ func TestBrowserOverwroteIsAppliedAgain(t *testing.T) {
 
 // TestBrowserThatNeverStops: re-applying is bounded, and the worker is told of.
 func TestBrowserThatNeverStops(t *testing.T) {
-	w := newSite(t, samples(3))
-	w.api.before = func(op, sid string) error {
+	w := newSite(t, workerstest.Samples(3))
+	w.api.Before = func(op, sid string) error {
 		if op != "write" {
-			w.api.put(w.api.workers[sidOf(0)], `{"stubborn":true}`)
+			w.api.Put(w.api.Records[workerstest.SID(0)], `{"stubborn":true}`)
 		}
 		return nil
 	}
@@ -288,23 +290,23 @@ func TestBrowserThatNeverStops(t *testing.T) {
 	if tally.Failed != 1 {
 		t.Errorf("tally %+v, want one failed", tally)
 	}
-	if w.api.written > 20 {
-		t.Errorf("%d writes: re-applying is not bounded", w.api.written)
+	if w.api.Written > 20 {
+		t.Errorf("%d writes: re-applying is not bounded", w.api.Written)
 	}
 }
 
 func TestRollbackLeavesEditedWorkersAlone(t *testing.T) {
-	w := newSite(t, samples(20))
-	before := w.api.texts()
+	w := newSite(t, workerstest.Samples(20))
+	before := w.api.Texts()
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
 	}
-	w.api.mu.Lock()
-	mia := w.api.workers[sidOf(2)]
-	w.api.put(mia, mia.attributes+" ")
-	delete(w.api.workers, sidOf(5))
-	w.api.mu.Unlock()
-	edited := w.api.texts()[2]
+	w.api.Mu.Lock()
+	mia := w.api.Records[workerstest.SID(2)]
+	w.api.Put(mia, mia.Attributes+" ")
+	delete(w.api.Records, workerstest.SID(5))
+	w.api.Mu.Unlock()
+	edited := w.api.Texts()[2]
 
 	p, err := PlanRollback(t.Context(), w.api, w.folder(immortal(0)), w.latest(), 1, nil)
 	if err != nil {
@@ -322,13 +324,13 @@ func TestRollbackLeavesEditedWorkersAlone(t *testing.T) {
 
 // TestNormalisedTextIsOurs: Twilio may store other bytes than it was sent.
 func TestNormalisedTextIsOurs(t *testing.T) {
-	w := newSite(t, samples(4))
-	before := w.api.texts()
-	w.api.normalise = func(s string) string { return s + " " }
+	w := newSite(t, workerstest.Samples(4))
+	before := w.api.Texts()
+	w.api.Normalise = func(s string) string { return s + " " }
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
 	}
-	w.api.normalise = nil
+	w.api.Normalise = nil
 	if _, err := w.rollback(immortal(0), w.latest(), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -339,10 +341,10 @@ func TestNormalisedTextIsOurs(t *testing.T) {
 // TestLostAnswers: a write that was carried out, but whose answer never came,
 // is recognised by its text and not made again.
 func TestLostAnswers(t *testing.T) {
-	w := newSite(t, samples(6))
-	before := w.api.texts()
+	w := newSite(t, workerstest.Samples(6))
+	before := w.api.Texts()
 	lost := 0
-	w.api.after = func(string) error {
+	w.api.After = func(string) error {
 		if lost++; lost == 2 {
 			return problem.New(problem.NetworkUnreachable, "connection reset")
 		}
@@ -352,13 +354,13 @@ func TestLostAnswers(t *testing.T) {
 	if err != nil || tally.Failed != 1 {
 		t.Fatalf("%+v, %v, want one failed", tally, err)
 	}
-	writes := w.api.written
+	writes := w.api.Written
 	run := w.latest()
 	if tally, err = w.enable(immortal(0), run); err != nil || !tally.Whole() {
 		t.Fatalf("%+v, %v", tally, err)
 	}
-	if w.api.written != writes {
-		t.Errorf("the retry wrote %d times, want 0: the first write had arrived", w.api.written-writes)
+	if w.api.Written != writes {
+		t.Errorf("the retry wrote %d times, want 0: the first write had arrived", w.api.Written-writes)
 	}
 	w.wantTexts("enable", enabled(t, before))
 	if _, err := w.rollback(immortal(0), run, ""); err != nil {
@@ -377,14 +379,14 @@ func TestRequestBudget(t *testing.T) {
 	}
 	for _, nulls := range []bool{false, true} {
 		w := newSite(t, texts)
-		w.api.nullList = nulls
+		w.api.NullList = nulls
 		w.concurrency = 32
 		tally, err := w.enable(immortal(0), "")
 		if err != nil || tally.Changed != n {
 			t.Fatalf("%+v, %v", tally, err)
 		}
-		if budget := 2*n + 3 + 2*n/100; w.api.requests > budget {
-			t.Errorf("nulls=%t: %d requests, want at most %d", nulls, w.api.requests, budget)
+		if budget := 2*n + 3 + 2*n/100; w.api.Requests > budget {
+			t.Errorf("nulls=%t: %d requests, want at most %d", nulls, w.api.Requests, budget)
 		}
 	}
 }
@@ -393,8 +395,8 @@ func TestRequestBudget(t *testing.T) {
 // died before it could write again. Should the worker hold the first write after
 // all, that one is undone.
 func TestRollbackOfAnOlderWrite(t *testing.T) {
-	w := newSite(t, samples(3))
-	before := w.api.texts()
+	w := newSite(t, workerstest.Samples(3))
+	before := w.api.Texts()
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +409,7 @@ func TestRollbackOfAnOlderWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, again := `{"browser":1}`, `{"browser":1,"extensionVoiceClientEnabled":true}`
-	if _, err := run.journal.commit(record{Kind: kindIntent, SID: sidOf(0), Before: &text, After: &again}); err != nil {
+	if _, err := run.journal.commit(record{Kind: kindIntent, SID: workerstest.SID(0), Before: &text, After: &again}); err != nil {
 		t.Fatal(err)
 	}
 	if err := run.Close(); err != nil {

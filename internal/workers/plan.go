@@ -1,11 +1,13 @@
-package provision
+package workers
 
 import (
 	"context"
 	"os"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Plan is what a run would do. Nothing has been changed when it exists.
@@ -15,7 +17,7 @@ type Plan struct {
 	Blocked []Blocked // left alone
 	Same    int       // need no change
 
-	edit   *Edit
+	edit   *attributes.Edit
 	of     string // the run to roll back, if any
 	listed int    // workers in the workspace, if all were listed
 	spool  *spool
@@ -24,7 +26,7 @@ type Plan struct {
 // Planned is a worker to change.
 type Planned struct {
 	SID, Name string
-	Changes   []Change // none in a rollback: the whole text is put back
+	Changes   []attributes.Change // none in a rollback: the whole text is put back
 
 	// What was fetched while planning, so that it is not fetched again.
 	etag string
@@ -40,9 +42,9 @@ type Blocked struct {
 
 // PlanEdit finds out what edit would change in the selected workers. lock is
 // nil when the plan is only to be looked at.
-func PlanEdit(ctx context.Context, api WorkerAPI, s Selection, edit Edit, concurrency int, lock *Lock) (*Plan, error) {
+func PlanEdit(ctx context.Context, api API, s Selection, edit attributes.Edit, concurrency int, lock *Lock) (*Plan, error) {
 	p := &Plan{edit: &edit, spool: newSpool(lock)}
-	f, err := find(ctx, api, s, concurrency, func(w Worker) error { return p.add(w, editing{edit}) })
+	f, err := find(ctx, api, s, concurrency, func(w twilio.Worker) error { return p.add(w, editing{edit}) })
 	if err == nil && len(f.missing) > 0 {
 		p := problem.As(f.notFound())
 		p.Summary += "; nothing was changed"
@@ -58,7 +60,7 @@ func PlanEdit(ctx context.Context, api WorkerAPI, s Selection, edit Edit, concur
 
 // PlanRollback finds out which workers still hold what the run wrote. Those can
 // be given back the text they had; the others are left alone.
-func PlanRollback(ctx context.Context, api WorkerAPI, f Folder, id string, concurrency int, lock *Lock) (*Plan, error) {
+func PlanRollback(ctx context.Context, api API, f Folder, id string, concurrency int, lock *Lock) (*Plan, error) {
 	source, err := f.Load(id)
 	if err != nil {
 		return nil, err
@@ -72,7 +74,7 @@ func PlanRollback(ctx context.Context, api WorkerAPI, f Folder, id string, concu
 	return p, nil
 }
 
-func (p *Plan) addTouched(ctx context.Context, api WorkerAPI, source *Run, concurrency int) error {
+func (p *Plan) addTouched(ctx context.Context, api API, source *Run, concurrency int) error {
 	var sids []string
 	for _, it := range source.items {
 		if it.last.size > 0 {
@@ -82,7 +84,7 @@ func (p *Plan) addTouched(ctx context.Context, api WorkerAPI, source *Run, concu
 	if len(sids) == 0 {
 		return nil
 	}
-	found, err := find(ctx, api, Selection{Names: sids}, concurrency, func(w Worker) error {
+	found, err := find(ctx, api, Selection{Names: sids}, concurrency, func(w twilio.Worker) error {
 		if source.bySID[w.SID].effective.size == 0 {
 			// The run died or gave up on this write: it only counts if it arrived.
 			arrived, err := source.holds(w)
@@ -106,7 +108,7 @@ func (p *Plan) addTouched(ctx context.Context, api WorkerAPI, source *Run, concu
 }
 
 // add plans one worker.
-func (p *Plan) add(w Worker, op operation) error {
+func (p *Plan) add(w twilio.Worker, op operation) error {
 	p.Total++
 	text := ""
 	if w.Attributes != nil {
@@ -142,7 +144,7 @@ func (p *Plan) Close() {
 type operation interface {
 	// next returns the text the worker is to have. No changes means it has it.
 	// An error whose code refuses is about this worker alone.
-	next(sid, attributes string) (string, []Change, error)
+	next(sid, text string) (string, []attributes.Change, error)
 }
 
 var (
@@ -159,29 +161,29 @@ func refuses(code problem.Code) bool {
 	return false
 }
 
-type editing struct{ edit Edit }
+type editing struct{ edit attributes.Edit }
 
-func (e editing) next(_, attributes string) (string, []Change, error) {
-	return e.edit.Apply(attributes)
+func (e editing) next(_, text string) (string, []attributes.Change, error) {
+	return e.edit.Apply(text)
 }
 
 // restoring puts back what workers had before a run, if they still hold exactly
 // what the run wrote.
 type restoring struct{ source *Run }
 
-func (r restoring) next(sid, attributes string) (string, []Change, error) {
+func (r restoring) next(sid, text string) (string, []attributes.Change, error) {
 	pairs, err := r.source.written(sid)
 	if err != nil {
 		return "", nil, err
 	}
 	for _, p := range pairs {
-		if attributes == p.ours {
-			return p.before, []Change{{Key: "attributes", From: p.ours, To: p.before}}, nil
+		if text == p.ours {
+			return p.before, []attributes.Change{{Key: "attributes", From: p.ours, To: p.before}}, nil
 		}
 	}
 	for _, p := range pairs {
-		if attributes == p.before {
-			return attributes, nil, nil
+		if text == p.before {
+			return text, nil, nil
 		}
 	}
 	return "", nil, problem.New(problem.EditedSince, "edited since run %s", r.source.ID)
@@ -205,7 +207,7 @@ func newSpool(lock *Lock) *spool {
 const spoolPattern = "plan-*"
 
 // put keeps the worker's text if it came with the ETag that a write needs.
-func (s *spool) put(w Worker) (place, error) {
+func (s *spool) put(w twilio.Worker) (place, error) {
 	if s.dir == "" || w.ETag == "" || w.Attributes == nil {
 		return place{}, nil
 	}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package workerstest
+
+const Raced = false
