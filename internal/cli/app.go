@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
@@ -149,72 +148,4 @@ func (a *App) explain(ctx context.Context, command string, err error) error {
 		return problem.New(problem.Interrupted, "interrupted").Because(err)
 	}
 	return err
-}
-
-func unwritten(err error) error {
-	return problem.New(problem.OutputUnwritable, "cannot write results: %w", reason(err)).
-		WithHint("see whether the disk is full")
-}
-
-// usageError is a command line flexvc does not understand.
-type usageError struct{ error }
-
-// Unwrap returns the cause.
-func (e usageError) Unwrap() error { return e.error }
-
-func usagef(format string, args ...any) error {
-	return usageError{fmt.Errorf(format, args...)}
-}
-
-// silentError carries an exit code for something the command has already told.
-type silentError struct{ err error }
-
-func (e silentError) Error() string { return e.err.Error() }
-func (e silentError) Unwrap() error { return e.err }
-
-// silent wraps a problem whose message has been printed as part of the result.
-func silent(code problem.Code) error {
-	return silentError{problem.New(code, "%s", code)}
-}
-
-// interrupts turns the first ^C into a request to stop gently, if the command
-// knows how to, and the second into the end of the context. A third kills.
-type interrupts struct {
-	mu     sync.Mutex
-	gentle func()
-}
-
-// OnInterrupt registers what the first ^C does instead of ending the context:
-// stop must return at once. The returned function takes it back.
-func (a *App) OnInterrupt(stop func()) (restore func()) {
-	if a.interrupt == nil {
-		a.interrupt = &interrupts{}
-	}
-	a.interrupt.mu.Lock()
-	defer a.interrupt.mu.Unlock()
-	a.interrupt.gentle = stop
-	return func() {
-		a.interrupt.mu.Lock()
-		defer a.interrupt.mu.Unlock()
-		a.interrupt.gentle = nil
-	}
-}
-
-func (i *interrupts) watch(signals chan os.Signal, done <-chan struct{}, cancel context.CancelFunc) {
-	for asked := false; ; asked = true {
-		select {
-		case <-done:
-			return
-		case <-signals:
-		}
-		i.mu.Lock()
-		gentle := i.gentle
-		i.mu.Unlock()
-		if gentle == nil || asked {
-			cancel()
-			signal.Stop(signals)
-			return
-		}
-		gentle()
-	}
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 	"slices"
 	"strings"
 
@@ -10,7 +9,6 @@ import (
 
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/ui"
 )
 
 func newConfigCmd(app *App) *cobra.Command {
@@ -270,23 +268,9 @@ func (v configJSON) list(cfg *config.Config, rows []settingRow) error {
 	}{1, cfg.File, cfg.Profile, rows})
 }
 
-func nameArgs(n int, sentence string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) != n {
-			return usagef("%s", sentence)
-		}
-		return nil
-	}
-}
-
 func completeSettings(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return slices.Concat(config.Names(), []string{config.ActiveProfile}), cobra.ShellCompDirectiveNoFileComp
-}
-
-// printJSON prints one object on one line.
-func printJSON(w io.Writer, v any) error {
-	return ui.JSON(w).Encode(v)
 }

@@ -209,15 +209,3 @@ func (d *demo) resolve(args []string) ([]string, error) {
 	}
 	return out, nil
 }
-
-// quoteAll puts quotes around what a shell would split.
-func quoteAll(args []string) []string {
-	out := make([]string, len(args))
-	for i, arg := range args {
-		if strings.ContainsAny(arg, " \t'\"$&()*;<>?[]\\`{|}~#!") {
-			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-		out[i] = arg
-	}
-	return out
-}

@@ -2,16 +2,13 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
@@ -205,66 +202,6 @@ func (o *emulatorOptions) dataDir() (string, error) {
 		return filepath.Abs(o.data)
 	}
 	return o.app.emulatorDir()
-}
-
-// announce leaves the address where commands with -p emulator look for it. An
-// emulator with a data folder of its own, or with none, is announced there too:
-// the latest one started is the one that is found.
-func (a *App) announce(at address) (leave func(), err error) {
-	dir, err := a.emulatorDir()
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, addressFile)
-	content, err := json.Marshal(at)
-	if err == nil {
-		err = os.MkdirAll(dir, 0o700)
-	}
-	if err == nil {
-		err = config.WriteFile(path, content)
-	}
-	if err != nil {
-		return nil, problem.New(problem.StateUnwritable, "cannot say where the emulator listens: %w", err).
-			WithHint("make %s writable, or set FLEXVC_STATE_DIR", dir)
-	}
-	return func() {
-		// Another emulator may have taken over meanwhile.
-		if now, err := os.ReadFile(path); err == nil && string(now) == string(content) {
-			os.Remove(path)
-		}
-	}, nil
-}
-
-// listenHere opens a port that only this machine can reach, at the address that
-// the flag gave.
-func listenHere(flag, addr string) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, usagef("%s %q is not an address like 127.0.0.1:8021", flag, addr)
-	}
-	if host == "localhost" {
-		host = "127.0.0.1"
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil || !ip.IsLoopback() {
-		return nil, problem.New(problem.Usage, "will not serve the emulator beyond this machine: %s is not a loopback address", addr).
-			WithHint("%s 127.0.0.1:%s", flag, port)
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
-	if err != nil {
-		return nil, problem.New(problem.AddressUnavailable, "cannot listen on %s: %w", addr, reason(err)).
-			WithHint("choose another port with %s 127.0.0.1:0", flag)
-	}
-	return l, nil
-}
-
-// reason is the innermost error: "address already in use" without the layers
-// that repeat the address.
-func reason(err error) error {
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return err
 }
 
 func readSeed(path string) (*emulator.Seed, error) {

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -75,34 +73,4 @@ func emulatorTokenRun(ctx context.Context, o *emulatorTokenOptions) error {
 	}
 	return problem.New(problem.WorkerNotFound, "cannot log %q in: the emulator has no such worker", ui.Clean(o.worker)).
 		WithHint("flexvc -p emulator workers list")
-}
-
-// askEmulator makes one request to the control plane of a running emulator.
-func askEmulator(ctx context.Context, at *url.URL, method, name string, body, into any) error {
-	content, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, at.JoinPath("_emulator", name).String(), bytes.NewReader(content))
-	if err != nil {
-		return err
-	}
-	req.Header.Set(emulator.ControlHeader, "1")
-	// No proxy: the address is this machine's.
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return problem.New(problem.NetworkUnreachable, "cannot ask the emulator at %s: %w", at, reason(err)).
-			WithHint("start it again: flexvc emulator")
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		var refusal struct{ Error string }
-		_ = json.NewDecoder(resp.Body).Decode(&refusal) // the status says it too
-		return problem.New(problem.RequestRefused, "the emulator refused: %s %s", resp.Status, ui.Clean(refusal.Error))
-	}
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return problem.New(problem.TwilioAnswer, "cannot read the emulator's answer: %w", err)
-	}
-	return nil
 }

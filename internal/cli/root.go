@@ -143,14 +143,6 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	return usagef("%s", text)
 }
 
-// noArgs refuses arguments as a mistake on the command line.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("%s takes no arguments, but was given %q", cmd.CommandPath(), ui.Clean(args[0]))
-	}
-	return nil
-}
-
 // parent is a command that only groups others.
 func parent(use, short, long string, children ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
@@ -160,14 +152,6 @@ func parent(use, short, long string, children ...*cobra.Command) *cobra.Command 
 	}
 	cmd.AddCommand(children...)
 	return cmd
-}
-
-// complete offers fixed values for a flag.
-func complete(cmd *cobra.Command, flag string, values ...string) {
-	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
-	if err != nil {
-		panic(err) // the flag is not defined: a mistake in the code above
-	}
 }
 
 func versionLine() string {

@@ -124,27 +124,3 @@ func completeWorkers(app *App) cobra.CompletionFunc {
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
 }
-
-// close ends the session; what a failure to do so could cost is already over.
-func (s *Session) close() {
-	if s.Close != nil {
-		_ = s.Close()
-	}
-}
-
-// retries is how many requests were repeated because of the rate limit.
-func (s *Session) retries() int {
-	if s.Retried == nil {
-		return 0
-	}
-	return s.Retried()
-}
-
-// noCompletion keeps the shell from offering file names for a flag's value.
-func noCompletion(cmd *cobra.Command, flag string) { complete(cmd, flag) }
-
-// workspaceFlag defines --workspace.
-func workspaceFlag(cmd *cobra.Command, value *string) {
-	cmd.Flags().StringVar(value, "workspace", "", "TaskRouter workspace, WS… (default: the profile's, or Flex's)")
-	noCompletion(cmd, "workspace")
-}

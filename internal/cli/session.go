@@ -3,11 +3,15 @@ package cli
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/doctor"
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/twilioapi"
 	"github.com/flexvc/flexvc/internal/workers"
 )
 
@@ -48,4 +52,118 @@ type SessionOptions struct {
 	// Discover asks Flex for the workspace when neither Workspace nor the
 	// profile names one.
 	Discover bool
+}
+
+// open starts a session with Twilio, or with the emulator under -p emulator.
+func (a *App) open(ctx context.Context, o SessionOptions) (*Session, error) {
+	cfg, err := a.Config()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Emulated() {
+		return a.openEmulator(ctx, o)
+	}
+	if err := cfg.RequireCredentials(); err != nil {
+		return nil, err
+	}
+	s, err := a.session(ctx, o, twilioapi.Options{
+		AccountSID: cfg.AccountSID,
+		Username:   cfg.Credentials.Username,
+		Password:   cfg.Credentials.Password,
+		Region:     cfg.Region,
+		Edge:       cfg.Edge,
+	}, func() error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	s.Credentials = cfg.Credentials
+	if cfg.Credentials.Kind == config.APIKeyPair {
+		s.SigningKey = cfg.Credentials
+	}
+	return s, nil
+}
+
+// session builds the client and finds the workspace.
+func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Options, done func() error) (*Session, error) {
+	cfg, err := a.Config()
+	if err != nil {
+		return nil, err
+	}
+	api.SIDMarker = emulator.SIDMarker
+	api.Log = a.Log()
+	client, err := twilioapi.New(api)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		AccountSID:   api.AccountSID,
+		WorkspaceSID: o.Workspace,
+		Emulated:     api.Emulator != nil,
+		Flex:         client,
+		Keys:         client,
+		Plugins: &provision.PluginDeployment{
+			Registry: client, Hosting: client, Assets: client, Builds: client, Plugins: client, Releases: client,
+			Random: a.Random, Now: a.Now, Sleep: sleep,
+		},
+
+		Sinks:         client,
+		Subscriptions: client,
+
+		KeyRestricted: client.KeyRestricted,
+		Doctor:        doctor.Account{Check: client.CheckCredentials, Time: client.ServerTime, FlexToken: client.FlexToken},
+
+		Retried: func() int { return int(client.Stats().RateLimited) },
+		Close:   done,
+	}
+	if s.WorkspaceSID == "" {
+		s.WorkspaceSID = cfg.WorkspaceSID
+	}
+	if s.WorkspaceSID == "" && o.Discover {
+		flex, err := client.FlexConfiguration(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.Found = &flex
+		if s.WorkspaceSID = flex.WorkspaceSID; s.WorkspaceSID == "" {
+			return nil, problem.New(problem.FlexNotFound, "account %s has Flex, but no workspace is set up in it", a.UI.SID(api.AccountSID)).
+				WithHint("finish the Flex set-up in the Twilio Console, or name the workspace with --workspace")
+		}
+	}
+	if s.WorkspaceSID != "" {
+		s.bind(client)
+	}
+	return s, nil
+}
+
+// sleep waits, unless the context ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// bind points the session at its workspace.
+func (s *Session) bind(client *twilioapi.Client) {
+	workspace := client.Workspace(s.WorkspaceSID)
+	s.Workers, s.Activities, s.Callbacks = workspace, workspace, workspace
+}
+
+// close ends the session; what a failure to do so could cost is already over.
+func (s *Session) close() {
+	if s.Close != nil {
+		_ = s.Close()
+	}
+}
+
+// retries is how many requests were repeated because of the rate limit.
+func (s *Session) retries() int {
+	if s.Retried == nil {
+		return 0
+	}
+	return s.Retried()
 }

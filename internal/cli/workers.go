@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -115,17 +114,4 @@ func workersShowRun(ctx context.Context, opts *workersShowOptions) error {
 	defer session.close()
 	view := newWorkerView(opts.App)
 	return workers.Select(ctx, session.Workers, workers.Selection{Names: []string{opts.Worker}}, 1, view.show)
-}
-
-func concurrencyFlag(cmd *cobra.Command, value *int) {
-	cmd.Flags().IntVar(value, "concurrency", workers.DefaultConcurrency, "workers in hand at a time; the pace follows Twilio's limit")
-	noCompletion(cmd, "concurrency")
-}
-
-// checkConcurrency refuses what is not a number of workers.
-func checkConcurrency(n int) error {
-	if n < 1 || n > 1000 {
-		return usageError{fmt.Errorf("--concurrency %d is not between 1 and 1000", n)}
-	}
-	return nil
 }

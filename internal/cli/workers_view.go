@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -66,14 +65,6 @@ func (v *workersText) end() error {
 	}
 	v.ui.Hint("%s", next)
 	return nil
-}
-
-// dash stands for nothing.
-func dash(s *ui.Streams, text string) string {
-	if text == "" {
-		return s.ASCII("–", "-")
-	}
-	return text
 }
 
 type workersJSON struct{ *lines }
@@ -173,20 +164,6 @@ func (v workerLine) show(w twilio.Worker) error {
 	}
 	return v.line(row)
 }
-
-func when(s *ui.Streams, t time.Time) string {
-	if t.IsZero() {
-		return dash(s, "")
-	}
-	return t.UTC().Format(time.RFC3339)
-}
-
-// lines writes JSON objects, one per line.
-type lines struct{ enc *json.Encoder }
-
-func newLines(w io.Writer) *lines { return &lines{ui.JSON(w)} }
-
-func (l *lines) line(v any) error { return l.enc.Encode(v) }
 
 // typed is how a worker is named on a command line: by name, unless that cannot
 // be typed.

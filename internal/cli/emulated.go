@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,45 +16,12 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/config"
-	"github.com/flexvc/flexvc/internal/doctor"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/twilioapi"
+	"github.com/flexvc/flexvc/internal/ui"
 )
-
-// defaultAgents is how many workers a new emulated account has.
-const defaultAgents = 250
-
-// open starts a session with Twilio, or with the emulator under -p emulator.
-func (a *App) open(ctx context.Context, o SessionOptions) (*Session, error) {
-	cfg, err := a.Config()
-	if err != nil {
-		return nil, err
-	}
-	if cfg.Emulated() {
-		return a.openEmulator(ctx, o)
-	}
-	if err := cfg.RequireCredentials(); err != nil {
-		return nil, err
-	}
-	s, err := a.session(ctx, o, twilioapi.Options{
-		AccountSID: cfg.AccountSID,
-		Username:   cfg.Credentials.Username,
-		Password:   cfg.Credentials.Password,
-		Region:     cfg.Region,
-		Edge:       cfg.Edge,
-	}, func() error { return nil })
-	if err != nil {
-		return nil, err
-	}
-	s.Credentials = cfg.Credentials
-	if cfg.Credentials.Kind == config.APIKeyPair {
-		s.SigningKey = cfg.Credentials
-	}
-	return s, nil
-}
 
 // openEmulator uses the running emulator, or else one started in this process
 // on the same data folder.
@@ -164,81 +134,6 @@ func (a *App) emulatorDir() (string, error) {
 	return filepath.Join(dir, "emulator"), err
 }
 
-// session builds the client and finds the workspace.
-func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Options, done func() error) (*Session, error) {
-	cfg, err := a.Config()
-	if err != nil {
-		return nil, err
-	}
-	api.SIDMarker = emulator.SIDMarker
-	api.Log = a.Log()
-	client, err := twilioapi.New(api)
-	if err != nil {
-		return nil, err
-	}
-	s := &Session{
-		AccountSID:   api.AccountSID,
-		WorkspaceSID: o.Workspace,
-		Emulated:     api.Emulator != nil,
-		Flex:         client,
-		Keys:         client,
-		Plugins: &provision.PluginDeployment{
-			Registry: client, Hosting: client, Assets: client, Builds: client, Plugins: client, Releases: client,
-			Random: a.Random, Now: a.Now, Sleep: sleep,
-		},
-
-		Sinks:         client,
-		Subscriptions: client,
-
-		KeyRestricted: client.KeyRestricted,
-		Doctor:        doctor.Account{Check: client.CheckCredentials, Time: client.ServerTime, FlexToken: client.FlexToken},
-
-		Retried: func() int { return int(client.Stats().RateLimited) },
-		Close:   done,
-	}
-	if s.WorkspaceSID == "" {
-		s.WorkspaceSID = cfg.WorkspaceSID
-	}
-	if s.WorkspaceSID == "" && o.Discover {
-		flex, err := client.FlexConfiguration(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.Found = &flex
-		if s.WorkspaceSID = flex.WorkspaceSID; s.WorkspaceSID == "" {
-			return nil, problem.New(problem.FlexNotFound, "account %s has Flex, but no workspace is set up in it", a.UI.SID(api.AccountSID)).
-				WithHint("finish the Flex set-up in the Twilio Console, or name the workspace with --workspace")
-		}
-	}
-	if s.WorkspaceSID != "" {
-		s.bind(client)
-	}
-	return s, nil
-}
-
-// sleep waits, unless the context ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// bind points the session at its workspace.
-func (s *Session) bind(client *twilioapi.Client) {
-	workspace := client.Workspace(s.WorkspaceSID)
-	s.Workers, s.Activities, s.Callbacks = workspace, workspace, workspace
-}
-
-var (
-	_ provision.FlexAPI = (*twilioapi.Client)(nil)
-	_ provision.KeyAPI  = (*twilioapi.Client)(nil)
-)
-
 // address is what a running emulator leaves in its data folder for the commands
 // that look for it.
 type address struct {
@@ -270,4 +165,88 @@ func runningEmulator(ctx context.Context, dir string) (*url.URL, emulator.Accoun
 		return nil, account, false
 	}
 	return u, account, true
+}
+
+// defaultAgents is how many workers a new emulated account has.
+const defaultAgents = 250
+
+// announce leaves the address where commands with -p emulator look for it. An
+// emulator with a data folder of its own, or with none, is announced there too:
+// the latest one started is the one that is found.
+func (a *App) announce(at address) (leave func(), err error) {
+	dir, err := a.emulatorDir()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, addressFile)
+	content, err := json.Marshal(at)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err == nil {
+		err = config.WriteFile(path, content)
+	}
+	if err != nil {
+		return nil, problem.New(problem.StateUnwritable, "cannot say where the emulator listens: %w", err).
+			WithHint("make %s writable, or set FLEXVC_STATE_DIR", dir)
+	}
+	return func() {
+		// Another emulator may have taken over meanwhile.
+		if now, err := os.ReadFile(path); err == nil && string(now) == string(content) {
+			os.Remove(path)
+		}
+	}, nil
+}
+
+// listenHere opens a port that only this machine can reach, at the address that
+// the flag gave.
+func listenHere(flag, addr string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, usagef("%s %q is not an address like 127.0.0.1:8021", flag, addr)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil || !ip.IsLoopback() {
+		return nil, problem.New(problem.Usage, "will not serve the emulator beyond this machine: %s is not a loopback address", addr).
+			WithHint("%s 127.0.0.1:%s", flag, port)
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, problem.New(problem.AddressUnavailable, "cannot listen on %s: %w", addr, reason(err)).
+			WithHint("choose another port with %s 127.0.0.1:0", flag)
+	}
+	return l, nil
+}
+
+// askEmulator makes one request to the control plane of a running emulator.
+func askEmulator(ctx context.Context, at *url.URL, method, name string, body, into any) error {
+	content, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, at.JoinPath("_emulator", name).String(), bytes.NewReader(content))
+	if err != nil {
+		return err
+	}
+	req.Header.Set(emulator.ControlHeader, "1")
+	// No proxy: the address is this machine's.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return problem.New(problem.NetworkUnreachable, "cannot ask the emulator at %s: %w", at, reason(err)).
+			WithHint("start it again: flexvc emulator")
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		var refusal struct{ Error string }
+		_ = json.NewDecoder(resp.Body).Decode(&refusal) // the status says it too
+		return problem.New(problem.RequestRefused, "the emulator refused: %s %s", resp.Status, ui.Clean(refusal.Error))
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return problem.New(problem.TwilioAnswer, "cannot read the emulator's answer: %w", err)
+	}
+	return nil
 }

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+// printJSON prints one object on one line.
+func printJSON(w io.Writer, v any) error {
+	return ui.JSON(w).Encode(v)
+}
+
+// lines writes JSON objects, one per line.
+type lines struct{ enc *json.Encoder }
+
+func (l *lines) line(v any) error { return l.enc.Encode(v) }
+
+func newLines(w io.Writer) *lines { return &lines{ui.JSON(w)} }
+
+// dash stands for nothing.
+func dash(s *ui.Streams, text string) string {
+	if text == "" {
+		return s.ASCII("–", "-")
+	}
+	return text
+}
+
+func when(s *ui.Streams, t time.Time) string {
+	if t.IsZero() {
+		return dash(s, "")
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// quoteAll puts quotes around what a shell would split.
+func quoteAll(args []string) []string {
+	out := make([]string, len(args))
+	for i, arg := range args {
+		if strings.ContainsAny(arg, " \t'\"$&()*;<>?[]\\`{|}~#!") {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		out[i] = arg
+	}
+	return out
+}
