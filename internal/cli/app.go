@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/spf13/cobra"
 )
 
 // App is what every command may use: streams, environment, clock, randomness
@@ -30,6 +30,10 @@ type App struct {
 	Random io.Reader
 
 	Global Global
+
+	// Tree makes the command tree. It is a field because the commands know App,
+	// and some of them run others.
+	Tree func(*App) *cobra.Command
 
 	// Open starts a session with the account that the profile names. Main sets
 	// it; a test may put another account in its place.
@@ -70,20 +74,15 @@ func (w debugWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Main runs flexvc and returns its exit code. It touches nothing global but the
-// signals.
-func Main(args []string, getenv func(string) string, in io.Reader, out, err io.Writer) int {
-	// Scripts and prompts ask for the version often; it needs no command tree.
-	if len(args) == 1 && args[0] == "--version" {
-		if _, err := fmt.Fprintln(out, versionLine()); err == nil {
-			return problem.ExitDone
-		} // the long way says why it cannot be written
-	}
+// Main runs one command line of flexvc and returns its exit code. It touches
+// nothing global but the signals.
+func runMain(args []string, getenv func(string) string, in io.Reader, out, err io.Writer, tree func(*App) *cobra.Command) int {
 	app := &App{
 		UI:     ui.New(in, out, err, getenv),
 		Getenv: getenv,
 		Now:    time.Now,
 		Random: rand.Reader,
+		Tree:   tree,
 
 		interrupt: &interrupts{},
 	}
@@ -101,7 +100,7 @@ func Main(args []string, getenv func(string) string, in io.Reader, out, err io.W
 
 // run executes one command line and reports its error, if any.
 func (a *App) run(ctx context.Context, args []string) int {
-	root := newRootCmd(a)
+	root := a.Tree(a)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if a.release != nil {

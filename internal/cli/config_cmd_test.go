@@ -35,7 +35,7 @@ func (r *configRig) run(args ...string) (stdout, stderr string, exit int) {
 	if r.color {
 		args = append([]string{"--color", "always"}, args...)
 	}
-	app := &App{UI: ui.Fake(strings.NewReader(""), &out, &errs, r.tty, r.width), Getenv: func(name string) string { return r.env[name] }}
+	app := &App{UI: ui.Fake(strings.NewReader(""), &out, &errs, r.tty, r.width), Getenv: func(name string) string { return r.env[name] }, Tree: newRootCmd}
 	exit = app.run(r.t.Context(), args)
 	return out.String(), errs.String(), exit
 }

@@ -38,7 +38,7 @@ func startVoice(t *testing.T, dir string, args ...string) (voiceAddress, plane s
 func startEdge(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	var out printed
-	app := appIn(dir, &out)
+	app := wholeApp(dir, &out)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -169,7 +169,7 @@ func TestEmulatorCallRingsAndIsRefused(t *testing.T) {
 	w, identity := worker(t, plane)
 
 	var out printed
-	app := appIn(dir, &out)
+	app := wholeApp(dir, &out)
 	if code := app.run(t.Context(), []string{"emulator", "call", w.FriendlyName}); code != problem.ExitFailed {
 		t.Errorf("exit code %d, want %d", code, problem.ExitFailed)
 	}
@@ -180,7 +180,7 @@ func TestEmulatorCallRingsAndIsRefused(t *testing.T) {
 	// The edge believes the account's own keys, and no other.
 	a := signIn(t, edge, voiceToken(t, emulatedAccount(t, plane), identity))
 	out = printed{}
-	app = appIn(dir, &out)
+	app = wholeApp(dir, &out)
 	recording := filepath.Join(dir, "agent.wav")
 	ended := make(chan int, 1)
 	go func() {
@@ -208,7 +208,7 @@ func TestEmulatorCallInterrupted(t *testing.T) {
 	w, identity := worker(t, plane)
 	a := signIn(t, edge, voiceToken(t, emulatedAccount(t, plane), identity))
 	var out printed
-	app := appIn(dir, &out)
+	app := wholeApp(dir, &out)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	go func() { ended <- app.run(ctx, []string{"emulator", "call", w.SID, "-o", "json"}) }()
@@ -241,7 +241,7 @@ func TestEmulatorKeepsTheVoiceCertificate(t *testing.T) {
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		var out printed
-		app := appIn(dir, &out)
+		app := wholeApp(dir, &out)
 		ended := make(chan int, 1)
 		go func() {
 			ended <- app.run(ctx, []string{"emulator", "--listen", "127.0.0.1:0", "--voice-listen", "127.0.0.1:0", "--agents", "1"})
@@ -265,14 +265,14 @@ func TestEmulatorKeepsTheVoiceCertificate(t *testing.T) {
 func TestEmulatorCallNeedsAnEdge(t *testing.T) {
 	dir := t.TempDir()
 	var out printed
-	if code := appIn(dir, &out).run(t.Context(), []string{"emulator", "call", "alice"}); code != problem.ExitFailed {
+	if code := wholeApp(dir, &out).run(t.Context(), []string{"emulator", "call", "alice"}); code != problem.ExitFailed {
 		t.Errorf("exit code %d without an emulator", code)
 	}
 	if !strings.Contains(out.String(), "no emulator is running") {
 		t.Errorf("said: %s", out.String())
 	}
 	out = printed{}
-	code := appIn(dir, &out).run(t.Context(), []string{"emulator", "--voice-listen", "0.0.0.0:8443"})
+	code := wholeApp(dir, &out).run(t.Context(), []string{"emulator", "--voice-listen", "0.0.0.0:8443"})
 	if code != problem.ExitUsage || !strings.Contains(out.String(), "hint: --voice-listen 127.0.0.1:8443") {
 		t.Errorf("exit code %d for an edge that others reach: %s", code, out.String())
 	}
@@ -314,7 +314,7 @@ func TestEmulatorCallIsOfferedInFlexFirst(t *testing.T) {
 	}
 
 	var out printed
-	app := appIn(dir, &out)
+	app := wholeApp(dir, &out)
 	call := func() <-chan int {
 		ended := make(chan int, 1)
 		go func() { ended <- app.run(t.Context(), []string{"emulator", "call", w.FriendlyName, "--task"}) }()

@@ -38,7 +38,7 @@ func TestEmulatorServesFlexUI(t *testing.T) {
 	wg.Go(func() {
 		args := []string{"emulator", "-o", "json", "--memory", "--listen", "127.0.0.1:0", "--agents", "2",
 			"--flex-listen", "127.0.0.1:0", "--flex-script", script, "--flex-plugin", "ours=" + bundle}
-		if code := appIn(dir, &out).run(ctx, args); code != problem.ExitDone && code != problem.ExitInterrupted {
+		if code := wholeApp(dir, &out).run(ctx, args); code != problem.ExitDone && code != problem.ExitInterrupted {
 			t.Errorf("the emulator ended with %d: %s", code, out.String())
 		}
 	})
@@ -158,7 +158,7 @@ func TestEmulatorRefusesFlexFlags(t *testing.T) {
 	} {
 		var out printed
 		args := append([]string{"emulator", "--memory", "--listen", "127.0.0.1:0"}, c.args...)
-		if code := appIn(t.TempDir(), &out).run(t.Context(), args); code != c.code || !strings.Contains(out.String(), c.want) {
+		if code := wholeApp(t.TempDir(), &out).run(t.Context(), args); code != c.code || !strings.Contains(out.String(), c.want) {
 			t.Errorf("%v: exit code %d, said %s", c.args, code, out.String())
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,50 +20,6 @@ import (
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
 )
-
-// outputs runs a command to its end and keeps its streams apart.
-func (s *served) outputs(args ...string) (exit int, stdout, stderr string) {
-	s.t.Helper()
-	var out, err bytes.Buffer
-	cmd, _ := s.command(args...)
-	cmd.Stdout, cmd.Stderr = &out, &err
-	if e := cmd.Run(); e != nil && !errors.As(e, new(*exec.ExitError)) {
-		s.t.Fatal(e)
-	}
-	return cmd.ProcessState.ExitCode(), out.String(), err.String()
-}
-
-// wants runs a command to its end and wants this exit code and these lines.
-func (s *served) wants(exit int, args []string, patterns ...string) {
-	s.t.Helper()
-	got, out := s.flexvc(args...)
-	if got != exit {
-		s.t.Fatalf("%q exits with %d, want %d:\n%s", args, got, exit, out)
-	}
-	wantMatch(s.t, out, patterns...)
-}
-
-// holdings is all that an account holds: what nobody changed is deeply equal.
-func (s *served) holdings() emulator.State {
-	state := s.Export()
-	state.Now = time.Time{}
-	return state
-}
-
-func (s *served) wantUntouched(before emulator.State) {
-	s.t.Helper()
-	if now := s.holdings(); !reflect.DeepEqual(before, now) {
-		s.t.Errorf("the account was changed from\n%+v\nto\n%+v", before, now)
-	}
-	if run := s.latestRun(); run != "" {
-		s.t.Errorf("run %s was begun", run)
-	}
-	for _, name := range []string{"flexvc.yaml", "extension.pem", "secrets"} {
-		if _, err := os.Lstat(filepath.Join(s.state, "emulator", name)); err == nil {
-			s.t.Errorf("%s was made", name)
-		}
-	}
-}
 
 // What is refused is refused before anything is done, with a sentence, a hint
 // and an exit code of its own.
@@ -366,16 +321,6 @@ func events(t *testing.T, text string) (all []map[string]any) {
 	return all
 }
 
-// enabled counts the workers that carry the flag.
-func (s *served) enabled() (n int) {
-	for _, text := range s.attributes() {
-		if state, _ := attributes.Inspect(&text); state == attributes.Enabled {
-			n++
-		}
-	}
-	return n
-}
-
 // One run at a time changes a workspace; looking at it is free.
 func TestLockedWhileAnotherRunIsUnderWay(t *testing.T) {
 	t.Parallel()
@@ -456,11 +401,6 @@ func TestDamagedJournals(t *testing.T) {
 	s.wants(problem.ExitDone, []string{"runs", "resume", run}, `^Done: \d+ enabled`)
 	s.wantAttributes("resumed", enabled)
 	s.wants(problem.ExitDone, []string{"runs", "rollback", run, "--yes"}, `^Done: \d+ restored`)
-}
-
-func (s *served) journals() []string {
-	paths, _ := filepath.Glob(filepath.Join(s.state, "AC*", "WS*", "*.jsonl"))
-	return paths
 }
 
 // When the journal cannot grow any more, nothing more is written at Twilio; what

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/flexvc/flexvc/internal/ui"
 	"github.com/flexvc/flexvc/internal/workers"
@@ -67,4 +69,16 @@ func checkPlanFlags(dryRun, exitCode bool) error {
 		return usagef("--exit-code tells about a plan: give --dry-run with it")
 	}
 	return nil
+}
+
+// parseStage reads "10%", "0.5%" or "10" as hundredths of a percent.
+func parseStage(text string) (int, error) {
+	if text == "" {
+		return 10_000, nil
+	}
+	share, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+	if err != nil || !(share >= 0.01 && share <= 100) {
+		return 0, usagef("--stage %q is not a share like 10%%, of at least 0.01%% and at most 100%%", text)
+	}
+	return int(share*100 + 0.5), nil
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/ui"
 )
 
 // TestGenerated fails when completions, man pages, the command reference or
@@ -59,14 +58,6 @@ func TestGenerated(t *testing.T) {
 		if err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%s is out of date: run make generate", name)
 		}
-	}
-}
-
-func quietApp() *App {
-	return &App{
-		UI:     ui.Fake(strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}, false, 80),
-		Getenv: func(string) string { return "" },
-		Now:    func() time.Time { return time.Unix(0, 0) },
 	}
 }
 

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,4 +48,17 @@ func quoteAll(args []string) []string {
 		out[i] = arg
 	}
 	return out
+}
+
+func percent(share float64) string { return strconv.FormatFloat(share, 'g', -1, 64) + "%" }
+
+// lifetime prints "1 h", "25 min" or "90 s".
+func lifetime(d time.Duration) string {
+	switch {
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
 }

@@ -184,13 +184,6 @@ func (r *pluginRig) theirs(name string) {
 	check(r.t, err)
 }
 
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // loads is what Flex gets, as "name version".
 func (r *pluginRig) loads() (list []string) {
 	for _, p := range r.e.ReleasedPlugins() {

@@ -16,9 +16,6 @@ import (
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
-// pathRollout is where a server tells operators of its fleet, beside its metrics.
-const pathRollout = "/rollout"
-
 func newRolloutCmd(app *App) *cobra.Command {
 	return parent("rollout <command>", "Watch the extension reach its browsers",
 		"See how far a version of the extension that flexvc serve offers has come.",
@@ -61,7 +58,7 @@ func rolloutStatusRun(ctx context.Context, o *rolloutOptions) error {
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
 		return usagef("--server %q is not an address like http://127.0.0.1:9464", ui.Clean(o.server))
 	}
-	status, err := askRollout(ctx, at.JoinPath(pathRollout).String())
+	status, err := askRollout(ctx, at.JoinPath(rollout.PathStatus).String())
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,14 @@ import (
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
-func newRootCmd(app *App) *cobra.Command {
+// group is commands that the help lists under one title.
+type group struct {
+	ID, Title string
+	Commands  []*cobra.Command
+}
+
+// newRoot is `flexvc` itself over its commands: what every command line has.
+func newRoot(app *App, groups []group, topics []*cobra.Command) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "flexvc <command>",
 		Short: "Keep Flex calls alive when the browser tab is not",
@@ -59,22 +66,15 @@ serves its tokens.`,
 
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return app.prepare(cmd) }
 
-	root.AddGroup(
-		&cobra.Group{ID: "provision", Title: "Provision:"},
-		&cobra.Group{ID: "run", Title: "Run:"},
-		&cobra.Group{ID: "other", Title: "Other:"},
-	)
-	root.SetHelpCommandGroupID("other")
-	group := func(id string, commands ...*cobra.Command) {
-		for _, c := range commands {
-			c.GroupID = id
+	for _, g := range groups {
+		root.AddGroup(&cobra.Group{ID: g.ID, Title: g.Title})
+		for _, c := range g.Commands {
+			c.GroupID = g.ID
 			root.AddCommand(c)
 		}
 	}
-	group("provision", newInitCmd(app, nil), newPluginCmd(app), newWorkersCmd(app))
-	group("run", newPackCmd(app, nil), newServeCmd(app, nil), newRolloutCmd(app), newWatchCmd(app, nil), newEventsCmd(app), newEmulatorCmd(app, nil), newRunsCmd(app))
-	group("other", newDemoCmd(app, nil), newDoctorCmd(app, nil), newConfigCmd(app), newCompletionCmd(app), newVersionCmd(app))
-	root.AddCommand(helpTopics(app)...)
+	root.SetHelpCommandGroupID(groups[len(groups)-1].ID)
+	root.AddCommand(topics...)
 	return root
 }
 

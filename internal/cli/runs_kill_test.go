@@ -1,18 +1,9 @@
 package cli
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -134,109 +125,5 @@ func TestBrowsersOverwriteDuringRun(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// served is an emulator that flexvc processes talk to.
-type served struct {
-	t *testing.T
-	*emulator.Emulator
-	state string
-}
-
-func serveEmulator(t *testing.T, o emulator.Options) *served {
-	t.Helper()
-	e, state := serveAccount(t, o)
-	return &served{t, e, state}
-}
-
-// serveAccount is an emulator on a port, and the folder where commands find it.
-func serveAccount(t testing.TB, o emulator.Options) (e *emulator.Emulator, state string) {
-	t.Helper()
-	e, err := emulator.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Not e.Run: that would wait for requests that a fault holds up.
-	ctx, cancel := context.WithCancel(context.Background())
-	server := &http.Server{Handler: e, BaseContext: func(net.Listener) context.Context { return ctx }}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	t.Cleanup(func() {
-		cancel()
-		err := server.Close()
-		if served := <-ended; served != http.ErrServerClosed {
-			t.Error(served)
-		}
-		if err := errors.Join(err, e.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	state = t.TempDir()
-	at, err := json.Marshal(address{URL: "http://" + listener.Addr().String(), PID: os.Getpid()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(state, "emulator"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(state, "emulator", addressFile), at, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return e, state
-}
-
-func (s *served) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
-	cmd := exec.CommandContext(s.t.Context(), "flexvc", args...)
-	cmd.Env = append(os.Environ(), "FLEXVC_STATE_DIR="+s.state, "FLEXVC_PROFILE=emulator", "HOME="+s.state)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	return cmd, &out
-}
-
-// flexvc runs a command to its end.
-func (s *served) flexvc(args ...string) (int, string) {
-	s.t.Helper()
-	cmd, out := s.command(args...)
-	err := cmd.Run()
-	if err != nil && !errors.As(err, new(*exec.ExitError)) {
-		s.t.Fatal(err)
-	}
-	return cmd.ProcessState.ExitCode(), out.String()
-}
-
-func (s *served) latestRun() string {
-	paths, _ := filepath.Glob(filepath.Join(s.state, "AC*", "WS*", "*.jsonl"))
-	if len(paths) == 0 {
-		return ""
-	}
-	return strings.TrimSuffix(filepath.Base(paths[len(paths)-1]), ".jsonl")
-}
-
-func (s *served) attributes() map[string]string {
-	all := map[string]string{}
-	for _, w := range s.Export().Workers {
-		all[w.SID] = w.Attributes
-	}
-	return all
-}
-
-func (s *served) wantAttributes(when string, want map[string]string) {
-	s.t.Helper()
-	got := s.attributes()
-	wrong := ""
-	n := 0
-	for sid, text := range want {
-		if got[sid] != text {
-			n++
-			wrong = fmt.Sprintf("%s holds\n%s\nwant\n%s", sid, got[sid], text)
-		}
-	}
-	if n > 0 || len(got) != len(want) {
-		s.t.Fatalf("%s: %d of %d workers are not as they should be, such as %s", when, n, len(got), wrong)
 	}
 }

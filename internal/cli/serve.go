@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -226,7 +225,7 @@ func (o *serveOptions) server(ctx context.Context, cfg *config.Config, updates *
 			return nil, nil, nil, err
 		}
 		deps.Extension = updates.server
-		deps.Admin = append(deps.Admin, tokensrv.Route{Path: pathRollout, Handler: updates.server.StatusHandler()})
+		deps.Admin = append(deps.Admin, tokensrv.Route{Path: rollout.PathStatus, Handler: updates.server.StatusHandler()})
 		deps.Metrics = append(deps.Metrics, updates.server.WriteMetrics)
 		if origin := "chrome-extension://" + updates.release.ID; len(c.AllowOrigins) > 0 && !slices.Contains(c.AllowOrigins, origin) {
 			o.app.UI.Warn("the extension served here may not ask for tokens here: %s is not among the allowed origins", origin)
@@ -468,17 +467,6 @@ func placeOf(ln net.Listener, secure bool, path string) string {
 		scheme = "https"
 	}
 	return scheme + "://" + ln.Addr().String() + path
-}
-
-// lifetime prints "1 h", "25 min" or "90 s".
-func lifetime(d time.Duration) string {
-	switch {
-	case d%time.Hour == 0:
-		return fmt.Sprintf("%d h", d/time.Hour)
-	case d%time.Minute == 0:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	}
-	return fmt.Sprintf("%.0f s", d.Seconds())
 }
 
 func rateText(r tokensrv.Rate) string {

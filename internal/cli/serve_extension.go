@@ -11,8 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -123,20 +121,6 @@ func (u *updates) staged() string {
 		text += "; the others get " + u.options.Base.Version
 	}
 	return text
-}
-
-func percent(share float64) string { return strconv.FormatFloat(share, 'g', -1, 64) + "%" }
-
-// parseStage reads "10%", "0.5%" or "10" as hundredths of a percent.
-func parseStage(text string) (int, error) {
-	if text == "" {
-		return 10_000, nil
-	}
-	share, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
-	if err != nil || !(share >= 0.01 && share <= 100) {
-		return 0, usagef("--stage %q is not a share like 10%%, of at least 0.01%% and at most 100%%", text)
-	}
-	return int(share*100 + 0.5), nil
 }
 
 // readRelease reads a package and checks it whole, as a browser will.

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -16,47 +14,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/ui"
 )
-
-// printed collects what a command prints while it still runs.
-type printed struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (p *printed) Write(text []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.b.Write(text)
-}
-
-func (p *printed) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.b.String()
-}
-
-// appIn is an App whose home is dir and whose profile is the emulator.
-func appIn(dir string, out io.Writer) *App {
-	app := &App{
-		UI: ui.Fake(strings.NewReader(""), out, out, false, 80),
-		Getenv: func(name string) string {
-			return map[string]string{"HOME": dir, "FLEXVC_STATE_DIR": dir, "FLEXVC_PROFILE": "emulator"}[name]
-		},
-		Now:    time.Now,
-		Random: rand.Reader,
-	}
-	app.Open = app.open
-	return app
-}
 
 // TestServeTradesTokens runs the command on the emulator: an agent's Flex token
 // becomes a voice token that the key of the profile has signed, nothing else

@@ -20,8 +20,6 @@ import (
 	"github.com/flexvc/flexvc/internal/emulator"
 )
 
-var update = flag.Bool("update", false, "rewrite golden and generated files")
-
 // TestMain makes the test binary serve as flexvc in the stories, and wherever a
 // test starts a process of its own.
 func TestMain(m *testing.M) {

@@ -11,7 +11,7 @@ import (
 
 // helpTopics are commands without a run function: cobra lists them apart, and
 // `flexvc help environment` prints them.
-func helpTopics(*App) []*cobra.Command {
+func helpTopics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "environment", Short: "Environment variables flexvc reads", Long: environmentTopic},
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesTopic()},

@@ -58,7 +58,7 @@ func TestPanicWhileDrawingTheWatch(t *testing.T) {
 	env := map[string]string{"HOME": s.state, "FLEXVC_STATE_DIR": s.state, "FLEXVC_PROFILE": "emulator", "TERM": "xterm-256color"}
 	getenv := func(name string) string { return env[name] }
 	var broken atomic.Bool
-	app := &App{UI: ui.New(terminal, terminal, terminal, getenv), Getenv: getenv, Now: func() time.Time {
+	app := &App{UI: ui.New(terminal, terminal, terminal, getenv), Getenv: getenv, Tree: newRootCmd, Now: func() time.Time {
 		if broken.Load() {
 			panic("the clock is broken")
 		}

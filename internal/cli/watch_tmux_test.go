@@ -3,27 +3,12 @@
 package cli
 
 import (
-	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
 )
-
-// tmux is a real terminal: keys go in as a person types them, and what comes
-// out is what a person sees.
-type tmux struct {
-	t      *testing.T
-	socket string
-	env    []string
-}
 
 // centre is a workspace with a worker in each state but one.
 var centre = &emulator.Seed{
@@ -37,94 +22,6 @@ var centre = &emulator.Seed{
 		{FriendlyName: "frank", Activity: "Offline", Attributes: `{"extensionVoiceClientEnabled":true,"contact_uri":"client:frank"}`},
 		{FriendlyName: "walt", Activity: "Offline", Attributes: `walt`},
 	},
-}
-
-// watchOn runs flexvc watch in a terminal of so many columns and rows. When it
-// ends, the terminal says how, and what state it was left in.
-func (s *served) watchOn(columns, rows int, args ...string) *tmux {
-	s.t.Helper()
-	if _, err := exec.LookPath("tmux"); err != nil {
-		s.t.Skip("tmux is not installed: scripts/tools.sh tmux")
-	}
-	tm := &tmux{t: s.t, socket: filepath.Join(s.t.TempDir(), "tmux")}
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "TMUX") && !strings.HasPrefix(v, "COLUMNS=") && !strings.HasPrefix(v, "NO_COLOR=") {
-			tm.env = append(tm.env, v)
-		}
-	}
-	tm.env = append(tm.env, "FLEXVC_STATE_DIR="+s.state, "FLEXVC_PROFILE=emulator", "HOME="+s.state, "TERM=xterm-256color", "LC_ALL=C.UTF-8")
-	line := "flexvc watch --interval 1s " + strings.Join(quoteAll(args), " ") +
-		`; echo "exit code $?"; stty -a | tr ' ' '\n' | grep -cE '^(icanon|echo)$'; exec cat`
-	tm.run("-f", "/dev/null", "-u", "new-session", "-d", "-x", strconv.Itoa(columns), "-y", strconv.Itoa(rows), "sh", "-c", line)
-	s.t.Cleanup(func() { tm.run("kill-server") })
-	return tm
-}
-
-func (tm *tmux) run(args ...string) string {
-	tm.t.Helper()
-	cmd := exec.Command("tmux", append([]string{"-S", tm.socket}, args...)...)
-	cmd.Env = tm.env
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		tm.t.Fatalf("tmux %v: %v\n%s", args, err, out)
-	}
-	return string(out)
-}
-
-func (tm *tmux) screen() string { return tm.run("capture-pane", "-p") }
-
-// types sends text key by key.
-func (tm *tmux) types(text string) { tm.run("send-keys", "-l", text) }
-
-// presses sends named keys.
-func (tm *tmux) presses(keys ...string) { tm.run(append([]string{"send-keys"}, keys...)...) }
-
-// await waits until the screen matches all patterns, and returns it.
-func (tm *tmux) await(patterns ...string) string {
-	tm.t.Helper()
-	late := time.After(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		screen, all := tm.screen(), true
-		for _, p := range patterns {
-			all = all && regexp.MustCompile("(?m)"+p).MatchString(screen)
-		}
-		if all {
-			return screen
-		}
-		select {
-		case <-tick.C:
-		case <-late:
-			tm.t.Fatalf("the screen never shows all of %q:\n%s", patterns, screen)
-		}
-	}
-}
-
-// left waits for the end of the watch: the screen is the one from before, the
-// cursor is back, the mouse is the terminal's own, and lines are read as lines.
-func (tm *tmux) left(code int) string {
-	tm.t.Helper()
-	screen := tm.await(`^exit code \d+$`, `^\d$`)
-	if !strings.Contains(screen, "exit code "+strconv.Itoa(code)+"\n2\n") {
-		tm.t.Errorf("want exit code %d and a terminal that echoes and reads lines:\n%s", code, screen)
-	}
-	const modes = "#{alternate_on} #{cursor_flag} #{mouse_any_flag}#{mouse_button_flag}#{mouse_standard_flag}"
-	if got := strings.TrimSpace(tm.run("display-message", "-p", modes)); got != "0 1 000" {
-		tm.t.Errorf("the terminal was left with alternate screen, cursor and mouse %s", got)
-	}
-	return screen
-}
-
-func (s *served) sid(name string) string {
-	s.t.Helper()
-	for _, w := range s.ExportWorkers() {
-		if w.FriendlyName == name {
-			return w.SID
-		}
-	}
-	s.t.Fatalf("there is no worker %s", name)
-	return ""
 }
 
 func TestWatchScreen(t *testing.T) {
@@ -285,22 +182,5 @@ func TestWatchIsInterrupted(t *testing.T) {
 				t.Errorf("it does not say %q:\n%s", c.want, screen)
 			}
 		})
-	}
-}
-
-// signal goes to the watch itself, the child of the terminal's shell.
-func (tm *tmux) signal(sig syscall.Signal) {
-	tm.t.Helper()
-	shell := strings.TrimSpace(tm.run("display-message", "-p", "#{pane_pid}"))
-	out, err := exec.Command("ps", "-o", "pid=", "--ppid", shell).Output()
-	if err != nil && !errors.As(err, new(*exec.ExitError)) {
-		tm.t.Skip("ps is not installed")
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil {
-		tm.t.Fatalf("the children of the shell are %q", out)
-	}
-	if err := syscall.Kill(pid, sig); err != nil {
-		tm.t.Fatal(err)
 	}
 }

@@ -25,6 +25,9 @@ import (
 // Folder is where a Server answers: update.xml and the package.
 const Folder = "/extension/"
 
+// PathStatus is where a server tells operators of its fleet, beside its metrics.
+const PathStatus = "/rollout"
+
 // Release is a package as browsers get it. Whoever read it has checked it whole.
 type Release struct {
 	ID        string
