@@ -94,8 +94,14 @@ func runMain(args []string, getenv func(string) string, in io.Reader, out, err i
 	defer signal.Stop(signals)
 	done := make(chan struct{})
 	defer close(done)
-	go app.interrupt.watch(signals, done, cancel)
+	go app.watchSignals(signals, done, cancel)
 	return app.run(ctx, args)
+}
+
+// child is an App for another command line in this process: the same terminal,
+// clock and ^C, in another environment.
+func (a *App) child(getenv func(string) string) *App {
+	return &App{UI: a.UI, Getenv: getenv, Now: a.Now, Random: a.Random, Tree: a.Tree, interrupt: a.interrupt}
 }
 
 // run executes one command line and reports its error, if any.

@@ -27,6 +27,11 @@ type runView interface {
 	end(*workers.Run, workers.Tally, error) error
 }
 
+var (
+	_ bulkView = (*bulkText)(nil)
+	_ bulkView = (*bulkJSON)(nil)
+)
+
 func newBulkView(app *App, header workers.Header, retries func() int) bulkView {
 	shared := &watched{ui: app.UI, now: app.Now, header: header, retries: retries, ended: map[string]workers.Status{}}
 	if app.JSON() {

@@ -90,7 +90,7 @@ func TestConfigListGoldens(t *testing.T) {
 						t.Errorf("the list shows a secret:\n%s", got)
 					}
 				}
-				initGolden(t, filepath.Join("testdata", "config", output+"-"+form+".golden"), got)
+				compareGolden(t, filepath.Join("testdata", "config", output+"-"+form+".golden"), got)
 			})
 		}
 	}

@@ -175,7 +175,7 @@ func (d *demo) command() *App {
 		}
 		return d.app.Getenv(name)
 	}
-	app := &App{UI: d.app.UI, Getenv: getenv, Now: d.app.Now, Random: d.app.Random, Tree: d.app.Tree, interrupt: d.app.interrupt}
+	app := d.app.child(getenv)
 	app.Open = func(ctx context.Context, o SessionOptions) (*Session, error) {
 		inside := &url.URL{Scheme: "http", Host: "127.0.0.1"}
 		return app.emulated(ctx, o, d.emulator.Account(), inside, d.emulator.Transport(), func() error { return nil })

@@ -311,7 +311,7 @@ func (b *browserDemo) serveTokens() error {
 	app := b.command()
 	app.Global = Global{Output: "text", Profile: config.Emulator, Quiet: true}
 	app.UI = ui.Fake(strings.NewReader(""), io.Discard, io.Discard, false, 80)
-	app.interrupt = nil // it would take our ^C for its own
+	app.deafen() // it would take our ^C for its own
 	defaults := tokensrv.Defaults()
 	ready, failed := make(chan string, 1), make(chan error, 1)
 	o := &serveOptions{

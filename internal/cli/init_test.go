@@ -15,7 +15,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,21 +23,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/zalando/go-keyring"
 
-	"github.com/flexvc/flexvc/internal/crx"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/ui"
 )
-
-// Whatever holds one of these is a leak.
-const (
-	initSecret   = "the-api-secret-nobody-may-see"
-	initPassword = "theauthtokennobodymaysee"
-)
-
-func initSID(kind, end string) string { return kind + strings.Repeat("0", 32-len(end)) + end }
-
-var initTestKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return crx.GenerateKey(rand.Reader) })
 
 // initRig is an account, a keychain and a home folder, all made up.
 type initRig struct {
@@ -307,8 +295,6 @@ func (r *initRig) noLeak(except ...string) {
 	}
 }
 
-const settingsFile = ".config/flexvc/flexvc.yaml"
-
 // The transcript of the design, byte for byte.
 func TestInitTranscript(t *testing.T) {
 	r := newInitRig(t)
@@ -451,30 +437,11 @@ func TestInitGoldens(t *testing.T) {
 							}
 						}
 					}
-					initGolden(t, filepath.Join("testdata", "init", name+"-"+output+"-"+form+".golden"), r.steady(out))
+					compareGolden(t, filepath.Join("testdata", "init", name+"-"+output+"-"+form+".golden"), r.steady(out))
 					r.noLeak()
 				})
 			}
 		}
-	}
-}
-
-func initGolden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 }
 

@@ -14,23 +14,33 @@ type interrupts struct {
 	gentle func()
 }
 
-func (i *interrupts) watch(signals chan os.Signal, done <-chan struct{}, cancel context.CancelFunc) {
+// watchSignals acts on signals until done is closed or the command is told to
+// end at once.
+func (a *App) watchSignals(signals chan os.Signal, done <-chan struct{}, cancel context.CancelFunc) {
 	for asked := false; ; asked = true {
 		select {
 		case <-done:
 			return
 		case <-signals:
 		}
-		i.mu.Lock()
-		gentle := i.gentle
-		i.mu.Unlock()
-		if gentle == nil || asked {
+		if asked || !a.pressInterrupt() {
 			cancel()
 			signal.Stop(signals)
 			return
 		}
+	}
+}
+
+// pressInterrupt does what the first ^C does. It reports false when the command
+// that runs does not know how to stop gently.
+func (a *App) pressInterrupt() bool {
+	a.interrupt.mu.Lock()
+	gentle := a.interrupt.gentle
+	a.interrupt.mu.Unlock()
+	if gentle != nil {
 		gentle()
 	}
+	return gentle != nil
 }
 
 // OnInterrupt registers what the first ^C does instead of ending the context:
@@ -48,3 +58,7 @@ func (a *App) OnInterrupt(stop func()) (restore func()) {
 		a.interrupt.gentle = nil
 	}
 }
+
+// deafen keeps ^C from the commands that the app runs: whoever runs them ends
+// them.
+func (a *App) deafen() { a.interrupt = nil }

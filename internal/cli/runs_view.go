@@ -9,11 +9,6 @@ import (
 	"github.com/flexvc/flexvc/internal/workers"
 )
 
-var (
-	_ bulkView = (*bulkText)(nil)
-	_ bulkView = (*bulkJSON)(nil)
-)
-
 // runsView prints runs of the past.
 type runsView interface {
 	list([]listedRun) error

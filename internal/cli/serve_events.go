@@ -77,7 +77,7 @@ type eventService struct {
 // eventService builds it for the session's account. Nothing runs yet.
 func (o *serveOptions) eventService(ctx context.Context, cfg *config.Config, session *Session, c tokensrv.Config, log *slog.Logger) (*eventService, error) {
 	app := o.app
-	authToken := app.authToken(session)
+	authToken := accountToken(app, session)
 	activities := eventsrv.NewActivities(session.Activities.Activities, log)
 	server, err := eventsrv.New(eventsrv.Config{
 		AccountSID: session.AccountSID, WorkspaceSID: session.WorkspaceSID, AuthToken: authToken,
@@ -113,16 +113,16 @@ func (o *serveOptions) eventService(ctx context.Context, cfg *config.Config, ses
 	return &eventService{server, server.Drift(session.Workers, options), activities}, nil
 }
 
-// authToken is the account's auth token, if it is known: with it Twilio signs.
+// accountToken is the account's auth token, if it is known: with it Twilio signs.
 // An API key that the profile uses does not make it unknown.
-func (a *App) authToken(session *Session) string {
+func accountToken(app *App, session *Session) string {
 	if session.Credentials.Kind == config.AuthToken {
 		return session.Credentials.Password
 	}
-	if sid := a.Getenv("TWILIO_ACCOUNT_SID"); sid != "" && sid != session.AccountSID {
+	if sid := app.Getenv("TWILIO_ACCOUNT_SID"); sid != "" && sid != session.AccountSID {
 		return ""
 	}
-	return a.Getenv("TWILIO_AUTH_TOKEN")
+	return app.Getenv("TWILIO_AUTH_TOKEN")
 }
 
 // driftRules are the profile's, with what Flex says of itself where it may be

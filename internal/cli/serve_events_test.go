@@ -304,7 +304,7 @@ func TestEventsNeedTheAuthToken(t *testing.T) {
 		"of another account": {map[string]string{"TWILIO_ACCOUNT_SID": "AC2", "TWILIO_AUTH_TOKEN": "emulatedToken"}, ""},
 	} {
 		app.Getenv = func(key string) string { return test.env[key] }
-		if got := app.authToken(&Session{AccountSID: "AC1"}); got != test.want {
+		if got := accountToken(app, &Session{AccountSID: "AC1"}); got != test.want {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

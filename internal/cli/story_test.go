@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"flag"
 	"io"
 	"net/http"
 	"os"
@@ -19,19 +18,6 @@ import (
 
 	"github.com/flexvc/flexvc/internal/emulator"
 )
-
-// TestMain makes the test binary serve as flexvc in the stories, and wherever a
-// test starts a process of its own.
-func TestMain(m *testing.M) {
-	// The parallel tests wait for processes and emulated delays far more than
-	// they compute. -parallel on the command line wins: it is parsed later.
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		panic(err)
-	}
-	testscript.Main(m, map[string]func(){
-		"flexvc": func() { os.Exit(Main(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)) },
-	})
-}
 
 // TestStories runs testdata/script: what people type, and what they see.
 func TestStories(t *testing.T) {

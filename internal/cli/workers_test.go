@@ -231,10 +231,7 @@ func (d *desk) interruptAt(n int) {
 	writes := 0
 	d.api.onWrite = func(string) error {
 		if writes++; writes == n {
-			d.app.interrupt.mu.Lock()
-			gentle := d.app.interrupt.gentle
-			d.app.interrupt.mu.Unlock()
-			gentle()
+			d.app.pressInterrupt()
 		}
 		return nil
 	}
@@ -357,25 +354,21 @@ func TestInterrupts(t *testing.T) {
 			if writes++; writes != 4 {
 				return nil
 			}
-			noticed := make(chan struct{})
-			d.app.interrupt.mu.Lock()
-			gentle := d.app.interrupt.gentle
-			d.app.interrupt.gentle = func() {
-				gentle()
-				close(noticed)
-			}
-			d.app.interrupt.mu.Unlock()
-			go d.app.interrupt.watch(signals, done, cancel)
+			heard := make(chan struct{})
+			go func() {
+				d.app.watchSignals(signals, done, cancel)
+				close(heard)
+			}()
 			signals <- os.Interrupt
-			<-noticed
 			if presses == 2 {
 				signals <- os.Interrupt
-				<-ctx.Done()
+			} else {
+				close(done) // the watching ends after what it has begun
 			}
+			<-heard
 			return ctx.Err()
 		}
 		got := d.runContext(ctx, "workers", "enable", "--all", "--yes", "--concurrency", "1")
-		close(done)
 		cancel()
 		if got != problem.ExitInterrupted {
 			t.Fatalf("%d presses: exit %d\n%s%s", presses, got, &d.out, &d.err)

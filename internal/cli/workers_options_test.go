@@ -12,24 +12,6 @@ import (
 	"github.com/flexvc/flexvc/internal/workers"
 )
 
-// parsed runs a command line of a lone command and returns its options, which
-// the run function hands out instead of acting on them.
-func parsed[T any](t *testing.T, newCmd func(*App, func(context.Context, *T) error) *cobra.Command, line string) (*T, error) {
-	t.Helper()
-	var got *T
-	cmd := newCmd(quietApp(), func(_ context.Context, opts *T) error {
-		got = opts
-		return nil
-	})
-	cmd.SetArgs(strings.Fields(line))
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	err := cmd.ExecuteContext(t.Context())
-	if (err == nil) != (got != nil) {
-		t.Fatalf("%q: the run function was called: %t, error: %v", line, got != nil, err)
-	}
-	return got, err
-}
-
 func newEnableCmd(app *App, runF func(context.Context, *workersSetOptions) error) *cobra.Command {
 	return newWorkersSetCmd(app, true, runF)
 }
@@ -102,28 +84,6 @@ func TestListAndShowOptions(t *testing.T) {
 	}
 	if _, err := parsed(t, newWorkersShowCmd, "alice bob"); err == nil {
 		t.Error("two workers are shown")
-	}
-}
-
-func TestRunsOptions(t *testing.T) {
-	resume, err := parsed(t, newRunsResumeCmd, "01J8X4 --retry-failed --concurrency 2")
-	if err != nil || resume.Run != "01J8X4" || !resume.RetryFailed || resume.Concurrency != 2 {
-		t.Errorf("%+v, %v", resume, err)
-	}
-	rollback, err := parsed(t, newRunsRollbackCmd, "01J8X4 --dry-run --exit-code --workspace WS1")
-	if err != nil || rollback.Run != "01J8X4" || !rollback.DryRun || !rollback.ExitCode || rollback.Yes || rollback.Workspace != "WS1" {
-		t.Errorf("%+v, %v", rollback, err)
-	}
-	if _, err := parsed(t, newRunsRollbackCmd, "01J8X4 --exit-code"); err == nil {
-		t.Error("--exit-code alone is accepted")
-	}
-	if show, err := parsed(t, newRunsShowCmd, "01J8X4"); err != nil || show.Run != "01J8X4" {
-		t.Errorf("%+v, %v", show, err)
-	}
-	for _, line := range []string{"", "a b"} {
-		if _, err := parsed(t, newRunsResumeCmd, line); !errors.As(err, new(usageError)) {
-			t.Errorf("resume %q: %v, want a usage error", line, err)
-		}
 	}
 }
 

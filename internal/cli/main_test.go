@@ -1,0 +1,5 @@
+package cli
+
+import "testing"
+
+func TestMain(m *testing.M) { runTests(m, Main) }
