@@ -182,10 +182,7 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		Emulated:     api.Emulator != nil,
 		Flex:         client,
 		Keys:         client,
-		Plugins: &provision.PluginDeployment{
-			Registry: client, Hosting: client, Assets: client, Builds: client, Plugins: client, Releases: client,
-			Random: a.Random, Now: a.Now, Sleep: sleep,
-		},
+		Plugins:      &provision.Plugin{Client: client, Random: a.Random, Now: a.Now, Sleep: sleep},
 
 		Sinks:         client,
 		Subscriptions: client,
@@ -233,11 +230,6 @@ func (s *Session) bind(client *twilioapi.Client) {
 	workspace := client.Workspace(s.WorkspaceSID)
 	s.Workers, s.Activities, s.Callbacks = workspace, workspace, workspace
 }
-
-var (
-	_ provision.FlexAPI = (*twilioapi.Client)(nil)
-	_ provision.KeyAPI  = (*twilioapi.Client)(nil)
-)
 
 // address is what a running emulator leaves in its data folder for the commands
 // that look for it.

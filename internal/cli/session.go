@@ -19,10 +19,10 @@ type Session struct {
 
 	Workers    workers.API           // nil without a workspace
 	Activities provision.ActivityAPI // nil without a workspace
-	Flex       provision.FlexAPI
+	Flex       doctor.FlexAPI
 	Found      *twilio.FlexConfiguration // nil unless Flex was asked for the workspace
 	Keys       provision.KeyAPI
-	Plugins    *provision.PluginDeployment
+	Plugins    *provision.Plugin
 
 	Sinks         provision.SinkAPI
 	Subscriptions provision.SubscriptionAPI
