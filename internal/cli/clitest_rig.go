@@ -19,6 +19,7 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/twilioapi"
 	"github.com/flexvc/flexvc/internal/ui"
 	"github.com/flexvc/flexvc/plugin"
 )
@@ -117,7 +118,7 @@ func (r *pluginRig) must(args ...string) string {
 }
 
 // twilio is a session to look at, and to do what others do.
-func (r *pluginRig) twilio() *provision.PluginDeployment {
+func (r *pluginRig) twilio() *twilioapi.Client {
 	r.t.Helper()
 	was := r.around
 	r.around = nil
@@ -126,27 +127,27 @@ func (r *pluginRig) twilio() *provision.PluginDeployment {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return s.Plugins
+	return s.Plugins.Client
 }
 
 // theirs releases a plugin of somebody else, beside what is released.
 func (r *pluginRig) theirs(name string) {
 	r.t.Helper()
 	ctx, d := r.t.Context(), r.twilio()
-	p, err := d.Plugins.CreatePlugin(ctx, name, name, "")
+	p, err := d.CreatePlugin(ctx, name, name, "")
 	check(r.t, err)
-	v, err := d.Plugins.CreatePluginVersion(ctx, p.SID, twilio.PluginVersion{Version: "0.0.1", URL: "https://plugins.example.com/" + name})
+	v, err := d.CreatePluginVersion(ctx, p.SID, twilio.PluginVersion{Version: "0.0.1", URL: "https://plugins.example.com/" + name})
 	check(r.t, err)
 	var rows []twilio.ConfiguredPlugin
-	releases, err := d.Releases.Releases(ctx)
+	releases, err := d.Releases(ctx)
 	check(r.t, err)
 	if len(releases) > 0 {
-		rows, err = d.Releases.ConfiguredPlugins(ctx, releases[0].ConfigurationSID)
+		rows, err = d.ConfiguredPlugins(ctx, releases[0].ConfigurationSID)
 		check(r.t, err)
 	}
-	config, err := d.Releases.CreateConfiguration(ctx, "theirs", "", append(rows, twilio.ConfiguredPlugin{VersionSID: v.SID, Phase: 3}))
+	config, err := d.CreateConfiguration(ctx, "theirs", "", append(rows, twilio.ConfiguredPlugin{VersionSID: v.SID, Phase: 3}))
 	check(r.t, err)
-	_, err = d.Releases.CreateRelease(ctx, config)
+	_, err = d.CreateRelease(ctx, config)
 	check(r.t, err)
 }
 
@@ -205,24 +206,24 @@ func (r *pluginRig) function(service string) string {
 func (r *pluginRig) wantOneOfEach() {
 	r.t.Helper()
 	ctx, d := r.t.Context(), r.twilio()
-	services, err := d.Hosting.Services(ctx)
+	services, err := d.Services(ctx)
 	check(r.t, err)
 	service := services[0].SID
-	environments, err := d.Hosting.Environments(ctx, service)
+	environments, err := d.Environments(ctx, service)
 	check(r.t, err)
-	assets, err := d.Assets.Assets(ctx, service)
+	assets, err := d.Assets(ctx, service)
 	check(r.t, err)
-	files, err := d.Assets.AssetVersions(ctx, service, assets[0].SID)
+	files, err := d.AssetVersions(ctx, service, assets[0].SID)
 	check(r.t, err)
-	builds, err := d.Builds.Builds(ctx, service)
+	builds, err := d.Builds(ctx, service)
 	check(r.t, err)
-	p, err := d.Plugins.Plugin(ctx, provision.PluginName)
+	p, err := d.Plugin(ctx, provision.PluginName)
 	check(r.t, err)
-	versions, err := d.Plugins.PluginVersions(ctx, p.SID)
+	versions, err := d.PluginVersions(ctx, p.SID)
 	check(r.t, err)
-	releases, err := d.Releases.Releases(ctx)
+	releases, err := d.Releases(ctx)
 	check(r.t, err)
-	registered, err := d.Registry.RegisteredServices(ctx)
+	registered, err := d.RegisteredServices(ctx)
 	check(r.t, err)
 	got := []int{len(services), len(environments), len(assets), len(files), len(builds), len(versions), len(releases), len(registered)}
 	if want := []int{1, 1, 1, 1, 1, 1, 2, 1}; !slices.Equal(got, want) {

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -82,8 +85,8 @@ it leads to --url. Everybody else's are left alone.`
 	return cmd
 }
 
-func (o *eventsOptions) pushing(session *Session) *provision.Pushing {
-	return &provision.Pushing{
+func (o *eventsOptions) pushing(session *Session) *provision.Events {
+	return &provision.Events{
 		Workspace: session.WorkspaceSID, Sinks: session.Sinks, Subscriptions: session.Subscriptions, Callbacks: session.Callbacks,
 	}
 }
@@ -125,28 +128,23 @@ func eventsSetRun(ctx context.Context, opts *eventsOptions) error {
 		return err
 	}
 	p := opts.pushing(session)
-	var plan *provision.PushPlan
+	var plan *provision.EventsPlan
 	switch {
 	case !opts.Enable:
-		plan, err = p.Disable(ctx, address)
+		plan, err = p.PlanDisable(ctx, address)
 	case opts.Callback:
-		plan, err = p.EnableCallback(ctx, address)
+		plan, err = p.PlanCallback(ctx, address)
 	default:
-		plan, err = p.Enable(ctx, address)
+		plan, err = p.PlanEnable(ctx, address)
 	}
 	if err != nil {
 		return err
 	}
-	view := newEventsView(opts, session)
-	return change{
-		pending: plan.Pending(), dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes,
-		show: func() { view.plan(plan) },
-		apply: func() error {
-			err := p.Apply(ctx, plan, view.item)
-			view.end(plan, err)
-			return err
-		},
-	}.run(ctx, app)
+	return planned{
+		app: app, plan: &plan.Plan, dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes,
+		text: eventsText(app.UI, session.WorkspaceSID, opts.Enable, plan),
+		json: eventsJSON(session.WorkspaceSID, plan),
+	}.run(ctx)
 }
 
 func newEventsStatusCmd(app *App, runF func(context.Context, *eventsOptions) error) *cobra.Command {
@@ -176,164 +174,93 @@ func eventsStatusRun(ctx context.Context, opts *eventsOptions) error {
 	if err != nil {
 		return err
 	}
-	newEventsView(opts, session).status(status)
-	return nil
-}
-
-// eventsView is what `flexvc events` prints.
-type eventsView interface {
-	plan(*provision.PushPlan)
-	item(provision.SetupItem, error)
-	end(*provision.PushPlan, error)
-	status(*provision.PushStatus)
-}
-
-var (
-	_ eventsView = (*eventsText)(nil)
-	_ eventsView = (*eventsJSON)(nil)
-)
-
-func newEventsView(opts *eventsOptions, session *Session) eventsView {
 	if opts.App.JSON() {
-		return &eventsJSON{opts: opts, session: session}
+		return printEventsStatusJSON(opts.App.UI, session.WorkspaceSID, status)
 	}
-	return &eventsText{opts, opts.App.UI, session}
-}
-
-// eventsText is the view for people.
-type eventsText struct {
-	opts    *eventsOptions
-	ui      *ui.Streams
-	session *Session
+	printEventsStatus(opts.App.UI, status)
+	return nil
 }
 
 const nextAfterEvents = "flexvc serve --events"
 
-func (v *eventsText) plan(p *provision.PushPlan) {
-	workspace := v.ui.SID(v.session.WorkspaceSID)
+// eventsText is what `flexvc events enable` and `disable` say to people.
+func eventsText(s *ui.Streams, workspaceSID string, enable bool, p *provision.EventsPlan) planText {
+	workspace := s.SID(workspaceSID)
+	text := planText{
+		heading: fmt.Sprintf("For %s flexvc will:", workspace),
+		line: func(item provision.Item) (name, _ string) {
+			name = cmp.Or(item.Detail, item.Name)
+			if item.ID != "" {
+				name += "   " + s.SID(item.ID)
+			}
+			return name, ""
+		},
+		result: func(item provision.Item, _ time.Duration, err error) string {
+			name := cmp.Or(s.SID(item.ID), ui.Clean(item.Name))
+			if err == nil && item.Action == provision.Remove {
+				name += "  removed"
+			}
+			return name
+		},
+		again: "run it again",
+	}
 	for _, one := range p.Left {
-		v.ui.Warn("sink %s is left alone: somebody else's subscription uses it", v.ui.SID(one.SID))
+		text.warnings = append(text.warnings, fmt.Sprintf("sink %s is left alone: somebody else's subscription uses it", s.SID(one.SID)))
 	}
-	if !p.Pending() {
-		if v.opts.Enable {
-			v.ui.Printf("No changes: events of %s are pushed already. Next: %s\n", workspace, v.ui.Suggest(nextAfterEvents))
-		} else {
-			v.ui.Printf("No changes: flexvc has nothing push events of %s.\n", workspace)
-		}
-		return
+	if enable {
+		text.nothing = fmt.Sprintf("No changes: events of %s are pushed already. Next: %s", workspace, s.Suggest(nextAfterEvents))
+		text.done, text.next = "Done: events are pushed.", "Next: "+nextAfterEvents
+	} else {
+		text.nothing = fmt.Sprintf("No changes: flexvc has nothing push events of %s.", workspace)
+		text.done = "Done: events are not pushed any more."
 	}
-	v.ui.Printf("For %s flexvc will:\n\n", workspace)
-	for _, item := range p.Items {
-		text := item.Name
-		if item.Detail != "" {
-			text = item.Detail
-		}
-		if item.ID != "" {
-			text += "   " + v.ui.SID(item.ID)
-		}
-		v.ui.Printf("  %s %s%s\n", v.ui.Mark(v.ui.Out, signs[item.Action]), v.ui.Pad(string(item.Kind), setupKindWidth), ui.Clean(text))
-	}
-	tail := ""
-	if v.opts.DryRun {
-		tail = " Nothing was changed (--dry-run)."
-	}
-	v.ui.Printf("\nPlan: %d to add, %d to change, %d to remove.%s\n",
-		p.Count(provision.SetupAdd), p.Count(provision.SetupChange), p.Count(provision.SetupRemove), tail)
+	return text
 }
 
-func (v *eventsText) item(item provision.SetupItem, err error) {
-	sign, text := ui.Done, v.ui.SID(item.ID)
-	if item.ID == "" {
-		text = ui.Clean(item.Name)
+// eventsJSON is what they print for programs.
+func eventsJSON(workspace string, p *provision.EventsPlan) planJSON {
+	return planJSON{
+		plan: struct {
+			eventJSON
+			Workspace string `json:"workspace"`
+			countsJSON
+			Items []itemJSON `json:"items"`
+		}{eventJSON{1, "plan"}, workspace, planCounts(&p.Plan), planItems(&p.Plan)},
+		summary: func(time.Duration) any {
+			return struct {
+				eventJSON
+				changesJSON
+			}{eventJSON{1, "summary"}, planChanges(&p.Plan)}
+		},
 	}
-	switch {
-	case err != nil:
-		sign = ui.Failed
-	case item.Action == provision.SetupRemove:
-		text += "  removed"
-	}
-	v.ui.Chat(" %s %s%s\n", v.ui.Mark(v.ui.Out, sign), v.ui.Pad(string(item.Kind), setupKindWidth), text)
 }
 
-func (v *eventsText) end(p *provision.PushPlan, err error) {
-	if err != nil {
-		v.ui.Note("what is done stays; run it again, and it goes on from here")
-		return
+func printEventsStatus(s *ui.Streams, status *provision.EventsStatus) {
+	if len(status.Sinks) == 0 {
+		s.Printf("%s%s\n", s.Pad("event streams", planKindWidth), "none of flexvc's")
 	}
-	if v.opts.Enable {
-		v.ui.Printf("\nDone: events are pushed.\n")
-		v.ui.Chat("Next: %s\n", nextAfterEvents)
-		return
-	}
-	v.ui.Printf("\nDone: events are not pushed any more.\n")
-}
-
-func (v *eventsText) status(s *provision.PushStatus) {
-	if len(s.Sinks) == 0 {
-		v.ui.Printf("%s%s\n", v.ui.Pad("event streams", setupKindWidth), "none of flexvc's")
-	}
-	for _, one := range s.Sinks {
+	for _, one := range status.Sinks {
 		types := "no subscription: flexvc events enable completes it"
-		for _, sub := range s.Subscriptions {
+		for _, sub := range status.Subscriptions {
 			if sub.SinkSID == one.SID {
-				types = ui.Plural(len(s.Types[sub.SID]), "event type")
+				types = ui.Plural(len(status.Types[sub.SID]), "event type")
 			}
 		}
-		v.ui.Printf("%s%s  %s  %s  %s\n", v.ui.Pad("event streams", setupKindWidth), v.ui.SID(one.SID), ui.Clean(one.Status), ui.Clean(provision.Redact(one.Destination)), types)
+		s.Printf("%s%s  %s  %s  %s\n", s.Pad("event streams", planKindWidth), s.SID(one.SID), ui.Clean(one.Status), ui.Clean(provision.Redact(one.Destination)), types)
 	}
 	switch {
-	case s.Callback.URL == "":
-		v.ui.Printf("%s%s\n", v.ui.Pad("callback", setupKindWidth), "none")
+	case status.Callback.URL == "":
+		s.Printf("%s%s\n", s.Pad("callback", planKindWidth), "none")
 	default:
 		filter := "all events"
-		if s.Callback.Filter != "" {
-			filter = strings.ReplaceAll(s.Callback.Filter, ",", " ")
+		if status.Callback.Filter != "" {
+			filter = strings.ReplaceAll(status.Callback.Filter, ",", " ")
 		}
-		v.ui.Printf("%s%s  %s\n", v.ui.Pad("callback", setupKindWidth), ui.Clean(provision.Redact(s.Callback.URL)), ui.Clean(filter))
+		s.Printf("%s%s  %s\n", s.Pad("callback", planKindWidth), ui.Clean(provision.Redact(status.Callback.URL)), ui.Clean(filter))
 	}
-	if s.OtherSinks > 0 {
-		v.ui.Printf("%s%s that are not flexvc's\n", v.ui.Pad("others", setupKindWidth), ui.Plural(s.OtherSinks, "sink"))
+	if status.OtherSinks > 0 {
+		s.Printf("%s%s that are not flexvc's\n", s.Pad("others", planKindWidth), ui.Plural(status.OtherSinks, "sink"))
 	}
-}
-
-// eventsJSON is the view for programs: one object per line.
-type eventsJSON struct {
-	opts    *eventsOptions
-	session *Session
-	lap     lap
-}
-
-func (v *eventsJSON) print(event any) { _ = printJSON(v.opts.App.UI.Out, event) }
-
-func (v *eventsJSON) plan(p *provision.PushPlan) {
-	v.lap = startLap(v.opts.App.Now)
-	v.print(struct {
-		V         int             `json:"v"`
-		Event     string          `json:"event"`
-		Workspace string          `json:"workspace"`
-		Add       int             `json:"add"`
-		Change    int             `json:"change"`
-		Remove    int             `json:"remove"`
-		Same      int             `json:"same"`
-		Items     []setupItemJSON `json:"items"`
-	}{1, "plan", v.session.WorkspaceSID, p.Count(provision.SetupAdd), p.Count(provision.SetupChange), p.Count(provision.SetupRemove), p.Count(provision.SetupSame), setupJSON(p.Items)})
-}
-
-func (v *eventsJSON) item(item provision.SetupItem, err error) {
-	printItemJSON(v.opts.App, item, v.lap.next(), err)
-}
-
-func (v *eventsJSON) end(p *provision.PushPlan, err error) {
-	if err != nil {
-		return
-	}
-	v.print(struct {
-		V       int    `json:"v"`
-		Event   string `json:"event"`
-		Added   int    `json:"added"`
-		Changed int    `json:"changed"`
-		Removed int    `json:"removed"`
-	}{1, "summary", p.Count(provision.SetupAdd), p.Count(provision.SetupChange), p.Count(provision.SetupRemove)})
 }
 
 type sinkJSON struct {
@@ -344,23 +271,23 @@ type sinkJSON struct {
 	Types        []string `json:"types,omitempty"`
 }
 
-func (v *eventsJSON) status(s *provision.PushStatus) {
+func printEventsStatusJSON(s *ui.Streams, workspace string, status *provision.EventsStatus) error {
 	sinks := []sinkJSON{}
-	for _, one := range s.Sinks {
+	for _, one := range status.Sinks {
 		row := sinkJSON{SID: one.SID, Status: one.Status, Destination: provision.Redact(one.Destination)}
-		for _, sub := range s.Subscriptions {
+		for _, sub := range status.Subscriptions {
 			if sub.SinkSID == one.SID {
-				row.Subscription, row.Types = sub.SID, s.Types[sub.SID]
+				row.Subscription, row.Types = sub.SID, status.Types[sub.SID]
 			}
 		}
 		sinks = append(sinks, row)
 	}
-	v.print(struct {
+	return printJSON(s.Out, struct {
 		V              int        `json:"v"`
 		Workspace      string     `json:"workspace"`
 		Sinks          []sinkJSON `json:"sinks"`
 		OtherSinks     int        `json:"other_sinks"`
 		CallbackURL    string     `json:"callback_url,omitempty"`
 		CallbackFilter string     `json:"callback_filter,omitempty"`
-	}{1, v.session.WorkspaceSID, sinks, s.OtherSinks, provision.Redact(s.Callback.URL), s.Callback.Filter})
+	}{1, workspace, sinks, status.OtherSinks, provision.Redact(status.Callback.URL), status.Callback.Filter})
 }

@@ -5,9 +5,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"io"
-	"path/filepath"
 
-	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/config"
@@ -112,33 +110,20 @@ func initRun(ctx context.Context, opts *initOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	setup, want, err := newSetup(opts, cfg, session)
+	account, want, err := initAccount(opts, cfg, session)
 	if err != nil {
 		return err
 	}
-	plan, err := setup.Plan(ctx, want)
+	plan, err := account.Plan(ctx, want)
 	if err != nil {
 		return err
 	}
-	view := newInitView(opts, cfg, session, version)
-	if !plan.Pending() {
-		view.plan(plan)
-		if opts.DryRun {
-			return nil
-		}
-		return setup.Apply(ctx, plan, view.item)
-	}
-	return change{
-		pending: true, dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes,
+	return planned{
+		app: app, plan: &plan.Plan, dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes,
 		ready: func() error { return writable(cfg, want, plan) },
-		show:  func() { view.plan(plan) },
-		apply: func() error {
-			view.start()
-			err := setup.Apply(ctx, plan, view.item)
-			view.end(plan, err)
-			return err
-		},
-	}.run(ctx, app)
+		text:  initText(app.UI, cfg, session, version, plan),
+		json:  initJSON(cfg, session, plan),
+	}.run(ctx)
 }
 
 // flexVersion asks Flex about itself, unless --workspace says not to. A
@@ -154,31 +139,12 @@ func flexVersion(ctx context.Context, opts *initOptions, cfg *config.Config, ses
 	return flex.UIVersion, err
 }
 
-// lockAccount keeps two runs of a command on one account apart.
-func lockAccount(app *App, accountSID, file, command string) (release func(), err error) {
-	dir, err := setupDir(app, accountSID)
-	if err != nil {
-		return nil, err
-	}
-	lock := flock.New(filepath.Join(dir, file), flock.SetPermissions(0o600))
-	locked, err := lock.TryLock()
-	if err != nil {
-		return nil, problem.New(problem.StateUnwritable, "cannot lock the set-up of %s: %w", accountSID, err).
-			WithHint("check the permissions of %s", dir)
-	}
-	if !locked {
-		return nil, problem.New(problem.Locked, "cannot set up %s: another %s is at it", accountSID, command).
-			WithHint("wait for it to end")
-	}
-	return func() { _ = lock.Close() }, nil
-}
-
 // writable finds out, before anything is made at Twilio, whether all that has
 // to be written here can be.
-func writable(cfg *config.Config, want provision.SetupSettings, plan *provision.SetupPlan) error {
+func writable(cfg *config.Config, want provision.Settings, plan *provision.AccountPlan) error {
 	paths := []string{cfg.File}
 	for _, item := range plan.Items {
-		if item.Kind == provision.SetupSigningKey && item.Action != provision.SetupSame {
+		if item.Kind == provision.KindSigningKey && item.Action != provision.Same {
 			paths = append(paths, cfg.SigningKey)
 		}
 	}
@@ -189,19 +155,6 @@ func writable(cfg *config.Config, want provision.SetupSettings, plan *provision.
 		if err := config.CheckWritable(path, cfg.Short(path)); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// canAsk returns why a question cannot be asked, or nil.
-func canAsk(ctx context.Context, app *App) error {
-	if app.JSON() {
-		return problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation: -o json was given").
-			WithHint("review with --dry-run, then repeat with --yes")
-	}
-	if app.UI.NoInput || !app.UI.InTTY {
-		_, err := app.UI.Confirm(ctx, "")
-		return err
 	}
 	return nil
 }

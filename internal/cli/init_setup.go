@@ -17,14 +17,14 @@ import (
 	"github.com/flexvc/flexvc/internal/provision"
 )
 
-// newSetup connects provisioning with the account, the settings file, the
+// initAccount connects provisioning with the account, the settings file, the
 // keychain and the state folder, and says what is wanted.
-func newSetup(opts *initOptions, cfg *config.Config, session *Session) (*provision.Setup, provision.SetupSettings, error) {
+func initAccount(opts *initOptions, cfg *config.Config, session *Session) (*provision.Account, provision.Settings, error) {
 	store := &profileSettings{cfg: cfg}
 	for _, f := range store.fields() {
 		*f.value = cfg.Stored(f.name)
 	}
-	want := provision.SetupSettings{
+	want := provision.Settings{
 		AccountSID:     session.AccountSID,
 		WorkspaceSID:   session.WorkspaceSID,
 		ActivityName:   cfg.ActivityName,
@@ -51,7 +51,7 @@ func newSetup(opts *initOptions, cfg *config.Config, session *Session) (*provisi
 	if err != nil {
 		return nil, want, err
 	}
-	setup := &provision.Setup{
+	account := &provision.Account{
 		Activities: session.Activities,
 		Keys:       session.Keys,
 		Secrets:    cfg.SecretsAt(want.SecretStore, opts.Keyring),
@@ -61,15 +61,15 @@ func newSetup(opts *initOptions, cfg *config.Config, session *Session) (*provisi
 		Random:     opts.App.Random,
 	}
 	if former := store.stored.SecretStore; former != "" && cfg.SecretPath(former) != cfg.SecretPath(want.SecretStore) {
-		setup.Former = cfg.SecretsAt(former, opts.Keyring)
+		account.Former = cfg.SecretsAt(former, opts.Keyring)
 	}
-	return setup, want, nil
+	return account, want, nil
 }
 
 // profileSettings is the profile in flexvc.yaml.
 type profileSettings struct {
 	cfg    *config.Config
-	stored provision.SetupSettings
+	stored provision.Settings
 }
 
 type settingField struct {
@@ -79,7 +79,7 @@ type settingField struct {
 
 func (s *profileSettings) fields() []settingField { return settingFields(&s.stored) }
 
-func settingFields(s *provision.SetupSettings) []settingField {
+func settingFields(s *provision.Settings) []settingField {
 	return []settingField{
 		{config.AccountSID, &s.AccountSID},
 		{config.WorkspaceSID, &s.WorkspaceSID},
@@ -95,11 +95,11 @@ func settingFields(s *provision.SetupSettings) []settingField {
 	}
 }
 
-func (s *profileSettings) Stored() provision.SetupSettings { return s.stored }
+func (s *profileSettings) Stored() provision.Settings { return s.stored }
 
 func (s *profileSettings) Place() string { return filepath.Base(s.cfg.File) }
 
-func (s *profileSettings) Save(ctx context.Context, settings provision.SetupSettings) error {
+func (s *profileSettings) Save(ctx context.Context, settings provision.Settings) error {
 	editor, err := config.Edit(ctx, s.cfg.File, s.cfg.Short(s.cfg.File))
 	if err != nil {
 		return err
@@ -166,20 +166,6 @@ func newIntentFile(app *App, cfg *config.Config, accountSID string) (intentFile,
 	}
 	sum := sha256.Sum256([]byte(cfg.File + "\x00" + cfg.Profile))
 	return intentFile{filepath.Join(dir, accountSID, fmt.Sprintf("setup-%x.json", sum[:4]))}, nil
-}
-
-// setupDir makes the account's folder in the state folder.
-func setupDir(app *App, accountSID string) (string, error) {
-	state, err := app.StateDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(state, accountSID)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", problem.New(problem.StateUnwritable, "cannot use the state folder: %w", err).
-			WithHint("make it writable, or name another with FLEXVC_STATE_DIR")
-	}
-	return dir, nil
 }
 
 func (f intentFile) Load() (intent provision.Intent, err error) {

@@ -125,20 +125,14 @@ func pluginRun(ctx context.Context, opts *pluginOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	view := newPluginView(opts, cfg, session)
-	return change{
-		pending: plan.Pending(), dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes,
-		show: func() { view.plan(plan) },
-		apply: func() error {
-			view.start()
-			err := session.Plugins.Apply(ctx, plan, view.item)
-			view.end(plan, err)
-			return err
-		},
-	}.run(ctx, app)
+	return planned{
+		app: app, plan: &plan.Plan, dryRun: opts.DryRun, exitCode: opts.ExitCode, yes: opts.Yes,
+		text: pluginText(app.UI, session.AccountSID, opts.Rollback, plan),
+		json: pluginJSON(cfg.Profile, session.AccountSID, plan),
+	}.run(ctx)
 }
 
-func (o *pluginOptions) plan(ctx context.Context, cfg *config.Config, d *provision.PluginDeployment) (*provision.PluginPlan, error) {
+func (o *pluginOptions) plan(ctx context.Context, cfg *config.Config, d *provision.Plugin) (*provision.PluginPlan, error) {
 	if o.Rollback {
 		return d.PlanRollback(ctx)
 	}

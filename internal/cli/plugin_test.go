@@ -66,33 +66,33 @@ func TestPluginKeepsWhatIsDeployed(t *testing.T) {
 	t.Parallel()
 	r := newPluginRig(t, emulator.Options{})
 	ctx, d := t.Context(), r.twilio()
-	service, err := d.Hosting.CreateService(ctx, "default", "Theirs")
+	service, err := d.CreateService(ctx, "default", "Theirs")
 	check(t, err)
-	check(t, d.Registry.RegisterServices(ctx, []string{"ZSe0e0e0e0000000000000000000000000", service.SID}))
-	environment, err := d.Hosting.CreateEnvironment(ctx, service.SID, provision.PluginName, "old")
+	check(t, d.RegisterServices(ctx, []string{"ZSe0e0e0e0000000000000000000000000", service.SID}))
+	environment, err := d.CreateEnvironment(ctx, service.SID, provision.PluginName, "old")
 	check(t, err)
-	asset, err := d.Assets.CreateAsset(ctx, service.SID, "theirs")
+	asset, err := d.CreateAsset(ctx, service.SID, "theirs")
 	check(t, err)
-	file, err := d.Assets.UploadScript(ctx, service.SID, asset.SID, "/theirs.js", []byte("theirs"))
+	file, err := d.UploadScript(ctx, service.SID, asset.SID, "/theirs.js", []byte("theirs"))
 	check(t, err)
 	function := r.function(service.SID)
 	dependencies := `[{"name":"twilio","version":"5.0.0"}]`
-	build, err := d.Builds.CreateBuild(ctx, service.SID, twilio.Build{Assets: []twilio.AssetVersion{file}, Functions: []string{function}, Dependencies: dependencies, Runtime: "node20"})
+	build, err := d.CreateBuild(ctx, service.SID, twilio.Build{Assets: []twilio.AssetVersion{file}, Functions: []string{function}, Dependencies: dependencies, Runtime: "node20"})
 	check(t, err)
-	check(t, d.Builds.Deploy(ctx, service.SID, environment.SID, build.SID))
+	check(t, d.Deploy(ctx, service.SID, environment.SID, build.SID))
 
 	for range 2 {
 		wantMatch(t, r.must("deploy", "--yes"), `[23] deployed files stay`)
 		r.settings("https://changed.acme.example/")
 	}
-	environments, err := d.Hosting.Environments(ctx, service.SID)
+	environments, err := d.Environments(ctx, service.SID)
 	check(t, err)
-	now, err := d.Builds.Build(ctx, service.SID, environments[0].BuildSID)
+	now, err := d.Build(ctx, service.SID, environments[0].BuildSID)
 	check(t, err)
 	if len(environments) != 1 || len(now.Assets) != 3 || now.Assets[0] != file || !slices.Equal(now.Functions, []string{function}) || now.Dependencies != dependencies || now.Runtime != "node20" {
 		t.Errorf("deployed are %+v in %+v", now, environments)
 	}
-	registered, err := d.Registry.RegisteredServices(ctx)
+	registered, err := d.RegisteredServices(ctx)
 	check(t, err)
 	if len(registered) != 2 {
 		t.Errorf("registered are %v", registered)

@@ -5,108 +5,37 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
-
-	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
-// pluginView is what `flexvc plugin deploy` and `rollback` print.
-type pluginView interface {
-	plan(*provision.PluginPlan)
-	start()
-	item(provision.SetupItem, error)
-	end(*provision.PluginPlan, error)
-}
-
-var (
-	_ pluginView = (*pluginText)(nil)
-	_ pluginView = (*pluginJSON)(nil)
-)
-
-func newPluginView(opts *pluginOptions, cfg *config.Config, session *Session) pluginView {
-	if opts.App.JSON() {
-		return &pluginJSON{opts: opts, profile: cfg.Profile, account: session.AccountSID}
-	}
-	return &pluginText{opts: opts, ui: opts.App.UI, account: session.AccountSID}
-}
-
-type pluginText struct {
-	opts    *pluginOptions
-	ui      *ui.Streams
-	account string
-	lap     lap
-}
-
-func (v *pluginText) plan(p *provision.PluginPlan) {
-	if !p.Pending() {
-		v.ui.Printf("No changes: Flex already loads version %s. Next: %s\n", ui.Clean(p.Version), v.ui.Suggest(nextAfterInit))
-		return
-	}
-	v.ui.Printf("In account %s flexvc will:\n\n", v.ui.SID(v.account))
-	lines := make([]planLine, len(p.Items))
-	for i, item := range p.Items {
-		lines[i] = planLine{v.ui.Mark(v.ui.Out, signs[item.Action]), string(item.Kind), v.arrow(item.Name), item.Detail}
-	}
-	printPlanLines(v.ui, lines)
-	tail := ""
-	if v.opts.DryRun {
-		tail = " Nothing was changed (--dry-run)."
-	}
-	v.ui.Printf("\nPlan: %d to add, %d to change, %d to remove.%s\n",
-		count(p.Items, provision.SetupAdd), count(p.Items, provision.SetupChange), count(p.Items, provision.SetupRemove), tail)
-}
-
-// arrow is the name with an arrow that the terminal can draw.
-func (v *pluginText) arrow(name string) string { return strings.ReplaceAll(name, "→", v.ui.Arrow()) }
-
-func count(items []provision.SetupItem, action provision.SetupAction) (n int) {
-	for _, item := range items {
-		if item.Action == action {
-			n++
-		}
-	}
-	return n
-}
-
-func (v *pluginText) start() {
-	v.lap = startLap(v.opts.App.Now)
-	if v.ui.OutTTY {
-		v.ui.Chat("\n")
-	}
-}
-
-func (v *pluginText) item(item provision.SetupItem, err error) {
-	took := v.lap.next()
-	kind := v.ui.Pad(string(item.Kind), setupKindWidth)
-	if err != nil {
-		v.ui.Chat(" %s %s%s\n", v.ui.Mark(v.ui.Out, ui.Failed), kind, ui.Clean(v.arrow(item.Name)))
-		return
-	}
-	seconds := fmt.Sprintf("%.1f s", took.Seconds())
-	rest := pad(v.arrow(item.Name)) + v.ui.Pad(v.ui.SID(item.ID), 7) + "    " + seconds
-	if v.ui.OutTTY && 3+setupKindWidth+ansi.StringWidth(rest) > v.ui.Width() {
-		rest = ui.Clean(v.arrow(item.Name)) + "  " + v.ui.SID(item.ID) + "  " + seconds
-	}
-	v.ui.Chat(" %s %s%s\n", v.ui.Mark(v.ui.Out, ui.Done), kind, rest)
-}
-
-func (v *pluginText) end(p *provision.PluginPlan, err error) {
-	if err != nil {
-		v.ui.Note("what is done stays; run it again, and it goes on from here")
-		return
-	}
+// pluginText is what `flexvc plugin deploy` and `rollback` say to people.
+func pluginText(s *ui.Streams, account string, rollback bool, p *provision.PluginPlan) planText {
+	// The name has an arrow that the terminal can draw.
+	name := func(item provision.Item) string { return strings.ReplaceAll(item.Name, "→", s.Arrow()) }
 	what := "Flex loads version " + p.Version
 	if p.Version == "" {
 		what = "Flex no longer loads the plugin"
 	}
-	v.ui.Printf("\nDone: %s from the next start of each agent's Flex%s.\n", what, others(p.Others()))
-	if v.opts.Rollback {
-		v.ui.Chat("Next: flexvc plugin status     undo: flexvc plugin deploy\n")
-		return
+	undo := "rollback"
+	if rollback {
+		undo = "deploy"
 	}
-	v.ui.Chat("Next: flexvc plugin status     undo: flexvc plugin rollback\n")
+	return planText{
+		nothing: fmt.Sprintf("No changes: Flex already loads version %s. Next: %s", ui.Clean(p.Version), s.Suggest(nextAfterInit)),
+		heading: fmt.Sprintf("In account %s flexvc will:", s.SID(account)),
+		airy:    true,
+		line:    func(item provision.Item) (string, string) { return name(item), item.Detail },
+		result: func(item provision.Item, took time.Duration, err error) string {
+			if err != nil {
+				return ui.Clean(name(item))
+			}
+			return resultLine(s, name(item), item.ID, inSeconds(took))
+		},
+		again: "run it again",
+		done:  fmt.Sprintf("Done: %s from the next start of each agent's Flex%s.", what, others(p.Others())),
+		next:  "Next: flexvc plugin status     undo: flexvc plugin " + undo,
+	}
 }
 
 func others(n int) string {
@@ -119,48 +48,28 @@ func others(n int) string {
 	return fmt.Sprintf("; %d other plugins stay", n)
 }
 
-// pluginJSON prints one object per line.
-type pluginJSON struct {
-	opts             *pluginOptions
-	profile, account string
-	lap              lap
-}
-
-func (v *pluginJSON) plan(p *provision.PluginPlan) {
-	v.print(struct {
-		V       int             `json:"v"`
-		Event   string          `json:"event"`
-		Profile string          `json:"profile"`
-		Account string          `json:"account"`
-		From    string          `json:"from,omitempty"`
-		Version string          `json:"version,omitempty"`
-		Pending bool            `json:"pending"`
-		Others  int             `json:"other_plugins"`
-		Items   []setupItemJSON `json:"items"`
-	}{1, "plan", v.profile, v.account, p.From, p.Version, p.Pending(), p.Others(), setupJSON(p.Items)})
-}
-
-func (v *pluginJSON) start() { v.lap = startLap(v.opts.App.Now) }
-
-func (v *pluginJSON) item(item provision.SetupItem, err error) {
-	printItemJSON(v.opts.App, item, v.lap.next(), err)
-}
-
-func (v *pluginJSON) end(p *provision.PluginPlan, err error) {
-	if err != nil {
-		return
+// pluginJSON is what they print for programs.
+func pluginJSON(profile, account string, p *provision.PluginPlan) planJSON {
+	return planJSON{
+		plan: struct {
+			eventJSON
+			Profile string     `json:"profile"`
+			Account string     `json:"account"`
+			From    string     `json:"from,omitempty"`
+			Version string     `json:"version,omitempty"`
+			Pending bool       `json:"pending"`
+			Others  int        `json:"other_plugins"`
+			Items   []itemJSON `json:"items"`
+		}{eventJSON{1, "plan"}, profile, account, p.From, p.Version, p.Pending(), p.Others(), planItems(&p.Plan)},
+		summary: func(took time.Duration) any {
+			return struct {
+				eventJSON
+				Version string  `json:"version,omitempty"`
+				Seconds float64 `json:"seconds"`
+			}{eventJSON{1, "summary"}, p.Version, seconds(took)}
+		},
 	}
-	v.print(struct {
-		V       int     `json:"v"`
-		Event   string  `json:"event"`
-		Version string  `json:"version,omitempty"`
-		Seconds float64 `json:"seconds"`
-	}{1, "summary", p.Version, seconds(v.lap.total())})
 }
-
-// print writes one line. When nobody reads any more, what is under way is
-// finished all the same.
-func (v *pluginJSON) print(event any) { _ = printJSON(v.opts.App.UI.Out, event) }
 
 func printPluginStatus(s *ui.Streams, status provision.PluginStatus, ours bundleIs) {
 	if status.Version == "" {

@@ -23,10 +23,10 @@ type Session struct {
 
 	Workers    workers.API           // nil without a workspace
 	Activities provision.ActivityAPI // nil without a workspace
-	Flex       provision.FlexAPI
+	Flex       doctor.FlexAPI
 	Found      *twilio.FlexConfiguration // nil unless Flex was asked for the workspace
 	Keys       provision.KeyAPI
-	Plugins    *provision.PluginDeployment
+	Plugins    *provision.Plugin
 
 	Sinks         provision.SinkAPI
 	Subscriptions provision.SubscriptionAPI
@@ -101,10 +101,7 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		Emulated:     api.Emulator != nil,
 		Flex:         client,
 		Keys:         client,
-		Plugins: &provision.PluginDeployment{
-			Registry: client, Hosting: client, Assets: client, Builds: client, Plugins: client, Releases: client,
-			Random: a.Random, Now: a.Now, Sleep: sleep,
-		},
+		Plugins:      &provision.Plugin{Client: client, Random: a.Random, Now: a.Now, Sleep: sleep},
 
 		Sinks:         client,
 		Subscriptions: client,

@@ -37,7 +37,7 @@ type Settings struct {
 type Account struct {
 	Err        error
 	User       string // whose credentials: AC… or SK…
-	Flex       provision.FlexAPI
+	Flex       FlexAPI
 	Activities provision.ActivityAPI
 	Workers    workers.API
 	Keys       provision.KeyAPI
@@ -54,6 +54,12 @@ type Account struct {
 	// Sinks are the account's event sinks that flexvc made; nil when that is
 	// not known.
 	Sinks func(context.Context) ([]Sink, error)
+}
+
+// FlexAPI reads the account's Flex configuration. An account without Flex is
+// FlexNotFound.
+type FlexAPI interface {
+	FlexConfiguration(ctx context.Context) (twilio.FlexConfiguration, error)
 }
 
 // Sink is where Twilio Event Streams sends workers' events to.

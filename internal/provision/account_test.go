@@ -15,13 +15,13 @@ import (
 	"github.com/flexvc/flexvc/internal/twilio"
 )
 
-// setupWorld is an account and a machine in memory. Every call to it may be the one
+// accountWorld is an account and a machine in memory. Every call to it may be the one
 // at which the process dies or the call fails.
-type setupWorld struct {
+type accountWorld struct {
 	activities []twilio.Activity
 	keys       []twilio.Key
 	secrets    map[string]string
-	settings   SetupSettings
+	settings   Settings
 	intent     Intent
 	signingKey string
 
@@ -30,26 +30,26 @@ type setupWorld struct {
 
 	calls  int
 	failAt int
-	how    setupFailure
+	how    failure
 	broken map[string]error // by call: fails always
 
 	former map[string]string // secrets in the former store; nil: there is none
 }
 
-type setupFailure int
+type failure int
 
 const (
-	dieBefore  setupFailure = iota // the process ends, the call had no effect
-	dieAfter                       // the process ends, the call had its effect
-	failBefore                     // the call fails, without effect
-	failAfter                      // the call fails, but had its effect
+	dieBefore  failure = iota // the process ends, the call had no effect
+	dieAfter                  // the process ends, the call had its effect
+	failBefore                // the call fails, without effect
+	failAfter                 // the call fails, but had its effect
 )
 
-var setupFailures = map[setupFailure]string{dieBefore: "die before", dieAfter: "die after", failBefore: "fail before", failAfter: "fail after"}
+var failures = map[failure]string{dieBefore: "die before", dieAfter: "die after", failBefore: "fail before", failAfter: "fail after"}
 
-type setupDied struct{}
+type died struct{}
 
-func (w *setupWorld) call(name string, effect func()) error {
+func (w *accountWorld) call(name string, effect func()) error {
 	if err := w.broken[name]; err != nil {
 		return err
 	}
@@ -62,42 +62,42 @@ func (w *setupWorld) call(name string, effect func()) error {
 		effect()
 	}
 	if w.how == dieBefore || w.how == dieAfter {
-		panic(setupDied{})
+		panic(died{})
 	}
 	return problem.New(problem.TwilioUnavailable, "call %d (%s) fails", w.calls, name)
 }
 
-func (w *setupWorld) sid(kind string) string {
+func (w *accountWorld) sid(kind string) string {
 	w.made++
 	return fmt.Sprintf("%s%032x", kind, w.made)
 }
 
 // One type per interface: their method names overlap.
 type (
-	setupTwilio     struct{ *setupWorld }
-	setupSecrets    struct{ *setupWorld }
-	setupFormer     struct{ *setupWorld }
-	setupSigningKey struct {
-		*setupWorld
+	accountTwilio     struct{ *accountWorld }
+	accountSecrets    struct{ *accountWorld }
+	accountFormer     struct{ *accountWorld }
+	accountSigningKey struct {
+		*accountWorld
 		draft string
 	}
-	setupSettingsStore struct{ *setupWorld }
-	setupIntents       struct{ *setupWorld }
+	accountSettings struct{ *accountWorld }
+	accountIntents  struct{ *accountWorld }
 )
 
-func (w setupTwilio) Workspace(context.Context) (ws twilio.Workspace, err error) {
+func (w accountTwilio) Workspace(context.Context) (ws twilio.Workspace, err error) {
 	err = w.call("Workspace", func() {
 		ws = twilio.Workspace{SID: "WS" + strings.Repeat("0", 32), FriendlyName: "Flex Task Assignment"}
 	})
 	return
 }
 
-func (w setupTwilio) Activities(context.Context) (list []twilio.Activity, err error) {
+func (w accountTwilio) Activities(context.Context) (list []twilio.Activity, err error) {
 	err = w.call("Activities", func() { list = slices.Clone(w.activities) })
 	return
 }
 
-func (w setupTwilio) CreateActivity(_ context.Context, name string, available bool) (made twilio.Activity, err error) {
+func (w accountTwilio) CreateActivity(_ context.Context, name string, available bool) (made twilio.Activity, err error) {
 	for _, a := range w.activities {
 		if a.FriendlyName == name {
 			return twilio.Activity{}, problem.New(problem.RequestRefused, "there is one of that name")
@@ -113,12 +113,12 @@ func (w setupTwilio) CreateActivity(_ context.Context, name string, available bo
 	return
 }
 
-func (w setupTwilio) Keys(context.Context) (list []twilio.Key, err error) {
+func (w accountTwilio) Keys(context.Context) (list []twilio.Key, err error) {
 	err = w.call("Keys", func() { list = slices.Clone(w.keys) })
 	return
 }
 
-func (w setupTwilio) CreateKey(_ context.Context, name string) (twilio.Key, string, error) {
+func (w accountTwilio) CreateKey(_ context.Context, name string) (twilio.Key, string, error) {
 	var made twilio.Key
 	if err := w.call("CreateKey", func() {
 		made = twilio.Key{SID: w.sid("SK"), FriendlyName: name}
@@ -129,45 +129,45 @@ func (w setupTwilio) CreateKey(_ context.Context, name string) (twilio.Key, stri
 	return made, "secret of " + made.SID, nil
 }
 
-func (w setupTwilio) RenameKey(_ context.Context, sid, name string) error {
+func (w accountTwilio) RenameKey(_ context.Context, sid, name string) error {
 	return w.call("RenameKey", func() {
 		i := slices.IndexFunc(w.keys, func(k twilio.Key) bool { return k.SID == sid })
 		w.keys[i].FriendlyName = name
 	})
 }
 
-func (w setupTwilio) DeleteKey(_ context.Context, sid string) error {
+func (w accountTwilio) DeleteKey(_ context.Context, sid string) error {
 	return w.call("DeleteKey", func() {
 		w.keys = slices.DeleteFunc(w.keys, func(k twilio.Key) bool { return k.SID == sid })
 	})
 }
 
-func (w setupSecrets) Get(sid string) (secret string, err error) {
+func (w accountSecrets) Get(sid string) (secret string, err error) {
 	err = w.call("Secrets.Get", func() { secret = w.secrets[sid] })
 	return
 }
 
-func (w setupSecrets) Set(sid, secret string) error {
+func (w accountSecrets) Set(sid, secret string) error {
 	return w.call("Secrets.Set", func() { w.secrets[sid] = secret })
 }
 
-func (w setupSecrets) Delete(sid string) error {
+func (w accountSecrets) Delete(sid string) error {
 	return w.call("Secrets.Delete", func() { delete(w.secrets, sid) })
 }
 
-func (w setupSecrets) Place() string { return "the system keychain" }
+func (w accountSecrets) Place() string { return "the system keychain" }
 
-func (w setupFormer) Get(sid string) (secret string, err error) {
+func (w accountFormer) Get(sid string) (secret string, err error) {
 	err = w.call("Former.Get", func() { secret = w.former[sid] })
 	return
 }
-func (w setupFormer) Set(string, string) error { return errors.New("the former store is written") }
-func (w setupFormer) Delete(sid string) error {
+func (w accountFormer) Set(string, string) error { return errors.New("the former store is written") }
+func (w accountFormer) Delete(sid string) error {
 	return w.call("Former.Delete", func() { delete(w.former, sid) })
 }
-func (w setupFormer) Place() string { return "~/old" }
+func (w accountFormer) Place() string { return "~/old" }
 
-func (w *setupSigningKey) Prepare() (id string, exists bool, err error) {
+func (w *accountSigningKey) Prepare() (id string, exists bool, err error) {
 	err = w.call("SigningKey.Prepare", func() {
 		if id, exists = w.signingKey, w.signingKey != ""; !exists {
 			w.drafts++
@@ -178,47 +178,47 @@ func (w *setupSigningKey) Prepare() (id string, exists bool, err error) {
 	return
 }
 
-func (w *setupSigningKey) Write() (string, error) {
+func (w *accountSigningKey) Write() (string, error) {
 	if w.signingKey != "" {
 		return "", errors.New("the signing key is replaced")
 	}
 	return w.draft, w.call("SigningKey.Write", func() { w.signingKey = w.draft })
 }
 
-func (w *setupSigningKey) Place() string { return "~/.config/flexvc/extension.pem" }
+func (w *accountSigningKey) Place() string { return "~/.config/flexvc/extension.pem" }
 
-func (w setupSettingsStore) Stored() SetupSettings { return w.settings }
-func (w setupSettingsStore) Place() string         { return "flexvc.yaml" }
-func (w setupSettingsStore) Save(_ context.Context, s SetupSettings) error {
+func (w accountSettings) Stored() Settings { return w.settings }
+func (w accountSettings) Place() string    { return "flexvc.yaml" }
+func (w accountSettings) Save(_ context.Context, s Settings) error {
 	return w.call("Settings.Save", func() { w.settings = s })
 }
 
-func (w setupIntents) Load() (i Intent, err error) {
+func (w accountIntents) Load() (i Intent, err error) {
 	err = w.call("Intents.Load", func() { i = w.intent })
 	return
 }
-func (w setupIntents) Save(i Intent) error {
+func (w accountIntents) Save(i Intent) error {
 	return w.call("Intents.Save", func() { w.intent = i })
 }
-func (w setupIntents) Clear() error { return w.call("Intents.Clear", func() { w.intent = Intent{} }) }
+func (w accountIntents) Clear() error { return w.call("Intents.Clear", func() { w.intent = Intent{} }) }
 
-func (w *setupWorld) setup() *Setup {
-	s := &Setup{
-		Activities: setupTwilio{w}, Keys: setupTwilio{w}, Secrets: setupSecrets{w},
-		SigningKey: &setupSigningKey{setupWorld: w}, Settings: setupSettingsStore{w}, Intents: setupIntents{w},
+func (w *accountWorld) account() *Account {
+	s := &Account{
+		Activities: accountTwilio{w}, Keys: accountTwilio{w}, Secrets: accountSecrets{w},
+		SigningKey: &accountSigningKey{accountWorld: w}, Settings: accountSettings{w}, Intents: accountIntents{w},
 		Random: strings.NewReader("eight by"),
 	}
 	if w.former != nil {
-		s.Former = setupFormer{w}
+		s.Former = accountFormer{w}
 	}
 	return s
 }
 
-var setupAccount = "AC" + strings.Repeat("0", 32)
+var accountSID = "AC" + strings.Repeat("0", 32)
 
-func wantedSetup() SetupSettings {
-	return SetupSettings{
-		AccountSID: setupAccount, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline",
+func wantedAccount() Settings {
+	return Settings{
+		AccountSID: accountSID, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline",
 		IdentityPrefix: "ext_", TokenURL: "http://localhost:3001/generateToken", SecretStore: "keychain", SigningKey: "extension.pem",
 		PluginActivityName: "Voice Client Offline", PluginTokenURL: "http://localhost:3001/generateToken",
 	}
@@ -230,31 +230,31 @@ var foreignKeys = []twilio.Key{
 	{SID: "SK" + strings.Repeat("e", 32), FriendlyName: unfinished("0123456789abcdef")},
 }
 
-func newSetupWorld() *setupWorld {
-	return &setupWorld{
+func newAccountWorld() *accountWorld {
+	return &accountWorld{
 		activities: []twilio.Activity{{SID: "WA" + strings.Repeat("f", 32), FriendlyName: "Offline", Available: false}, {SID: "WA" + strings.Repeat("e", 32), FriendlyName: "Available", Available: true}},
 		keys:       slices.Clone(foreignKeys),
 		secrets:    map[string]string{},
 	}
 }
 
-// run plans and applies once, with the given setupFailure; it reports whether the
+// run plans and applies once, with the given failure; it reports whether the
 // run was undisturbed.
-func (w *setupWorld) run(t *testing.T, failAt int, how setupFailure) (plan *SetupPlan, undisturbed bool) {
+func (w *accountWorld) run(t *testing.T, failAt int, how failure) (plan *AccountPlan, undisturbed bool) {
 	t.Helper()
 	w.calls, w.failAt, w.how = 0, failAt, how
 	defer func() {
 		if r := recover(); r != nil {
-			if _, ok := r.(setupDied); !ok {
+			if _, ok := r.(died); !ok {
 				panic(r)
 			}
 			undisturbed = false
 		}
 	}()
-	s := w.setup()
-	plan, err := s.Plan(t.Context(), wantedSetup())
+	s := w.account()
+	plan, err := s.Plan(t.Context(), wantedAccount())
 	if err == nil {
-		err = s.Apply(t.Context(), plan, func(SetupItem, error) {})
+		err = plan.Apply(t.Context(), func(Item, error) {})
 	}
 	if err != nil && (failAt == 0 || problem.As(err) == nil) {
 		t.Fatalf("run: %v", err)
@@ -264,7 +264,7 @@ func (w *setupWorld) run(t *testing.T, failAt int, how setupFailure) (plan *Setu
 
 // end describes the state, with what is bound to differ between two ways to it
 // replaced: SIDs and the extension's ID.
-func (w *setupWorld) end(t *testing.T) string {
+func (w *accountWorld) end(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	mine := 0
@@ -285,15 +285,15 @@ func (w *setupWorld) end(t *testing.T) string {
 	return b.String()
 }
 
-func undisturbedSetup(t *testing.T) (end string, calls int) {
+func undisturbedAccount(t *testing.T) (end string, calls int) {
 	t.Helper()
-	w := newSetupWorld()
+	w := newAccountWorld()
 	w.run(t, 0, 0)
 	return w.end(t), w.calls
 }
 
-func TestSetupFromNothing(t *testing.T) {
-	end, _ := undisturbedSetup(t)
+func TestAccountFromNothing(t *testing.T) {
+	end, _ := undisturbedAccount(t)
 	want := `foreign key flexvc-token-server
 foreign key flexvc-token-server (setup 0123456789abcdef)
 key flexvc-token-server, in use: true, secret kept: true
@@ -303,8 +303,8 @@ activity Voice Client Offline false, in use: true
 1 secrets
 intent {Nonce:}
 signing key true
-settings ` + fmt.Sprintf("%+v\n", SetupSettings{
-		AccountSID: setupAccount, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline", ActivitySID: "WA",
+settings ` + fmt.Sprintf("%+v\n", Settings{
+		AccountSID: accountSID, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline", ActivitySID: "WA",
 		IdentityPrefix: "ext_", TokenURL: "http://localhost:3001/generateToken", APIKeySID: "SK", SecretStore: "keychain", SigningKey: "extension.pem",
 		PluginActivityName: "Voice Client Offline", PluginTokenURL: "http://localhost:3001/generateToken",
 	})
@@ -315,14 +315,14 @@ settings ` + fmt.Sprintf("%+v\n", SetupSettings{
 
 // Two runs end at every call in every way, then one is left alone: the end is
 // always that of a run nothing happened to, and there is nothing left to do.
-func TestSetupSurvivesEveryCrash(t *testing.T) {
-	wantEnd, calls := undisturbedSetup(t)
+func TestAccountSurvivesEveryCrash(t *testing.T) {
+	wantEnd, calls := undisturbedAccount(t)
 	runs := 0
-	for how, name := range setupFailures {
-		for how2, name2 := range setupFailures {
+	for how, name := range failures {
+		for how2, name2 := range failures {
 			for first := 1; first <= calls; first++ {
 				for second := 1; ; second++ {
-					w := newSetupWorld()
+					w := newAccountWorld()
 					w.run(t, first, how)
 					signingKey := w.signingKey
 					_, done := w.run(t, second, how2)
@@ -338,7 +338,7 @@ func TestSetupSurvivesEveryCrash(t *testing.T) {
 					if p, _ := w.run(t, 0, 0); p.Pending() {
 						t.Fatalf("%s: still to do: %+v", where, p.Items)
 					}
-					if done { // the second run did not get as far as its setupFailure
+					if done { // the second run did not get as far as its failure
 						break
 					}
 				}
@@ -351,7 +351,7 @@ func TestSetupSurvivesEveryCrash(t *testing.T) {
 }
 
 func TestRerunChangesNothing(t *testing.T) {
-	w := newSetupWorld()
+	w := newAccountWorld()
 	w.run(t, 0, 0)
 	before := *w
 	before.activities, before.keys, before.secrets = slices.Clone(w.activities), slices.Clone(w.keys), maps.Clone(w.secrets)
@@ -360,7 +360,7 @@ func TestRerunChangesNothing(t *testing.T) {
 		w.broken[call] = errors.New("a rerun calls " + call)
 	}
 	plan, _ := w.run(t, 0, 0)
-	if plan.Pending() || plan.Count(SetupSame) != 4 {
+	if plan.Pending() || plan.Count(Same) != 4 {
 		t.Errorf("plan is %+v", plan.Items)
 	}
 	if w.end(t) != before.end(t) {
@@ -403,91 +403,91 @@ func TestActivityRules(t *testing.T) {
 }
 
 func TestRenamedActivityIsMentioned(t *testing.T) {
-	w := newSetupWorld()
+	w := newAccountWorld()
 	w.run(t, 0, 0)
 	w.activities[2].FriendlyName = "Pause"
-	plan, err := w.setup().Plan(t.Context(), wantedSetup())
+	plan, err := w.account().Plan(t.Context(), wantedAccount())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := plan.Items[0]; got.Action != SetupAdd || got.Detail != `available: no; the one in use is now called "Pause"` {
+	if got := plan.Items[0]; got.Action != Add || got.Detail != `available: no; the one in use is now called "Pause"` {
 		t.Errorf("activity: %+v", got)
 	}
-	if got := plan.Items[len(plan.Items)-1]; got.Action != SetupChange || got.Detail != "activity" {
+	if got := plan.Items[len(plan.Items)-1]; got.Action != Change || got.Detail != "activity" {
 		t.Errorf("settings: %+v", got)
 	}
 }
 
 // A refused or ambiguous creation counts as done when the list says so.
 func TestActivityAddedMeanwhile(t *testing.T) {
-	w := newSetupWorld()
-	s := w.setup()
-	plan, err := s.Plan(t.Context(), wantedSetup())
+	w := newAccountWorld()
+	s := w.account()
+	plan, err := s.Plan(t.Context(), wantedAccount())
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.activities = append(w.activities, twilio.Activity{SID: "WA" + strings.Repeat("9", 32), FriendlyName: "Voice Client Offline", Available: false})
-	if err := s.Apply(t.Context(), plan, func(SetupItem, error) {}); err != nil {
+	if err := plan.Apply(t.Context(), func(Item, error) {}); err != nil {
 		t.Fatal(err)
 	}
 	if w.settings.ActivitySID != "WA"+strings.Repeat("9", 32) {
 		t.Errorf("activity in use is %s", w.settings.ActivitySID)
 	}
 
-	w = newSetupWorld()
-	s = w.setup()
-	if plan, err = s.Plan(t.Context(), wantedSetup()); err != nil {
+	w = newAccountWorld()
+	s = w.account()
+	if plan, err = s.Plan(t.Context(), wantedAccount()); err != nil {
 		t.Fatal(err)
 	}
 	w.activities = append(w.activities, twilio.Activity{SID: "WA" + strings.Repeat("9", 32), FriendlyName: "Voice Client Offline", Available: true})
-	if err := s.Apply(t.Context(), plan, func(SetupItem, error) {}); !problem.Is(err, problem.RequestRefused) {
+	if err := plan.Apply(t.Context(), func(Item, error) {}); !problem.Is(err, problem.RequestRefused) {
 		t.Errorf("an available one added meanwhile is accepted: %v", err)
 	}
 }
 
 func TestKeysThatMayNotBeManaged(t *testing.T) {
-	w := newSetupWorld()
+	w := newAccountWorld()
 	w.broken = map[string]error{"Keys": problem.New(problem.PermissionDenied, "20003")}
 	for _, call := range []string{"CreateActivity", "CreateKey", "Secrets.Set", "Settings.Save", "Intents.Save", "SigningKey.Write"} {
 		w.broken[call] = errors.New("something is written: " + call)
 	}
-	_, err := w.setup().Plan(t.Context(), wantedSetup())
+	_, err := w.account().Plan(t.Context(), wantedAccount())
 	if !problem.Is(err, problem.PermissionDenied) || !strings.Contains(problem.As(err).Hint, "auth token or a Main API key") {
 		t.Errorf("Plan = %v", err)
 	}
 }
 
 // key returns the plan's items about keys.
-func (w *setupWorld) key(t *testing.T) []SetupItem {
+func (w *accountWorld) key(t *testing.T) []Item {
 	t.Helper()
-	plan, err := w.setup().Plan(t.Context(), wantedSetup())
+	plan, err := w.account().Plan(t.Context(), wantedAccount())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(plan.Items, func(i SetupItem) bool { return i.Kind != SetupKey })
+	return slices.DeleteFunc(plan.Items, func(i Item) bool { return i.Kind != KindKey })
 }
 
 func TestNoKeyWithoutAPlaceForItsSecret(t *testing.T) {
-	w := newSetupWorld()
+	w := newAccountWorld()
 	w.broken = map[string]error{"Secrets.Get": problem.New(problem.KeychainUnavailable, "no keychain")}
-	if _, err := w.setup().Plan(t.Context(), wantedSetup()); !problem.Is(err, problem.KeychainUnavailable) {
+	if _, err := w.account().Plan(t.Context(), wantedAccount()); !problem.Is(err, problem.KeychainUnavailable) {
 		t.Errorf("Plan = %v", err)
 	}
 }
 
 func TestKeyRules(t *testing.T) {
-	ready := func() *setupWorld { w := newSetupWorld(); w.run(t, 0, 0); return w }
+	ready := func() *accountWorld { w := newAccountWorld(); w.run(t, 0, 0); return w }
 
 	w := ready()
 	sid := w.settings.APIKeySID
 	w.keys[2].FriendlyName = "renamed by the administrator"
-	if got := w.key(t); len(got) != 1 || got[0].Action != SetupSame || got[0].ID != sid {
+	if got := w.key(t); len(got) != 1 || got[0].Action != Same || got[0].ID != sid {
 		t.Errorf("renamed key: %+v", got)
 	}
 
 	w = ready()
 	w.keys = slices.Clone(foreignKeys)
-	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || got[0].Detail != "in place of "+sid+", which is gone" {
+	if got := w.key(t); len(got) != 1 || got[0].Action != Add || got[0].Detail != "in place of "+sid+", which is gone" {
 		t.Errorf("key gone: %+v", got)
 	}
 	w.run(t, 0, 0)
@@ -497,7 +497,7 @@ func TestKeyRules(t *testing.T) {
 
 	w = ready()
 	clear(w.secrets)
-	if got := w.key(t); len(got) != 1 || got[0].Action != SetupAdd || got[0].Detail != "in place of "+sid+", whose secret is gone" {
+	if got := w.key(t); len(got) != 1 || got[0].Action != Add || got[0].Detail != "in place of "+sid+", whose secret is gone" {
 		t.Errorf("secret gone: %+v", got)
 	}
 	w.run(t, 0, 0)
@@ -507,7 +507,7 @@ func TestKeyRules(t *testing.T) {
 
 	w = ready()
 	w.former, w.secrets = w.secrets, map[string]string{}
-	if got := w.key(t); len(got) != 1 || got[0].Action != SetupChange || got[0].Detail != "secret moves from ~/old to the system keychain" {
+	if got := w.key(t); len(got) != 1 || got[0].Action != Change || got[0].Detail != "secret moves from ~/old to the system keychain" {
 		t.Errorf("secret elsewhere: %+v", got)
 	}
 	w.run(t, 0, 0)
@@ -518,34 +518,34 @@ func TestKeyRules(t *testing.T) {
 
 // A list that lagged behind may have made an unfinished run make two.
 func TestTwoUnfinishedKeysBecomeOne(t *testing.T) {
-	w := newSetupWorld()
+	w := newAccountWorld()
 	w.intent = Intent{"aa"}
 	for range 2 {
-		k, secret, _ := setupTwilio{w}.CreateKey(t.Context(), unfinished("aa"))
+		k, secret, _ := accountTwilio{w}.CreateKey(t.Context(), unfinished("aa"))
 		w.secrets[k.SID] = secret
 	}
 	w.run(t, 0, 0)
-	wantEnd, _ := undisturbedSetup(t)
+	wantEnd, _ := undisturbedAccount(t)
 	if diff := cmp.Diff(wantEnd, w.end(t)); diff != "" {
 		t.Errorf("end state (-want +got):\n%s", diff)
 	}
 }
 
 func TestSecretThatCannotBeKeptLeavesNoKey(t *testing.T) {
-	w := newSetupWorld()
+	w := newAccountWorld()
 	full := problem.New(problem.ConfigUnwritable, "no space left on device")
 	w.broken = map[string]error{"Secrets.Set": full}
-	s := w.setup()
-	plan, err := s.Plan(t.Context(), wantedSetup())
+	s := w.account()
+	plan, err := s.Plan(t.Context(), wantedAccount())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var told []string
-	err = s.Apply(t.Context(), plan, func(i SetupItem, err error) { told = append(told, fmt.Sprintf("%s %v", i.Kind, err)) })
+	err = plan.Apply(t.Context(), func(i Item, err error) { told = append(told, fmt.Sprintf("%s %v", i.Kind, err)) })
 	if !errors.Is(err, full) {
 		t.Fatalf("Apply = %v", err)
 	}
-	if !slices.Equal(w.keys, foreignKeys) || w.intent != (Intent{}) || w.settings != (SetupSettings{}) {
+	if !slices.Equal(w.keys, foreignKeys) || w.intent != (Intent{}) || w.settings != (Settings{}) {
 		t.Errorf("left behind: keys %+v, intent %+v, settings %+v", w.keys, w.intent, w.settings)
 	}
 	if want := []string{"activity <nil>", "api key no space left on device"}; !slices.Equal(told, want) {
@@ -555,15 +555,15 @@ func TestSecretThatCannotBeKeptLeavesNoKey(t *testing.T) {
 
 // ^C between the key and its secret must not lose the secret.
 func TestInterruptWhileAKeyIsMade(t *testing.T) {
-	w := newSetupWorld()
+	w := newAccountWorld()
 	ctx, cancel := context.WithCancel(t.Context())
-	s := w.setup()
-	s.Keys = cancellingKeys{setupTwilio{w}, cancel}
-	plan, err := s.Plan(ctx, wantedSetup())
+	s := w.account()
+	s.Keys = cancellingKeys{accountTwilio{w}, cancel}
+	plan, err := s.Plan(ctx, wantedAccount())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = s.Apply(ctx, plan, func(SetupItem, error) {})
+	_ = plan.Apply(ctx, func(Item, error) {})
 	for _, k := range w.keys {
 		if !slices.Contains(foreignKeys, k) && w.secrets[k.SID] == "" {
 			t.Errorf("key %s exists without its secret", k.SID)
@@ -573,32 +573,32 @@ func TestInterruptWhileAKeyIsMade(t *testing.T) {
 		t.Error("no key was made, so nothing was tested")
 	}
 
-	w = newSetupWorld()
+	w = newAccountWorld()
 	w.broken = map[string]error{"Secrets.Set": errors.New("disk full")}
 	ctx, cancel = context.WithCancel(t.Context())
-	s = w.setup()
-	s.Keys = cancellingKeys{setupTwilio{w}, cancel}
-	if plan, err = s.Plan(ctx, wantedSetup()); err != nil {
+	s = w.account()
+	s.Keys = cancellingKeys{accountTwilio{w}, cancel}
+	if plan, err = s.Plan(ctx, wantedAccount()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Apply(ctx, plan, func(SetupItem, error) {}); err == nil || !slices.Equal(w.keys, foreignKeys) {
+	if err := plan.Apply(ctx, func(Item, error) {}); err == nil || !slices.Equal(w.keys, foreignKeys) {
 		t.Errorf("Apply = %v, keys are %+v", err, w.keys)
 	}
 }
 
 type cancellingKeys struct {
-	setupTwilio
+	accountTwilio
 	cancel func()
 }
 
 func (c cancellingKeys) CreateKey(ctx context.Context, name string) (twilio.Key, string, error) {
 	defer c.cancel()
-	return c.setupTwilio.CreateKey(ctx, name)
+	return c.accountTwilio.CreateKey(ctx, name)
 }
 
 func (c cancellingKeys) DeleteKey(ctx context.Context, sid string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return c.setupTwilio.DeleteKey(ctx, sid)
+	return c.accountTwilio.DeleteKey(ctx, sid)
 }

@@ -34,11 +34,11 @@ type CallbackAPI interface {
 	SetCallback(ctx context.Context, c twilio.Callback) error
 }
 
-// The kinds of items of a plan to push events.
+// The kinds of a plan to push events, or not to.
 const (
-	PushSink         SetupKind = "sink"
-	PushSubscription SetupKind = "subscription"
-	PushCallback     SetupKind = "callback"
+	KindSink         Kind = "sink"
+	KindSubscription Kind = "subscription"
+	KindCallback     Kind = "callback"
 )
 
 // pushedKinds are the events that tell what the watch looks at. Those of
@@ -48,12 +48,11 @@ var pushedKinds = []twilio.EventKind{twilio.EventCreated, twilio.EventDeleted, t
 // streamPrefix is how Event Streams' types of TaskRouter events begin.
 const streamPrefix = "com.twilio.taskrouter."
 
-// Pushing sets up what makes Twilio push a workspace's events to a server, and
+// Events sets up what makes Twilio push a workspace's events to a server, and
 // takes it away. Its sink and subscription carry a description by which they are
-// known again; all others are somebody else's and left alone. Plan only reads;
-// Apply may stop or be killed anywhere: the next Plan and Apply complete it, and
-// remove what the first left twice.
-type Pushing struct {
+// known again; all others are somebody else's and left alone. What an interrupted
+// run left twice, the next one removes.
+type Events struct {
 	Workspace     string // SID
 	Sinks         SinkAPI
 	Subscriptions SubscriptionAPI
@@ -62,85 +61,64 @@ type Pushing struct {
 
 // Description is what flexvc's sink and subscription of the workspace are
 // called at Twilio.
-func (p *Pushing) Description() string { return "flexvc events of " + p.Workspace }
+func (e *Events) Description() string { return "flexvc events of " + e.Workspace }
 
-// PushStatus is what there is.
-type PushStatus struct {
+// EventsStatus is what there is.
+type EventsStatus struct {
 	Sinks         []twilio.Sink         // flexvc's
 	Subscriptions []twilio.Subscription // flexvc's
 	Types         map[string][]string
 	OtherSinks    int
 	Callback      twilio.Callback
 
-	all      []twilio.Sink
 	borrowed map[string]bool // sinks that somebody else's subscription uses
 }
 
-// PushPlan is what Apply would do, in order.
-type PushPlan struct {
-	Items []SetupItem
-	Left  []twilio.Sink // flexvc's by name, but in use by somebody else's subscription
-
-	steps []func(context.Context) (id string, err error)
-}
-
-// Count returns how many items have the action.
-func (p *PushPlan) Count(action SetupAction) int {
-	n := 0
-	for _, item := range p.Items {
-		if item.Action == action {
-			n++
-		}
-	}
-	return n
-}
-
-// Pending reports whether anything would change.
-func (p *PushPlan) Pending() bool { return p.Count(SetupSame) < len(p.Items) }
-
-func (p *PushPlan) add(item SetupItem, step func(context.Context) (string, error)) {
-	p.Items, p.steps = append(p.Items, item), append(p.steps, step)
+// EventsPlan is the way to events that are pushed, or not any more.
+type EventsPlan struct {
+	Plan
+	Left []twilio.Sink // flexvc's by name, but in use by somebody else's subscription
 }
 
 // Status reads what there is.
-func (p *Pushing) Status(ctx context.Context) (*PushStatus, error) {
-	s := &PushStatus{Types: map[string][]string{}, borrowed: map[string]bool{}}
-	var err error
-	if s.all, err = p.Sinks.Sinks(ctx); err != nil {
-		return nil, err
-	}
-	subscriptions, err := p.Subscriptions.Subscriptions(ctx)
+func (e *Events) Status(ctx context.Context) (*EventsStatus, error) {
+	s := &EventsStatus{Types: map[string][]string{}, borrowed: map[string]bool{}}
+	sinks, err := e.Sinks.Sinks(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, one := range s.all {
-		if one.Description == p.Description() && one.Type == "webhook" {
+	subscriptions, err := e.Subscriptions.Subscriptions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range sinks {
+		if one.Description == e.Description() && one.Type == "webhook" {
 			s.Sinks = append(s.Sinks, one)
 		} else {
 			s.OtherSinks++
 		}
 	}
 	for _, one := range subscriptions {
-		if one.Description != p.Description() || !slices.ContainsFunc(s.Sinks, func(k twilio.Sink) bool { return k.SID == one.SinkSID }) {
+		if one.Description != e.Description() || !slices.ContainsFunc(s.Sinks, func(k twilio.Sink) bool { return k.SID == one.SinkSID }) {
 			s.borrowed[one.SinkSID] = true
 			continue
 		}
 		s.Subscriptions = append(s.Subscriptions, one)
-		if s.Types[one.SID], err = p.Subscriptions.SubscribedTypes(ctx, one.SID); err != nil {
+		if s.Types[one.SID], err = e.Subscriptions.SubscribedTypes(ctx, one.SID); err != nil {
 			return nil, err
 		}
 	}
-	s.Callback, err = p.Callbacks.Callback(ctx)
+	s.Callback, err = e.Callbacks.Callback(ctx)
 	return s, err
 }
 
-// Enable plans a sink and a subscription that lead to address.
-func (p *Pushing) Enable(ctx context.Context, address string) (*PushPlan, error) {
-	s, err := p.Status(ctx)
+// PlanEnable plans a sink and a subscription that lead to address.
+func (e *Events) PlanEnable(ctx context.Context, address string) (*EventsPlan, error) {
+	s, err := e.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
-	plan := &PushPlan{}
+	plan := &EventsPlan{}
 	keep := -1
 	for i, one := range s.Sinks {
 		if one.Destination == address && one.Method == "POST" && one.Status == "active" && !s.borrowed[one.SID] {
@@ -150,61 +128,58 @@ func (p *Pushing) Enable(ctx context.Context, address string) (*PushPlan, error)
 			}
 		}
 	}
-	sink := SetupItem{Kind: PushSink, Action: SetupAdd, Name: p.Description(), Detail: "to " + address}
+	sink := Item{Kind: KindSink, Action: Add, Name: e.Description(), Detail: "to " + address}
 	var sinkSID string
 	if keep >= 0 {
 		sinkSID = s.Sinks[keep].SID
-		sink.Action, sink.ID = SetupSame, sinkSID
+		sink.Action, sink.ID = Same, sinkSID
 	}
 	plan.add(sink, func(ctx context.Context) (string, error) {
-		if keep >= 0 {
-			return sinkSID, nil
-		}
-		made, err := p.Sinks.CreateSink(ctx, p.Description(), address)
+		made, err := e.Sinks.CreateSink(ctx, e.Description(), address)
 		sinkSID = made.SID
 		return made.SID, err
 	})
 	wanted := streamTypes()
-	subscription := SetupItem{Kind: PushSubscription, Action: SetupAdd, Name: p.Description(), Detail: fmt.Sprintf("%d types of worker events", len(wanted))}
+	subscription := Item{Kind: KindSubscription, Action: Add, Name: e.Description(), Detail: fmt.Sprintf("%d types of worker events", len(wanted))}
 	var old string
 	for _, one := range s.Subscriptions {
 		if keep < 0 || one.SinkSID != sinkSID {
 			continue
 		}
-		old, subscription.ID, subscription.Action = one.SID, one.SID, SetupSame
+		old, subscription.ID, subscription.Action = one.SID, one.SID, Same
 		if !containsAll(s.Types[one.SID], wanted) {
-			subscription.Action = SetupChange
+			subscription.Action = Change
 		}
 	}
 	plan.add(subscription, func(ctx context.Context) (string, error) {
-		if subscription.Action == SetupSame {
-			return old, nil
-		}
 		if old != "" { // a sink takes one
-			if err := p.Subscriptions.Unsubscribe(ctx, old); err != nil {
-				return "", err
+			if err := e.Subscriptions.Unsubscribe(ctx, old); err != nil {
+				return old, err
 			}
 		}
-		made, err := p.Subscriptions.Subscribe(ctx, p.Description(), sinkSID, wanted)
-		return made.SID, err
+		made, err := e.Subscriptions.Subscribe(ctx, e.Description(), sinkSID, wanted)
+		if err != nil {
+			return old, err
+		}
+		return made.SID, nil
 	})
 	// The old one goes when the new one stands: no event is lost between.
-	p.remove(plan, s, func(sid string) bool { return keep >= 0 && sid == s.Sinks[keep].SID })
+	e.remove(plan, s, func(sid string) bool { return keep >= 0 && sid == s.Sinks[keep].SID })
 	return plan, nil
 }
 
-// Disable plans to take everything away that is flexvc's, the callback to
+// PlanDisable plans to take everything away that is flexvc's, the callback to
 // address included; "" leaves the callback as it is.
-func (p *Pushing) Disable(ctx context.Context, address string) (*PushPlan, error) {
-	s, err := p.Status(ctx)
+func (e *Events) PlanDisable(ctx context.Context, address string) (*EventsPlan, error) {
+	s, err := e.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
-	plan := &PushPlan{}
-	p.remove(plan, s, func(string) bool { return false })
+	plan := &EventsPlan{}
+	e.remove(plan, s, func(string) bool { return false })
 	if address != "" && s.Callback.URL == address {
-		plan.add(SetupItem{Kind: PushCallback, Action: SetupRemove, Name: address}, func(ctx context.Context) (string, error) {
-			return "", p.Callbacks.SetCallback(ctx, twilio.Callback{})
+		plan.add(Item{Kind: KindCallback, Action: Remove, Name: address}, func(ctx context.Context) (string, error) {
+			return "", e.Callbacks.SetCallback(ctx, twilio.Callback{})
 		})
 	}
 	return plan, nil
@@ -212,11 +187,11 @@ func (p *Pushing) Disable(ctx context.Context, address string) (*PushPlan, error
 
 // remove plans to take away flexvc's sinks that are not kept, each after its
 // subscription.
-func (p *Pushing) remove(plan *PushPlan, s *PushStatus, keep func(sid string) bool) {
+func (e *Events) remove(plan *EventsPlan, s *EventsStatus, keep func(sid string) bool) {
 	for _, one := range s.Subscriptions {
 		if !keep(one.SinkSID) {
-			plan.add(SetupItem{Kind: PushSubscription, Action: SetupRemove, Name: one.Description, ID: one.SID}, func(ctx context.Context) (string, error) {
-				return one.SID, gone(p.Subscriptions.Unsubscribe(ctx, one.SID))
+			plan.add(Item{Kind: KindSubscription, Action: Remove, Name: one.Description, ID: one.SID}, func(ctx context.Context) (string, error) {
+				return one.SID, gone(e.Subscriptions.Unsubscribe(ctx, one.SID))
 			})
 		}
 	}
@@ -226,25 +201,17 @@ func (p *Pushing) remove(plan *PushPlan, s *PushStatus, keep func(sid string) bo
 		case s.borrowed[one.SID]:
 			plan.Left = append(plan.Left, one)
 		default:
-			plan.add(SetupItem{Kind: PushSink, Action: SetupRemove, Name: one.Description, ID: one.SID, Detail: "to " + one.Destination}, func(ctx context.Context) (string, error) {
-				return one.SID, gone(p.Sinks.DeleteSink(ctx, one.SID))
+			plan.add(Item{Kind: KindSink, Action: Remove, Name: one.Description, ID: one.SID, Detail: "to " + one.Destination}, func(ctx context.Context) (string, error) {
+				return one.SID, gone(e.Sinks.DeleteSink(ctx, one.SID))
 			})
 		}
 	}
 }
 
-// gone takes for done what somebody else has done.
-func gone(err error) error {
-	if problem.Is(err, problem.NotFound) {
-		return nil
-	}
-	return err
-}
-
-// EnableCallback plans to have the workspace call address. A workspace calls one
+// PlanCallback plans to have the workspace call address. A workspace calls one
 // address: somebody else's is EventsTaken.
-func (p *Pushing) EnableCallback(ctx context.Context, address string) (*PushPlan, error) {
-	now, err := p.Callbacks.Callback(ctx)
+func (e *Events) PlanCallback(ctx context.Context, address string) (*EventsPlan, error) {
+	now, err := e.Callbacks.Callback(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -253,47 +220,26 @@ func (p *Pushing) EnableCallback(ctx context.Context, address string) (*PushPlan
 			WithDetail("it calls %s", Redact(now.URL)).
 			WithHint("use Event Streams instead: flexvc events enable, without --callback")
 	}
-	item := SetupItem{Kind: PushCallback, Action: SetupAdd, Name: address}
+	item := Item{Kind: KindCallback, Action: Add, Name: address}
 	want := twilio.Callback{URL: address, Filter: joinKinds()}
 	switch {
 	case now.URL == address && (now.Filter == "" || containsAll(splitFilter(now.Filter), splitFilter(want.Filter))):
-		item.Action = SetupSame
+		item.Action = Same
 	case now.URL == address:
-		item.Action = SetupChange
+		item.Action = Change
 	}
-	plan := &PushPlan{}
+	plan := &EventsPlan{}
 	plan.add(item, func(ctx context.Context) (string, error) {
-		if item.Action == SetupSame {
-			return "", nil
-		}
 		// Look once more: somebody may have taken it while the plan was read.
-		if again, err := p.Callbacks.Callback(ctx); err != nil || again.URL != now.URL {
+		if again, err := e.Callbacks.Callback(ctx); err != nil || again.URL != now.URL {
 			if err == nil {
 				err = problem.New(problem.EventsTaken, "cannot set the event callback of the workspace: somebody else has just set it")
 			}
 			return "", err
 		}
-		return "", p.Callbacks.SetCallback(ctx, want)
+		return "", e.Callbacks.SetCallback(ctx, want)
 	})
 	return plan, nil
-}
-
-// Apply carries a plan out and tells of each item that changes something. It
-// stops at the first error.
-func (p *Pushing) Apply(ctx context.Context, plan *PushPlan, done func(SetupItem, error)) error {
-	for i, item := range plan.Items {
-		id, err := plan.steps[i](ctx)
-		if err == nil && id != "" {
-			item.ID = id
-		}
-		if item.Action != SetupSame || err != nil {
-			done(item, err)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Redact leaves of an address what may be shown: no user, no query.

@@ -105,9 +105,9 @@ const pushAddress = "https://voice.example.com/events/twilio"
 
 // crowded is an account in which others have sinks, one of them under a name
 // like ours, and an old deployment of ours is left.
-func crowded() (*streams, *Pushing) {
+func crowded() (*streams, *Events) {
 	s := &streams{types: map[string][]string{}}
-	p := &Pushing{Workspace: "WS1", Sinks: s, Subscriptions: s, Callbacks: s}
+	p := &Events{Workspace: "WS1", Sinks: s, Subscriptions: s, Callbacks: s}
 	other := func(description, subscription, destination string) {
 		sink := twilio.Sink{SID: s.sid("DG"), Description: description, Type: "webhook", Status: "active", Destination: destination, Method: "POST"}
 		s.sinks = append(s.sinks, sink)
@@ -138,13 +138,13 @@ func (s *streams) others() string {
 	return b.String()
 }
 
-func (p *Pushing) rerun(t *testing.T, plan func(context.Context) (*PushPlan, error)) error {
+func (p *Events) rerun(t *testing.T, plan func(context.Context) (*EventsPlan, error)) error {
 	t.Helper()
 	made, err := plan(t.Context())
 	if err != nil {
 		return err
 	}
-	return p.Apply(t.Context(), made, func(SetupItem, error) {})
+	return made.Apply(t.Context(), func(Item, error) {})
 }
 
 // TestAnInterruptedEnableIsCompleted breaks every call in turn, before and after
@@ -154,7 +154,7 @@ func TestAnInterruptedEnableIsCompleted(t *testing.T) {
 		for failAt := 1; ; failAt++ {
 			s, p := crowded()
 			before := s.others()
-			enable := func(ctx context.Context) (*PushPlan, error) { return p.Enable(ctx, pushAddress) }
+			enable := func(ctx context.Context) (*EventsPlan, error) { return p.PlanEnable(ctx, pushAddress) }
 			s.failAt, s.after = failAt, after
 			err := p.rerun(t, enable)
 			whole := s.calls < failAt
@@ -181,7 +181,7 @@ func TestAnInterruptedEnableIsCompleted(t *testing.T) {
 			if len(ours) != 1 || !slices.Equal(s.types[ours[0].SID], streamTypes()) || len(s.sinks) != 4 || s.sinks[3].Destination != pushAddress {
 				t.Fatalf("after a break at call %d (effect %v): %+v, sinks %+v", failAt, after, ours, s.sinks)
 			}
-			disable := func(ctx context.Context) (*PushPlan, error) { return p.Disable(ctx, "") }
+			disable := func(ctx context.Context) (*EventsPlan, error) { return p.PlanDisable(ctx, "") }
 			if err := p.rerun(t, disable); err != nil {
 				t.Fatal(err)
 			}
@@ -197,14 +197,14 @@ func TestAnInterruptedEnableIsCompleted(t *testing.T) {
 
 func TestASubscriptionIsExtended(t *testing.T) {
 	s, p := crowded()
-	enable := func(ctx context.Context) (*PushPlan, error) { return p.Enable(ctx, pushAddress) }
+	enable := func(ctx context.Context) (*EventsPlan, error) { return p.PlanEnable(ctx, pushAddress) }
 	if err := p.rerun(t, enable); err != nil {
 		t.Fatal(err)
 	}
 	ours := s.subscriptions[len(s.subscriptions)-1]
 	s.types[ours.SID] = []string{"com.twilio.taskrouter.worker.created"}
 	plan, err := enable(t.Context())
-	if err != nil || plan.Count(SetupChange) != 1 || plan.Count(SetupAdd) != 0 {
+	if err != nil || plan.Count(Change) != 1 || plan.Count(Add) != 0 {
 		t.Fatalf("%+v %v", plan, err)
 	}
 	if err := p.rerun(t, enable); err != nil {
@@ -218,19 +218,19 @@ func TestASubscriptionIsExtended(t *testing.T) {
 func TestACallbackStaysWhoseItIs(t *testing.T) {
 	for _, test := range []struct {
 		before twilio.Callback
-		want   SetupAction // "" is refused
+		want   Action // "" is refused
 	}{
-		{twilio.Callback{}, SetupAdd},
-		{twilio.Callback{Filter: "task.created"}, SetupAdd},
+		{twilio.Callback{}, Add},
+		{twilio.Callback{Filter: "task.created"}, Add},
 		{twilio.Callback{URL: "https://theirs.example.com/?key=hidden"}, ""},
 		{twilio.Callback{URL: pushAddress + "/"}, ""},
-		{twilio.Callback{URL: pushAddress, Filter: "worker.created"}, SetupChange},
-		{twilio.Callback{URL: pushAddress}, SetupSame},
-		{twilio.Callback{URL: pushAddress, Filter: joinKinds() + ", task.created"}, SetupSame},
+		{twilio.Callback{URL: pushAddress, Filter: "worker.created"}, Change},
+		{twilio.Callback{URL: pushAddress}, Same},
+		{twilio.Callback{URL: pushAddress, Filter: joinKinds() + ", task.created"}, Same},
 	} {
 		s := &streams{callback: test.before}
-		p := &Pushing{Workspace: "WS1", Callbacks: s}
-		plan, err := p.EnableCallback(t.Context(), pushAddress)
+		p := &Events{Workspace: "WS1", Callbacks: s}
+		plan, err := p.PlanCallback(t.Context(), pushAddress)
 		if test.want == "" {
 			if !problem.Is(err, problem.EventsTaken) || strings.Contains(problem.As(err).Detail, "hidden") {
 				t.Errorf("%+v: %v", test.before, err)
@@ -240,10 +240,10 @@ func TestACallbackStaysWhoseItIs(t *testing.T) {
 		if err != nil || plan.Items[0].Action != test.want {
 			t.Fatalf("%+v: %+v %v", test.before, plan, err)
 		}
-		if err := p.Apply(t.Context(), plan, func(SetupItem, error) {}); err != nil {
+		if err := plan.Apply(t.Context(), func(Item, error) {}); err != nil {
 			t.Fatal(err)
 		}
-		if again, err := p.EnableCallback(t.Context(), pushAddress); err != nil || again.Pending() {
+		if again, err := p.PlanCallback(t.Context(), pushAddress); err != nil || again.Pending() {
 			t.Errorf("%+v: a second run has %+v to do, %v", test.before, again, err)
 		}
 	}
@@ -251,13 +251,13 @@ func TestACallbackStaysWhoseItIs(t *testing.T) {
 
 func TestACallbackTakenMeanwhileIsNotReplaced(t *testing.T) {
 	s := &streams{}
-	p := &Pushing{Workspace: "WS1", Callbacks: s}
-	plan, err := p.EnableCallback(t.Context(), pushAddress)
+	p := &Events{Workspace: "WS1", Callbacks: s}
+	plan, err := p.PlanCallback(t.Context(), pushAddress)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.callback.URL = "https://theirs.example.com/"
-	if err := p.Apply(t.Context(), plan, func(SetupItem, error) {}); !problem.Is(err, problem.EventsTaken) || s.callback.URL != "https://theirs.example.com/" {
+	if err := plan.Apply(t.Context(), func(Item, error) {}); !problem.Is(err, problem.EventsTaken) || s.callback.URL != "https://theirs.example.com/" {
 		t.Errorf("%v, the callback is %s", err, s.callback.URL)
 	}
 }

@@ -1,13 +1,9 @@
 package provision
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +11,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/twilioapi"
 )
 
 // Names at Twilio. PluginName is also the name the bundle registers under.
@@ -28,18 +25,11 @@ const (
 	usualPhase          = 3
 )
 
-// PluginDeployment puts the plugin into Flex: the file into Serverless, its
-// version into the Plugins API, and that into the release in force. Plan only
-// reads. Apply may stop anywhere: the next Plan finds what is there, and the
-// file by its content, of which its path has a checksum.
-type PluginDeployment struct {
-	Registry RegistryAPI
-	Hosting  HostingAPI
-	Assets   AssetAPI
-	Builds   BuildAPI
-	Plugins  PluginAPI
-	Releases ReleaseAPI
-
+// Plugin puts the plugin into Flex: the file into Serverless, its version into
+// the Plugins API, and that into the release in force. What an interrupted run
+// has uploaded is found again by its content, of which its path has a checksum.
+type Plugin struct {
+	Client *twilioapi.Client
 	Random io.Reader
 	Now    func() time.Time
 	Sleep  func(context.Context, time.Duration) error
@@ -55,20 +45,20 @@ type PluginWant struct {
 
 // The kinds of a plugin's plan, in the order in which they are applied.
 const (
-	PluginKindService     SetupKind = "service"
-	PluginKindEnvironment SetupKind = "environment"
-	PluginKindBundle      SetupKind = "bundle"
-	PluginKindBuild       SetupKind = "build"
-	PluginKindPlugin      SetupKind = "plugin"
-	PluginKindVersion     SetupKind = "version"
-	PluginKindRelease     SetupKind = "release"
+	KindService     Kind = "service"
+	KindEnvironment Kind = "environment"
+	KindBundle      Kind = "bundle"
+	KindBuild       Kind = "build"
+	KindPlugin      Kind = "plugin"
+	KindVersion     Kind = "version"
+	KindRelease     Kind = "release"
 )
 
-// PluginPlan is what Apply would do.
+// PluginPlan is the way to another release of the plugin.
 type PluginPlan struct {
+	Plan
 	Version string // the one that Flex loads afterwards; empty when the plugin goes
 	From    string // the one it loads now; empty when none
-	Items   []SetupItem
 
 	is      pluginState
 	want    PluginWant
@@ -80,198 +70,13 @@ type PluginPlan struct {
 	config  string                    // an existing configuration to release; empty makes one
 }
 
-// Pending reports whether anything would change.
-func (p *PluginPlan) Pending() bool {
-	return slices.ContainsFunc(p.Items, func(i SetupItem) bool { return i.Action != SetupSame })
-}
-
 // Others is how many plugins of other makers the release in force has; they stay.
 func (p *PluginPlan) Others() int { return len(p.is.others()) }
-
-// PluginStatus is what Flex loads, and from where.
-type PluginStatus struct {
-	Version     string // released; empty when the plugin is not
-	Latest      string // the greatest version there is; empty without any
-	Previous    string // what a rollback would release; empty when it would take the plugin out, or there is no release
-	Released    time.Time
-	URL         string
-	Sum         string // of the released bundle, see BundleSum; empty when another tool deployed it
-	ServiceSID  string
-	Environment string // its domain
-	Others      []twilio.ConfiguredPlugin
-}
-
-// pluginState is what is there.
-type pluginState struct {
-	registered  []string
-	service     twilio.Service
-	environment twilio.Environment
-	build       twilio.Build // deployed in the environment
-	asset       twilio.Asset
-	files       []twilio.AssetVersion // of the asset
-	plugin      twilio.Plugin
-	versions    []twilio.PluginVersion // greatest first
-	releases    []twilio.Release       // the one in force first
-	rows        []twilio.ConfiguredPlugin
-}
-
-// BundleSum is what tells bundles apart: the first 16 hexadecimal digits of the
-// SHA-256.
-func BundleSum(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])[:16]
-}
-
-// bundlePath is where a bundle is kept. Twilio gives no checksum of a file, so
-// the path has it.
-func bundlePath(version, sum string) string {
-	return "/plugins/" + PluginName + "/" + version + "/" + sum + "/bundle.js"
-}
-
-// sumIn reads it back from a plugin version's address.
-func sumIn(v twilio.PluginVersion) string {
-	_, rest, ok := strings.Cut(v.URL, "/plugins/"+PluginName+"/"+v.Version+"/")
-	sum, ok2 := strings.CutSuffix(rest, "/bundle.js")
-	if !ok || !ok2 || strings.Trim(sum, "0123456789abcdef") != "" {
-		return ""
-	}
-	return sum
-}
-
-// others are the configured plugins that are not ours.
-func (s *pluginState) others() []twilio.ConfiguredPlugin {
-	return slices.DeleteFunc(slices.Clone(s.rows), func(r twilio.ConfiguredPlugin) bool { return r.UniqueName == PluginName })
-}
-
-// released is our row of the release in force; zero without one.
-func (s *pluginState) released() twilio.ConfiguredPlugin { return ours(s.rows) }
-
-func ours(rows []twilio.ConfiguredPlugin) twilio.ConfiguredPlugin {
-	for _, r := range rows {
-		if r.UniqueName == PluginName {
-			return r
-		}
-	}
-	return twilio.ConfiguredPlugin{}
-}
-
-func (s *pluginState) latest() (v twilio.PluginVersion) {
-	if len(s.versions) > 0 {
-		v = s.versions[0]
-	}
-	return v
-}
-
-func (s *pluginState) inForce() string {
-	if len(s.releases) == 0 {
-		return ""
-	}
-	return s.releases[0].ConfigurationSID
-}
-
-// newer compares two semantic versions without a leading v; what is none is the
-// oldest.
-func newer(a, b string) bool { return semver.Compare("v"+a, "v"+b) > 0 }
-
-func isVersion(s string) bool {
-	return semver.IsValid("v"+s) && semver.Canonical("v"+s) == "v"+s
-}
-
-// look reads what is there.
-func (d *PluginDeployment) look(ctx context.Context) (pluginState, error) {
-	var s pluginState
-	for _, part := range []func(context.Context, *pluginState) error{d.lookAtHosting, d.lookAtPlugin, d.lookAtReleases} {
-		if err := part(ctx, &s); err != nil {
-			return s, err
-		}
-	}
-	return s, nil
-}
-
-func (d *PluginDeployment) lookAtHosting(ctx context.Context, s *pluginState) (err error) {
-	if s.registered, err = d.Registry.RegisteredServices(ctx); err != nil {
-		return err
-	}
-	services, err := d.Hosting.Services(ctx)
-	if err != nil {
-		return err
-	}
-	for _, candidate := range services {
-		registered := slices.Contains(s.registered, candidate.SID)
-		if !registered && candidate.UniqueName != serviceUniqueName {
-			continue
-		}
-		environments, err := d.Hosting.Environments(ctx, candidate.SID)
-		if err != nil {
-			return err
-		}
-		i := slices.IndexFunc(environments, func(e twilio.Environment) bool { return e.UniqueName == PluginName })
-		switch {
-		case i >= 0:
-			s.service, s.environment = candidate, environments[i]
-		case s.service.SID == "" || registered && !slices.Contains(s.registered, s.service.SID):
-			s.service = candidate
-		}
-		if i >= 0 {
-			break
-		}
-	}
-	if s.environment.BuildSID != "" {
-		if s.build, err = d.Builds.Build(ctx, s.service.SID, s.environment.BuildSID); err != nil {
-			return err
-		}
-	}
-	return d.lookAtFiles(ctx, s)
-}
-
-func (d *PluginDeployment) lookAtFiles(ctx context.Context, s *pluginState) error {
-	if s.service.SID == "" {
-		return nil
-	}
-	assets, err := d.Assets.Assets(ctx, s.service.SID)
-	if err != nil {
-		return err
-	}
-	for _, a := range assets {
-		if a.FriendlyName != PluginName {
-			continue
-		}
-		files, err := d.Assets.AssetVersions(ctx, s.service.SID, a.SID)
-		if err != nil {
-			return err
-		}
-		s.asset, s.files = a, append(s.files, files...)
-	}
-	return nil
-}
-
-func (d *PluginDeployment) lookAtPlugin(ctx context.Context, s *pluginState) (err error) {
-	s.plugin, err = d.Plugins.Plugin(ctx, PluginName)
-	if problem.Is(err, problem.NotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if s.versions, err = d.Plugins.PluginVersions(ctx, s.plugin.SID); err != nil {
-		return err
-	}
-	slices.SortStableFunc(s.versions, func(a, b twilio.PluginVersion) int { return semver.Compare("v"+b.Version, "v"+a.Version) })
-	return nil
-}
-
-func (d *PluginDeployment) lookAtReleases(ctx context.Context, s *pluginState) (err error) {
-	if s.releases, err = d.Releases.Releases(ctx); err != nil || len(s.releases) == 0 {
-		return err
-	}
-	s.rows, err = d.Releases.ConfiguredPlugins(ctx, s.inForce())
-	return err
-}
 
 // Plan compares what is wanted with what is there. A version that is not newer
 // than every other is VersionNotNewer, unless it is there with the very same
 // bundle.
-func (d *PluginDeployment) Plan(ctx context.Context, want PluginWant) (*PluginPlan, error) {
+func (d *Plugin) Plan(ctx context.Context, want PluginWant) (*PluginPlan, error) {
 	is, err := d.look(ctx)
 	if err != nil {
 		return nil, err
@@ -283,11 +88,12 @@ func (d *PluginDeployment) Plan(ctx context.Context, want PluginWant) (*PluginPl
 	if p.content, err = want.Bundle(p.Version); err != nil {
 		return nil, err
 	}
-	p.planHosting()
+	d.planHosting(p)
 	if err := d.planBuild(ctx, p); err != nil {
 		return nil, err
 	}
-	p.planPlugin()
+	d.planVersion(p)
+	d.planRelease(p)
 	return p, nil
 }
 
@@ -336,144 +142,19 @@ func next(version string) string {
 	return fmt.Sprintf("%d.%d.%d", n[0], n[1], n[2]+1)
 }
 
-func (p *PluginPlan) add(item SetupItem) { p.Items = append(p.Items, item) }
+// newer compares two semantic versions without a leading v; what is none is the
+// oldest.
+func newer(a, b string) bool { return semver.Compare("v"+a, "v"+b) > 0 }
 
-func (p *PluginPlan) planHosting() {
-	service := SetupItem{Kind: PluginKindService, Action: SetupSame, Name: p.is.service.UniqueName, ID: p.is.service.SID}
-	switch {
-	case service.ID == "":
-		service.Action, service.Name, service.Detail = SetupAdd, serviceUniqueName, "Twilio Serverless; Flex is told of it"
-	case !slices.Contains(p.is.registered, service.ID):
-		service.Action, service.Detail = SetupChange, "Flex is told of it"
-	}
-	p.add(service)
-	environment := SetupItem{Kind: PluginKindEnvironment, Action: SetupSame, Name: PluginName, ID: p.is.environment.SID, Detail: p.is.environment.DomainName}
-	if environment.ID == "" {
-		environment.Action, environment.Detail = SetupAdd, "with a domain of its own"
-	}
-	p.add(environment)
-
-	path := bundlePath(p.Version, BundleSum(p.content))
-	p.bundle = twilio.AssetVersion{Path: path}
-	bundle := SetupItem{Kind: PluginKindBundle, Action: SetupAdd, Name: fmt.Sprintf("%.1f kB", float64(len(p.content))/1000), Detail: "sha256 " + BundleSum(p.content)}
-	if i := slices.IndexFunc(p.is.files, func(v twilio.AssetVersion) bool { return v.Path == path }); i >= 0 {
-		p.bundle = p.is.files[i]
-		bundle.Action, bundle.ID = SetupSame, p.bundle.SID
-	}
-	p.add(bundle)
-}
-
-// planBuild adds the bundle to all that is deployed now: a build that left
-// something out would take it away.
-func (d *PluginDeployment) planBuild(ctx context.Context, p *PluginPlan) error {
-	now := p.is.build
-	p.build = twilio.Build{Functions: now.Functions, Dependencies: now.Dependencies, Runtime: cmp.Or(now.Runtime, newestRuntime)}
-	for _, v := range now.Assets {
-		if v.Path != p.bundle.Path {
-			p.build.Assets = append(p.build.Assets, v)
-		}
-	}
-	kept := len(p.build.Assets) + len(p.build.Functions)
-	p.build.Assets = append(p.build.Assets, p.bundle)
-	item := SetupItem{Kind: PluginKindBuild, Action: SetupAdd, Name: "with the bundle", Detail: staying(kept, "deployed file")}
-	if p.bundle.SID != "" {
-		if contains(now, p.build) {
-			p.build, item.Action = now, SetupSame
-		} else if err := d.adoptBuild(ctx, p, &item); err != nil {
-			return err
-		}
-	}
-	item.ID = p.build.SID
-	p.add(item)
-	return nil
-}
-
-// adoptBuild finds what an earlier run built and did not deploy.
-func (d *PluginDeployment) adoptBuild(ctx context.Context, p *PluginPlan, item *SetupItem) error {
-	builds, err := d.Builds.Builds(ctx, p.is.service.SID)
-	if err != nil {
-		return err
-	}
-	for _, b := range builds {
-		if b.Status != twilio.BuildFailed && contains(b, p.build) && contains(p.build, b) && b.Dependencies == p.build.Dependencies {
-			p.build = b
-			item.Action, item.Detail = SetupChange, "built by an earlier run; it only lacks its deployment"
-			return nil
-		}
-	}
-	return nil
-}
-
-// contains reports whether all files of b are in a.
-func contains(a, b twilio.Build) bool {
-	for _, v := range b.Assets {
-		if !slices.Contains(a.Assets, v) {
-			return false
-		}
-	}
-	for _, sid := range b.Functions {
-		if !slices.Contains(a.Functions, sid) {
-			return false
-		}
-	}
-	return true
-}
-
-func (p *PluginPlan) planPlugin() {
-	plugin := SetupItem{Kind: PluginKindPlugin, Action: SetupSame, Name: PluginName, ID: p.is.plugin.SID}
-	if plugin.ID == "" {
-		plugin.Action, plugin.Detail = SetupAdd, pluginFriendlyName
-	}
-	p.add(plugin)
-
-	version := SetupItem{Kind: PluginKindVersion, Action: SetupAdd, Name: p.Version}
-	p.version = twilio.PluginVersion{Version: p.Version, Changelog: p.want.Changelog}
-	if latest := p.is.latest(); latest.Version == p.Version {
-		p.version = latest
-		version.Action, version.ID = SetupSame, latest.SID
-	} else if latest.Version != "" {
-		version.Detail = "after " + latest.Version
-	}
-	p.add(version)
-	p.planRelease()
-}
-
-// planRelease leaves the plugins of others as they are.
-func (p *PluginPlan) planRelease() {
-	item := SetupItem{Kind: PluginKindRelease, Action: SetupAdd, Name: p.Version}
-	now := p.is.released()
-	p.rows = p.is.others()
-	item.Detail = staying(len(p.rows), "other plugin")
-	switch {
-	case p.Version == "":
-		item.Action, item.Name = SetupRemove, now.Version
-	case p.version.SID != "" && now.VersionSID == p.version.SID:
-		item.Action, item.ID = SetupSame, p.is.releases[0].SID
-	case now.Version != "":
-		item.Action, item.Name = SetupChange, now.Version+" → "+p.Version
-	}
-	if p.Version != "" {
-		p.rows = append(p.rows, twilio.ConfiguredPlugin{PluginSID: p.is.plugin.SID, VersionSID: p.version.SID, UniqueName: PluginName, Version: p.Version, Phase: cmp.Or(now.Phase, usualPhase)})
-	}
-	p.add(item)
-}
-
-// staying says that what is there stays; nothing for nothing.
-func staying(n int, what string) string {
-	switch n {
-	case 0:
-		return ""
-	case 1:
-		return "1 " + what + " stays"
-	}
-	return fmt.Sprintf("%d %ss stay", n, what)
+func isVersion(s string) bool {
+	return semver.IsValid("v"+s) && semver.Canonical("v"+s) == "v"+s
 }
 
 // PlanRollback plans the release of the version that was in force before the
 // present one: the latest release with an older one, or without the plugin. The
 // plugins of others stay as they are now. With nothing to go back to it is
 // NothingToRollBack.
-func (d *PluginDeployment) PlanRollback(ctx context.Context) (*PluginPlan, error) {
+func (d *Plugin) PlanRollback(ctx context.Context) (*PluginPlan, error) {
 	var is pluginState
 	if err := d.lookAtPlugin(ctx, &is); err != nil {
 		return nil, err
@@ -493,217 +174,11 @@ func (d *PluginDeployment) PlanRollback(ctx context.Context) (*PluginPlan, error
 	then := ours(rows)
 	p := &PluginPlan{is: is, From: now.Version, Version: then.Version}
 	p.version = twilio.PluginVersion{SID: then.VersionSID, Version: then.Version}
-	p.planRelease()
+	d.planRelease(p)
 	if config != "" && sameVersions(rows, p.rows) {
 		p.config = config
 	}
 	return p, nil
-}
-
-// before finds the configuration that a rollback leads to. There is none when
-// every earlier release has the plugin in the present version or a newer one: it
-// was never absent since, and goes.
-func (d *PluginDeployment) before(ctx context.Context, is *pluginState) (config string, rows []twilio.ConfiguredPlugin, err error) {
-	for _, r := range is.releases[1:] {
-		if rows, err = d.Releases.ConfiguredPlugins(ctx, r.ConfigurationSID); err != nil {
-			return "", nil, err
-		}
-		if then := ours(rows); then.Version == "" || newer(is.released().Version, then.Version) {
-			return r.ConfigurationSID, rows, nil
-		}
-	}
-	return "", nil, nil
-}
-
-func sameVersions(a, b []twilio.ConfiguredPlugin) bool {
-	in := func(rows []twilio.ConfiguredPlugin) func(twilio.ConfiguredPlugin) bool {
-		return func(r twilio.ConfiguredPlugin) bool {
-			return slices.ContainsFunc(rows, func(x twilio.ConfiguredPlugin) bool { return x.VersionSID == r.VersionSID && x.Phase == r.Phase })
-		}
-	}
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(r twilio.ConfiguredPlugin) bool { return !in(b)(r) })
-}
-
-// Status reads what Flex loads.
-func (d *PluginDeployment) Status(ctx context.Context) (PluginStatus, error) {
-	is, err := d.look(ctx)
-	if err != nil {
-		return PluginStatus{}, err
-	}
-	row := is.released()
-	s := PluginStatus{
-		Version: row.Version, Latest: is.latest().Version, Others: is.others(),
-		ServiceSID: is.service.SID, Environment: is.environment.DomainName,
-	}
-	if row.Version == "" {
-		return s, nil
-	}
-	s.Released = is.releases[0].Created
-	for _, v := range is.versions {
-		if v.SID == row.VersionSID {
-			s.URL, s.Sum = v.URL, sumIn(v)
-		}
-	}
-	_, rows, err := d.before(ctx, &is)
-	s.Previous = ours(rows).Version
-	return s, err
-}
-
-// Apply does what the plan says and tells done about each item that was not the
-// same, with the error that ended it, if one did.
-func (d *PluginDeployment) Apply(ctx context.Context, p *PluginPlan, done func(SetupItem, error)) error {
-	steps := map[SetupKind]func(context.Context, *PluginPlan) (string, error){
-		PluginKindService:     d.applyService,
-		PluginKindEnvironment: d.applyEnvironment,
-		PluginKindBundle:      d.applyBundle,
-		PluginKindBuild:       d.applyBuild,
-		PluginKindPlugin:      d.applyPlugin,
-		PluginKindVersion:     d.applyVersion,
-		PluginKindRelease:     d.applyRelease,
-	}
-	for _, item := range p.Items {
-		if item.Action == SetupSame {
-			continue
-		}
-		id, err := steps[item.Kind](ctx, p)
-		item.ID = cmp.Or(id, item.ID)
-		done(item, err)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ensure makes something. When that seems to fail, it counts what is there: the
-// answer may have been lost on the way, or someone else was faster.
-func ensure[T any](ctx context.Context, create func() (T, error), list func() ([]T, error), is func(T) bool) (T, error) {
-	made, err := create()
-	if err == nil || ctx.Err() != nil {
-		return made, err
-	}
-	rows, listErr := list()
-	if i := slices.IndexFunc(rows, is); listErr == nil && i >= 0 {
-		return rows[i], nil
-	}
-	return made, err
-}
-
-func (d *PluginDeployment) applyService(ctx context.Context, p *PluginPlan) (string, error) {
-	if p.is.service.SID == "" {
-		var err error
-		p.is.service, err = ensure(ctx,
-			func() (twilio.Service, error) {
-				return d.Hosting.CreateService(ctx, serviceUniqueName, serviceFriendlyName)
-			},
-			func() ([]twilio.Service, error) { return d.Hosting.Services(ctx) },
-			func(s twilio.Service) bool { return s.UniqueName == serviceUniqueName })
-		if err != nil {
-			return "", err
-		}
-	}
-	// Read anew: the list is written whole, and others add to it as well.
-	registered, err := d.Registry.RegisteredServices(ctx)
-	if err != nil || slices.Contains(registered, p.is.service.SID) {
-		return p.is.service.SID, err
-	}
-	return p.is.service.SID, d.Registry.RegisterServices(ctx, append(registered, p.is.service.SID))
-}
-
-func (d *PluginDeployment) applyEnvironment(ctx context.Context, p *PluginPlan) (string, error) {
-	suffix := make([]byte, 3)
-	if _, err := io.ReadFull(d.Random, suffix); err != nil {
-		return "", problem.New(problem.Internal, "cannot read randomness: %w", err)
-	}
-	var err error
-	p.is.environment, err = ensure(ctx,
-		func() (twilio.Environment, error) {
-			return d.Hosting.CreateEnvironment(ctx, p.is.service.SID, PluginName, hex.EncodeToString(suffix))
-		},
-		func() ([]twilio.Environment, error) { return d.Hosting.Environments(ctx, p.is.service.SID) },
-		func(e twilio.Environment) bool { return e.UniqueName == PluginName })
-	return p.is.environment.SID, err
-}
-
-func (d *PluginDeployment) applyBundle(ctx context.Context, p *PluginPlan) (string, error) {
-	service := p.is.service.SID
-	if p.is.asset.SID == "" {
-		var err error
-		p.is.asset, err = ensure(ctx,
-			func() (twilio.Asset, error) { return d.Assets.CreateAsset(ctx, service, PluginName) },
-			func() ([]twilio.Asset, error) { return d.Assets.Assets(ctx, service) },
-			func(a twilio.Asset) bool { return a.FriendlyName == PluginName })
-		if err != nil {
-			return "", err
-		}
-	}
-	path := p.bundle.Path
-	bundle, err := ensure(ctx,
-		func() (twilio.AssetVersion, error) {
-			return d.Assets.UploadScript(ctx, service, p.is.asset.SID, path, p.content)
-		},
-		func() ([]twilio.AssetVersion, error) { return d.Assets.AssetVersions(ctx, service, p.is.asset.SID) },
-		func(v twilio.AssetVersion) bool { return v.Path == path })
-	if err != nil {
-		return "", err
-	}
-	p.bundle = bundle
-	p.build.Assets[len(p.build.Assets)-1] = bundle
-	return bundle.SID, nil
-}
-
-// How long to wait for a build, and between two looks. They take some seconds.
-const (
-	buildPatience = 3 * time.Minute
-	buildPause    = time.Second
-)
-
-func (d *PluginDeployment) applyBuild(ctx context.Context, p *PluginPlan) (string, error) {
-	service := p.is.service.SID
-	if err := d.sameDeployment(ctx, p); err != nil {
-		return "", err
-	}
-	if p.build.SID == "" {
-		made, err := d.Builds.CreateBuild(ctx, service, p.build)
-		if err != nil {
-			return "", err
-		}
-		p.build = made
-	}
-	until := d.Now().Add(buildPatience)
-	for p.build.Status != twilio.BuildCompleted {
-		switch {
-		case p.build.Status == twilio.BuildFailed:
-			return p.build.SID, problem.New(problem.PluginNotBuilt, "cannot deploy the plugin: Twilio's build %s failed", p.build.SID).
-				WithHint("try again: flexvc plugin deploy")
-		case !d.Now().Before(until):
-			return p.build.SID, problem.New(problem.PluginNotBuilt, "cannot deploy the plugin: Twilio's build %s is not done after %v", p.build.SID, buildPatience).
-				WithHint("go on when it is: flexvc plugin deploy")
-		}
-		if err := d.Sleep(ctx, buildPause); err != nil {
-			return p.build.SID, err
-		}
-		var err error
-		if p.build, err = d.Builds.Build(ctx, service, p.build.SID); err != nil {
-			return p.build.SID, err
-		}
-	}
-	return p.build.SID, d.Builds.Deploy(ctx, service, p.is.environment.SID, p.build.SID)
-}
-
-// sameDeployment makes sure that nobody deployed to the environment since the
-// plan: their files would go.
-func (d *PluginDeployment) sameDeployment(ctx context.Context, p *PluginPlan) error {
-	environments, err := d.Hosting.Environments(ctx, p.is.service.SID)
-	if err != nil {
-		return err
-	}
-	for _, e := range environments {
-		if e.SID == p.is.environment.SID && e.BuildSID != p.is.environment.BuildSID {
-			return changedMeanwhile("something else was deployed to " + e.DomainName)
-		}
-	}
-	return nil
 }
 
 func changedMeanwhile(what string) error {
@@ -711,65 +186,13 @@ func changedMeanwhile(what string) error {
 		WithHint("look again: flexvc plugin deploy")
 }
 
-func (d *PluginDeployment) applyPlugin(ctx context.Context, p *PluginPlan) (string, error) {
-	var err error
-	p.is.plugin, err = ensure(ctx,
-		func() (twilio.Plugin, error) {
-			return d.Plugins.CreatePlugin(ctx, PluginName, pluginFriendlyName, pluginDescription)
-		},
-		func() ([]twilio.Plugin, error) {
-			found, err := d.Plugins.Plugin(ctx, PluginName)
-			return []twilio.Plugin{found}, err
-		},
-		func(x twilio.Plugin) bool { return x.UniqueName == PluginName })
-	return p.is.plugin.SID, err
-}
-
-func (d *PluginDeployment) applyVersion(ctx context.Context, p *PluginPlan) (string, error) {
-	p.version.URL = "https://" + p.is.environment.DomainName + p.bundle.Path
-	var err error
-	p.version, err = ensure(ctx,
-		func() (twilio.PluginVersion, error) {
-			return d.Plugins.CreatePluginVersion(ctx, p.is.plugin.SID, p.version)
-		},
-		func() ([]twilio.PluginVersion, error) { return d.Plugins.PluginVersions(ctx, p.is.plugin.SID) },
-		func(v twilio.PluginVersion) bool { return v.Version == p.Version && v.URL == p.version.URL })
-	return p.version.SID, err
-}
-
-// applyRelease makes the configuration, unless a rollback goes back to one, and
-// releases it. A configuration that a lost connection leaves behind is not in
-// force and does no harm.
-func (d *PluginDeployment) applyRelease(ctx context.Context, p *PluginPlan) (string, error) {
-	releases, err := d.Releases.Releases(ctx)
-	if err != nil {
-		return "", err
+// staying says that what is there stays; nothing for nothing.
+func staying(n int, what string) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "1 " + what + " stays"
 	}
-	before := pluginState{releases: releases}
-	if before.inForce() != p.is.inForce() || len(releases) != len(p.is.releases) {
-		return "", changedMeanwhile("other plugins were released")
-	}
-	config := p.config
-	if config == "" {
-		for i := range p.rows {
-			if p.rows[i].UniqueName == PluginName {
-				p.rows[i].VersionSID, p.rows[i].PluginSID = p.version.SID, p.is.plugin.SID
-			}
-		}
-		name := PluginName + " " + p.Version
-		if p.Version == "" {
-			name = "without " + PluginName
-		}
-		if config, err = d.Releases.CreateConfiguration(ctx, name, "Made by flexvc", p.rows); err != nil {
-			return "", err
-		}
-	}
-	made, err := ensure(ctx,
-		func() (twilio.Release, error) { return d.Releases.CreateRelease(ctx, config) },
-		func() ([]twilio.Release, error) {
-			now, err := d.Releases.Releases(ctx)
-			return now[:min(1, len(now))], err
-		},
-		func(r twilio.Release) bool { return r.ConfigurationSID == config })
-	return made.SID, err
+	return fmt.Sprintf("%d %ss stay", n, what)
 }

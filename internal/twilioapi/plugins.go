@@ -8,14 +8,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/twilio"
-)
-
-var (
-	_ provision.RegistryAPI = (*Client)(nil)
-	_ provision.PluginAPI   = (*Client)(nil)
-	_ provision.ReleaseAPI  = (*Client)(nil)
 )
 
 const pluginsURL = flexURL + "/v1/PluginService"

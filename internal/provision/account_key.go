@@ -1,0 +1,240 @@
+package provision
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
+)
+
+// TokenKeyName is what the token server's API key is called at Twilio.
+const TokenKeyName = "flexvc-token-server"
+
+// KeyAPI manages the account's API keys. Credentials that may not do so are
+// PermissionDenied.
+type KeyAPI interface {
+	Keys(ctx context.Context) ([]twilio.Key, error)
+	// CreateKey returns the new key and its secret, which Twilio shows once.
+	CreateKey(ctx context.Context, name string) (twilio.Key, string, error)
+	RenameKey(ctx context.Context, sid, name string) error
+	DeleteKey(ctx context.Context, sid string) error
+}
+
+// SecretStore keeps the secret of an API key, which Twilio shows only once.
+type SecretStore interface {
+	Get(sid string) (string, error) // "" when there is none
+	Set(sid, secret string) error
+	Delete(sid string) error
+	Place() string // for people: "the system keychain"
+}
+
+// Intent is what init is about to do at Twilio. It is written before the API
+// key is made, so that a key made by a run that died can be told from all
+// others, for ever.
+type Intent struct {
+	Nonce string `json:"nonce"`
+}
+
+// IntentStore keeps the intent across crashes. Save returns when it is durable.
+type IntentStore interface {
+	Load() (Intent, error) // zero when there is none
+	Save(Intent) error
+	Clear() error
+}
+
+// keyStep is where the token server's key has got to.
+type keyStep int
+
+const (
+	keyMissing   keyStep = iota // make one
+	keyUnnamed                  // made and kept by a run that ended before the settings or the name
+	keyElsewhere                // in use, but its secret is in the former store
+	keyReady
+)
+
+// planKey lists the keys before anything is written: credentials that may not
+// manage keys are found out here.
+func (a *Account) planKey(ctx context.Context, p *AccountPlan) error {
+	keys, err := a.Keys.Keys(ctx)
+	if problem.Is(err, problem.PermissionDenied) {
+		return problem.New(problem.PermissionDenied, "cannot plan the token server's API key: these credentials may not manage the account's keys").
+			WithHint("use the account's auth token or a Main API key for init; a Standard key, such as those in twilio CLI profiles, will do for the rest").
+			Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	item := Item{Kind: KindKey, Action: Same, Name: TokenKeyName, Detail: "secret is in " + a.Secrets.Place()}
+	var ours []twilio.Key // of a run that did not get to the end
+	for _, k := range keys {
+		if p.intent.Nonce != "" && k.FriendlyName == unfinished(p.intent.Nonce) {
+			ours = append(ours, k)
+		}
+	}
+	inUse := a.Settings.Stored().APIKeySID
+	exists := slices.ContainsFunc(keys, func(k twilio.Key) bool { return k.SID == inUse })
+	p.key = keyMissing
+	if exists {
+		if p.key, err = a.whereSecretIs(inUse); err != nil {
+			return err
+		}
+		p.want.APIKeySID = inUse
+	}
+	isOurs := func(k twilio.Key) bool { return k.SID == inUse }
+	switch {
+	case p.key == keyReady && slices.ContainsFunc(ours, isOurs):
+		p.key = keyUnnamed
+		item.Action, item.Detail = Change, "an earlier run did not finish; it only lacks its name"
+	case p.key == keyElsewhere:
+		item.Action, item.Detail = Change, fmt.Sprintf("secret moves from %s to %s", a.Former.Place(), a.Secrets.Place())
+	case p.key == keyMissing:
+		p.want.APIKeySID = ""
+		if err := a.adopt(p, ours); err != nil {
+			return err
+		}
+		switch {
+		case p.key == keyUnnamed:
+			item.Action, item.Detail = Change, "made by an earlier run that did not finish"
+		case exists:
+			item.Action, item.Detail = Add, "in place of "+inUse+", whose secret is gone"
+		case inUse != "":
+			item.Action, item.Detail = Add, "in place of "+inUse+", which is gone"
+		default:
+			item.Action, item.Detail = Add, "secret goes to "+a.Secrets.Place()
+		}
+	}
+	if item.Action == Add {
+		// Find out now whether secrets can be kept, not when there is one.
+		if _, err := a.Secrets.Get(TokenKeyName); err != nil {
+			return err
+		}
+	}
+	item.ID = p.want.APIKeySID
+	for _, k := range ours {
+		if k.SID != p.want.APIKeySID {
+			p.add(Item{KindKey, Remove, TokenKeyName, k.SID, "left by an earlier run, without its secret"}, func(ctx context.Context) (string, error) {
+				return k.SID, a.removeKey(ctx, k.SID)
+			})
+		}
+	}
+	p.add(item, func(ctx context.Context) (string, error) {
+		err := a.applyKey(ctx, p)
+		return p.want.APIKeySID, err
+	})
+	if p.intent.Nonce != "" && (p.key == keyReady || p.key == keyElsewhere) {
+		p.finish = func(context.Context) error { return a.Intents.Clear() } // it has nothing left to do
+	}
+	return nil
+}
+
+// adopt takes over a key of an unfinished run whose secret was kept.
+func (a *Account) adopt(p *AccountPlan, ours []twilio.Key) error {
+	for _, k := range ours {
+		secret, err := a.Secrets.Get(k.SID)
+		if err != nil {
+			return err
+		}
+		if secret != "" {
+			p.want.APIKeySID, p.key = k.SID, keyUnnamed
+			return nil
+		}
+	}
+	return nil
+}
+
+func (a *Account) whereSecretIs(sid string) (keyStep, error) {
+	secret, err := a.Secrets.Get(sid)
+	if err != nil {
+		return keyMissing, err
+	}
+	if secret != "" {
+		return keyReady, nil
+	}
+	if a.Former == nil {
+		return keyMissing, nil
+	}
+	// A former store that cannot be read any more, such as the keychain of a
+	// desktop that was left for a server, is no reason to stop.
+	if secret, err := a.Former.Get(sid); err == nil && secret != "" {
+		return keyElsewhere, nil
+	}
+	return keyMissing, nil
+}
+
+// applyKey makes the key in steps of which each leaves enough behind for the
+// next run to go on: intent, key, secret, settings, name, end of the intent.
+func (a *Account) applyKey(ctx context.Context, p *AccountPlan) error {
+	switch p.key {
+	case keyMissing:
+		if err := a.makeKey(ctx, p); err != nil {
+			return err
+		}
+	case keyElsewhere:
+		secret, err := a.Former.Get(p.want.APIKeySID)
+		if err != nil {
+			return err
+		}
+		if err := a.Secrets.Set(p.want.APIKeySID, secret); err != nil {
+			return err
+		}
+	}
+	soFar := a.Settings.Stored()
+	soFar.AccountSID, soFar.APIKeySID, soFar.SecretStore = p.want.AccountSID, p.want.APIKeySID, p.want.SecretStore
+	if err := a.Settings.Save(ctx, soFar); err != nil {
+		return err
+	}
+	if p.key == keyElsewhere {
+		// The copy in the new store is the one in use; one that cannot be
+		// deleted from the old is no reason to stop.
+		_ = a.Former.Delete(p.want.APIKeySID)
+		return nil
+	}
+	if err := a.Keys.RenameKey(ctx, p.want.APIKeySID, TokenKeyName); err != nil {
+		return err
+	}
+	return a.Intents.Clear()
+}
+
+func (a *Account) makeKey(ctx context.Context, p *AccountPlan) error {
+	if p.intent.Nonce == "" {
+		nonce := make([]byte, 8)
+		if _, err := io.ReadFull(a.Random, nonce); err != nil {
+			return problem.New(problem.Internal, "cannot read randomness: %w", err)
+		}
+		p.intent.Nonce = hex.EncodeToString(nonce)
+	}
+	if err := a.Intents.Save(p.intent); err != nil {
+		return err
+	}
+	key, secret, err := a.Keys.CreateKey(ctx, unfinished(p.intent.Nonce))
+	if err != nil {
+		return err
+	}
+	// From here to the store the secret exists in this process only, so an
+	// interrupt has to wait.
+	if err := a.Secrets.Set(key.SID, secret); err != nil {
+		if a.Keys.DeleteKey(context.WithoutCancel(ctx), key.SID) == nil {
+			// If one of these fails, the next run tidies up.
+			_ = a.Secrets.Delete(key.SID)
+			_ = a.Intents.Clear()
+		}
+		return err
+	}
+	p.want.APIKeySID = key.SID
+	return nil
+}
+
+func unfinished(nonce string) string { return fmt.Sprintf("%s (setup %s)", TokenKeyName, nonce) }
+
+// removeKey deletes a key whose secret nobody has, so that nothing can depend
+// on it.
+func (a *Account) removeKey(ctx context.Context, sid string) error {
+	if err := gone(a.Keys.DeleteKey(ctx, sid)); err != nil {
+		return err
+	}
+	return a.Secrets.Delete(sid)
+}
