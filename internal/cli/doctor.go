@@ -123,7 +123,7 @@ func (o *doctorOptions) doctor(ctx context.Context) (*doctor.Doctor, func() erro
 	d.Settings = doctor.Settings{
 		File: filepath.Base(cfg.File), Profile: cfg.Profile, Found: cfg.HasProfile(), Emulated: cfg.Emulated(),
 		AccountSID: cfg.AccountSID, WorkspaceSID: cfg.WorkspaceSID, ActivityName: cfg.ActivityName, ActivitySID: cfg.ActivitySID,
-		Prefix: cfg.IdentityPrefix, TokenURL: cfg.TokenURL, UpdateURL: (&packOptions{}).update(cfg), APIKeySID: cfg.APIKeySID,
+		Prefix: cfg.IdentityPrefix, TokenURL: cfg.TokenURL, UpdateURL: updateURL(cfg), APIKeySID: cfg.APIKeySID,
 		KeySecret: func() (string, error) { return cfg.Secrets(o.Keyring).Get(cfg.APIKeySID) },
 	}
 	d.Extension = o.extension(cfg)
@@ -142,7 +142,7 @@ func (o *doctorOptions) doctor(ctx context.Context) (*doctor.Doctor, func() erro
 		if session.WorkspaceSID == "" {
 			return nil, nil
 		}
-		status, err := (&eventsOptions{}).pushing(session).Status(ctx)
+		status, err := session.events().Status(ctx)
 		if err != nil {
 			return nil, err
 		}

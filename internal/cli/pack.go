@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"errors"
@@ -309,17 +310,9 @@ func (o *packOptions) source() (fs.FS, crx.Rules, error) {
 	return source, rules, nil
 }
 
-// update is where browsers look for later versions: flexvc serve's own place,
-// when nothing else is named.
+// update is where browsers look for later versions.
 func (o *packOptions) update(cfg *config.Config) string {
-	if o.updateURL != "" {
-		return o.updateURL
-	}
-	u, err := url.Parse(cfg.TokenURL)
-	if err != nil || u.Host == "" {
-		return ""
-	}
-	return u.Scheme + "://" + u.Host + "/extension/" + rollout.UpdateFile
+	return cmp.Or(o.updateURL, updateURL(cfg))
 }
 
 // settings are the roll-out's, all but what only the package can tell. Whatever

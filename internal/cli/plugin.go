@@ -144,27 +144,6 @@ func (o *pluginOptions) plan(ctx context.Context, cfg *config.Config, d *provisi
 	})
 }
 
-// pluginBundle makes the bundle of a version with the settings of the profile.
-func pluginBundle(cfg *config.Config, bundle func(plugin.Settings) ([]byte, error)) func(string) ([]byte, error) {
-	return func(version string) ([]byte, error) {
-		script, err := bundle(plugin.Settings{
-			Version:            version,
-			TokenURL:           cfg.Value(config.PluginTokenURL),
-			IdentityPrefix:     cfg.IdentityPrefix,
-			OfflineActivitySID: cfg.ActivitySID,
-			HelpURL:            cfg.Value(config.HelpURL),
-		})
-		if errors.Is(err, plugin.ErrNotBuilt) {
-			return nil, problem.New(problem.PluginIncomplete, "cannot deploy the plugin: this flexvc was built without it").
-				WithHint("build with make build, which needs npm; or install a released flexvc")
-		}
-		if err != nil {
-			return nil, problem.New(problem.Internal, "cannot make the plugin's bundle: %w", err)
-		}
-		return script, nil
-	}
-}
-
 // pluginReady refuses settings with which the plugin could not work, and warns
 // of those with which it works on this machine only.
 func pluginReady(app *App, cfg *config.Config) error {

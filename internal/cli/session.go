@@ -164,3 +164,10 @@ func (s *Session) retries() int {
 	}
 	return s.Retried()
 }
+
+// events is what pushes the events of the session's workspace.
+func (s *Session) events() *provision.Events {
+	return &provision.Events{
+		Workspace: s.WorkspaceSID, Sinks: s.Sinks, Subscriptions: s.Subscriptions, Callbacks: s.Callbacks,
+	}
+}

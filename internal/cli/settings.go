@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"net/url"
 	"path/filepath"
 	"sync"
 
 	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/rollout"
 )
 
 // settings is the configuration of this command line, read when first needed.
@@ -47,4 +49,15 @@ func (a *App) loadConfig() (*config.Config, error) {
 		in.ConfigDir = dir
 	}
 	return config.Load(in)
+}
+
+// updateURL is where browsers look for later versions of the extension when
+// nothing else is named: flexvc serve's own place. It is empty without a usable
+// token URL.
+func updateURL(cfg *config.Config) string {
+	u, err := url.Parse(cfg.TokenURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host + rollout.Folder + rollout.UpdateFile
 }
