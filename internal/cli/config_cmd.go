@@ -108,7 +108,7 @@ func configSetRun(ctx context.Context, opts *configSetOptions) error {
 			return err
 		}
 	}
-	app.settings.create = true
+	app.mayCreate()
 	cfg, err := app.Config()
 	if err != nil {
 		return err

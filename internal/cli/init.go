@@ -87,7 +87,7 @@ func initRun(ctx context.Context, opts *initOptions) (err error) {
 		}
 	}
 	app := opts.App
-	app.settings.create = true
+	app.mayCreate()
 	cfg, err := app.Config()
 	if err != nil {
 		return err

@@ -10,8 +10,6 @@ import (
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
-const nextAfterInit = "flexvc workers enable --all --dry-run"
-
 // initText is what `flexvc init` says to people. version is Flex UI's, empty
 // when that is not known.
 func initText(s *ui.Streams, cfg *config.Config, session *Session, version string, p *provision.AccountPlan) planText {

@@ -62,3 +62,5 @@ func lifetime(d time.Duration) string {
 	}
 	return fmt.Sprintf("%.0f s", d.Seconds())
 }
+
+const nextAfterInit = "flexvc workers enable --all --dry-run"

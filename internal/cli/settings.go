@@ -17,6 +17,9 @@ type settings struct {
 	create bool // the command may make the file and the profile
 }
 
+// mayCreate lets the command make the settings file and the profile.
+func (a *App) mayCreate() { a.settings.create = true }
+
 // Config returns the settings of the profile that the command line names. It
 // needs no credentials: see config.Config.RequireCredentials.
 func (a *App) Config() (*config.Config, error) {
