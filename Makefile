@@ -33,7 +33,7 @@ bin/flexvc: $(SOURCES)
 	@[ -e $(PLUGIN) ] || echo "note: without its bundle this flexvc does everything but deploy the Flex plugin; npm builds it"
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/flexvc
 
-# With the emulated voice edge; internal/cli/emulator_novoice.go says why it is apart.
+# With the emulated voice edge; internal/cli/emulator/novoice.go says why it is apart.
 bin/flexvc-voice: $(SOURCES)
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -tags voice -ldflags '$(LDFLAGS)' -o $@ ./cmd/flexvc
@@ -66,7 +66,7 @@ fmt-check: ## fail when a Go file is not gofmt's
 vet: ## go vet
 	@echo "vet"
 	@$(GO) vet ./...
-	@$(GO) vet -tags voice ./internal/cli
+	@$(GO) vet -tags voice ./internal/cli/...
 
 staticcheck: ## staticcheck, in the version go.mod names
 	@echo "staticcheck"
@@ -78,7 +78,7 @@ unit: ## all tests, with the race detector where a C compiler is there
 	@[ -n "$$FLEXVC_OPENAPI_DIR" ] || echo "FLEXVC_OPENAPI_DIR is not set: the emulator is not checked against Twilio's OpenAPI files"
 	$(GO) test $(RACE) -timeout 20m ./...
 	[ -z "$(RACE)" ] || $(GO) test -timeout 5m -run LostDoubledAndReordered ./internal/fleet # a million, too many for the detector
-	$(GO) test $(RACE) -tags voice -timeout 5m -run 'EmulatorCall|EmulatorKeeps|DemoBrowser' ./internal/cli
+	$(GO) test $(RACE) -tags voice -timeout 5m ./internal/cli/demo ./internal/cli/emulator
 
 extension-test: extension/node_modules/.installed ## type check and tests of the extension
 	cd extension && npm run --silent check && npm test --silent
@@ -157,15 +157,16 @@ bench-plugin: $(FLEX_NEEDS) flex-host ## what the plugin adds to Flex's start: B
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/flex/bench.mjs $(BOOTS)
 
 generate: ## rewrite completions, man pages, docs and COVERAGE.md
-	$(GO) test ./internal/cli -run 'TestGenerated' -count=1 -update
+	$(GO) test ./internal/cli/tree -run 'TestGenerated' -count=1 -update
 	$(GO) test ./internal/emulator -run 'TestCoverage' -count=1 -update
 	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
 
 pictures: ## draw the pictures of the watch in docs/pictures
 	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
 
+GOLDEN := $(addprefix ./internal/cli/,config doctor init pack plugin tree workers) ./internal/tui
 golden: ## rewrite the golden files and the expected output of the stories; read the diff
-	$(GO) test ./internal/cli ./internal/tui -count=1 -update
+	$(GO) test $(GOLDEN) -count=1 -update
 
 bench: bench-startup bench-workers bench-serve bench-events bench-pack bench-watch bench-updates ## every benchmark
 
@@ -179,7 +180,7 @@ bench-serve: ## the token server next to the least code that could do it
 	$(GO) run ./internal/tokensrv/bench
 
 bench-events: ## from a worker's write to the event at the reader, through emulator, server and stream
-	@$(GO) test ./internal/cli -run '^$$' -bench BenchmarkEvents -benchtime 2000x
+	@$(GO) test ./internal/cli/serve -run '^$$' -bench BenchmarkEvents -benchtime 2000x
 
 bench-pack: bin/flexvc ## packing next to openssl, chromium and npm crx3, where they are installed
 	$(GO) run ./internal/bench pack bin/flexvc

@@ -4,9 +4,9 @@ package main
 import (
 	"os"
 
-	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/cli/tree"
 )
 
 func main() {
-	os.Exit(cli.Main(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(tree.Main(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }

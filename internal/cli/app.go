@@ -76,7 +76,7 @@ func (w debugWriter) Write(p []byte) (int, error) {
 
 // Main runs one command line of flexvc and returns its exit code. It touches
 // nothing global but the signals.
-func runMain(args []string, getenv func(string) string, in io.Reader, out, err io.Writer, tree func(*App) *cobra.Command) int {
+func Main(args []string, getenv func(string) string, in io.Reader, out, err io.Writer, tree func(*App) *cobra.Command) int {
 	app := &App{
 		UI:     ui.New(in, out, err, getenv),
 		Getenv: getenv,
@@ -86,7 +86,7 @@ func runMain(args []string, getenv func(string) string, in io.Reader, out, err i
 
 		interrupt: &interrupts{},
 	}
-	app.Open = app.open
+	app.Open = app.OpenSession
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)
@@ -94,18 +94,18 @@ func runMain(args []string, getenv func(string) string, in io.Reader, out, err i
 	defer signal.Stop(signals)
 	done := make(chan struct{})
 	defer close(done)
-	go app.watchSignals(signals, done, cancel)
-	return app.run(ctx, args)
+	go app.HandleSignals(signals, done, cancel)
+	return app.Run(ctx, args)
 }
 
-// child is an App for another command line in this process: the same terminal,
+// Child is an App for another command line in this process: the same terminal,
 // clock and ^C, in another environment.
-func (a *App) child(getenv func(string) string) *App {
+func (a *App) Child(getenv func(string) string) *App {
 	return &App{UI: a.UI, Getenv: getenv, Now: a.Now, Random: a.Random, Tree: a.Tree, interrupt: a.interrupt}
 }
 
-// run executes one command line and reports its error, if any.
-func (a *App) run(ctx context.Context, args []string) int {
+// Run executes one command line and reports its error, if any.
+func (a *App) Run(ctx context.Context, args []string) int {
 	root := a.Tree(a)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -118,8 +118,8 @@ func (a *App) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return problem.ExitDone
 	}
-	err = a.explain(ctx, cmd.CommandPath(), err)
-	var silent silentError
+	err = a.Explain(ctx, cmd.CommandPath(), err)
+	var silent SilentError
 	if errors.As(err, &silent) {
 		if lost := a.UI.Lost(); lost != nil && !errors.Is(lost, syscall.EPIPE) {
 			a.UI.Problem(unwritten(lost)) // what the command told was not told
@@ -134,17 +134,17 @@ func (a *App) run(ctx context.Context, args []string) int {
 	return problem.Exit(err)
 }
 
-// explain gives a sentence to the errors that come from outside flexvc's own
+// Explain gives a sentence to the errors that come from outside flexvc's own
 // code: flag parsing, an ended context, a reader that went away.
-func (a *App) explain(ctx context.Context, command string, err error) error {
-	var flagError usageError
+func (a *App) Explain(ctx context.Context, command string, err error) error {
+	var flagError UsageError
 	switch {
-	case errors.As(err, new(silentError)) || problem.As(err) != nil:
+	case errors.As(err, new(SilentError)) || problem.As(err) != nil:
 		return err
 	case errors.As(err, &flagError):
 		return problem.New(problem.Usage, "%s", flagError.Error()).WithHint("%s --help", command)
 	case errors.Is(err, syscall.EPIPE):
-		return silentError{problem.New(problem.OutputUnwritable, "cannot write results: %w", err)}
+		return SilentError{problem.New(problem.OutputUnwritable, "cannot write results: %w", err)}
 	case a.UI.Lost() != nil && errors.Is(err, a.UI.Lost()):
 		return unwritten(a.UI.Lost())
 	case errors.Is(err, context.DeadlineExceeded):

@@ -8,8 +8,8 @@ import (
 	"github.com/flexvc/flexvc/plugin"
 )
 
-// pluginBundle makes the bundle of a version with the settings of the profile.
-func pluginBundle(cfg *config.Config, bundle func(plugin.Settings) ([]byte, error)) func(string) ([]byte, error) {
+// PluginBundle makes the bundle of a version with the settings of the profile.
+func PluginBundle(cfg *config.Config, bundle func(plugin.Settings) ([]byte, error)) func(string) ([]byte, error) {
 	return func(version string) ([]byte, error) {
 		script, err := bundle(plugin.Settings{
 			Version:            version,

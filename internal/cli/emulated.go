@@ -26,12 +26,12 @@ import (
 // openEmulator uses the running emulator, or else one started in this process
 // on the same data folder.
 func (a *App) openEmulator(ctx context.Context, o SessionOptions) (*Session, error) {
-	dir, err := a.emulatorDir()
+	dir, err := a.EmulatorDir()
 	if err != nil {
 		return nil, err
 	}
-	if at, account, ok := runningEmulator(ctx, dir); ok {
-		return a.emulated(ctx, o, account, at, nil, func() error { return nil })
+	if at, account, ok := RunningEmulator(ctx, dir); ok {
+		return a.Emulated(ctx, o, account, at, nil, func() error { return nil })
 	}
 	e, err := a.startEmulator(dir)
 	if err != nil {
@@ -39,7 +39,7 @@ func (a *App) openEmulator(ctx context.Context, o SessionOptions) (*Session, err
 	}
 	// The address is never dialled: the transport answers in this process.
 	inside := &url.URL{Scheme: "http", Host: "127.0.0.1"}
-	s, err := a.emulated(ctx, o, e.Account(), inside, e.Transport(), e.Close)
+	s, err := a.Emulated(ctx, o, e.Account(), inside, e.Transport(), e.Close)
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -50,33 +50,33 @@ func (a *App) openEmulator(ctx context.Context, o SessionOptions) (*Session, err
 func (a *App) startEmulator(dir string) (*emulator.Emulator, error) {
 	_, err := os.Stat(dir)
 	fresh := errors.Is(err, fs.ErrNotExist)
-	e, err := emulator.New(emulator.Options{DataDir: dir, Agents: defaultAgents, Now: a.Now, Log: a.Log()})
+	e, err := emulator.New(emulator.Options{DataDir: dir, Agents: DefaultAgents, Now: a.Now, Log: a.Log()})
 	if err == nil && fresh {
-		a.UI.Note("made an emulated account with %d workers in %s", defaultAgents, dir)
+		a.UI.Note("made an emulated account with %d workers in %s", DefaultAgents, dir)
 	}
 	return e, err
 }
 
-// keepEmulator makes sure that an emulator runs until stop is called, for this
+// KeepEmulator makes sure that an emulator runs until stop is called, for this
 // process and for others that look for it.
-func (a *App) keepEmulator(ctx context.Context) (stop func() error, err error) {
-	dir, err := a.emulatorDir()
+func (a *App) KeepEmulator(ctx context.Context) (stop func() error, err error) {
+	dir, err := a.EmulatorDir()
 	if err != nil {
 		return nil, err
 	}
-	if _, _, ok := runningEmulator(ctx, dir); ok {
+	if _, _, ok := RunningEmulator(ctx, dir); ok {
 		return func() error { return nil }, nil
 	}
 	e, err := a.startEmulator(dir)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := listenHere("--listen", "127.0.0.1:0")
+	listener, err := ListenHere("--listen", "127.0.0.1:0")
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	at := address{URL: "http://" + listener.Addr().String(), PID: os.Getpid()}
-	leave, err := a.announce(at)
+	at := Address{URL: "http://" + listener.Addr().String(), PID: os.Getpid()}
+	leave, err := a.Announce(at)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close(), e.Close())
 	}
@@ -92,9 +92,9 @@ func (a *App) keepEmulator(ctx context.Context) (stop func() error, err error) {
 	}, nil
 }
 
-// emulated is a session with an emulator that listens on at, or that transport
+// Emulated is a session with an emulator that listens on at, or that transport
 // answers for.
-func (a *App) emulated(ctx context.Context, o SessionOptions, account emulator.Account, at *url.URL, transport http.RoundTripper, done func() error) (*Session, error) {
+func (a *App) Emulated(ctx context.Context, o SessionOptions, account emulator.Account, at *url.URL, transport http.RoundTripper, done func() error) (*Session, error) {
 	s, err := a.session(ctx, o, twilioapi.Options{
 		AccountSID: account.SID,
 		Username:   account.SID,
@@ -129,29 +129,29 @@ func (d detour) RoundTrip(r *http.Request) (*http.Response, error) {
 	return d.base.RoundTrip(out)
 }
 
-func (a *App) emulatorDir() (string, error) {
+func (a *App) EmulatorDir() (string, error) {
 	dir, err := a.StateDir()
 	return filepath.Join(dir, "emulator"), err
 }
 
-// address is what a running emulator leaves in its data folder for the commands
+// Address is what a running emulator leaves in its data folder for the commands
 // that look for it.
-type address struct {
+type Address struct {
 	URL string `json:"url"`
 	PID int    `json:"pid"`
 }
 
-const addressFile = "running.json"
+const AddressFile = "running.json"
 
-// runningEmulator asks whether an emulator serves the data folder, and for its
+// RunningEmulator asks whether an emulator serves the data folder, and for its
 // account.
-func runningEmulator(ctx context.Context, dir string) (*url.URL, emulator.Account, bool) {
+func RunningEmulator(ctx context.Context, dir string) (*url.URL, emulator.Account, bool) {
 	var account emulator.Account
-	content, err := os.ReadFile(filepath.Join(dir, addressFile))
+	content, err := os.ReadFile(filepath.Join(dir, AddressFile))
 	if err != nil {
 		return nil, account, false
 	}
-	var at address
+	var at Address
 	if json.Unmarshal(content, &at) != nil {
 		return nil, account, false
 	}
@@ -161,24 +161,24 @@ func runningEmulator(ctx context.Context, dir string) (*url.URL, emulator.Accoun
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if err := askEmulator(ctx, u, http.MethodGet, "account", nil, &account); err != nil || account.SID == "" {
+	if err := AskEmulator(ctx, u, http.MethodGet, "account", nil, &account); err != nil || account.SID == "" {
 		return nil, account, false
 	}
 	return u, account, true
 }
 
-// defaultAgents is how many workers a new emulated account has.
-const defaultAgents = 250
+// DefaultAgents is how many workers a new emulated account has.
+const DefaultAgents = 250
 
-// announce leaves the address where commands with -p emulator look for it. An
+// Announce leaves the address where commands with -p emulator look for it. An
 // emulator with a data folder of its own, or with none, is announced there too:
 // the latest one started is the one that is found.
-func (a *App) announce(at address) (leave func(), err error) {
-	dir, err := a.emulatorDir()
+func (a *App) Announce(at Address) (leave func(), err error) {
+	dir, err := a.EmulatorDir()
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, addressFile)
+	path := filepath.Join(dir, AddressFile)
 	content, err := json.Marshal(at)
 	if err == nil {
 		err = os.MkdirAll(dir, 0o700)
@@ -198,12 +198,12 @@ func (a *App) announce(at address) (leave func(), err error) {
 	}, nil
 }
 
-// listenHere opens a port that only this machine can reach, at the address that
+// ListenHere opens a port that only this machine can reach, at the address that
 // the flag gave.
-func listenHere(flag, addr string) (net.Listener, error) {
+func ListenHere(flag, addr string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, usagef("%s %q is not an address like 127.0.0.1:8021", flag, addr)
+		return nil, Usagef("%s %q is not an address like 127.0.0.1:8021", flag, addr)
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
@@ -215,14 +215,14 @@ func listenHere(flag, addr string) (net.Listener, error) {
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return nil, problem.New(problem.AddressUnavailable, "cannot listen on %s: %w", addr, reason(err)).
+		return nil, problem.New(problem.AddressUnavailable, "cannot listen on %s: %w", addr, Reason(err)).
 			WithHint("choose another port with %s 127.0.0.1:0", flag)
 	}
 	return l, nil
 }
 
-// askEmulator makes one request to the control plane of a running emulator.
-func askEmulator(ctx context.Context, at *url.URL, method, name string, body, into any) error {
+// AskEmulator makes one request to the control plane of a running emulator.
+func AskEmulator(ctx context.Context, at *url.URL, method, name string, body, into any) error {
 	content, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -236,7 +236,7 @@ func askEmulator(ctx context.Context, at *url.URL, method, name string, body, in
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return problem.New(problem.NetworkUnreachable, "cannot ask the emulator at %s: %w", at, reason(err)).
+		return problem.New(problem.NetworkUnreachable, "cannot ask the emulator at %s: %w", at, Reason(err)).
 			WithHint("start it again: flexvc emulator")
 	}
 	defer resp.Body.Close()

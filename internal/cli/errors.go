@@ -7,38 +7,42 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
-// usageError is a command line flexvc does not understand.
-type usageError struct{ error }
+// UsageError is a command line flexvc does not understand.
+type UsageError struct{ error }
 
 // Unwrap returns the cause.
-func (e usageError) Unwrap() error { return e.error }
+func (e UsageError) Unwrap() error { return e.error }
 
-func usagef(format string, args ...any) error {
-	return usageError{fmt.Errorf(format, args...)}
+func Usagef(format string, args ...any) error {
+	return UsageError{fmt.Errorf(format, args...)}
 }
 
-// silentError carries an exit code for something the command has already told.
-type silentError struct{ err error }
+// SilentError carries an exit code for something the command has already told.
+type SilentError struct{ err error }
 
-func (e silentError) Error() string { return e.err.Error() }
+func (e SilentError) Error() string { return e.err.Error() }
 
-func (e silentError) Unwrap() error { return e.err }
+func (e SilentError) Unwrap() error { return e.err }
 
-// silent wraps a problem whose message has been printed as part of the result.
-func silent(code problem.Code) error {
-	return silentError{problem.New(code, "%s", code)}
+// Silent wraps a problem whose message has been printed as part of the result.
+func Silent(code problem.Code) error {
+	return SilentError{problem.New(code, "%s", code)}
 }
 
 func unwritten(err error) error {
-	return problem.New(problem.OutputUnwritable, "cannot write results: %w", reason(err)).
+	return problem.New(problem.OutputUnwritable, "cannot write results: %w", Reason(err)).
 		WithHint("see whether the disk is full")
 }
 
-// reason is the innermost error: "address already in use" without the layers
+// Reason is the innermost error: "address already in use" without the layers
 // that repeat the address.
-func reason(err error) error {
+func Reason(err error) error {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
 	}
 	return err
 }
+
+// Told wraps an error whose message the command has printed in its own way: only
+// its exit code is left to give.
+func Told(err error) error { return SilentError{err} }

@@ -10,75 +10,75 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// noArgs refuses arguments as a mistake on the command line.
-func noArgs(cmd *cobra.Command, args []string) error {
+// NoArgs refuses arguments as a mistake on the command line.
+func NoArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usagef("%s takes no arguments, but was given %q", cmd.CommandPath(), ui.Clean(args[0]))
+		return Usagef("%s takes no arguments, but was given %q", cmd.CommandPath(), ui.Clean(args[0]))
 	}
 	return nil
 }
 
-func nameArgs(n int, sentence string) cobra.PositionalArgs {
+func NameArgs(n int, sentence string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usagef("%s", sentence)
+			return Usagef("%s", sentence)
 		}
 		return nil
 	}
 }
 
-// complete offers fixed values for a flag.
-func complete(cmd *cobra.Command, flag string, values ...string) {
+// Complete offers fixed values for a flag.
+func Complete(cmd *cobra.Command, flag string, values ...string) {
 	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	if err != nil {
 		panic(err) // the flag is not defined: a mistake in the code above
 	}
 }
 
-// noCompletion keeps the shell from offering file names for a flag's value.
-func noCompletion(cmd *cobra.Command, flag string) { complete(cmd, flag) }
+// NoCompletion keeps the shell from offering file names for a flag's value.
+func NoCompletion(cmd *cobra.Command, flag string) { Complete(cmd, flag) }
 
-// workspaceFlag defines --workspace.
-func workspaceFlag(cmd *cobra.Command, value *string) {
+// WorkspaceFlag defines --workspace.
+func WorkspaceFlag(cmd *cobra.Command, value *string) {
 	cmd.Flags().StringVar(value, "workspace", "", "TaskRouter workspace, WS… (default: the profile's, or Flex's)")
-	noCompletion(cmd, "workspace")
+	NoCompletion(cmd, "workspace")
 }
 
-func concurrencyFlag(cmd *cobra.Command, value *int) {
+func ConcurrencyFlag(cmd *cobra.Command, value *int) {
 	cmd.Flags().IntVar(value, "concurrency", workers.DefaultConcurrency, "workers in hand at a time; the pace follows Twilio's limit")
-	noCompletion(cmd, "concurrency")
+	NoCompletion(cmd, "concurrency")
 }
 
-// checkConcurrency refuses what is not a number of workers.
-func checkConcurrency(n int) error {
+// CheckConcurrency refuses what is not a number of workers.
+func CheckConcurrency(n int) error {
 	if n < 1 || n > 1000 {
-		return usageError{fmt.Errorf("--concurrency %d is not between 1 and 1000", n)}
+		return UsageError{fmt.Errorf("--concurrency %d is not between 1 and 1000", n)}
 	}
 	return nil
 }
 
-// planFlags defines the flags of every command that plans before it changes.
-func planFlags(cmd *cobra.Command, dryRun, exitCode, yes *bool) {
+// PlanFlags defines the flags of every command that plans before it changes.
+func PlanFlags(cmd *cobra.Command, dryRun, exitCode, yes *bool) {
 	cmd.Flags().BoolVar(dryRun, "dry-run", false, "show the plan, change nothing")
 	cmd.Flags().BoolVar(exitCode, "exit-code", false, "with --dry-run: exit with 5 when there are changes to make")
 	cmd.Flags().BoolVar(yes, "yes", false, "do not ask")
 }
 
-func checkPlanFlags(dryRun, exitCode bool) error {
+func CheckPlanFlags(dryRun, exitCode bool) error {
 	if exitCode && !dryRun {
-		return usagef("--exit-code tells about a plan: give --dry-run with it")
+		return Usagef("--exit-code tells about a plan: give --dry-run with it")
 	}
 	return nil
 }
 
-// parseStage reads "10%", "0.5%" or "10" as hundredths of a percent.
-func parseStage(text string) (int, error) {
+// ParseStage reads "10%", "0.5%" or "10" as hundredths of a percent.
+func ParseStage(text string) (int, error) {
 	if text == "" {
 		return 10_000, nil
 	}
 	share, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
 	if err != nil || !(share >= 0.01 && share <= 100) {
-		return 0, usagef("--stage %q is not a share like 10%%, of at least 0.01%% and at most 100%%", text)
+		return 0, Usagef("--stage %q is not a share like 10%%, of at least 0.01%% and at most 100%%", text)
 	}
 	return int(share*100 + 0.5), nil
 }

@@ -16,14 +16,14 @@ type interrupts struct {
 
 // watchSignals acts on signals until done is closed or the command is told to
 // end at once.
-func (a *App) watchSignals(signals chan os.Signal, done <-chan struct{}, cancel context.CancelFunc) {
+func (a *App) HandleSignals(signals chan os.Signal, done <-chan struct{}, cancel context.CancelFunc) {
 	for asked := false; ; asked = true {
 		select {
 		case <-done:
 			return
 		case <-signals:
 		}
-		if asked || !a.pressInterrupt() {
+		if asked || !a.Interrupt() {
 			cancel()
 			signal.Stop(signals)
 			return
@@ -33,7 +33,7 @@ func (a *App) watchSignals(signals chan os.Signal, done <-chan struct{}, cancel 
 
 // pressInterrupt does what the first ^C does. It reports false when the command
 // that runs does not know how to stop gently.
-func (a *App) pressInterrupt() bool {
+func (a *App) Interrupt() bool {
 	a.interrupt.mu.Lock()
 	gentle := a.interrupt.gentle
 	a.interrupt.mu.Unlock()
@@ -59,6 +59,6 @@ func (a *App) OnInterrupt(stop func()) (restore func()) {
 	}
 }
 
-// deafen keeps ^C from the commands that the app runs: whoever runs them ends
+// Deafen keeps ^C from the commands that the app runs: whoever runs them ends
 // them.
-func (a *App) deafen() { a.interrupt = nil }
+func (a *App) Deafen() { a.interrupt = nil }

@@ -11,35 +11,35 @@ import (
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
-// printJSON prints one object on one line.
-func printJSON(w io.Writer, v any) error {
+// PrintJSON prints one object on one line.
+func PrintJSON(w io.Writer, v any) error {
 	return ui.JSON(w).Encode(v)
 }
 
-// lines writes JSON objects, one per line.
-type lines struct{ enc *json.Encoder }
+// Lines writes JSON objects, one per line.
+type Lines struct{ enc *json.Encoder }
 
-func (l *lines) line(v any) error { return l.enc.Encode(v) }
+func (l *Lines) Line(v any) error { return l.enc.Encode(v) }
 
-func newLines(w io.Writer) *lines { return &lines{ui.JSON(w)} }
+func NewLines(w io.Writer) *Lines { return &Lines{ui.JSON(w)} }
 
-// dash stands for nothing.
-func dash(s *ui.Streams, text string) string {
+// Dash stands for nothing.
+func Dash(s *ui.Streams, text string) string {
 	if text == "" {
 		return s.ASCII("–", "-")
 	}
 	return text
 }
 
-func when(s *ui.Streams, t time.Time) string {
+func When(s *ui.Streams, t time.Time) string {
 	if t.IsZero() {
-		return dash(s, "")
+		return Dash(s, "")
 	}
 	return t.UTC().Format(time.RFC3339)
 }
 
-// quoteAll puts quotes around what a shell would split.
-func quoteAll(args []string) []string {
+// QuoteAll puts quotes around what a shell would split.
+func QuoteAll(args []string) []string {
 	out := make([]string, len(args))
 	for i, arg := range args {
 		if strings.ContainsAny(arg, " \t'\"$&()*;<>?[]\\`{|}~#!") {
@@ -50,10 +50,10 @@ func quoteAll(args []string) []string {
 	return out
 }
 
-func percent(share float64) string { return strconv.FormatFloat(share, 'g', -1, 64) + "%" }
+func Percent(share float64) string { return strconv.FormatFloat(share, 'g', -1, 64) + "%" }
 
-// lifetime prints "1 h", "25 min" or "90 s".
-func lifetime(d time.Duration) string {
+// Lifetime prints "1 h", "25 min" or "90 s".
+func Lifetime(d time.Duration) string {
 	switch {
 	case d%time.Hour == 0:
 		return fmt.Sprintf("%d h", d/time.Hour)
@@ -63,4 +63,4 @@ func lifetime(d time.Duration) string {
 	return fmt.Sprintf("%.0f s", d.Seconds())
 }
 
-const nextAfterInit = "flexvc workers enable --all --dry-run"
+const NextAfterInit = "flexvc workers enable --all --dry-run"

@@ -12,53 +12,53 @@ import (
 	"github.com/flexvc/flexvc/internal/provision"
 )
 
-// planned is a command from its plan on: it shows the plan, asks, and applies it.
-type planned struct {
-	app                   *App
-	plan                  *provision.Plan
-	dryRun, exitCode, yes bool
+// Planned is a command from its plan on: it shows the plan, asks, and applies it.
+type Planned struct {
+	App                   *App
+	Plan                  *provision.Plan
+	DryRun, ExitCode, Yes bool
 
-	ready func() error // refuses what cannot end well, before anybody is asked; nil: nothing
-	text  planText
-	json  planJSON
+	Ready func() error // refuses what cannot end well, before anybody is asked; nil: nothing
+	Text  PlanText
+	JSON  PlanJSON
 }
 
-func (p planned) run(ctx context.Context) error {
+func (p Planned) Run(ctx context.Context) error {
 	view := p.view()
-	if p.dryRun {
+	if p.DryRun {
 		view.plan()
-		if p.exitCode && p.plan.Pending() {
-			return silent(problem.ChangesPending)
+		if p.ExitCode && p.Plan.Pending() {
+			return Silent(problem.ChangesPending)
 		}
 		return nil
 	}
-	if !p.plan.Pending() {
+	if !p.Plan.Pending() {
 		view.plan()
-		return p.plan.Apply(ctx, view.item) // an interrupted run may have left something to tidy up
+		return p.Plan.Apply(ctx, view.item) // an interrupted run may have left something to tidy up
 	}
-	if p.ready != nil {
-		if err := p.ready(); err != nil {
+	if p.Ready != nil {
+		if err := p.Ready(); err != nil {
 			return err
 		}
 	}
-	if !p.yes {
+	if !p.Yes {
 		// Whoever cannot be asked sees why, and no plan that nobody confirms.
-		if err := canAsk(ctx, p.app); err != nil {
+		if err := canAsk(ctx, p.App); err != nil {
 			return err
 		}
 	}
 	view.plan()
-	if !p.yes {
-		switch yes, err := p.app.UI.Confirm(ctx, "Apply?"); {
+	if !p.Yes {
+		switch yes, err := p.App.UI.Confirm(ctx, "Apply?"); {
 		case err != nil:
 			return err
 		case !yes:
-			p.app.UI.Printf("Nothing was changed.\n")
-			return silent(problem.Declined)
+			p.App.UI.Printf("Nothing was changed.\n")
+			return Silent(problem.Declined)
 		}
 	}
 	view.start()
-	err := p.plan.Apply(ctx, view.item)
+	err := p.Plan.Apply(ctx, view.item)
 	view.end(err)
 	return err
 }
@@ -76,8 +76,8 @@ func canAsk(ctx context.Context, app *App) error {
 	return nil
 }
 
-// lockAccount keeps two runs of a command on one account apart.
-func lockAccount(app *App, accountSID, file, command string) (release func(), err error) {
+// LockAccount keeps two runs of a command on one account apart.
+func LockAccount(app *App, accountSID, file, command string) (release func(), err error) {
 	dir, err := accountDir(app, accountSID)
 	if err != nil {
 		return nil, err
@@ -111,10 +111,10 @@ func accountDir(app *App, accountSID string) (string, error) {
 
 // Columns of a plan; the sign is in front.
 const (
-	planKindWidth = 14
+	PlanKindWidth = 14
 	planNameWidth = 27
 	planGap       = 3
 )
 
-// seconds is a duration in seconds, to the millisecond.
-func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+// Seconds is a duration in seconds, to the millisecond.
+func Seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }

@@ -19,11 +19,11 @@ type plannedView interface {
 	end(err error)                       // all are done, or one ended the run
 }
 
-func (p planned) view() plannedView {
-	if p.app.JSON() {
-		return &plannedJSONView{planned: p}
+func (p Planned) view() plannedView {
+	if p.App.JSON() {
+		return &plannedJSONView{Planned: p}
 	}
-	return &plannedTextView{planned: p, ui: p.app.UI}
+	return &plannedTextView{Planned: p, ui: p.App.UI}
 }
 
 // lap measures from item to item.
@@ -47,35 +47,35 @@ func startLap(now func() time.Time) lap {
 
 // plannedTextView is the view for people.
 type plannedTextView struct {
-	planned
+	Planned
 	ui  *ui.Streams
 	lap lap
 }
 
 func (v *plannedTextView) plan() {
-	for _, warning := range v.text.warnings {
+	for _, warning := range v.Text.Warnings {
 		v.ui.Warn("%s", warning)
 	}
-	plan := v.planned.plan
+	plan := v.Planned.Plan
 	if !plan.Pending() {
-		v.ui.Printf("%s\n", v.text.nothing)
+		v.ui.Printf("%s\n", v.Text.Nothing)
 		return
 	}
-	if v.text.reading != "" {
-		v.ui.Note("%s", v.text.reading)
+	if v.Text.Reading != "" {
+		v.ui.Note("%s", v.Text.Reading)
 		if v.ui.OutTTY {
 			v.ui.Printf("\n")
 		}
 	}
-	v.ui.Printf("%s\n\n", v.text.heading)
+	v.ui.Printf("%s\n\n", v.Text.Heading)
 	lines := make([]planLine, len(plan.Items))
 	for i, item := range plan.Items {
-		name, detail := v.text.line(item)
+		name, detail := v.Text.Line(item)
 		lines[i] = planLine{v.ui.Mark(v.ui.Out, signs[item.Action]), string(item.Kind), name, detail}
 	}
 	printPlanLines(v.ui, lines)
 	tail := ""
-	if v.dryRun {
+	if v.DryRun {
 		tail = " Nothing was changed (--dry-run)."
 	}
 	v.ui.Printf("\nPlan: %d to add, %d to change, %d to remove.%s\n",
@@ -83,8 +83,8 @@ func (v *plannedTextView) plan() {
 }
 
 func (v *plannedTextView) start() {
-	v.lap = startLap(v.app.Now)
-	if v.text.airy && v.ui.OutTTY {
+	v.lap = startLap(v.App.Now)
+	if v.Text.Airy && v.ui.OutTTY {
 		v.ui.Chat("\n")
 	}
 }
@@ -94,17 +94,17 @@ func (v *plannedTextView) item(item provision.Item, err error) {
 	if err != nil {
 		sign = ui.Failed
 	}
-	v.ui.Chat(" %s %s%s\n", v.ui.Mark(v.ui.Out, sign), v.ui.Pad(string(item.Kind), planKindWidth), v.text.result(item, v.lap.next(), err))
+	v.ui.Chat(" %s %s%s\n", v.ui.Mark(v.ui.Out, sign), v.ui.Pad(string(item.Kind), PlanKindWidth), v.Text.Result(item, v.lap.next(), err))
 }
 
 func (v *plannedTextView) end(err error) {
 	if err != nil {
-		v.ui.Note("what is done stays; %s, and it goes on from here", v.text.again)
+		v.ui.Note("what is done stays; %s, and it goes on from here", v.Text.Again)
 		return
 	}
-	v.ui.Printf("\n%s\n", v.text.done)
-	if v.text.next != "" {
-		v.ui.Chat("%s\n", v.text.next)
+	v.ui.Printf("\n%s\n", v.Text.Done)
+	if v.Text.Next != "" {
+		v.ui.Chat("%s\n", v.Text.Next)
 	}
 }
 
@@ -121,7 +121,7 @@ type planLine struct{ sign, kind, name, detail string }
 // for one of them, two. Nothing is ever cut: an ID must be whole to be of use.
 func printPlanLines(s *ui.Streams, lines []planLine) {
 	oneLine := func(l planLine) string {
-		return s.Pad(l.kind, planKindWidth) + padName(l.name) + ui.Clean(l.detail)
+		return s.Pad(l.kind, PlanKindWidth) + padName(l.name) + ui.Clean(l.detail)
 	}
 	widest, longest := 0, 0
 	for _, l := range lines {
@@ -129,21 +129,21 @@ func printPlanLines(s *ui.Streams, lines []planLine) {
 		longest = max(longest, ansi.StringWidth(l.detail))
 	}
 	wide := !s.OutTTY || widest <= s.Width()
-	indent := strings.Repeat(" ", max(4, min(4+planKindWidth, s.Width()-longest)))
+	indent := strings.Repeat(" ", max(4, min(4+PlanKindWidth, s.Width()-longest)))
 	for _, l := range lines {
 		if wide || l.detail == "" {
 			s.Printf("  %s %s\n", l.sign, strings.TrimRight(oneLine(l), " "))
 			continue
 		}
-		s.Printf("  %s %s%s\n%s%s\n", l.sign, s.Pad(l.kind, planKindWidth), ui.Clean(l.name), indent, ui.Clean(l.detail))
+		s.Printf("  %s %s%s\n%s%s\n", l.sign, s.Pad(l.kind, PlanKindWidth), ui.Clean(l.name), indent, ui.Clean(l.detail))
 	}
 }
 
-// resultLine is an item that was done: its name, its ID, and how it went. On a
+// ResultLine is an item that was done: its name, its ID, and how it went. On a
 // narrow terminal they stand close together.
-func resultLine(s *ui.Streams, name, id, how string) string {
+func ResultLine(s *ui.Streams, name, id, how string) string {
 	wide := padName(name) + s.Pad(s.SID(id), 7) + "    " + how
-	if s.OutTTY && 3+planKindWidth+ansi.StringWidth(wide) > s.Width() {
+	if s.OutTTY && 3+PlanKindWidth+ansi.StringWidth(wide) > s.Width() {
 		return ui.Clean(name) + "  " + s.SID(id) + "  " + how
 	}
 	return wide
@@ -155,19 +155,19 @@ func padName(name string) string {
 	return name + strings.Repeat(" ", max(0, planNameWidth-ansi.StringWidth(name))+planGap)
 }
 
-func inSeconds(took time.Duration) string { return fmt.Sprintf("%.1f s", took.Seconds()) }
+func InSeconds(took time.Duration) string { return fmt.Sprintf("%.1f s", took.Seconds()) }
 
-var wholeSID = regexp.MustCompile(`\b[A-Z]{2}[0-9a-fA-F]{32}\b`)
+var WholeSID = regexp.MustCompile(`\b[A-Z]{2}[0-9a-fA-F]{32}\b`)
 
 // plannedJSONView is the view for programs: one object per line.
 type plannedJSONView struct {
-	planned
+	Planned
 	lap lap
 }
 
-func (v *plannedJSONView) plan() { v.print(v.json.plan) }
+func (v *plannedJSONView) plan() { v.print(v.JSON.Plan) }
 
-func (v *plannedJSONView) start() { v.lap = startLap(v.app.Now) }
+func (v *plannedJSONView) start() { v.lap = startLap(v.App.Now) }
 
 func (v *plannedJSONView) item(item provision.Item, err error) {
 	status := statuses[item.Action]
@@ -175,53 +175,56 @@ func (v *plannedJSONView) item(item provision.Item, err error) {
 		status = "failed"
 	}
 	v.print(struct {
-		eventJSON
+		EventJSON
 		Kind    provision.Kind `json:"kind"`
 		Name    string         `json:"name"`
 		ID      string         `json:"id,omitempty"`
 		Status  string         `json:"status"`
 		Seconds float64        `json:"seconds"`
-	}{eventJSON{1, "item"}, item.Kind, item.Name, item.ID, status, seconds(v.lap.next())})
+	}{Event("item"), item.Kind, item.Name, item.ID, status, Seconds(v.lap.next())})
 }
 
 func (v *plannedJSONView) end(err error) {
 	if err == nil {
-		v.print(v.json.summary(v.lap.total()))
+		v.print(v.JSON.Summary(v.lap.total()))
 	}
 }
 
 // print writes one line. When nobody reads any more, what is under way is
 // finished all the same.
-func (v *plannedJSONView) print(line any) { _ = printJSON(v.app.UI.Out, line) }
+func (v *plannedJSONView) print(line any) { _ = PrintJSON(v.App.UI.Out, line) }
 
-// eventJSON is how a line begins.
-type eventJSON struct {
+// Event begins a line of the event.
+func Event(name string) EventJSON { return EventJSON{1, name} }
+
+// EventJSON is how a line begins.
+type EventJSON struct {
 	V     int    `json:"v"`
 	Event string `json:"event"`
 }
 
-type countsJSON struct {
+type CountsJSON struct {
 	Add    int `json:"add"`
 	Change int `json:"change"`
 	Remove int `json:"remove"`
 	Same   int `json:"same"`
 }
 
-func planCounts(p *provision.Plan) countsJSON {
-	return countsJSON{p.Count(provision.Add), p.Count(provision.Change), p.Count(provision.Remove), p.Count(provision.Same)}
+func PlanCounts(p *provision.Plan) CountsJSON {
+	return CountsJSON{p.Count(provision.Add), p.Count(provision.Change), p.Count(provision.Remove), p.Count(provision.Same)}
 }
 
-type changesJSON struct {
+type ChangesJSON struct {
 	Added   int `json:"added"`
 	Changed int `json:"changed"`
 	Removed int `json:"removed"`
 }
 
-func planChanges(p *provision.Plan) changesJSON {
-	return changesJSON{p.Count(provision.Add), p.Count(provision.Change), p.Count(provision.Remove)}
+func PlanChanges(p *provision.Plan) ChangesJSON {
+	return ChangesJSON{p.Count(provision.Add), p.Count(provision.Change), p.Count(provision.Remove)}
 }
 
-type itemJSON struct {
+type ItemJSON struct {
 	Kind   provision.Kind   `json:"kind"`
 	Action provision.Action `json:"action"`
 	Name   string           `json:"name"`
@@ -229,36 +232,36 @@ type itemJSON struct {
 	Detail string           `json:"detail,omitempty"`
 }
 
-func planItems(p *provision.Plan) []itemJSON {
-	all := make([]itemJSON, len(p.Items))
+func PlanItems(p *provision.Plan) []ItemJSON {
+	all := make([]ItemJSON, len(p.Items))
 	for i, item := range p.Items {
-		all[i] = itemJSON(item)
+		all[i] = ItemJSON(item)
 	}
 	return all
 }
 
 var statuses = map[provision.Action]string{provision.Add: "added", provision.Change: "changed", provision.Remove: "removed"}
 
-// planText is what a command says in its own words to people.
-type planText struct {
-	nothing  string   // instead of a plan without changes
-	warnings []string // before the plan
-	reading  string   // noted before the plan; may be empty
-	heading  string   // above the items
-	airy     bool     // on a terminal, with an empty line before the items that are done
+// PlanText is what a command says in its own words to people.
+type PlanText struct {
+	Nothing  string   // instead of a plan without changes
+	Warnings []string // before the plan
+	Reading  string   // noted before the plan; may be empty
+	Heading  string   // above the items
+	Airy     bool     // on a terminal, with an empty line before the items that are done
 
 	// line is what an item to be done shows beside its kind.
-	line func(provision.Item) (name, detail string)
+	Line func(provision.Item) (name, detail string)
 	// result is what one shows that was done, or that ended the run with an error.
-	result func(provision.Item, time.Duration, error) string
+	Result func(provision.Item, time.Duration, error) string
 
-	again string // how to go on after an error
-	done  string
-	next  string // to do; may be empty
+	Again string // how to go on after an error
+	Done  string
+	Next  string // to do; may be empty
 }
 
-// planJSON is what a command prints of its own for programs.
-type planJSON struct {
-	plan    any
-	summary func(time.Duration) any
+// PlanJSON is what a command prints of its own for programs.
+type PlanJSON struct {
+	Plan    any
+	Summary func(time.Duration) any
 }

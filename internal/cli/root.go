@@ -13,14 +13,14 @@ import (
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
-// group is commands that the help lists under one title.
-type group struct {
+// Group is commands that the help lists under one title.
+type Group struct {
 	ID, Title string
 	Commands  []*cobra.Command
 }
 
-// newRoot is `flexvc` itself over its commands: what every command line has.
-func newRoot(app *App, groups []group, topics []*cobra.Command) *cobra.Command {
+// NewRoot is `flexvc` itself over its commands: what every command line has.
+func NewRoot(app *App, groups []Group, topics []*cobra.Command) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "flexvc <command>",
 		Short: "Keep Flex calls alive when the browser tab is not",
@@ -39,7 +39,7 @@ serves its tokens.`,
 	version := root.Flags().Bool("version", false, "print the version")
 	root.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *version {
-			app.UI.Printf("%s\n", versionLine())
+			app.UI.Printf("%s\n", VersionLine())
 			return nil
 		}
 		return cmd.Help()
@@ -48,7 +48,7 @@ serves its tokens.`,
 	root.SetOut(app.UI.Out)
 	root.SetErr(app.UI.Err)
 	root.SetUsageFunc(printUsage)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError{err} })
 
 	g := &app.Global
 	flags := root.PersistentFlags()
@@ -61,10 +61,10 @@ serves its tokens.`,
 	flags.BoolVar(&g.NoInput, "no-input", false, "never ask")
 	flags.StringVar(&g.Color, "color", "auto", "auto, always or never [env: NO_COLOR]")
 	flags.DurationVar(&g.Timeout, "timeout", 0, "stop after this long, such as 90s (default no limit)")
-	complete(root, "output", "text", "json")
-	complete(root, "color", "auto", "always", "never")
+	Complete(root, "output", "text", "json")
+	Complete(root, "color", "auto", "always", "never")
 
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return app.prepare(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return app.Prepare(cmd) }
 
 	for _, g := range groups {
 		root.AddGroup(&cobra.Group{ID: g.ID, Title: g.Title})
@@ -78,26 +78,26 @@ serves its tokens.`,
 	return root
 }
 
-// prepare applies the global flags before any command runs.
-func (a *App) prepare(cmd *cobra.Command) error {
+// Prepare applies the global flags before any command runs.
+func (a *App) Prepare(cmd *cobra.Command) error {
 	g := &a.Global
 	if g.Output != "text" && g.Output != "json" {
 		bad := g.Output
 		g.Output = "text"
-		return usagef("--output %q is not text or json", bad)
+		return Usagef("--output %q is not text or json", bad)
 	}
 	if err := a.UI.SetColor(g.Color); err != nil {
-		return usagef("--color %w", err)
+		return Usagef("--color %w", err)
 	}
 	if g.Timeout < 0 {
-		return usagef("--timeout %s is negative", g.Timeout)
+		return Usagef("--timeout %s is negative", g.Timeout)
 	}
 	a.UI.Retype = retype(cmd.Root(), g.Profile)
 	if g.Profile == "" {
 		g.Profile = a.Getenv("FLEXVC_PROFILE")
 	}
 	if g.Profile == config.Emulator && g.Config != "" {
-		return usagef("--config does not go with the emulator, which keeps its settings with its data")
+		return Usagef("--config does not go with the emulator, which keeps its settings with its data")
 	}
 	if g.Config == "" {
 		g.Config = a.Getenv("FLEXVC_CONFIG")
@@ -140,11 +140,11 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		text += fmt.Sprintf(": did you mean %s %s?", cmd.CommandPath(), strings.Join(near, " or "))
 	}
-	return usagef("%s", text)
+	return Usagef("%s", text)
 }
 
-// parent is a command that only groups others.
-func parent(use, short, long string, children ...*cobra.Command) *cobra.Command {
+// Parent is a command that only groups others.
+func Parent(use, short, long string, children ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long,
 		Args: noSuchCommand,
@@ -154,7 +154,7 @@ func parent(use, short, long string, children ...*cobra.Command) *cobra.Command 
 	return cmd
 }
 
-func versionLine() string {
+func VersionLine() string {
 	return fmt.Sprintf("flexvc %s (%s/%s, %s)", buildinfo.Version, runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 

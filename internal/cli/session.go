@@ -55,7 +55,7 @@ type SessionOptions struct {
 }
 
 // open starts a session with Twilio, or with the emulator under -p emulator.
-func (a *App) open(ctx context.Context, o SessionOptions) (*Session, error) {
+func (a *App) OpenSession(ctx context.Context, o SessionOptions) (*Session, error) {
 	cfg, err := a.Config()
 	if err != nil {
 		return nil, err
@@ -151,22 +151,22 @@ func (s *Session) bind(client *twilioapi.Client) {
 }
 
 // close ends the session; what a failure to do so could cost is already over.
-func (s *Session) close() {
+func (s *Session) Release() {
 	if s.Close != nil {
 		_ = s.Close()
 	}
 }
 
-// retries is how many requests were repeated because of the rate limit.
-func (s *Session) retries() int {
+// Retries is how many requests were repeated because of the rate limit.
+func (s *Session) Retries() int {
 	if s.Retried == nil {
 		return 0
 	}
 	return s.Retried()
 }
 
-// events is what pushes the events of the session's workspace.
-func (s *Session) events() *provision.Events {
+// Events is what pushes the events of the session's workspace.
+func (s *Session) Events() *provision.Events {
 	return &provision.Events{
 		Workspace: s.WorkspaceSID, Sinks: s.Sinks, Subscriptions: s.Subscriptions, Callbacks: s.Callbacks,
 	}

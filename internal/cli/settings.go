@@ -17,8 +17,8 @@ type settings struct {
 	create bool // the command may make the file and the profile
 }
 
-// mayCreate lets the command make the settings file and the profile.
-func (a *App) mayCreate() { a.settings.create = true }
+// MayCreate lets the command make the settings file and the profile.
+func (a *App) MayCreate() { a.settings.create = true }
 
 // Config returns the settings of the profile that the command line names. It
 // needs no credentials: see config.Config.RequireCredentials.
@@ -54,10 +54,10 @@ func (a *App) loadConfig() (*config.Config, error) {
 	return config.Load(in)
 }
 
-// updateURL is where browsers look for later versions of the extension when
+// UpdateURL is where browsers look for later versions of the extension when
 // nothing else is named: flexvc serve's own place. It is empty without a usable
 // token URL.
-func updateURL(cfg *config.Config) string {
+func UpdateURL(cfg *config.Config) string {
 	u, err := url.Parse(cfg.TokenURL)
 	if err != nil || u.Host == "" {
 		return ""

@@ -1,0 +1,107 @@
+package bulk
+
+import (
+	"context"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/workers"
+)
+
+// bulk is a plan that is shown, confirmed and carried out.
+type Job struct {
+	App         *cli.App
+	Session     *cli.Session
+	Concurrency int
+
+	DryRun, ExitCode, Yes bool
+}
+
+func (b *Job) Folder() (workers.Folder, error) {
+	dir, err := b.App.RunsDir(b.Session.AccountSID, b.Session.WorkspaceSID)
+	return workers.Folder{Path: dir, Now: b.App.Now}, err
+}
+
+// Run plans under the workspace's lock, shows the plan, asks, and applies.
+func (b *Job) Run(ctx context.Context, header workers.Header, makePlan func(*workers.Lock) (*workers.Plan, error)) error {
+	folder, err := b.Folder()
+	if err != nil {
+		return err
+	}
+	header.Account, header.Workspace = b.Session.AccountSID, b.Session.WorkspaceSID
+	var lock *workers.Lock
+	if !b.DryRun {
+		if lock, err = folder.Lock(header.Command); err != nil {
+			return err
+		}
+		defer lock.Release()
+	}
+	plan, err := makePlan(lock)
+	if err != nil {
+		return err
+	}
+	defer plan.Close()
+
+	view := NewView(b.App, header, b.Session.Retries)
+	if err := view.plan(plan, b.DryRun); err != nil {
+		return err
+	}
+	if len(plan.Change) == 0 || b.DryRun {
+		return b.unapplied(plan)
+	}
+	if !b.Yes {
+		if yes, err := b.confirm(ctx, header, plan); err != nil || !yes {
+			return b.declined(err)
+		}
+	}
+	run, err := lock.Begin(header, plan)
+	if err != nil {
+		return err
+	}
+	return b.Apply(ctx, folder, run, view)
+}
+
+// unapplied is the end of a command that had nothing to do, or was told not to.
+func (b *Job) unapplied(plan *workers.Plan) error {
+	strict := !b.DryRun || b.ExitCode
+	switch {
+	case b.ExitCode && len(plan.Change) > 0:
+		return cli.Silent(problem.ChangesPending)
+	case strict && len(plan.Blocked) > 0:
+		return cli.Silent(problem.PartlyDone)
+	}
+	return nil
+}
+
+func (b *Job) confirm(ctx context.Context, header workers.Header, plan *workers.Plan) (bool, error) {
+	if b.App.JSON() {
+		return false, problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation with -o json").
+			WithHint("review with --dry-run, then repeat with --yes")
+	}
+	return b.App.UI.Confirm(ctx, question(header, len(plan.Change)))
+}
+
+func (b *Job) declined(err error) error {
+	if err != nil {
+		return err
+	}
+	b.App.UI.Printf("Nothing was changed.\n")
+	return cli.Silent(problem.Declined)
+}
+
+// Apply carries a run out. The first ^C lets the writes in flight finish.
+func (b *Job) Apply(ctx context.Context, folder workers.Folder, run *workers.Run, view View) error {
+	stop := make(chan struct{})
+	view.begin(run)
+	restore := b.App.OnInterrupt(func() {
+		view.stopping()
+		close(stop)
+	})
+	defer restore()
+	tally, err := run.Apply(ctx, b.Session.Workers, folder, workers.ApplyOptions{
+		Concurrency: b.Concurrency,
+		Stop:        stop,
+		Done:        view.done,
+	})
+	return view.end(run, tally, err)
+}

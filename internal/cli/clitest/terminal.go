@@ -1,0 +1,143 @@
+package clitest
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// Terminal is a flexvc process and the pseudo-terminal it runs on.
+type Terminal struct {
+	T   *testing.T
+	Cmd *exec.Cmd
+	pty *os.File
+
+	mu    sync.Mutex
+	raw   strings.Builder // every byte that reached the screen
+	ended bool            // the last process that had the terminal is gone
+	more  chan struct{}   // closed and replaced when one of these changes
+}
+
+func (tm *Terminal) read() {
+	chunk := make([]byte, 4096)
+	for {
+		n, err := tm.pty.Read(chunk)
+		tm.mu.Lock()
+		tm.raw.Write(chunk[:n])
+		tm.ended = err != nil // Linux says EIO when the last process has let go
+		close(tm.more)
+		tm.more = make(chan struct{})
+		tm.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Await waits until the screen shows what matches and returns all of it so far.
+func (tm *Terminal) Await(pattern string) string {
+	tm.T.Helper()
+	re := regexp.MustCompile(pattern)
+	late := time.After(Patience)
+	for {
+		tm.mu.Lock()
+		screen, ended, more := Shown(tm.raw.String()), tm.ended, tm.more
+		tm.mu.Unlock()
+		if re.MatchString(screen) {
+			return screen
+		}
+		if ended {
+			tm.T.Fatalf("%v ended without showing %s:\n%s", tm.Cmd.Args, pattern, screen)
+		}
+		select {
+		case <-more:
+		case <-late:
+			tm.T.Fatalf("%v does not show %s:\n%s", tm.Cmd.Args, pattern, screen)
+		}
+	}
+}
+
+// Exit waits for the end and wants this exit code. It returns the screen.
+func (tm *Terminal) Exit(want int) string {
+	tm.T.Helper()
+	got, screen := tm.End()
+	if got != want {
+		tm.T.Fatalf("%v exits with %d, want %d:\n%s", tm.Cmd.Args, got, want, screen)
+	}
+	return screen
+}
+
+// End waits for the end and returns the exit code and the screen.
+func (tm *Terminal) End() (int, string) {
+	tm.T.Helper()
+	late := time.After(Patience)
+	for {
+		tm.mu.Lock()
+		screen, ended, more := Shown(tm.raw.String()), tm.ended, tm.more
+		tm.mu.Unlock()
+		if ended {
+			if err := tm.Cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+				tm.T.Fatal(err)
+			}
+			return tm.Cmd.ProcessState.ExitCode(), screen
+		}
+		select {
+		case <-more:
+		case <-late:
+			tm.T.Fatalf("%v does not end:\n%s", tm.Cmd.Args, screen)
+		}
+	}
+}
+
+func (tm *Terminal) Types(keys string) {
+	tm.T.Helper()
+	if _, err := tm.pty.WriteString(keys); err != nil {
+		tm.T.Fatal(err)
+	}
+}
+
+// Bytes returns all that reached the terminal, as it was sent.
+func (tm *Terminal) Bytes() string {
+	tm.mu.Lock()
+	defer tm.mu.Unlock()
+	return tm.raw.String()
+}
+
+const (
+	CtrlC = "\x03"
+	CtrlD = "\x04"
+)
+
+// Shown is text without colours and with Unix line breaks. What redraws a line
+// stays: a test has to see it.
+func Shown(raw string) string {
+	return regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(strings.ReplaceAll(raw, "\r\n", "\n"), "")
+}
+
+// ScreenOf is what is left on the screen in the end: of a line that was redrawn,
+// its last state.
+func ScreenOf(screen string) string {
+	lines := strings.Split(screen, "\n")
+	for i, line := range lines {
+		if at := strings.LastIndex(line, "\r"); at >= 0 {
+			lines[i] = strings.TrimRight(ansi.Strip(line[at+1:]), " ")
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func WantMatch(t *testing.T, text string, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		if !regexp.MustCompile("(?m)" + pattern).MatchString(text) {
+			t.Errorf("nothing matches %s in\n%s", pattern, text)
+		}
+	}
+}

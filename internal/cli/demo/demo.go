@@ -1,0 +1,212 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+type options struct {
+	app         *cli.App
+	agents      int
+	rate        float64
+	browser     bool
+	browserArgs []string
+	flexScript  string
+}
+
+func New(app *cli.App, runF func(context.Context, *options) error) *cobra.Command {
+	o := &options{app: app}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Tell the whole story on the emulator, no account needed",
+		Long: `Tell the whole story on an emulated account that lives as long as the command: prepare
+Flex, switch every worker to the extension, look at one before and after, serve a voice
+token, pack the extension with its roll-out policy, go all the way back, and watch the
+agents move over as they start Flex anew. Every line that starts with $ is a command
+run for real; type it yourself with -p emulator. Nothing is left on this machine.
+
+With --browser it is another story, for eyes and ears: a Chromium opens with the
+extension and a page that plays Flex, or Flex itself with --flex-script, and one
+customer after the other calls. It ends when the browser is closed, or with Ctrl-C.
+CHROMIUM names the browser to start.`,
+		Example: `  $ flexvc demo
+  $ flexvc demo --browser`,
+		Args: cli.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runF != nil {
+				return runF(cmd.Context(), o)
+			}
+			if o.browser {
+				return o.inBrowser(cmd.Context())
+			}
+			if o.flexScript != "" || len(o.browserArgs) > 0 {
+				return cli.Usagef("--flex-script and --browser-arg are for --browser")
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().IntVar(&o.agents, "agents", cli.DefaultAgents, "how many agents the contact centre has")
+	cmd.Flags().Float64Var(&o.rate, "rate", 120, "requests per second that the emulated Twilio serves")
+	cmd.Flags().BoolVar(&o.browser, "browser", false, "open a Chromium with the extension, and let customers call")
+	cmd.Flags().StringVar(&o.flexScript, "flex-script", "", "with --browser: Flex UI's script, as make flex-host builds it")
+	cmd.Flags().StringArrayVar(&o.browserArgs, "browser-arg", nil, "with --browser: one more argument for Chromium; may be given several times")
+	return cmd
+}
+
+func run(ctx context.Context, o *options) (err error) {
+	app := o.app
+	dir, err := os.MkdirTemp("", "flexvc-demo")
+	if err != nil {
+		return problem.New(problem.StateUnwritable, "cannot make a folder for the demo: %w", cli.Reason(err)).
+			WithHint("set TMPDIR to a folder with space")
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	e, err := emulator.New(emulator.Options{
+		Agents: o.agents, Now: app.Now, Log: app.Log(),
+		Limits: emulator.Limits{RequestsPerSecond: o.rate},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+
+	d := &demo{app: app, dir: dir, emulator: e}
+	agent, err := d.agent()
+	if err != nil {
+		return err
+	}
+	app.UI.Chat("%s\n", app.UI.Paint(app.UI.Out, ui.Strong, "flexvc demo"))
+	app.UI.Chat("An emulated contact centre with %s, on this machine only.\n", ui.Plural(o.agents, "agent"))
+	err = d.tell(ctx, []scene{
+		{"First, prepare Flex: an activity, a key for the token server, a signing key.", []string{"init", "--yes"}},
+		{"Today each agent's calls ring in the browser tab. Here is one of them.", []string{"workers", "show", agent}},
+		{"What would change? Nothing is ever changed without a plan.", []string{"workers", "enable", "--all", "--dry-run"}},
+		{"Switch them all. Every write is journalled first, so it can be taken back.", []string{"workers", "enable", "--all", "--yes"}},
+		{"The same agent: one key was added, every other byte is as it was.", []string{"workers", "show", agent}},
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.token(ctx, agent); err != nil {
+		return err
+	}
+	if err := d.pack(ctx); err != nil {
+		return err
+	}
+	err = d.tell(ctx, []scene{
+		{"And the way back.", []string{"runs", "rollback", lastRun, "--yes"}},
+		{"The agent is as before.", []string{"workers", "show", agent}},
+		{"Now for good.", []string{"workers", "enable", "--all", "--yes"}},
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.watch(ctx); err != nil {
+		return err
+	}
+	app.UI.Chat("\n%s\n", app.UI.Paint(app.UI.Out, ui.Faint, "# That was the emulator; nothing is left of it. With your account, the same commands talk to Twilio."))
+	app.UI.Chat("Next: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, then flexvc init --dry-run\n")
+	return nil
+}
+
+// scene is a sentence and the command that it announces.
+type scene struct {
+	caption string
+	args    []string
+}
+
+// lastRun stands for the id of the latest run in a scene's arguments.
+const lastRun = "LAST-RUN"
+
+type demo struct {
+	app      *cli.App
+	dir      string
+	emulator *emulator.Emulator
+}
+
+// tell runs the scenes. One that ends with "partly done" is part of the story:
+// some of the emulated workers are broken on purpose.
+func (d *demo) tell(ctx context.Context, scenes []scene) error {
+	for _, s := range scenes {
+		args, err := d.resolve(s.args)
+		if err != nil {
+			return err
+		}
+		d.announce(s.caption, args...)
+		code := d.command().Run(ctx, args)
+		if ctx.Err() != nil {
+			return problem.New(problem.Interrupted, "the demo was interrupted; nothing of it is left")
+		}
+		if code != problem.ExitDone && code != problem.ExitPartly {
+			return cli.Told(problem.New(problem.Internal, "the demo's command %v ended with exit code %d", args, code))
+		}
+	}
+	return nil
+}
+
+// announce prints a caption and the command line that follows.
+func (d *demo) announce(caption string, args ...string) {
+	out := d.app.UI
+	out.Chat("\n%s\n%s\n", out.Paint(out.Out, ui.Faint, "# "+caption),
+		out.Paint(out.Out, ui.Strong, "$ flexvc "+strings.Join(cli.QuoteAll(args), " ")))
+}
+
+// command is an App of its own for one command line: same terminal, the demo's
+// folders, the demo's account.
+func (d *demo) command() *cli.App {
+	getenv := func(name string) string {
+		switch name {
+		case "HOME":
+			return d.dir
+		case "FLEXVC_PROFILE":
+			return "emulator"
+		case "FLEXVC_CONFIG", "FLEXVC_STATE_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME":
+			return ""
+		}
+		return d.app.Getenv(name)
+	}
+	app := d.app.Child(getenv)
+	app.Open = func(ctx context.Context, o cli.SessionOptions) (*cli.Session, error) {
+		inside := &url.URL{Scheme: "http", Host: "127.0.0.1"}
+		return app.Emulated(ctx, o, d.emulator.Account(), inside, d.emulator.Transport(), func() error { return nil })
+	}
+	return app
+}
+
+// agent is the name of the worker the story follows: the first that is on
+// neither side yet.
+func (d *demo) agent() (string, error) {
+	for _, w := range d.emulator.ExportWorkers() {
+		if strings.HasPrefix(w.Attributes, "{") && !strings.Contains(w.Attributes, "extensionVoiceClientEnabled") {
+			return w.FriendlyName, nil
+		}
+	}
+	return "", problem.New(problem.Usage, "the demo needs an agent who is not on the extension yet").WithHint("flexvc demo --agents %d", cli.DefaultAgents)
+}
+
+func (d *demo) resolve(args []string) ([]string, error) {
+	var out []string
+	for _, arg := range args {
+		if arg == lastRun {
+			files, err := filepath.Glob(filepath.Join(d.dir, ".local", "state", "flexvc", "*", "*", "*.jsonl"))
+			if err != nil || len(files) == 0 {
+				return nil, problem.New(problem.Internal, "the demo left no journal")
+			}
+			// Run ids sort by time.
+			arg = strings.TrimSuffix(filepath.Base(files[len(files)-1]), ".jsonl")
+		}
+		out = append(out, arg)
+	}
+	return out, nil
+}

@@ -1,0 +1,107 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	serveCmd "github.com/flexvc/flexvc/internal/cli/serve"
+	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/tokensrv"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+// token starts the token server as `flexvc serve` does, asks it as the agent's
+// extension does, and shows what is in the answer.
+func (d *demo) token(ctx context.Context, agent string) error {
+	out := d.app.UI
+	app := d.command()
+	app.Global = cli.Global{Output: "text", Profile: config.Emulator}
+	defaults := tokensrv.Defaults()
+	addresses := make(chan string, 1)
+	o := &serveCmd.Options{
+		App: app, Keyring: config.SystemKeyring{}, Inside: true,
+		Listen: "127.0.0.1:0", MetricsListen: "none",
+		TTL: defaults.TTL, AllowGet: true, IdentityRate: "none", AddressRate: "none",
+		ValidateVia: string(defaults.ValidateVia), ValidateTimeout: defaults.ValidateTimeout,
+		Ready: func(public string) { addresses <- public },
+	}
+	d.announce("The token server gives the agent's extension a voice token, once Twilio vouches for the Flex token.", "serve")
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- serveCmd.Run(serving, o) }()
+	var address string
+	select {
+	case err := <-ended:
+		return err
+	case address = <-addresses:
+	}
+	err := d.ask(ctx, "http://"+address+"/generateToken", agent)
+	stop()
+	if stopped := <-ended; err == nil {
+		err = stopped
+	}
+	if err != nil {
+		return err
+	}
+	out.Chat("The signature is left out here: with it, this is the key to the agent's calls.\n")
+	return nil
+}
+
+// ask trades the agent's Flex token for a voice token and prints the latter's
+// two readable parts.
+func (d *demo) ask(ctx context.Context, address, agent string) error {
+	var flexToken string
+	for _, w := range d.emulator.ExportWorkers() {
+		if w.FriendlyName == agent {
+			var err error
+			if flexToken, err = d.emulator.MintFlexToken(w.SID, time.Hour); err != nil {
+				return err
+			}
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(url.Values{"Token": {flexToken}}.Encode()))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: it is this machine
+	resp, err := client.Do(req)
+	if err != nil {
+		return problem.New(problem.Internal, "the demo's token server does not answer: %w", cli.Reason(err))
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Identity, Token string
+		TTL             int
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK {
+		return problem.New(problem.Internal, "the demo's token server answered %s", resp.Status)
+	}
+	out := d.app.UI
+	out.Printf("POST /generateToken  %s  200, identity %s, lives %d s\n", out.Arrow(), answer.Identity, answer.TTL)
+	parts := strings.Split(answer.Token, ".")
+	if len(parts) != 3 {
+		return problem.New(problem.Internal, "the demo's token server answered something that is no JWT")
+	}
+	for i, name := range []string{"header", "payload"} {
+		text, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil {
+			return problem.New(problem.Internal, "the demo's token server answered something that is no JWT")
+		}
+		var pretty bytes.Buffer
+		if err := json.Indent(&pretty, text, "  ", "  "); err != nil {
+			return problem.New(problem.Internal, "the demo's token server answered something that is no JWT")
+		}
+		out.Printf("  %s %s\n", out.Paint(out.Out, ui.Faint, name), &pretty)
+	}
+	return nil
+}

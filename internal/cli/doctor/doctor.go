@@ -1,0 +1,186 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/extension"
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/crx"
+	"github.com/flexvc/flexvc/internal/doctor"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/tokensrv"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/flexvc/flexvc/plugin"
+)
+
+// doctorOptions is one `flexvc doctor`.
+type Options struct {
+	App       *cli.App
+	Keyring   config.Keyring
+	Bundle    func(plugin.Settings) ([]byte, error)
+	Extension fs.FS // the extension's folder
+	Root      fs.FS // of this machine; nil where browsers keep policies elsewhere
+	Web       doctor.Web
+
+	Checks []string
+}
+
+func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
+	opts := &Options{App: app, Keyring: config.SystemKeyring{}, Bundle: plugin.Bundle, Extension: extension.App()}
+	if runtime.GOOS == "linux" {
+		opts.Root = os.DirFS("/")
+	}
+	if runF == nil {
+		runF = Run
+	}
+	checks := (&doctor.Doctor{}).Checks()
+	var list strings.Builder
+	for _, c := range checks {
+		fmt.Fprintf(&list, "  %-14s %s\n", c.ID, c.Title)
+	}
+	return &cobra.Command{
+		Use:   "doctor [<check>...]",
+		Short: "Find out what is wrong, and what mends it",
+		Long: `Look at everything that has to be right for calls to reach the extension, and say of
+each fault its cause and its fix. All checks run, or those that are named:
+
+` + list.String() + `
+Nothing is changed. Where the account allows it, the token endpoint is asked with the
+Flex token of an agent that lives for a minute. It exits with 1 when a check failed; a
+warning is no failure.`,
+		Example: `  $ flexvc doctor
+  $ flexvc doctor token-server browser
+  $ flexvc doctor -o json | jq -r 'select(.status=="failed") | .fix'`,
+		Args: func(_ *cobra.Command, args []string) error {
+			for _, name := range args {
+				if !slices.ContainsFunc(checks, func(c doctor.Check) bool { return c.ID == name }) {
+					return cli.Usagef("%q is no check: see flexvc doctor --help", ui.Clean(name))
+				}
+			}
+			return nil
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+			for _, c := range checks {
+				if !slices.Contains(args, c.ID) {
+					names = append(names, cobra.CompletionWithDesc(c.ID, c.Title))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.Checks = args
+			return runF(cmd.Context(), opts)
+		},
+	}
+}
+
+// doctorRun runs the checks and prints each as soon as those before it are done.
+func Run(ctx context.Context, opts *Options) (err error) {
+	d, done := opts.doctor(ctx)
+	defer func() { err = errors.Join(err, done()) }()
+	checks := slices.DeleteFunc(d.Checks(), func(c doctor.Check) bool {
+		return len(opts.Checks) > 0 && !slices.Contains(opts.Checks, c.ID)
+	})
+	view := newDoctorView(opts.App)
+	if err := doctor.Run(ctx, checks, opts.App.Now, view.check); err != nil {
+		return err
+	}
+	if err := view.end(); err != nil {
+		return err
+	}
+	if view.count(doctor.Failed) > 0 {
+		return cli.Silent(problem.ChecksFailed)
+	}
+	return nil
+}
+
+// doctor gathers what there is to look at. What cannot be had is a finding.
+func (o *Options) doctor(ctx context.Context) (*doctor.Doctor, func() error) {
+	app := o.App
+	d := &doctor.Doctor{Now: app.Now, Browser: doctor.Browser{Root: o.Root, OS: runtime.GOOS}, Web: o.Web}
+	if d.Web == nil {
+		d.Web = tokensrv.NewTransport(http.ProxyFromEnvironment)
+	}
+	nothing := func() error { return nil }
+	cfg, err := app.Config()
+	if err != nil {
+		d.Settings.Err = err
+		return d, nothing
+	}
+	d.Settings = doctor.Settings{
+		File: filepath.Base(cfg.File), Profile: cfg.Profile, Found: cfg.HasProfile(), Emulated: cfg.Emulated(),
+		AccountSID: cfg.AccountSID, WorkspaceSID: cfg.WorkspaceSID, ActivityName: cfg.ActivityName, ActivitySID: cfg.ActivitySID,
+		Prefix: cfg.IdentityPrefix, TokenURL: cfg.TokenURL, UpdateURL: cli.UpdateURL(cfg), APIKeySID: cfg.APIKeySID,
+		KeySecret: func() (string, error) { return cfg.Secrets(o.Keyring).Get(cfg.APIKeySID) },
+	}
+	d.Extension = o.extension(cfg)
+	session, err := app.Open(ctx, cli.SessionOptions{})
+	if err != nil {
+		d.Account.Err = err
+		return d, nothing
+	}
+	d.Settings.AccountSID, d.Settings.WorkspaceSID = session.AccountSID, session.WorkspaceSID
+	d.Account = session.Doctor
+	d.Account.User = session.Credentials.Username
+	d.Account.Flex, d.Account.Activities, d.Account.Workers, d.Account.Keys = session.Flex, session.Activities, session.Workers, session.Keys
+	d.Account.KeyRestricted = session.KeyRestricted
+	d.Account.Plugin = session.Plugins.Status
+	d.Account.Sinks = func(ctx context.Context) ([]doctor.Sink, error) {
+		if session.WorkspaceSID == "" {
+			return nil, nil
+		}
+		status, err := session.Events().Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var sinks []doctor.Sink
+		for _, k := range status.Sinks {
+			subscribed := slices.ContainsFunc(status.Subscriptions, func(s twilio.Subscription) bool { return s.SinkSID == k.SID && len(status.Types[s.SID]) > 0 })
+			sinks = append(sinks, doctor.Sink{SID: k.SID, Active: k.Status == "active", Subscribed: subscribed})
+		}
+		return sinks, nil
+	}
+	d.Account.PluginSum = func(version string) (string, error) {
+		content, err := cli.PluginBundle(cfg, o.Bundle)(version)
+		return provision.BundleSum(content), err
+	}
+	return d, session.Close
+}
+
+// extension is what this flexvc would pack, and with which key.
+func (o *Options) extension(cfg *config.Config) doctor.Extension {
+	var e doctor.Extension
+	text, err := fs.ReadFile(o.Extension, "manifest.json")
+	if err == nil {
+		if m, err := crx.ParseManifest(text); err == nil {
+			e.Version = m.Version
+		}
+	}
+	if _, err := fs.Stat(o.Extension, extension.VoiceSDK); err != nil {
+		e.Incomplete = true
+	}
+	key, _, err := crx.ReadKey(cfg.SigningKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = problem.New(problem.SigningKeyInvalid, "%s is not there", cfg.Short(cfg.SigningKey)).
+			WithHint("restore it from a backup: another key is another extension; at first, flexvc init makes it")
+	}
+	if err == nil {
+		e.ID, err = crx.ExtensionID(&key.PublicKey)
+	}
+	e.KeyErr = err
+	return e
+}

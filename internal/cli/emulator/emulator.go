@@ -1,0 +1,223 @@
+package emulator
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+type options struct {
+	app *cli.App
+
+	listen         string
+	data           string
+	memory         bool
+	seed           string
+	agents         int
+	seedValue      uint64
+	reset          bool
+	listAttributes string
+	validate       string
+	noFlex         bool
+	limits         emulator.Limits
+	faults         []string
+	voiceListen    string
+	flexListen     string
+	flexScript     string
+	flexPlugins    []string
+}
+
+func New(app *cli.App, runF func(context.Context, *options) error) *cobra.Command {
+	o := &options{app: app}
+	cmd := &cobra.Command{
+		Use:   "emulator",
+		Short: "Serve an emulated Twilio account on this machine",
+		Long: `Serve an emulated Twilio account: TaskRouter, Flex, API keys and Flex tokens.
+Commands with -p emulator use it while it runs, and otherwise start one themselves on
+the same data folder.
+
+The account is kept in the data folder. One that is already there is used as it is;
+--reset makes it anew. What is emulated, and what is not, is in COVERAGE.md.
+
+A fault is OPERATION:EFFECT, with *N for how often and @K for from which call on:
+  --fault 'UpdateWorker:429*5'           five updates are refused as too many
+  --fault 'UpdateWorker:drop-after@3'    from the third on, the answer is lost
+  --fault 'FetchWorker:delay=200ms'      every fetch takes 200 ms longer`,
+		Example: `  $ flexvc emulator --agents 500
+  $ flexvc emulator --memory --agents 10000 --rate 200 --listen 127.0.0.1:0`,
+		Args: cli.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runF != nil {
+				return runF(cmd.Context(), o)
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8021", "loopback address to serve on; port 0 chooses one")
+	f.StringVar(&o.data, "data", "", "data folder (default ~/.local/state/flexvc/emulator)")
+	f.BoolVar(&o.memory, "memory", false, "keep the account in memory only")
+	f.BoolVar(&o.reset, "reset", false, "throw away the account in the data folder first")
+	f.IntVar(&o.agents, "agents", cli.DefaultAgents, "how many workers a new account has")
+	f.Uint64Var(&o.seedValue, "seed-value", 0, "number that a new account's SIDs and workers follow from")
+	f.StringVar(&o.seed, "seed", "", "JSON file with the state of a new account")
+	f.StringVar(&o.listAttributes, "list-attributes", "present", "attributes in lists of workers: present or null")
+	f.StringVar(&o.validate, "validate-failure", "", "how a bad Flex token is refused: see COVERAGE.md")
+	f.BoolVar(&o.noFlex, "no-flex", false, "the account never set up Flex")
+	f.Float64Var(&o.limits.RequestsPerSecond, "rate", 0, "requests per second that are served (default no limit)")
+	f.IntVar(&o.limits.Burst, "burst", 0, "requests at once within --rate (default one second's worth)")
+	f.IntVar(&o.limits.Concurrency, "max-in-flight", 0, "requests at the same time (default no limit)")
+	f.BoolVar(&o.limits.RetryAfter, "retry-after", false, "send Retry-After with 429")
+	f.DurationVar(&o.limits.Latency, "latency", 0, "time added to every request")
+	f.StringArrayVar(&o.faults, "fault", nil, "fault to inject; may be given several times")
+	cli.Complete(cmd, "list-attributes", "present", "null")
+	f.StringVar(&o.flexListen, "flex-listen", "", "loopback address of Flex UI's back end, such as 127.0.0.1:8443")
+	f.StringVar(&o.flexScript, "flex-script", "", "Flex UI's script, as make flex-host builds it")
+	f.StringArrayVar(&o.flexPlugins, "flex-plugin", nil, "plugin that Flex UI loads, as NAME=FILE; may be given several times")
+	cmd.AddCommand(newToken(app, nil))
+	addVoice(cmd, o)
+	return cmd
+}
+
+func run(ctx context.Context, o *options) (err error) {
+	app := o.app
+	listener, err := cli.ListenHere("--listen", o.listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	var voiceListener net.Listener
+	if o.voiceListen != "" {
+		if voiceListener, err = cli.ListenHere("--voice-listen", o.voiceListen); err != nil {
+			return err
+		}
+		defer voiceListener.Close()
+	}
+	var flexListener net.Listener
+	if o.flexListen != "" {
+		if flexListener, err = cli.ListenHere("--flex-listen", o.flexListen); err != nil {
+			return err
+		}
+		defer flexListener.Close()
+	}
+	opts := emulator.Options{
+		Agents: o.agents, SeedValue: o.seedValue, Limits: o.limits, Faults: o.faults, NoFlex: o.noFlex,
+		ListAttributes:  emulator.ListAttributes(o.listAttributes),
+		ValidateFailure: emulator.ValidateFailure(o.validate),
+		Now:             app.Now, Log: app.Log(),
+	}
+	if opts.Seed, err = readSeed(o.seed); err != nil {
+		return err
+	}
+	dir := ""
+	if !o.memory {
+		if dir, err = o.dataDir(); err != nil {
+			return err
+		}
+		opts.DataDir = dir
+	}
+	e, err := emulator.New(opts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	if o.reset {
+		if err := e.Reseed(opts.Seed, o.agents, o.seedValue); err != nil {
+			return err
+		}
+	}
+	edge := &VoiceEdge{}
+	if voiceListener != nil || flexListener != nil {
+		if edge, err = ServeVoice(app, e, voiceListener, dir); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, edge.Stop()) }()
+	}
+	desk := &FlexDesk{}
+	if flexListener != nil {
+		if desk, err = o.serveFlex(e, flexListener, dir, edge); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, desk.Stop()) }()
+	}
+	at := cli.Address{URL: "http://" + listener.Addr().String(), PID: os.Getpid()}
+	leave, err := app.Announce(at)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	o.print(e, at, dir, edge, desk)
+	return e.Run(ctx, listener)
+}
+
+func (o *options) print(e *emulator.Emulator, at cli.Address, dir string, edge *VoiceEdge, desk *FlexDesk) {
+	app := o.app
+	if app.JSON() {
+		account := e.Account()
+		listening := map[string]any{
+			"v": 1, "event": "listening", "url": at.URL, "pid": at.PID, "data": dir,
+			"accountSid": account.SID, "workspaceSid": account.WorkspaceSID,
+		}
+		if edge.address != "" {
+			listening["voice"], listening["spki"] = edge.address, edge.spki
+		}
+		if desk.address != "" {
+			listening["flex"], listening["spki"] = desk.address, desk.SPKI
+		}
+		_ = ui.JSON(app.UI.Out).Encode(listening)
+		return
+	}
+	where := dir
+	if where == "" {
+		where = "memory only"
+	}
+	app.UI.Note("emulated account %s, %s, data in %s", app.UI.SID(e.Account().SID), ui.Plural(len(e.ExportWorkers()), "worker"), where)
+	app.UI.Note("listening on %s", at.URL)
+	if edge.address != "" {
+		app.UI.Note("voice edge on %s; a Chromium takes it for Twilio's with", edge.address)
+		for _, flag := range edge.browserFlags() {
+			app.UI.Note("  %s", flag)
+		}
+	}
+	if desk.address != "" {
+		app.UI.Note("Flex UI on %s: open %s in a Chromium started with", desk.address, FlexAddress)
+		for _, flag := range desk.browserFlags() {
+			app.UI.Note("  %s", flag)
+		}
+	}
+	app.UI.Hint("in another terminal: flexvc -p emulator workers list")
+}
+
+func (o *options) dataDir() (string, error) {
+	if o.data != "" {
+		return filepath.Abs(o.data)
+	}
+	return o.app.EmulatorDir()
+}
+
+func readSeed(path string) (*emulator.Seed, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, problem.New(problem.InputUnreadable, "cannot read the seed %s: %w", path, cli.Reason(err)).
+			WithHint("name a JSON file with --seed, or use --agents")
+	}
+	defer file.Close()
+	seed, err := emulator.ReadSeed(file)
+	if p := problem.As(err); p != nil {
+		return nil, p.WithHint("name a JSON file with --seed in place of %s, or use --agents", path)
+	}
+	return seed, err
+}

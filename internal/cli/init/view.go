@@ -1,0 +1,76 @@
+package initcmd
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+// initText is what `flexvc init` says to people. version is Flex UI's, empty
+// when that is not known.
+func initText(s *ui.Streams, cfg *config.Config, session *cli.Session, version string, p *provision.AccountPlan) cli.PlanText {
+	workspace := s.SID(p.Workspace.SID)
+	answer := "ok"
+	if version != "" {
+		answer = "ok, Flex UI " + version
+	}
+	var changes []string
+	for _, part := range []struct {
+		action provision.Action
+		word   string
+	}{{provision.Add, "added"}, {provision.Change, "changed"}, {provision.Remove, "removed"}} {
+		if n := p.Count(part.action); n > 0 {
+			changes = append(changes, fmt.Sprintf("%d %s", n, part.word))
+		}
+	}
+	return cli.PlanText{
+		Nothing: fmt.Sprintf("No changes: %s already matches. Next: %s", workspace, s.Suggest("flexvc doctor")),
+		Reading: fmt.Sprintf("reading account %s (profile %q) %s %s", s.SID(session.AccountSID), cfg.Profile, s.Ellipsis(), ui.Clean(answer)),
+		Heading: fmt.Sprintf("In %s (%s) flexvc will:", ui.Clean(p.Workspace.FriendlyName), workspace),
+		Airy:    true,
+		Line: func(item provision.Item) (name, detail string) {
+			return item.Name, cli.WholeSID.ReplaceAllStringFunc(item.Detail, s.SID)
+		},
+		Result: func(item provision.Item, took time.Duration, err error) string {
+			switch {
+			case err != nil || item.Kind == provision.KindSettings:
+				return ui.Clean(item.Name)
+			case item.Kind == provision.KindSigningKey:
+				return item.ID
+			case item.Action == provision.Remove:
+				return cli.ResultLine(s, item.Name, item.ID, "removed")
+			}
+			return cli.ResultLine(s, item.Name, item.ID, cli.InSeconds(took))
+		},
+		Again: "run flexvc init again",
+		Done:  fmt.Sprintf("Done: %s.", strings.Join(changes, ", ")),
+		Next:  "Next: flexvc serve, then " + cli.NextAfterInit,
+	}
+}
+
+// initJSON is what it prints for programs.
+func initJSON(cfg *config.Config, session *cli.Session, p *provision.AccountPlan) cli.PlanJSON {
+	return cli.PlanJSON{
+		Plan: struct {
+			cli.EventJSON
+			Profile       string `json:"profile"`
+			Account       string `json:"account"`
+			Workspace     string `json:"workspace"`
+			WorkspaceName string `json:"workspace_name"`
+			cli.CountsJSON
+			Items []cli.ItemJSON `json:"items"`
+		}{cli.Event("plan"), cfg.Profile, session.AccountSID, p.Workspace.SID, p.Workspace.FriendlyName, cli.PlanCounts(&p.Plan), cli.PlanItems(&p.Plan)},
+		Summary: func(took time.Duration) any {
+			return struct {
+				cli.EventJSON
+				cli.ChangesJSON
+				Seconds float64 `json:"seconds"`
+			}{cli.Event("summary"), cli.PlanChanges(&p.Plan), cli.Seconds(took)}
+		},
+	}
+}

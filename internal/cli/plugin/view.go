@@ -1,0 +1,128 @@
+package plugin
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+// pluginText is what `flexvc plugin deploy` and `rollback` say to people.
+func pluginText(s *ui.Streams, account string, rollback bool, p *provision.PluginPlan) cli.PlanText {
+	// The name has an arrow that the terminal can draw.
+	name := func(item provision.Item) string { return strings.ReplaceAll(item.Name, "→", s.Arrow()) }
+	what := "Flex loads version " + p.Version
+	if p.Version == "" {
+		what = "Flex no longer loads the plugin"
+	}
+	undo := "rollback"
+	if rollback {
+		undo = "deploy"
+	}
+	return cli.PlanText{
+		Nothing: fmt.Sprintf("No changes: Flex already loads version %s. Next: %s", ui.Clean(p.Version), s.Suggest(cli.NextAfterInit)),
+		Heading: fmt.Sprintf("In account %s flexvc will:", s.SID(account)),
+		Airy:    true,
+		Line:    func(item provision.Item) (string, string) { return name(item), item.Detail },
+		Result: func(item provision.Item, took time.Duration, err error) string {
+			if err != nil {
+				return ui.Clean(name(item))
+			}
+			return cli.ResultLine(s, name(item), item.ID, cli.InSeconds(took))
+		},
+		Again: "run it again",
+		Done:  fmt.Sprintf("Done: %s from the next start of each agent's Flex%s.", what, others(p.Others())),
+		Next:  "Next: flexvc plugin status     undo: flexvc plugin " + undo,
+	}
+}
+
+func others(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "; 1 other plugin stays"
+	}
+	return fmt.Sprintf("; %d other plugins stay", n)
+}
+
+// pluginJSON is what they print for programs.
+func pluginJSON(profile, account string, p *provision.PluginPlan) cli.PlanJSON {
+	return cli.PlanJSON{
+		Plan: struct {
+			cli.EventJSON
+			Profile string         `json:"profile"`
+			Account string         `json:"account"`
+			From    string         `json:"from,omitempty"`
+			Version string         `json:"version,omitempty"`
+			Pending bool           `json:"pending"`
+			Others  int            `json:"other_plugins"`
+			Items   []cli.ItemJSON `json:"items"`
+		}{cli.Event("plan"), profile, account, p.From, p.Version, p.Pending(), p.Others(), cli.PlanItems(&p.Plan)},
+		Summary: func(took time.Duration) any {
+			return struct {
+				cli.EventJSON
+				Version string  `json:"version,omitempty"`
+				Seconds float64 `json:"seconds"`
+			}{cli.Event("summary"), p.Version, cli.Seconds(took)}
+		},
+	}
+}
+
+func printPluginStatus(s *ui.Streams, status provision.PluginStatus, ours bundleIs) {
+	if status.Version == "" {
+		s.Printf("Flex does not load the plugin%s. Next: %s\n", others(len(status.Others)), s.Suggest("flexvc plugin deploy"))
+		return
+	}
+	row := func(name, format string, args ...any) {
+		s.Printf("%s %s\n", s.Pad(name, 10), ui.Clean(fmt.Sprintf(format, args...)))
+	}
+	row("plugin", "%s %s, released %s", provision.PluginName, status.Version, status.Released.UTC().Format("2006-01-02 15:04 UTC"))
+	row("bundle", "%s", map[bundleIs]string{
+		bundleOurs:    "what this flexvc deploys with the present settings",
+		bundleOther:   "not what this flexvc deploys with the present settings",
+		bundleUnknown: "cannot be compared with what this flexvc deploys",
+	}[ours])
+	row("from", "%s", status.URL)
+	before := status.Previous
+	if before == "" {
+		before = "Flex without the plugin"
+	}
+	row("before", "%s", before)
+	row("others", "%s", ui.Plural(len(status.Others), "plugin"))
+	next := "Next: flexvc workers enable --all --dry-run"
+	if ours == bundleOther {
+		next = "Next: flexvc plugin deploy"
+	}
+	s.Chat("\n%s     undo: flexvc plugin rollback\n", next)
+}
+
+func printPluginStatusJSON(s *ui.Streams, status provision.PluginStatus, ours bundleIs) error {
+	type other struct {
+		Name    string `json:"name"`
+		Version string `json:"version"`
+	}
+	list := []other{}
+	for _, p := range status.Others {
+		list = append(list, other{p.UniqueName, p.Version})
+	}
+	released := ""
+	if !status.Released.IsZero() {
+		released = status.Released.UTC().Format(time.RFC3339)
+	}
+	return cli.PrintJSON(s.Out, struct {
+		V        int      `json:"v"`
+		Name     string   `json:"name"`
+		Version  string   `json:"version,omitempty"`
+		Released string   `json:"released,omitempty"`
+		Bundle   bundleIs `json:"bundle"`
+		URL      string   `json:"url,omitempty"`
+		Latest   string   `json:"latest,omitempty"`
+		Previous string   `json:"previous,omitempty"`
+		Service  string   `json:"service,omitempty"`
+		Others   []other  `json:"other_plugins"`
+	}{1, provision.PluginName, status.Version, released, ours, status.URL, status.Latest, status.Previous, status.ServiceSID, list})
+}

@@ -1,0 +1,172 @@
+package runs
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/cli/bulk"
+	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/flexvc/flexvc/internal/workers"
+)
+
+// runsView prints runs of the past.
+type runsView interface {
+	list([]listedRun) error
+	show(run *workers.Run, state string) error
+}
+
+var (
+	_ runsView = runsText{}
+	_ runsView = runsJSON{}
+)
+
+func newRunsView(app *cli.App) runsView {
+	if app.JSON() {
+		return runsJSON{cli.NewLines(app.UI.Out)}
+	}
+	return runsText{app.UI}
+}
+
+type runsText struct{ ui *ui.Streams }
+
+func (v runsText) list(runs []listedRun) error {
+	if len(runs) == 0 {
+		v.ui.Note("no runs yet")
+		v.ui.Hint("flexvc workers enable --all --dry-run")
+		return nil
+	}
+	var rows [][]string
+	next := "flexvc runs show " + runs[0].ID
+	oneWorkspace := true
+	for _, r := range runs {
+		oneWorkspace = oneWorkspace && r.Workspace == runs[0].Workspace
+		row := []string{r.ID, "", "", "damaged", v.ui.SID(r.Workspace)}
+		if r.err == nil {
+			row[1], row[2], row[3] = cli.When(v.ui, r.Started), r.Command+" "+r.Selection, stateText(r.state, r.Header, r.Tally)
+			if v.ui.OutTTY {
+				row[1] = r.Started.UTC().Format("2006-01-02 15:04")
+			}
+		}
+		if r.err == nil && r.state == runUnfinished {
+			next = "flexvc runs resume " + r.ID
+		}
+		rows = append(rows, row)
+	}
+	headers := []string{"RUN", "STARTED", "COMMAND", "STATE", "WORKSPACE"}
+	if v.ui.OutTTY && oneWorkspace {
+		headers = headers[:4] // a person has no use for a column of equal cells
+		for i := range rows {
+			rows[i] = rows[i][:4]
+		}
+	}
+	v.ui.Table(headers, rows)
+	v.ui.Hint("%s", next)
+	return nil
+}
+
+func stateText(state string, h workers.Header, t workers.Tally) string {
+	if state == runDone {
+		return state + ": " + strings.Join(bulk.TallyWords(h, t), ", ")
+	}
+	return fmt.Sprintf("%s: %d of %d", state, t.Planned-t.Left, t.Planned)
+}
+
+func (v runsText) show(run *workers.Run, state string) error {
+	t := run.Tally()
+	v.ui.Printf("Run %s: flexvc %s %s\n", run.ID, run.Command, ui.Clean(run.Selection))
+	for _, row := range [][2]string{
+		{"started", cli.When(v.ui, run.Started)},
+		{"workspace", v.ui.SID(run.Workspace) + " of " + v.ui.SID(run.Account)},
+		{"state", stateText(state, run.Header, t)},
+	} {
+		v.ui.Printf("  %-10s %s\n", row[0], row[1])
+	}
+	var notable []workers.Outcome
+	for o := range run.Outcomes() {
+		if o.Status == workers.Failed || o.Status == workers.Skipped {
+			notable = append(notable, o)
+		}
+	}
+	for _, b := range run.Blocked {
+		notable = append(notable, workers.Outcome{SID: b.SID, Name: b.Name, Status: workers.Skipped, Reason: b.Reason})
+	}
+	if len(notable) > 0 {
+		v.ui.Printf("\n")
+		bulk.OutcomeLines(v.ui, notable, run.ID)
+	}
+	switch {
+	case state == runRunning:
+		v.ui.Hint("it is being written: ^C there stops it, and nothing is half-written")
+	case state == runUnfinished:
+		v.ui.Hint("continue: flexvc runs resume %s     undo: flexvc runs rollback %s", run.ID, run.ID)
+	case t.Failed > 0:
+		v.ui.Hint("try again: flexvc runs resume %s --retry-failed     undo: flexvc runs rollback %s", run.ID, run.ID)
+	default:
+		v.ui.Hint("undo: flexvc runs rollback %s", run.ID)
+	}
+	return nil
+}
+
+type runsJSON struct{ *cli.Lines }
+
+type runJSON struct {
+	V         int        `json:"v"`
+	Event     string     `json:"event,omitempty"`
+	Run       string     `json:"run"`
+	Command   string     `json:"command,omitempty"`
+	Selection string     `json:"selection,omitempty"`
+	Account   string     `json:"account"`
+	Workspace string     `json:"workspace"`
+	Started   *time.Time `json:"started,omitempty"`
+	State     string     `json:"state"` // done, running, unfinished or damaged
+	*workers.Tally
+	Error string `json:"error,omitempty"`
+}
+
+func newRunJSON(h workers.Header, t workers.Tally, state string) runJSON {
+	return runJSON{
+		V: 1, Run: h.ID, Command: h.Command, Selection: h.Selection, Account: h.Account, Workspace: h.Workspace,
+		Started: &h.Started, State: state, Tally: &t,
+	}
+}
+
+func (v runsJSON) list(runs []listedRun) error {
+	for _, r := range runs {
+		row := newRunJSON(r.Header, r.Tally, r.state)
+		if r.err != nil {
+			row = runJSON{V: 1, Run: r.ID, Account: r.Account, Workspace: r.Workspace, State: "damaged", Error: r.err.Error()}
+		}
+		if err := v.Line(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v runsJSON) show(run *workers.Run, state string) error {
+	row := newRunJSON(run.Header, run.Tally(), state)
+	row.Event = "run"
+	if err := v.Line(row); err != nil {
+		return err
+	}
+	for o := range run.Outcomes() {
+		status := string(o.Status)
+		switch o.Status {
+		case workers.Changed:
+			status = run.Verb()
+		case "":
+			status = "left"
+		}
+		if err := v.Line(bulk.WorkerEvent{V: 1, Event: "worker", SID: o.SID, Name: o.Name, Status: status, Code: o.Code, Reason: o.Reason, Attempts: o.Attempts}); err != nil {
+			return err
+		}
+	}
+	for _, b := range run.Blocked {
+		if err := v.Line(bulk.WorkerEvent{V: 1, Event: "worker", SID: b.SID, Name: b.Name, Status: "blocked", Code: b.Code, Reason: b.Reason}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package serve
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/eventsrv"
+	"github.com/flexvc/flexvc/internal/fleet"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/tokensrv"
+	"github.com/flexvc/flexvc/internal/twilioapi"
+)
+
+const notifyAfter = 30 * time.Second
+
+// eventsFlags are serve's flags for events.
+type eventsFlags struct {
+	on           bool
+	url          string
+	sweep        time.Duration
+	notify       string
+	notifyFormat string
+	notifyAfter  time.Duration
+}
+
+func (e *eventsFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&e.on, "events", false, "receive Twilio's events of workers, watch for drift and stream both to flexvc watch")
+	f.StringVar(&e.url, "events-url", "", "the address that Twilio calls, when a proxy is in front; see flexvc events enable")
+	f.DurationVar(&e.sweep, "sweep-interval", 5*time.Minute, "how often all workers are listed, as events may be lost")
+	f.StringVar(&e.notify, "notify", "", "webhook to tell of drift, once per change [env: FLEXVC_NOTIFY_URL]")
+	f.StringVar(&e.notifyFormat, "notify-format", eventsrv.FormatJSON, "json or slack")
+	f.DurationVar(&e.notifyAfter, "notify-after", notifyAfter, "how long a worker has to drift before it is told")
+	cli.Complete(cmd, "notify-format", eventsrv.FormatJSON, eventsrv.FormatSlack)
+}
+
+// check refuses flags that go with --events, or against it.
+func (o *Options) checkEvents() error {
+	e := &o.events
+	if e.on && e.notify == "" {
+		e.notify = o.App.Getenv("FLEXVC_NOTIFY_URL")
+	}
+	switch {
+	case !e.on && e.url != "":
+		return cli.Usagef("--events-url needs --events")
+	case !e.on && e.notify != "":
+		return cli.Usagef("--notify needs --events")
+	case !e.on:
+		return nil
+	case o.envFile != "":
+		return cli.Usagef("--events needs a profile, --env-file has none: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN instead")
+	case o.behindProxy && e.url == "":
+		return cli.Usagef("--events behind a proxy needs --events-url, the address that Twilio calls: its signature covers that address")
+	case e.sweep < time.Second:
+		return cli.Usagef("--sweep-interval %s is less than a second", e.sweep)
+	case e.notify == "" && (e.notifyFormat != eventsrv.FormatJSON || e.notifyAfter != notifyAfter):
+		return cli.Usagef("--notify-format and --notify-after are about --notify, and no webhook is named")
+	case e.notifyAfter < 0:
+		return cli.Usagef("--notify-after %s is negative", e.notifyAfter)
+	}
+	return eventsrv.CheckURL(e.url)
+}
+
+// eventService is what --events adds to the token server.
+type eventService struct {
+	server     *eventsrv.Server
+	drift      *eventsrv.Drift
+	activities *eventsrv.Activities
+}
+
+// eventService builds it for the session's account. Nothing runs yet.
+func (o *Options) eventService(ctx context.Context, cfg *config.Config, session *cli.Session, c tokensrv.Config, log *slog.Logger) (*eventService, error) {
+	app := o.App
+	authToken := AccountToken(app, session)
+	activities := eventsrv.NewActivities(session.Activities.Activities, log)
+	server, err := eventsrv.New(eventsrv.Config{
+		AccountSID: session.AccountSID, WorkspaceSID: session.WorkspaceSID, AuthToken: authToken,
+		URL: o.events.url, RedisURL: c.RedisURL,
+		Readers: []eventsrv.Credentials{
+			{User: session.AccountSID, Password: authToken},
+			{User: session.Credentials.Username, Password: session.Credentials.Password},
+			{User: c.KeySID, Password: c.KeySecret},
+		},
+	}, eventsrv.Deps{
+		Signed: func(address string, body []byte, signature string) bool {
+			return twilioapi.Signed(authToken, address, body, signature)
+		},
+		Available: activities.Available, Log: log, Now: app.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	rules, err := driftRules(ctx, cfg, session)
+	if err != nil {
+		return nil, err
+	}
+	options := eventsrv.DriftOptions{Rules: rules, Interval: o.events.sweep, Hold: o.events.notifyAfter}
+	if o.events.notify != "" {
+		options.Notify, err = eventsrv.NewNotifier(eventsrv.NotifierOptions{
+			URL: o.events.notify, Format: o.events.notifyFormat, Workspace: session.WorkspaceSID,
+			Transport: tokensrv.NewTransport(http.ProxyFromEnvironment), Log: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &eventService{server, server.Drift(session.Workers, options), activities}, nil
+}
+
+// AccountToken is the account's auth token, if it is known: with it Twilio signs.
+// An API key that the profile uses does not make it unknown.
+func AccountToken(app *cli.App, session *cli.Session) string {
+	if session.Credentials.Kind == config.AuthToken {
+		return session.Credentials.Password
+	}
+	if sid := app.Getenv("TWILIO_ACCOUNT_SID"); sid != "" && sid != session.AccountSID {
+		return ""
+	}
+	return app.Getenv("TWILIO_AUTH_TOKEN")
+}
+
+// driftRules are the profile's, with what Flex says of itself where it may be
+// asked.
+func driftRules(ctx context.Context, cfg *config.Config, session *cli.Session) (fleet.Rules, error) {
+	rules := fleet.Rules{Prefix: cfg.IdentityPrefix, VoiceOffline: cfg.ActivityName}
+	if cfg.ActivitySID != "" {
+		rules.VoiceOffline = cfg.ActivitySID
+	}
+	flex, err := session.Flex.FlexConfiguration(ctx)
+	if problem.Is(err, problem.FlexNotFound) || problem.Is(err, problem.PermissionDenied) {
+		return rules, nil
+	}
+	rules.LoggedOut = flex.OfflineActivitySID
+	return rules, err
+}
+
+// routes hangs the service into the token server. On the metrics listener,
+// which only operators reach, programs on this machine may read the stream as
+// they are.
+func (e *eventService) routes(deps *tokensrv.Deps) {
+	deps.Public = append(deps.Public,
+		tokensrv.Route{Path: eventsrv.PathTwilio, Name: "events", Handler: e.server.Receiver(), MaxBody: eventsrv.MaxBody},
+		tokensrv.Route{Path: eventsrv.PathStream, Name: "stream", Handler: e.server.Stream(false), MaxBody: 1, Streams: true},
+	)
+	deps.Admin = append(deps.Admin, tokensrv.Route{Path: eventsrv.PathStream, Handler: e.server.Stream(true)})
+	deps.Metrics = append(deps.Metrics, e.server.WriteMetrics)
+}
+
+// run serves until ctx ends, and returns when all has ended.
+func (e *eventService) run(ctx context.Context) (wait func()) {
+	var jobs sync.WaitGroup
+	jobs.Go(func() { e.activities.Run(ctx) })
+	jobs.Go(func() { e.server.Run(ctx) })
+	jobs.Go(func() { e.drift.Run(ctx) })
+	return jobs.Wait
+}
+
+// tellEvents says where events arrive and leave.
+func (o *Options) tellEvents(l tokensrv.Listeners) {
+	to := o.events.url
+	if to == "" {
+		to = placeOf(l.Public[0], o.tlsCert != "", eventsrv.PathTwilio)
+	}
+	from := placeOf(l.Public[0], o.tlsCert != "", eventsrv.PathStream)
+	if l.Admin != nil {
+		from = placeOf(l.Admin, false, eventsrv.PathStream)
+	}
+	o.App.UI.Note("events to %s     streamed on %s", to, from)
+}

@@ -1,0 +1,501 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/buildinfo"
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/crx"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/rollout"
+	"github.com/flexvc/flexvc/internal/tokensrv"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+// serveOptions is one `flexvc serve`.
+type Options struct {
+	App     *cli.App
+	Keyring config.Keyring
+	Ready   func(public string) // told once when requests are accepted; nil: nobody cares
+	Inside  bool                // the account is in this process: no emulator to keep running
+
+	Listen, MetricsListen string
+	tlsCert, tlsKey       string
+	behindProxy           bool
+	trustedProxies        []string
+
+	AllowOrigins   []string
+	AllowGet       bool
+	TTL            time.Duration
+	capToFlexToken bool
+
+	requireRoles   []string
+	allowWorkers   []string
+	requireEnabled bool
+	IdentityRate   string
+	AddressRate    string
+
+	ValidateVia     string
+	ValidateTimeout time.Duration
+	envFile         string
+	redisURL        string
+
+	updatesOptions
+	events eventsFlags
+}
+
+func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
+	o := &Options{App: app, Keyring: config.SystemKeyring{}}
+	d := tokensrv.Defaults()
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve voice tokens to agents' extensions",
+		Long: `Serve voice tokens: an extension sends an agent's Flex token, Twilio vouches for it,
+and the extension gets a voice token for that agent and nobody else.
+
+The account and its credentials come from the profile. Tokens are signed with the
+API key that flexvc init made, or else with TWILIO_API_KEY and TWILIO_API_SECRET. It
+has to be a Standard or a Main key: a Restricted one cannot sign.
+
+It serves plain HTTP on this machine only. For agents on other machines give it a
+certificate, or put it behind a proxy that has one and say --behind-proxy. Any number
+of replicas may run side by side; with --redis-url they share rate limits, what
+Twilio said of a Flex token, and events.
+
+With --events it also receives what Twilio tells of workers, counts drift on
+/metrics, tells a webhook of it, and streams changes to flexvc watch --events.
+flexvc events enable makes Twilio call it, see flexvc events --help.
+
+With --extension it also serves a package of flexvc pack to browsers, and its later
+versions: put a new file in place of the old and it is taken up. Browsers ask at their
+start and every five hours; flexvc rollout status shows which versions they have.
+--stage offers it to a share of them. Chrome says nothing that tells one browser from
+another but its address, so the share is taken by a hash of version and client
+address: all browsers behind one address go together, and always the same ones. Add
+?browser=NAME to the update address in a machine's policy to stage it by that name.
+
+With -p emulator it needs no account: it serves the emulated one, and starts the
+emulator if none runs. flexvc emulator token WORKER gives a Flex token to try.`,
+		Example: `  $ flexvc serve
+  $ flexvc serve --listen :3001 --tls-cert cert.pem --tls-key key.pem
+  $ flexvc serve --extension flexvc-1.4.0.crx --stage 10%
+  $ flexvc serve --env-file ../serverless/.env --allow-origin chrome-extension://<id>`,
+		Args: cli.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runF != nil {
+				return runF(cmd.Context(), o)
+			}
+			return Run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:3001", "address to serve on, or unix:/path")
+	f.StringVar(&o.MetricsListen, "metrics-listen", "127.0.0.1:9464", "address of /metrics and health checks, or none")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate chain, PEM; a renewed file is taken up by itself")
+	f.StringVar(&o.tlsKey, "tls-key", "", "its private key, PEM")
+	f.BoolVar(&o.behindProxy, "behind-proxy", false, "a proxy in front ends TLS")
+	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "address or range whose X-Forwarded-For is believed")
+	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "origin that may ask (default the extension of our signing key)")
+	f.BoolVar(&o.AllowGet, "allow-get", d.AllowGet, "answer GET too, as the original extension asks")
+	f.DurationVar(&o.TTL, "token-ttl", d.TTL, "life of a voice token, at most 24h")
+	f.BoolVar(&o.capToFlexToken, "cap-to-flex-token", false, "let no voice token outlive the Flex token it was made from")
+	f.StringArrayVar(&o.requireRoles, "require-role", nil, "Flex role an agent must have; any of several")
+	f.StringArrayVar(&o.allowWorkers, "allow-worker", nil, "worker SID or identity that may ask; all others may not")
+	f.BoolVar(&o.requireEnabled, "require-enabled", false, "only workers who were enabled with flexvc workers enable")
+	f.StringVar(&o.IdentityRate, "identity-rate", rateText(d.IdentityRate), "requests per second and agent, then how many at once")
+	f.StringVar(&o.AddressRate, "address-rate", rateText(d.AddressRate), "requests per second and client address, then how many at once")
+	f.StringVar(&o.ValidateVia, "validate-via", string(d.ValidateVia), "who vouches for Flex tokens: iam, or flex as Flex UI itself asks")
+	f.DurationVar(&o.ValidateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to vouch")
+	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service that this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
+	f.StringVar(&o.redisURL, "redis-url", "", "Redis that replicas share [env: FLEXVC_REDIS_URL]")
+	o.updatesOptions.flags(f)
+	o.events.add(cmd)
+	cli.Complete(cmd, "validate-via", string(tokensrv.ViaIAM), string(tokensrv.ViaFlex))
+	return cmd
+}
+
+// serveRun checks everything that can be wrong, then opens the sockets, then
+// says so, then serves.
+func Run(ctx context.Context, o *Options) (err error) {
+	app := o.App
+	cfg, err := app.Config()
+	if err != nil {
+		return err
+	}
+	if err := tokensrv.CheckListen(o.Listen, o.tlsCert != "", o.behindProxy); err != nil {
+		return err
+	}
+	if err := o.checkEvents(); err != nil {
+		return err
+	}
+	updates, err := o.updates(app)
+	if err != nil {
+		return err
+	}
+	if cfg.Emulated() && !o.Inside {
+		stop, err := app.KeepEmulator(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	server, session, events, err := o.Server(ctx, cfg, updates)
+	if err != nil {
+		return err
+	}
+	if session != nil {
+		defer func() { err = errors.Join(err, session.Close()) }()
+	}
+	if err := server.Preflight(ctx); err != nil {
+		return err
+	}
+	listeners, where, err := o.open()
+	if err != nil {
+		return err
+	}
+	account := cfg.AccountSID
+	if session != nil {
+		account = session.AccountSID
+	}
+	app.UI.Note("token server %s for %s, tokens live %s", buildinfo.Version, app.UI.SID(account), cli.Lifetime(o.TTL))
+	app.UI.Note("listening on %s", where)
+	if updates != nil {
+		release := updates.release
+		app.UI.Note("updates on %s  (%s, %s%s)", placeOf(listeners.Public[0], o.tlsCert != "", rollout.Folder+rollout.UpdateFile),
+			release.ID[:8]+app.UI.Ellipsis(), release.Version, updates.staged())
+	}
+	if events != nil {
+		o.tellEvents(listeners)
+	}
+
+	gentle, stop := context.WithCancel(ctx)
+	defer stop()
+	if updates != nil {
+		defer updates.follow(gentle)()
+	}
+	defer app.OnInterrupt(stop)()
+	if o.Ready != nil {
+		o.Ready(listeners.Public[0].Addr().String())
+	}
+	if events != nil {
+		defer events.run(gentle)()
+	}
+	err = server.Run(gentle, listeners, ctx.Done())
+	stop()
+	s := server.Stats()
+	app.UI.Note("stopped: %d issued, %d refused, %d cut off", s.Issued, s.Refused, s.CutOff)
+	return err
+}
+
+// Server builds the token server for the profile's account. The session is nil
+// with --env-file, whose account has no profile.
+func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updates) (*tokensrv.Server, *cli.Session, *eventService, error) {
+	c, err := o.config(cfg)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	log, err := o.log()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	deps := tokensrv.Deps{
+		Log: log, Now: o.App.Now, Random: o.App.Random,
+		Transport: tokensrv.NewTransport(http.ProxyFromEnvironment),
+		Draining: func(inFlight int64) {
+			o.App.UI.Note("draining %s, 10 s at most (press ^C again to stop now)", ui.Plural(int(inFlight), "request"))
+		},
+	}
+	if updates != nil {
+		if err := updates.open(log); err != nil {
+			return nil, nil, nil, err
+		}
+		deps.Extension = updates.server
+		deps.Admin = append(deps.Admin, tokensrv.Route{Path: rollout.PathStatus, Handler: updates.server.StatusHandler()})
+		deps.Metrics = append(deps.Metrics, updates.server.WriteMetrics)
+		if origin := "chrome-extension://" + updates.release.ID; len(c.AllowOrigins) > 0 && !slices.Contains(c.AllowOrigins, origin) {
+			o.App.UI.Warn("the extension served here may not ask for tokens here: %s is not among the allowed origins", origin)
+		}
+	}
+	var session *cli.Session
+	var events *eventService
+	if o.envFile != "" {
+		if err := o.readEnvFile(&c); err != nil {
+			return nil, nil, nil, err
+		}
+		if o.requireEnabled {
+			return nil, nil, nil, cli.Usagef("--require-enabled needs a profile, --env-file has none: set TWILIO_ACCOUNT_SID and a key instead")
+		}
+	} else {
+		if session, err = o.App.Open(ctx, cli.SessionOptions{Discover: o.requireEnabled || o.events.on}); err != nil {
+			return nil, nil, nil, err
+		}
+		if err := o.identify(&c, &deps, cfg, session); err != nil {
+			return nil, nil, nil, errors.Join(err, session.Close())
+		}
+		if o.events.on {
+			if events, err = o.eventService(ctx, cfg, session, c, log); err != nil {
+				return nil, nil, nil, errors.Join(err, session.Close())
+			}
+			events.routes(&deps)
+		}
+	}
+	server, err := tokensrv.New(c, deps)
+	if err != nil && session != nil {
+		err = errors.Join(err, session.Close())
+	}
+	return server, session, events, err
+}
+
+// config translates flags and settings; what they say together is judged by
+// tokensrv.
+func (o *Options) config(cfg *config.Config) (tokensrv.Config, error) {
+	c := tokensrv.Defaults()
+	c.Region = cfg.Region
+	c.Prefix = cfg.IdentityPrefix
+	c.TTL, c.CapToFlexToken = o.TTL, o.capToFlexToken
+	c.AllowGet = o.AllowGet
+	c.RequireRoles, c.AllowWorkers, c.RequireEnabled = o.requireRoles, o.allowWorkers, o.requireEnabled
+	c.ValidateVia, c.ValidateTimeout = tokensrv.Via(o.ValidateVia), o.ValidateTimeout
+	c.BehindProxy = o.behindProxy
+	if c.RedisURL = o.redisURL; c.RedisURL == "" {
+		c.RedisURL = o.App.Getenv("FLEXVC_REDIS_URL")
+	}
+	var err error
+	if c.IdentityRate, err = parseRate("--identity-rate", o.IdentityRate); err != nil {
+		return c, err
+	}
+	if c.AddressRate, err = parseRate("--address-rate", o.AddressRate); err != nil {
+		return c, err
+	}
+	for _, text := range o.trustedProxies {
+		prefix, err := parsePrefix(text)
+		if err != nil {
+			return c, err
+		}
+		c.TrustedProxies = append(c.TrustedProxies, prefix)
+	}
+	c.AllowOrigins, err = o.origins(cfg)
+	return c, err
+}
+
+// origins are those of --allow-origin, or the extension that our key signs.
+func (o *Options) origins(cfg *config.Config) ([]string, error) {
+	if len(o.AllowOrigins) > 0 {
+		return o.AllowOrigins, nil
+	}
+	key, _, err := crx.ReadKey(cfg.SigningKey)
+	if errors.Is(err, os.ErrNotExist) {
+		o.App.UI.Warn("no origin is allowed: %s, the signing key whose extension would be, is not there", cfg.Short(cfg.SigningKey))
+		o.App.UI.Hint("flexvc init makes it; or name the extension with --allow-origin chrome-extension://<id>")
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	id, err := crx.ExtensionID(&key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return []string{"chrome-extension://" + id}, nil
+}
+
+// identify sets the account, who vouches and who signs.
+func (o *Options) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *config.Config, session *cli.Session) error {
+	c.AccountSID = session.AccountSID
+	c.Validator = tokensrv.Credentials{User: session.Credentials.Username, Password: session.Credentials.Password}
+	if session.Transport != nil {
+		deps.Transport = session.Transport
+	}
+	switch {
+	case cfg.APIKeySID != "":
+		secret, err := cfg.Secrets(o.Keyring).Get(cfg.APIKeySID)
+		if err != nil {
+			return err
+		}
+		c.KeySID, c.KeySecret = cfg.APIKeySID, secret
+	case session.SigningKey.Username != "":
+		c.KeySID, c.KeySecret = session.SigningKey.Username, session.SigningKey.Password
+	}
+	deps.CheckSigningKey = func(ctx context.Context) error { return checkSigningKey(ctx, session, c.KeySID) }
+	deps.WorkerEnabled = func(ctx context.Context, sid string) (bool, error) {
+		w, err := session.Workers.Worker(ctx, sid)
+		if err != nil {
+			return false, err
+		}
+		state, _ := attributes.Inspect(w.Attributes)
+		return state == attributes.Enabled, nil
+	}
+	return nil
+}
+
+// checkSigningKey asks Twilio about the key that is to sign. Credentials that
+// may not read keys, those of a Standard key, cannot tell: then it is believed.
+func checkSigningKey(ctx context.Context, session *cli.Session, sid string) error {
+	restricted, err := session.KeyRestricted(ctx, sid)
+	switch {
+	case problem.Is(err, problem.PermissionDenied):
+		return nil
+	case problem.Is(err, problem.NotFound):
+		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s…%s does not exist any more", sid[:2], sid[len(sid)-4:]).
+			WithHint("flexvc init makes another").Because(err)
+	case err != nil:
+		return err
+	case restricted:
+		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s…%s is a Restricted key, which cannot sign voice tokens", sid[:2], sid[len(sid)-4:]).
+			WithHint("flexvc init makes a Standard key; or set TWILIO_API_KEY and TWILIO_API_SECRET to one")
+	}
+	return nil
+}
+
+func (o *Options) readEnvFile(c *tokensrv.Config) error {
+	file, err := os.Open(o.envFile)
+	if err != nil {
+		return problem.New(problem.InputUnreadable, "cannot read %s: %w", o.envFile, cli.Reason(err)).
+			WithHint("name the .env of the serverless service with --env-file")
+	}
+	defer file.Close()
+	env, err := tokensrv.ParseEnvFile(file, o.envFile)
+	if err != nil {
+		return err
+	}
+	env.Apply(c)
+	return nil
+}
+
+// log is the server's own log, on standard error: text for eyes, JSON with
+// -o json.
+func (o *Options) log() (*slog.Logger, error) {
+	level := slog.LevelInfo
+	switch {
+	case o.App.Global.Verbose:
+		level = slog.LevelDebug
+	case o.App.Global.Quiet:
+		level = slog.LevelWarn
+	}
+	return tokensrv.NewLog(o.App.UI.Err, o.App.Global.Output, level)
+}
+
+// open binds every socket before anything says that it listens. Sockets that
+// systemd passes take the place of the two flags.
+func (o *Options) open() (l tokensrv.Listeners, where string, err error) {
+	inherited, err := tokensrv.Inherited(func(name string) (string, bool) {
+		text := o.App.Getenv(name)
+		return text, text != ""
+	}, os.Getpid())
+	if err != nil {
+		return l, "", err
+	}
+	var secure *tls.Config
+	if o.tlsCert != "" || o.tlsKey != "" {
+		if o.tlsCert == "" || o.tlsKey == "" {
+			return l, "", cli.Usagef("--tls-cert and --tls-key go together")
+		}
+		log, err := o.log()
+		if err != nil {
+			return l, "", err
+		}
+		if secure, err = tokensrv.LoadTLS(o.tlsCert, o.tlsKey, log, o.App.Now); err != nil {
+			return l, "", err
+		}
+	}
+	defer func() {
+		if err != nil {
+			for _, ln := range l.Public {
+				ln.Close()
+			}
+		}
+	}()
+	if l.Public = inherited["public"]; len(l.Public) == 0 {
+		if err := tokensrv.CheckListen(o.Listen, secure != nil, o.behindProxy); err != nil {
+			return l, "", err
+		}
+		ln, err := tokensrv.Listen(o.Listen)
+		if err != nil {
+			return l, "", err
+		}
+		l.Public = []net.Listener{ln}
+	}
+	where = placeOf(l.Public[0], secure != nil, "/generateToken")
+	if secure != nil {
+		for i, ln := range l.Public {
+			l.Public[i] = tls.NewListener(ln, secure)
+		}
+	}
+	switch admin := inherited["admin"]; {
+	case len(admin) > 0:
+		l.Admin = admin[0]
+	case o.MetricsListen != "none":
+		if l.Admin, err = tokensrv.Listen(o.MetricsListen); err != nil {
+			return l, "", metricsProblem(err)
+		}
+	}
+	if l.Admin != nil {
+		where += "     metrics on " + placeOf(l.Admin, false, "/metrics")
+	}
+	return l, where, nil
+}
+
+func metricsProblem(err error) error {
+	if p := problem.As(err); p != nil && p.Hint == "" {
+		return p.WithHint("choose another address with --metrics-listen, or none")
+	}
+	return err
+}
+
+// placeOf is a listener's URL, or the path of its socket.
+func placeOf(ln net.Listener, secure bool, path string) string {
+	if ln.Addr().Network() == "unix" {
+		return "unix:" + ln.Addr().String()
+	}
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	return scheme + "://" + ln.Addr().String() + path
+}
+
+func rateText(r tokensrv.Rate) string {
+	return strconv.FormatFloat(r.PerSecond, 'g', -1, 64) + "," + strconv.Itoa(r.Burst)
+}
+
+// parseRate reads "5,20": five a second, twenty at once; or "none".
+func parseRate(flag, text string) (tokensrv.Rate, error) {
+	if text == "none" {
+		return tokensrv.Rate{}, nil
+	}
+	perSecond, burst, _ := strings.Cut(text, ",")
+	rate, err := strconv.ParseFloat(perSecond, 64)
+	n, errBurst := strconv.Atoi(burst)
+	if err != nil || errBurst != nil {
+		return tokensrv.Rate{}, cli.Usagef("%s %q is not a rate and a burst like 5,20, and not none", flag, text)
+	}
+	return tokensrv.Rate{PerSecond: rate, Burst: n}, nil
+}
+
+// parsePrefix reads an address range, or one address.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		return prefix, nil
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Prefix{}, cli.Usagef("--trusted-proxy %q is not an address or a range like 10.0.0.0/8", text)
+	}
+	return netip.PrefixFrom(addr, addr.BitLen()), nil
+}

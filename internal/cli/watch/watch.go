@@ -1,0 +1,257 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/eventsrv"
+	"github.com/flexvc/flexvc/internal/fleet"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/tui"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers"
+)
+
+type Options struct {
+	App         *cli.App
+	Interval    time.Duration
+	Filter      string
+	Plain       bool
+	Once        bool
+	ExitCode    bool
+	Workspace   string
+	Concurrency int
+	Events      string // address of a flexvc serve --events
+
+	filter tui.Filter
+	paced  bool // --interval was given
+	Inside bool // part of another command, which runs the emulator
+}
+
+const (
+	defaultInterval  = 10 * time.Second
+	ShortestInterval = time.Second
+	pushedInterval   = 5 * time.Minute // while events make a reading a safeguard
+)
+
+func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
+	o := &Options{App: app}
+	if runF == nil {
+		runF = Run
+	}
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Watch where every agent's calls ring",
+		Long: `Watch all workers of the workspace: which agents are on the extension, which only
+should be, and which have drifted, so that the next call would be lost on a refresh.
+
+  ok        the contact URI is what the flag asks for
+  pending   enabled, the agent has not logged in since
+  drift     enabled and logged in, but calls ring the tab
+  stale     disabled, but still on the extension's address: calls go nowhere
+  offline   in the Voice Client Offline activity: the extension is not there
+  foreign   the contact URI is a phone number or a SIP address
+  invalid   the attributes are not a JSON object
+
+On a terminal it is a screen: ? shows the keys, q leaves it. Off a terminal, with
+--plain or with -o json, each change is a line.
+
+A filter has terms that all have to match: FIELD:VALUE[,VALUE...] for one that is,
+FIELD~PART for one that contains, - in front for one that is not. The fields are name,
+state, activity, uri, flag and sid. A bare word is a state, or a part of a name.
+
+With --events a flexvc serve --events tells of each change within a second, and all
+workers are read every 5 minutes only, unless --interval says otherwise. While the events
+are lost, they are read as often as without.
+
+With --once the workers that need somebody are printed and the command ends; with a
+filter, those it selects. With --exit-code as well it exits with 5 when any of them is
+in drift, stale, foreign or invalid.`,
+		Example: `  $ flexvc watch
+  $ flexvc watch --filter 'state:drift,stale -activity:Offline'
+  $ flexvc watch --events https://voice.acme.example
+  $ flexvc watch --once --exit-code --quiet
+  $ flexvc watch -o json | jq -r 'select(.to.state=="drift").name'`,
+		Args:              cli.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.paced = cmd.Flags().Changed("interval")
+			if err := o.check(); err != nil {
+				return err
+			}
+			return runF(cmd.Context(), o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.DurationVar(&o.Interval, "interval", defaultInterval, "time from one reading of all workers to the next")
+	flags.StringVar(&o.Filter, "filter", "", "show only workers that it selects, such as state:drift")
+	flags.BoolVar(&o.Plain, "plain", false, "a line per change, on a terminal too")
+	flags.BoolVar(&o.Once, "once", false, "print the workers that need somebody, and end")
+	flags.BoolVar(&o.ExitCode, "exit-code", false, "with --once: exit with 5 when there are any")
+	flags.StringVar(&o.Events, "events", "", "follow the changes that a flexvc serve --events at this address tells of")
+	cli.WorkspaceFlag(cmd, &o.Workspace)
+	cli.ConcurrencyFlag(cmd, &o.Concurrency)
+	cli.NoCompletion(cmd, "interval")
+	cli.NoCompletion(cmd, "events")
+	cli.NoCompletion(cmd, "filter")
+	return cmd
+}
+
+func (o *Options) check() error {
+	if o.ExitCode && !o.Once {
+		return cli.Usagef("--exit-code tells about one look: give --once with it")
+	}
+	if o.Events != "" {
+		if o.Once {
+			return cli.Usagef("--once is one look, and --events is about what comes after it: give one of them")
+		}
+		if err := (&eventsrv.Follower{URL: o.Events}).Check(); err != nil {
+			return err
+		}
+	}
+	if o.Interval < ShortestInterval {
+		return cli.Usagef("--interval %s is shorter than %s", o.Interval, ShortestInterval)
+	}
+	var err error
+	if o.filter, err = tui.ParseFilter(o.Filter); err != nil {
+		return err
+	}
+	return cli.CheckConcurrency(o.Concurrency)
+}
+
+func Run(ctx context.Context, o *Options) (err error) {
+	app := o.App
+	cfg, err := app.Config()
+	if err != nil {
+		return err
+	}
+	if cfg.Emulated() && !o.Inside && !o.Once {
+		// Other commands are to find the account while the watch goes on.
+		stop, err := app.KeepEmulator(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	session, err := app.Open(ctx, cli.SessionOptions{Workspace: o.Workspace, Discover: true})
+	if err != nil {
+		return err
+	}
+	defer session.Release()
+	rules := fleet.Rules{Prefix: cfg.IdentityPrefix, VoiceOffline: cfg.ActivitySID}
+	if rules.VoiceOffline == "" {
+		rules.VoiceOffline = cfg.ActivityName
+	}
+	rules.LoggedOut, err = loggedOut(ctx, session)
+	if err != nil {
+		return err
+	}
+	dir, err := app.RunsDir(session.AccountSID, session.WorkspaceSID)
+	if err != nil {
+		return err
+	}
+	folder := workers.Folder{Path: dir, Now: app.Now}
+	enabled := folder.EnabledAt()
+	options := fleet.Options{
+		Rules: rules, Interval: o.Interval, Concurrency: o.Concurrency, Once: o.Once, Now: app.Now,
+		EnabledAt: func(sid string) time.Time { return enabled[sid] },
+	}
+	w := &workspaceWatch{session: session, folder: folder, rules: rules}
+	if o.Events != "" {
+		options.Events = &eventsrv.Follower{
+			URL:    o.Events,
+			Auth:   eventsrv.Credentials{User: session.Credentials.Username, Password: session.Credentials.Password},
+			Resync: func(string) { w.Refresh() },
+			Found:  func() { w.Connected() },
+		}
+		if !o.paced {
+			options.Pushed = pushedInterval
+		}
+	}
+	w.Watcher = fleet.NewWatcher(session.Workers, options)
+	if app.UI.Screen() && !o.Plain && !o.Once && !app.JSON() {
+		return o.screen(ctx, session, w)
+	}
+	return o.lines(ctx, session, w)
+}
+
+// loggedOut is Flex's own offline activity. A key that may not read Flex's
+// configuration is no reason not to watch: it has its name then.
+func loggedOut(ctx context.Context, session *cli.Session) (string, error) {
+	var flex twilio.FlexConfiguration
+	var err error
+	if session.Found != nil {
+		flex = *session.Found
+	} else {
+		flex, err = session.Flex.FlexConfiguration(ctx)
+	}
+	switch {
+	case problem.Is(err, problem.PermissionDenied), problem.Is(err, problem.FlexNotFound),
+		err == nil && flex.OfflineActivitySID == "":
+		return "Offline", nil
+	case err != nil:
+		return "", err
+	}
+	return flex.OfflineActivitySID, nil
+}
+
+func (o *Options) screen(ctx context.Context, session *cli.Session, w *workspaceWatch) error {
+	sid := o.App.UI.SID(session.WorkspaceSID)
+	err := tui.Run(ctx, w, tui.Options{
+		Title: sid, Filter: o.filter, Now: o.App.Now,
+		WholeTitle: func(ctx context.Context) string {
+			ws, err := session.Activities.Workspace(ctx)
+			if err != nil {
+				return sid // whatever is wrong shows when the workers are listed
+			}
+			return ws.FriendlyName + " " + sid
+		},
+		Color: o.App.UI.Colored(), In: o.App.UI.In, Out: o.App.UI.Out,
+		Environ: []string{"TERM=" + o.App.Getenv("TERM"), "COLORTERM=" + o.App.Getenv("COLORTERM")},
+	})
+	if errors.Is(err, tui.ErrInterrupted) {
+		return cli.Silent(problem.Interrupted)
+	}
+	return err
+}
+
+// lines prints what happens, or with --once what is.
+func (o *Options) lines(ctx context.Context, session *cli.Session, w *workspaceWatch) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	view := newWatchView(o, session)
+	err := w.Follow(ctx, func(u fleet.Update) {
+		if err := view.update(u); err != nil {
+			cancel(err)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if faulty := view.faulty(); o.ExitCode && faulty > 0 {
+		return cli.Silent(problem.ChangesPending)
+	}
+	return nil
+}
+
+// workspaceWatch is a workspace under watch, and what may be done to its workers.
+type workspaceWatch struct {
+	*fleet.Watcher
+	session *cli.Session
+	folder  workers.Folder
+	rules   fleet.Rules
+}
+
+var _ tui.Source = (*workspaceWatch)(nil)
+
+// Propose plans the repair of a stale worker.
+func (w *workspaceWatch) Propose(ctx context.Context, sid string) (*workers.Proposal, error) {
+	header := workers.Header{
+		Command: "watch", Selection: sid, Account: w.session.AccountSID, Workspace: w.session.WorkspaceSID,
+	}
+	return w.folder.Propose(ctx, w.session.Workers, header, sid, w.rules.Repair())
+}

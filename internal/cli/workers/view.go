@@ -1,0 +1,176 @@
+package workers
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/ui"
+)
+
+// workersView prints a list of workers.
+type workersView interface {
+	row(twilio.Worker) error
+	end() error
+}
+
+var (
+	_ workersView = (*workersText)(nil)
+	_ workersView = workersJSON{}
+)
+
+func newWorkersView(app *cli.App) workersView {
+	if app.JSON() {
+		return workersJSON{cli.NewLines(app.UI.Out)}
+	}
+	return &workersText{ui: app.UI, states: map[attributes.Flag]int{}}
+}
+
+type workersText struct {
+	ui     *ui.Streams
+	rows   [][]string
+	states map[attributes.Flag]int
+}
+
+func (v *workersText) row(w twilio.Worker) error {
+	state, uri := attributes.Inspect(w.Attributes)
+	v.states[state]++
+	if v.ui.OutTTY {
+		uri = cli.Dash(v.ui, uri)
+	}
+	v.rows = append(v.rows, []string{w.FriendlyName, v.ui.SID(w.SID), w.ActivityName, string(state), uri})
+	return nil
+}
+
+func (v *workersText) end() error {
+	if len(v.rows) == 0 {
+		v.ui.Note("no workers")
+		return nil
+	}
+	v.ui.Table([]string{"WORKER", "SID", "ACTIVITY", "EXTENSION", "CONTACT URI"}, v.rows)
+	var counts []string
+	for _, state := range []attributes.Flag{attributes.Enabled, attributes.Disabled, attributes.Unset, attributes.Invalid} {
+		if n := v.states[state]; n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	v.ui.Note("%s: %s", ui.Plural(len(v.rows), "worker"), strings.Join(counts, ", "))
+	next := "flexvc workers show NAME"
+	if v.states[attributes.Disabled]+v.states[attributes.Unset] > 0 {
+		next = "flexvc workers enable --all --dry-run"
+	}
+	v.ui.Hint("%s", next)
+	return nil
+}
+
+type workersJSON struct{ *cli.Lines }
+
+type workerJSON struct {
+	V          int             `json:"v"`
+	SID        string          `json:"sid"`
+	Name       string          `json:"name"`
+	Activity   string          `json:"activity"`
+	Available  bool            `json:"available"`
+	Extension  attributes.Flag `json:"extension"`
+	ContactURI *string         `json:"contact_uri"`
+	Updated    *time.Time      `json:"updated,omitempty"`
+	Attributes *string         `json:"attributes,omitempty"`
+}
+
+func newWorkerJSON(w twilio.Worker) workerJSON {
+	state, uri := attributes.Inspect(w.Attributes)
+	row := workerJSON{
+		V: 1, SID: w.SID, Name: w.FriendlyName, Activity: w.ActivityName, Available: w.Available, Extension: state,
+	}
+	if uri != "" {
+		row.ContactURI = &uri
+	}
+	return row
+}
+
+func (v workersJSON) row(w twilio.Worker) error { return v.Line(newWorkerJSON(w)) }
+func (v workersJSON) end() error                { return nil }
+
+// workerView prints one worker.
+type workerView interface {
+	show(twilio.Worker) error
+}
+
+var (
+	_ workerView = workerText{}
+	_ workerView = workerLine{}
+)
+
+func newWorkerView(app *cli.App) workerView {
+	if app.JSON() {
+		return workerLine{cli.NewLines(app.UI.Out)}
+	}
+	return workerText{app.UI}
+}
+
+type workerText struct{ ui *ui.Streams }
+
+func (v workerText) show(w twilio.Worker) error {
+	state, uri := attributes.Inspect(w.Attributes)
+	available := "no"
+	if w.Available {
+		available = "yes"
+	}
+	v.ui.Printf("%s\n", v.ui.Paint(v.ui.Out, ui.Strong, ui.Clean(w.FriendlyName)))
+	for _, row := range [][2]string{
+		{"sid", v.ui.SID(w.SID)},
+		{"activity", fmt.Sprintf("%s (available: %s)", w.ActivityName, available)},
+		{"extension", string(state)},
+		{"contact uri", cli.Dash(v.ui, uri)},
+		{"updated", cli.When(v.ui, w.DateUpdated)},
+		{"attributes", ""},
+	} {
+		v.ui.Printf("%s\n", strings.TrimRight(fmt.Sprintf("  %-12s  %s", row[0], ui.Clean(row[1])), " "))
+	}
+	text := ""
+	if w.Attributes != nil {
+		text = *w.Attributes
+	}
+	var pretty bytes.Buffer
+	if json.Indent(&pretty, []byte(text), "", "  ") != nil {
+		pretty.Reset()
+		pretty.WriteString(text)
+	}
+	for line := range strings.Lines(pretty.String()) {
+		v.ui.Printf("    %s\n", ui.Clean(strings.TrimRight(line, "\n")))
+	}
+	switch state {
+	case attributes.Disabled, attributes.Unset:
+		v.ui.Hint("flexvc workers enable %s", typed(w))
+	case attributes.Enabled:
+		v.ui.Hint("flexvc workers disable %s", typed(w))
+	case attributes.Invalid:
+		v.ui.Hint("repair the attributes in the Twilio Console: they are not a JSON object")
+	}
+	return nil
+}
+
+type workerLine struct{ *cli.Lines }
+
+func (v workerLine) show(w twilio.Worker) error {
+	row := newWorkerJSON(w)
+	row.Attributes = w.Attributes
+	if !w.DateUpdated.IsZero() {
+		row.Updated = &w.DateUpdated
+	}
+	return v.Line(row)
+}
+
+// typed is how a worker is named on a command line: by name, unless that cannot
+// be typed.
+func typed(w twilio.Worker) string {
+	if w.FriendlyName == "" || ui.Clean(w.FriendlyName) != w.FriendlyName || strings.HasPrefix(w.FriendlyName, "-") {
+		return w.SID
+	}
+	return cli.QuoteAll([]string{w.FriendlyName})[0]
+}
