@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
 )
@@ -72,7 +73,8 @@ func demoRun(ctx context.Context, o *demoOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	e, err := emulator.New(emulator.Options{
-		Agents: o.agents, Now: app.Now, Log: app.Log(),
+		Products: products.All(),
+		Agents:   o.agents, Now: app.Now, Log: app.Log(),
 		Limits: emulator.Limits{RequestsPerSecond: o.rate},
 	})
 	if err != nil {

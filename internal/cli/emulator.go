@@ -13,6 +13,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
 )
@@ -113,7 +114,8 @@ func emulatorRun(ctx context.Context, o *emulatorOptions) (err error) {
 		defer flexListener.Close()
 	}
 	opts := emulator.Options{
-		Agents: o.agents, SeedValue: o.seedValue, Limits: o.limits, Faults: o.faults, NoFlex: o.noFlex,
+		Products: products.All(),
+		Agents:   o.agents, SeedValue: o.seedValue, Limits: o.limits, Faults: o.faults, NoFlex: o.noFlex,
 		ListAttributes:  emulator.ListAttributes(o.listAttributes),
 		ValidateFailure: emulator.ValidateFailure(o.validate),
 		Now:             app.Now, Log: app.Log(),

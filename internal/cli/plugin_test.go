@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/flexapi"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/ui"
@@ -39,6 +41,7 @@ func newPluginRig(t *testing.T, opts emulator.Options) *pluginRig {
 	t.Helper()
 	start := time.Date(2026, 3, 4, 13, 58, 0, 0, time.UTC)
 	opts.Now = func() time.Time { return start }
+	opts.Products = products.All()
 	e, err := emulator.New(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +195,7 @@ func check(t testing.TB, err error) {
 
 // loads is what Flex gets, as "name version".
 func (r *pluginRig) loads() (list []string) {
-	for _, p := range r.e.ReleasedPlugins() {
+	for _, p := range flexapi.ReleasedPlugins(r.e) {
 		list = append(list, p.Name+" "+p.Version)
 	}
 	slices.Sort(list)
@@ -208,7 +211,7 @@ func (r *pluginRig) wantLoads(want ...string) {
 
 func (r *pluginRig) wantBundle(version, text string) {
 	r.t.Helper()
-	content, ok := r.e.PluginBundle(provision.PluginName, version)
+	content, ok := flexapi.PluginBundle(r.e, provision.PluginName, version)
 	if !ok || !strings.Contains(string(content), text) {
 		r.t.Errorf("the bundle of %s is %q, want %q in it", version, content, text)
 	}

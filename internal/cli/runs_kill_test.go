@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 )
@@ -153,6 +154,7 @@ func serveEmulator(t *testing.T, o emulator.Options) *served {
 // serveAccount is an emulator on a port, and the folder where commands find it.
 func serveAccount(t testing.TB, o emulator.Options) (e *emulator.Emulator, state string) {
 	t.Helper()
+	o.Products = products.All()
 	e, err := emulator.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/ui"
@@ -302,7 +303,7 @@ func stoppable(t *testing.T) *served {
 
 // undisturbed is what the workers of stoppable hold after a run nobody stops.
 var undisturbed = sync.OnceValues(func() (map[string]string, error) {
-	e, err := emulator.New(emulator.Options{Agents: 60, SeedValue: 7})
+	e, err := emulator.New(emulator.Options{Products: products.All(), Agents: 60, SeedValue: 7})
 	if err != nil {
 		return nil, err
 	}

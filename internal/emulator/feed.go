@@ -1,126 +1,90 @@
-//go:build ignore
-
 package emulator
 
 import (
-	"strings"
 	"time"
 
-	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/emulator/fault"
+	"github.com/flexvc/flexvc/internal/emulator/outbox"
+	"github.com/flexvc/flexvc/internal/emulator/store"
 )
 
-// Agent is a worker of the Flex workspace as the agent desktop shows it.
-type Agent struct {
-	SID           string
-	FriendlyName  string
-	Attributes    string // the text exactly as it is stored
-	Version       int64
-	ActivitySID   string
-	ActivityName  string
-	Available     bool // by its activity
-	Created       time.Time
-	Updated       time.Time
-	StatusChanged time.Time
+// What is told of a worker, as TaskRouter's callbacks call it.
+// https://www.twilio.com/docs/taskrouter/api/event/reference
+const (
+	WorkerCreated    = "worker.created"
+	WorkerDeleted    = "worker.deleted"
+	WorkerActivity   = "worker.activity.update"
+	WorkerAttributes = "worker.attributes.update"
+	WorkerCapacity   = "worker.capacity.update"
+)
 
-	FlexUserSID string
-	Identity    string // of the Flex user, and of the voice client in the tab
-	Email       string
-	Roles       []string
+// WorkerEvent is one thing that happened to a worker.
+type WorkerEvent struct {
+	ID       string // EV…
+	Kind     string
+	Account  string // its SID
+	Space    store.Workspace
+	Worker   *store.Worker // after the change; as it last was when deleted
+	Activity *store.Activity
+	Previous *store.Activity // with WorkerActivity
+	Stayed   time.Duration   // in Previous
+	At       time.Time       // to the millisecond; rises with each event of one worker
 }
 
-// Login is what a good Flex token stands for.
-type Login struct {
-	Agent
-	Expires time.Time
+// workerEvents is what the next event needs of those before. The store's lock
+// guards it.
+type workerEvents struct {
+	epoch int64 // keeps IDs apart from those of an earlier process on the same data
+	n     uint64
+	last  map[string]time.Time // by worker
 }
 
-// AgentChange is what the agent desktop changes of a worker; nil leaves a field.
-type AgentChange struct {
-	Attributes *string
-	Activity   *string // its SID
-}
-
-// Agent finds a worker of the Flex workspace by SID or, whatever the case of its
-// letters, by friendly name. An unknown one is problem.NotFound.
-func (e *Emulator) Agent(name string) (Agent, error) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	sp := e.st.space(e.st.meta.Account.WorkspaceSID)
-	w := sp.bySID[name]
+// workerChanged tells the watchers, and the products, of a worker whose record
+// was replaced. The store is locked.
+func (e *Emulator) workerChanged(c store.WorkerChange) {
+	w := c.Is
 	if w == nil {
-		w = sp.byName[fold(name)]
+		w = c.Was
 	}
-	if w == nil {
-		return Agent{}, problem.New(problem.NotFound, "the emulated account has no worker %q", name)
+	for _, tell := range e.watchers {
+		tell(w.SID)
 	}
-	return sp.agent(w), nil
-}
-
-// Agents returns every worker of the Flex workspace, oldest first.
-func (e *Emulator) Agents() []Agent {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	sp := e.st.space(e.st.meta.Account.WorkspaceSID)
-	all := make([]Agent, len(sp.workers))
-	for i, w := range sp.workers {
-		all[i] = sp.agent(w)
+	now := e.Now().Truncate(time.Millisecond)
+	switch {
+	case c.Was == nil:
+		e.tell(c.Space, &WorkerEvent{Kind: WorkerCreated, Worker: w}, now)
+		return
+	case c.Is == nil:
+		e.tell(c.Space, &WorkerEvent{Kind: WorkerDeleted, Worker: w}, now)
+		return
 	}
-	return all
-}
-
-func (sp *space) agent(w *worker) Agent {
-	at, a := sp.activity(w.Activity), w.agent()
-	return Agent{
-		SID: w.SID, FriendlyName: w.FriendlyName, Attributes: w.Attributes, Version: w.Version,
-		ActivitySID: at.SID, ActivityName: at.FriendlyName, Available: at.Available,
-		Created: w.Created, Updated: w.Updated, StatusChanged: w.StatusChanged,
-		FlexUserSID: w.flexUser(), Identity: EncodeIdentity(a.Email), Email: a.Email, Roles: a.Roles,
+	if c.Is.Activity != c.Was.Activity {
+		e.tell(c.Space, &WorkerEvent{
+			Kind: WorkerActivity, Worker: w, Previous: c.Space.Activity(c.Was.Activity), Stayed: now.Sub(c.Was.StatusChanged),
+		}, now)
+	}
+	switch {
+	case c.Is.Attributes != c.Was.Attributes:
+		e.tell(c.Space, &WorkerEvent{Kind: WorkerAttributes, Worker: w}, now)
+	case c.Capacity:
+		e.tell(c.Space, &WorkerEvent{Kind: WorkerCapacity, Worker: w}, now)
 	}
 }
 
-// Login returns whose token that is, or Twilio's code and message of why it is
-// nobody's.
-func (e *Emulator) Login(token string) (login Login, code int, why string) {
-	now := e.Now()
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	h, code, why := e.look(token, now)
-	if code != 0 {
-		return Login{}, code, why
+func (e *Emulator) tell(sp *store.Space, ev *WorkerEvent, now time.Time) {
+	f := &e.events
+	f.n++
+	ev.ID = "EV" + SIDMarker + store.Derive(24, "EV", f.epoch, f.n)
+	ev.Account, ev.Space, ev.Activity = e.store.Meta.Account.SID, sp.Workspace, sp.Activity(ev.Worker.Activity)
+	if last := f.last[ev.Worker.SID]; !now.After(last) {
+		now = last.Add(time.Millisecond)
 	}
-	sp, w := e.st.worker(h.worker.SID)
-	return Login{sp.agent(w), h.expires}, 0, ""
-}
-
-// ChangeAgent does what the agent desktop asks for, under the rules of the REST
-// API: attributes that it refuses are problem.AttributesInvalid, an unknown
-// worker or activity is problem.NotFound.
-func (e *Emulator) ChangeAgent(workerSID string, c AgentChange) (Agent, error) {
-	if c.Attributes != nil {
-		if rep, ok := checkAttributes(*c.Attributes); !ok {
-			return Agent{}, problem.New(problem.AttributesInvalid, "%s", rep.body.(apiError).Message)
+	f.last[ev.Worker.SID], ev.At = now, now
+	for _, p := range e.table.products {
+		if p.Told != nil {
+			p.Told(e, ev)
 		}
 	}
-	if c.Activity != nil {
-		e.mu.RLock()
-		known := e.st.space(e.st.meta.Account.WorkspaceSID).activity(*c.Activity) != nil
-		e.mu.RUnlock()
-		if !known {
-			return Agent{}, problem.New(problem.NotFound, "no activity %s is in the workspace", *c.Activity)
-		}
-	}
-	err := e.change(workerSID, "", func(w *worker) {
-		if c.Attributes != nil {
-			w.Attributes = *c.Attributes
-		}
-		if c.Activity != nil && *c.Activity != w.Activity {
-			w.Activity, w.StatusChanged = *c.Activity, w.Updated
-		}
-	})
-	if err != nil {
-		return Agent{}, err
-	}
-	return e.Agent(workerSID)
 }
 
 // Watch has tell called with the SID of every worker that is created, changed
@@ -129,20 +93,26 @@ func (e *Emulator) ChangeAgent(workerSID string, c AgentChange) (Agent, error) {
 // called before the emulator serves.
 func (e *Emulator) Watch(tell func(workerSID string)) { e.watchers = append(e.watchers, tell) }
 
-func (e *Emulator) tellWatchers(id string) {
-	sid, ok := strings.CutPrefix(id, "worker/")
-	if !ok {
-		return
-	}
-	for _, tell := range e.watchers {
-		tell(sid)
-	}
+// Store returns what the account holds, which has a lock of its own.
+func (e *Emulator) Store() *store.Store { return e.store }
+
+// Post has something told to others. It does not wait.
+func (e *Emulator) Post(p outbox.Posting) { e.outbox.Add(p) }
+
+// Deliveries returns the latest thousand requests that told of events, oldest
+// first.
+func (e *Emulator) Deliveries() []outbox.Delivery { return e.outbox.Deliveries() }
+
+// Faults returns what every declared fault has done so far.
+func (e *Emulator) Faults() []fault.Status { return e.faults.Status() }
+
+// SetFaults replaces the declared faults and starts their counts anew. A
+// specification that means nothing is problem.Usage and changes nothing.
+func (e *Emulator) SetFaults(specs ...string) error {
+	return e.faults.Replace(specs, e.table.targets())
 }
 
-// FlexConfiguration returns Flex's configuration, as GET /v1/Configuration does.
-func (e *Emulator) FlexConfiguration() map[string]any {
-	c := &call{Emulator: e, host: "flex-api.twilio.com", account: e.Account()}
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return c.configuration()
-}
+// UnfiredFaults returns an error that names every declared fault that never
+// struck, or struck less often than it says: a test that relied on one proved
+// nothing.
+func (e *Emulator) UnfiredFaults() error { return e.faults.Unfired() }

@@ -1,6 +1,8 @@
-//go:build ignore
-
-package emulator_test
+// Package emulatortest is what the tests of the emulator share: an emulator that
+// ends with its test, a client that holds every answer against Twilio's OpenAPI
+// files, and a customer's server that is told of events. What one product's
+// tests alone need belongs beside them.
+package emulatortest
 
 import (
 	"encoding/json"
@@ -11,12 +13,19 @@ import (
 	"testing"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 )
 
-// start returns an emulator that the test closes.
-func start(t testing.TB, opts emulator.Options) *emulator.Emulator {
+// New returns an emulator of every product.
+func New(opts emulator.Options) (*emulator.Emulator, error) {
+	opts.Products = products.All()
+	return emulator.New(opts)
+}
+
+// Start returns an emulator of every product that the test closes.
+func Start(t testing.TB, opts emulator.Options) *emulator.Emulator {
 	t.Helper()
-	e, err := emulator.New(opts)
+	e, err := New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,35 +37,38 @@ func start(t testing.TB, opts emulator.Options) *emulator.Emulator {
 	return e
 }
 
-// answer is a response with its body read.
-type answer struct {
+// Answer is a response with its body read.
+type Answer struct {
 	*http.Response
-	text string
+	Text string
 }
 
-func (a answer) json(t testing.TB) map[string]any {
+// JSON is the body, which has to be an object.
+func (a Answer) JSON(t testing.TB) map[string]any {
 	t.Helper()
 	var v map[string]any
-	if err := json.Unmarshal([]byte(a.text), &v); err != nil {
-		t.Fatalf("%s %s answered %d with no JSON object: %q", a.Request.Method, a.Request.URL, a.StatusCode, a.text)
+	if err := json.Unmarshal([]byte(a.Text), &v); err != nil {
+		t.Fatalf("%s %s answered %d with no JSON object: %q", a.Request.Method, a.Request.URL, a.StatusCode, a.Text)
 	}
 	return v
 }
 
-// client sends requests to one emulator, in process, as one user.
-type client struct {
+// Client sends requests to one emulator, in process, as one user.
+type Client struct {
 	testing.TB
-	e              *emulator.Emulator
-	user, password string
-	transport      http.RoundTripper
+	E              *emulator.Emulator
+	User, Password string
+	Transport      http.RoundTripper
 }
 
-func as(t testing.TB, e *emulator.Emulator) *client {
+// As returns a client with the account's own credentials.
+func As(t testing.TB, e *emulator.Emulator) *Client {
 	a := e.Account()
-	return &client{t, e, a.SID, a.AuthToken, contract(t, e.Transport())}
+	return &Client{t, e, a.SID, a.AuthToken, Contract(t, e.Transport())}
 }
 
-func (c *client) send(method, target, contentType, body string, header ...string) (answer, error) {
+// Send sends a request with alternating names and values of headers.
+func (c *Client) Send(method, target, contentType, body string, header ...string) (Answer, error) {
 	c.Helper()
 	r, err := http.NewRequestWithContext(c.Context(), method, target, strings.NewReader(body))
 	if err != nil {
@@ -71,69 +83,122 @@ func (c *client) send(method, target, contentType, body string, header ...string
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	if c.user != "" {
-		r.SetBasicAuth(c.user, c.password)
+	if c.User != "" {
+		r.SetBasicAuth(c.User, c.Password)
 	}
-	resp, err := c.transport.RoundTrip(r)
+	resp, err := c.Transport.RoundTrip(r)
 	if err != nil {
-		return answer{}, err
+		return Answer{}, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	return answer{resp, string(text)}, err
+	return Answer{resp, string(text)}, err
 }
 
-func (c *client) must(method, target, contentType, body string, header ...string) answer {
+// Must sends a request that has to be answered.
+func (c *Client) Must(method, target, contentType, body string, header ...string) Answer {
 	c.Helper()
-	a, err := c.send(method, target, contentType, body, header...)
+	a, err := c.Send(method, target, contentType, body, header...)
 	if err != nil {
 		c.Fatalf("%s %s: %v", method, target, err)
 	}
 	return a
 }
 
-func (c *client) get(target string, header ...string) answer {
+// Get sends a request without a body.
+func (c *Client) Get(target string, header ...string) Answer {
 	c.Helper()
-	return c.must(http.MethodGet, target, "", "", header...)
+	return c.Must(http.MethodGet, target, "", "", header...)
 }
 
-// post sends a form of alternating names and values.
-func (c *client) post(target string, fields []string, header ...string) answer {
+// Post sends a form of alternating names and values.
+func (c *Client) Post(target string, fields []string, header ...string) Answer {
 	c.Helper()
 	form := url.Values{}
 	for i := 0; i+1 < len(fields); i += 2 {
 		form.Add(fields[i], fields[i+1])
 	}
-	return c.must(http.MethodPost, target, "application/x-www-form-urlencoded", form.Encode(), header...)
+	return c.Must(http.MethodPost, target, "application/x-www-form-urlencoded", form.Encode(), header...)
 }
 
-// workspace is the URL of the Flex workspace.
-func (c *client) workspace() string {
-	return "https://taskrouter.twilio.com/v1/Workspaces/" + c.e.Account().WorkspaceSID
+// Workspace is the URL of the Flex workspace.
+func (c *Client) Workspace() string {
+	return "https://taskrouter.twilio.com/v1/Workspaces/" + c.E.Account().WorkspaceSID
 }
 
-func (a answer) want(t testing.TB, status int) answer {
+// Want ends the test unless the answer has the status.
+func (a Answer) Want(t testing.TB, status int) Answer {
 	t.Helper()
 	if a.StatusCode != status {
-		t.Fatalf("%s %s answered %d, want %d: %s", a.Request.Method, a.Request.URL, a.StatusCode, status, a.text)
+		t.Fatalf("%s %s answered %d, want %d: %s", a.Request.Method, a.Request.URL, a.StatusCode, status, a.Text)
 	}
 	return a
 }
 
-func TestAWorkerIsReplacedWhole(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 3})
-	c := as(t, e)
-	url := c.workspace() + "/Workers/" + e.ExportWorkers()[1].SID
+// Made is the SID of what the request made.
+func (a Answer) Made(t testing.TB) string {
+	t.Helper()
+	return a.Want(t, 201).JSON(t)["sid"].(string)
+}
 
-	got := c.get(url).want(t, 200)
-	etag := got.Header.Get("ETag")
-	const text = `{"only": 12345678901234567890, "b":"<&>"}`
-	c.post(url, []string{"Attributes", text}, "If-Match", etag).want(t, 200)
-	if now := e.ExportWorkers()[1]; now.Attributes != text || now.ETag == etag {
-		t.Errorf("after the update the worker is %+v, its ETag was %s", now, etag)
+// Must ends the test on an error.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
-	c.post(url, []string{"Attributes", "{}"}, "If-Match", etag).want(t, 412)
-	if now := e.ExportWorkers()[1]; now.Attributes != text {
-		t.Errorf("a refused update changed the worker to %s", now.Attributes)
+}
+
+// IsMadeUp reports whether an emulator made up the SID.
+func IsMadeUp(sid string) bool {
+	return len(sid) == 34 && strings.HasPrefix(sid[2:], emulator.SIDMarker)
+}
+
+// SeedNamed is a seed of workers with these names.
+func SeedNamed(names ...string) *emulator.Seed {
+	s := &emulator.Seed{}
+	for _, name := range names {
+		s.Workers = append(s.Workers, emulator.SeedWorker{FriendlyName: name})
 	}
+	return s
+}
+
+// Names reads the friendly names of a page.
+func Names(t testing.TB, a Answer, key string) (list []string, next, previous string) {
+	t.Helper()
+	v := a.Want(t, 200).JSON(t)
+	for _, row := range v[key].([]any) {
+		list = append(list, row.(map[string]any)["friendly_name"].(string))
+	}
+	meta := v["meta"].(map[string]any)
+	next, _ = meta["next_page_url"].(string)
+	previous, _ = meta["previous_page_url"].(string)
+	return list, next, previous
+}
+
+// Walk follows a list to its end, or backwards from its end when back is set,
+// and returns the pages and the URL of the last.
+func Walk(t testing.TB, c *Client, url string, back bool) (pages [][]string, last string) {
+	t.Helper()
+	for url != "" {
+		if len(pages) == 5000 {
+			t.Fatalf("%s is the next page for ever", url)
+		}
+		page, next, previous := Names(t, c.Get(url), "workers")
+		pages, last, url = append(pages, page), url, next
+		if back {
+			url = previous
+		}
+	}
+	return pages, last
+}
+
+// Login mints a token the way a client can.
+func (c *Client) Login(t testing.TB, body string) (token string, info map[string]any) {
+	t.Helper()
+	a := c.E.Account()
+	users := c.Get("https://flex-api.twilio.com/v4/Instances/"+a.FlexInstanceSID+"/Users").Want(t, 200).JSON(t)["users"].([]any)
+	user := users[0].(map[string]any)["flex_user_sid"].(string)
+	v := c.Must("POST", "https://flex-api.twilio.com/v4/Instances/"+a.FlexInstanceSID+"/Users/"+user+"/Tokens", "application/json", body).Want(t, 201).JSON(t)
+	return v["access_token"].(string), v["token_info"].(map[string]any)
 }

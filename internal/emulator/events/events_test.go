@@ -1,185 +1,85 @@
-//go:build ignore
-
-package emulator_test
+package events_test
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/emulatortest"
+	"github.com/flexvc/flexvc/internal/emulator/events"
+	"github.com/flexvc/flexvc/internal/emulator/outbox"
 )
 
-const eventsAPI = "https://events.twilio.com/v1"
-
-// received is one request that told of events.
-type received struct {
-	url, signature, contentType, authorization string
-	form                                       url.Values       // of a callback
-	events                                     []map[string]any // of a sink
-	body                                       string
-}
-
-func (r received) kinds() string {
-	if r.form != nil {
-		return r.form.Get("EventType")
-	}
-	var all []string
-	for _, ev := range r.events {
-		all = append(all, strings.TrimPrefix(ev["type"].(string), "com.twilio.taskrouter."))
-	}
-	return strings.Join(all, " ")
-}
-
-func (r received) payload() map[string]any {
-	return r.events[0]["data"].(map[string]any)["payload"].(map[string]any)
-}
-
-// receiver is a server of the customer's, without a port.
-type receiver struct {
-	t      testing.TB
-	answer func(n int) int // status for the n-th request, from 1; nil is 204
-	n      atomic.Int64
-	got    chan received
-}
-
-func newReceiver(t testing.TB) *receiver { return &receiver{t: t, got: make(chan received, 1000)} }
-
-func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		return nil, err
-	}
-	in := received{
-		url: req.URL.String(), signature: req.Header.Get("X-Twilio-Signature"), contentType: req.Header.Get("Content-Type"),
-		authorization: req.Header.Get("Authorization"), body: string(body),
-	}
-	if in.contentType == "application/json" {
-		err = json.Unmarshal(body, &in.events)
-	} else {
-		in.form, err = url.ParseQuery(string(body))
-	}
-	if err != nil {
-		r.t.Errorf("a delivery cannot be read: %v: %s", err, body)
-	}
-	n := int(r.n.Add(1))
-	status := http.StatusNoContent
-	if r.answer != nil {
-		status = r.answer(n)
-	}
-	r.got <- in
-	return &http.Response{StatusCode: status, Body: http.NoBody, Request: req}, nil
-}
-
-func (r *receiver) next() received {
-	r.t.Helper()
-	select {
-	case in := <-r.got:
-		return in
-	case <-time.After(10 * time.Second):
-		r.t.Fatal("no event arrived")
-		return received{}
-	}
-}
-
-// test waits for a test event and returns its ID.
-func (r *receiver) test() string {
-	r.t.Helper()
-	for {
-		in := r.next()
-		if in.kinds() == "com.twilio.eventstreams.test-event" {
-			return in.events[0]["data"].(map[string]any)["test_id"].(string)
-		}
-	}
-}
-
-// subscribe makes a sink and a subscription to all worker events.
-func (c *client) subscribe(config string) (sink string) {
-	c.Helper()
-	sink = c.post(eventsAPI+"/Sinks", []string{"Description", "test", "SinkType", "webhook", "SinkConfiguration", config}).want(c, 201).json(c)["sid"].(string)
-	fields := []string{"Description", "test", "SinkSid", sink}
-	for _, kind := range []string{"created", "deleted", "activity.update", "attributes.update", "capacity.update"} {
-		fields = append(fields, "Types", `{"type":"com.twilio.taskrouter.worker.`+kind+`","schema_version":4}`)
-	}
-	c.post(eventsAPI+"/Subscriptions", fields).want(c, 201)
-	return sink
-}
-
-const webhook = `{"destination":"http://127.0.0.1/hook","method":"POST"}`
-
 // oneWorker is an emulator with a worker named a.
-func oneWorker(t testing.TB, r *receiver, faults ...string) (*emulator.Emulator, *client, string) {
-	e := start(t, emulator.Options{
+func oneWorker(t testing.TB, r *emulatortest.Receiver, faults ...string) (*emulator.Emulator, *emulatortest.Client, string) {
+	e := emulatortest.Start(t, emulator.Options{
 		Seed:     &emulator.Seed{Workers: []emulator.SeedWorker{{FriendlyName: "a", Attributes: `{"n":0}`, Version: 7}}},
 		Outbound: r, Faults: faults,
 	})
-	c := as(t, e)
-	return e, c, c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID
+	c := emulatortest.As(t, e)
+	return e, c, c.Workspace() + "/Workers/" + e.ExportWorkers()[0].SID
 }
 
 func TestEveryChangeOfAWorkerIsTold(t *testing.T) {
-	r := newReceiver(t)
+	r := emulatortest.NewReceiver(t)
 	e, c, wk := oneWorker(t, r)
-	c.subscribe(webhook)
-	busy := c.post(c.workspace()+"/Activities", []string{"FriendlyName", "Busy", "Available", "true"}).want(t, 201).json(t)["sid"].(string)
+	c.Subscribe(emulatortest.Webhook)
+	busy := c.Post(c.Workspace()+"/Activities", []string{"FriendlyName", "Busy", "Available", "true"}).Want(t, 201).JSON(t)["sid"].(string)
 	sid := e.ExportWorkers()[0].SID
 	for _, step := range []struct {
 		name string
 		do   func()
 		want string
 	}{
-		{"attributes", func() { c.post(wk, []string{"Attributes", `{"n":1}`}).want(t, 200) }, "worker.attributes.update"},
-		{"activity", func() { c.post(wk, []string{"ActivitySid", busy}).want(t, 200) }, "worker.activity.update"},
+		{"attributes", func() { c.Post(wk, []string{"Attributes", `{"n":1}`}).Want(t, 200) }, "worker.attributes.update"},
+		{"activity", func() { c.Post(wk, []string{"ActivitySid", busy}).Want(t, 200) }, "worker.activity.update"},
 		{"somebody else's write", func() { _ = e.Edit(sid, `{"n":2}`) }, "worker.attributes.update"},
 		{"a reservation", func() { _ = e.Bump(sid) }, "worker.capacity.update"},
-		{"another worker", func() { c.post(c.workspace()+"/Workers", []string{"FriendlyName", "b"}).want(t, 201) }, "worker.created"},
-		{"deletion", func() { c.must("DELETE", wk, "", "").want(t, 204) }, "worker.deleted"},
+		{"another worker", func() { c.Post(c.Workspace()+"/Workers", []string{"FriendlyName", "b"}).Want(t, 201) }, "worker.created"},
+		{"deletion", func() { c.Must("DELETE", wk, "", "").Want(t, 204) }, "worker.deleted"},
 	} {
 		step.do()
-		if got := r.next(); got.kinds() != step.want {
-			t.Errorf("%s is told as %s, want %s", step.name, got.kinds(), step.want)
+		if got := r.Next(); got.Kinds() != step.want {
+			t.Errorf("%s is told as %s, want %s", step.name, got.Kinds(), step.want)
 		}
 	}
-	c.post(c.workspace(), []string{"FriendlyName", "renamed"}).want(t, 200)
-	if len(r.got) > 0 {
+	c.Post(c.Workspace(), []string{"FriendlyName", "renamed"}).Want(t, 200)
+	if len(r.Got) > 0 {
 		t.Error("a change that is no worker's was told")
 	}
 }
 
 func TestAnEventSaysWhatTheWorkerIsNow(t *testing.T) {
-	r := newReceiver(t)
+	r := emulatortest.NewReceiver(t)
 	e, c, wk := oneWorker(t, r)
-	c.post(c.workspace(), []string{"EventCallbackUrl", "http://127.0.0.1/callback?x=1", "EventsFilter", "worker.activity.update, worker.attributes.update"}).want(t, 200)
+	c.Post(c.Workspace(), []string{"EventCallbackUrl", "http://127.0.0.1/callback?x=1", "EventsFilter", "worker.activity.update, worker.attributes.update"}).Want(t, 200)
 	const text = `{"contact_uri":"client:ext_a","n":12345678901234567890,"s":"<&> é"}`
-	c.post(wk, []string{"Attributes", text}).want(t, 200)
-	callback := r.next()
+	c.Post(wk, []string{"Attributes", text}).Want(t, 200)
+	callback := r.Next()
 	w := e.ExportWorkers()[0]
 	for field, want := range map[string]string{
 		"EventType": "worker.attributes.update", "WorkspaceSid": e.Account().WorkspaceSID, "AccountSid": e.Account().SID, "WorkerSid": w.SID,
 		"WorkerName": "a", "WorkerAttributes": text, "WorkerActivityName": "Offline", "WorkerVersion": strings.Trim(w.ETag, `"`), "ResourceType": "worker",
 	} {
-		if got := callback.form.Get(field); got != want {
+		if got := callback.Form.Get(field); got != want {
 			t.Errorf("the callback's %s is %q, want %q", field, got, want)
 		}
 	}
-	c.must("DELETE", wk, "", "").want(t, 204) // not in the filter
-	c.post(c.workspace(), []string{"EventCallbackUrl", ""}).want(t, 200)
-	c.subscribe(webhook)
-	c.post(c.workspace()+"/Workers", []string{"FriendlyName", "b", "Attributes", text}).want(t, 201)
-	told := r.next()
-	if told.kinds() != "worker.created" {
-		t.Fatalf("told %s: the filter let something else through", told.kinds())
+	c.Must("DELETE", wk, "", "").Want(t, 204) // not in the filter
+	c.Post(c.Workspace(), []string{"EventCallbackUrl", ""}).Want(t, 200)
+	c.Subscribe(emulatortest.Webhook)
+	c.Post(c.Workspace()+"/Workers", []string{"FriendlyName", "b", "Attributes", text}).Want(t, 201)
+	told := r.Next()
+	if told.Kinds() != "worker.created" {
+		t.Fatalf("told %s: the filter let something else through", told.Kinds())
 	}
-	p := told.payload()
+	p := told.Payload()
 	for field, want := range map[string]any{
 		"eventtype": "worker.created", "workspace_sid": e.Account().WorkspaceSID, "worker_name": "b", "worker_attributes": text, "worker_activity_name": "Offline",
 	} {
@@ -196,32 +96,32 @@ func TestAnEventSaysWhatTheWorkerIsNow(t *testing.T) {
 // https://www.twilio.com/docs/usage/webhooks/webhooks-security
 func TestSignaturesAreTwilios(t *testing.T) {
 	form := url.Values{"CallSid": {"CA1234567890ABCDE"}, "Digits": {"1234"}, "From": {"+14158675309"}, "To": {"+18005551212"}, "Caller": {"+14158675309"}}
-	if got, want := emulator.Sign("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", form), "RSOYDt4T1cUTdK1PDd93/VVr8B8="; got != want {
+	if got, want := outbox.Sign("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", form), "RSOYDt4T1cUTdK1PDd93/VVr8B8="; got != want {
 		t.Errorf("the signature is %s, want %s", got, want)
 	}
 }
 
 func TestDeliveriesAreSigned(t *testing.T) {
-	r := newReceiver(t)
+	r := emulatortest.NewReceiver(t)
 	e, c, wk := oneWorker(t, r)
-	c.subscribe(`{"destination":"http://user:word@127.0.0.1/hook?a=1","method":"POST"}`)
-	c.post(c.workspace(), []string{"EventCallbackUrl", "http://127.0.0.1/callback?x=1"}).want(t, 200)
-	c.post(wk, []string{"Attributes", `{"n":1}`}).want(t, 200)
+	c.Subscribe(`{"destination":"http://user:word@127.0.0.1/hook?a=1","method":"POST"}`)
+	c.Post(c.Workspace(), []string{"EventCallbackUrl", "http://127.0.0.1/callback?x=1"}).Want(t, 200)
+	c.Post(wk, []string{"Attributes", `{"n":1}`}).Want(t, 200)
 	for range 2 {
-		in := r.next()
-		want := emulator.Sign(e.Account().AuthToken, in.url, in.form)
-		if in.signature != want {
-			t.Errorf("%s is signed %s, want %s", in.url, in.signature, want)
+		in := r.Next()
+		want := outbox.Sign(e.Account().AuthToken, in.URL, in.Form)
+		if in.Signature != want {
+			t.Errorf("%s is signed %s, want %s", in.URL, in.Signature, want)
 		}
-		if in.form != nil {
+		if in.Form != nil {
 			continue
 		}
-		sum := sha256.Sum256([]byte(in.body))
-		if want := "http://127.0.0.1/hook?a=1&bodySHA256=" + hex.EncodeToString(sum[:]); in.url != want {
-			t.Errorf("posted to %s, want %s", in.url, want)
+		sum := sha256.Sum256([]byte(in.Body))
+		if want := "http://127.0.0.1/hook?a=1&bodySHA256=" + hex.EncodeToString(sum[:]); in.URL != want {
+			t.Errorf("posted to %s, want %s", in.URL, want)
 		}
-		if in.authorization != "Basic dXNlcjp3b3Jk" {
-			t.Errorf("the user of the destination became %q", in.authorization)
+		if in.Authorization != "Basic dXNlcjp3b3Jk" {
+			t.Errorf("the user of the destination became %q", in.Authorization)
 		}
 	}
 	for _, d := range e.Deliveries() {
@@ -244,9 +144,9 @@ func TestDeliveryFaults(t *testing.T) {
 	} {
 		t.Run(test.fault, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newReceiver(t)
+				r := emulatortest.NewReceiver(t)
 				e, c, _ := oneWorker(t, r)
-				c.subscribe(webhook)
+				c.Subscribe(emulatortest.Webhook)
 				if err := e.SetFaults(test.fault); err != nil {
 					t.Fatal(err)
 				}
@@ -258,8 +158,8 @@ func TestDeliveryFaults(t *testing.T) {
 				}
 				time.Sleep(10 * time.Second)
 				var got []string
-				for len(r.got) > 0 {
-					got = append(got, strings.Trim((<-r.got).payload()["worker_attributes"].(string), `{}":n`))
+				for len(r.Got) > 0 {
+					got = append(got, strings.Trim((<-r.Got).Payload()["worker_attributes"].(string), `{}":n`))
 				}
 				if s := strings.Join(got, " "); s != test.want {
 					t.Errorf("arrived %s, want %s", s, test.want)
@@ -271,8 +171,8 @@ func TestDeliveryFaults(t *testing.T) {
 
 func TestASinkIsTriedAgainAndACallbackIsNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newReceiver(t)
-		r.answer = func(n int) int {
+		r := emulatortest.NewReceiver(t)
+		r.Answer = func(n int) int {
 			if n <= 4 {
 				return 503
 			}
@@ -280,42 +180,42 @@ func TestASinkIsTriedAgainAndACallbackIsNot(t *testing.T) {
 		}
 		e, c, _ := oneWorker(t, r)
 		sid := e.ExportWorkers()[0].SID
-		c.post(c.workspace(), []string{"EventCallbackUrl", "http://127.0.0.1/callback"}).want(t, 200)
+		c.Post(c.Workspace(), []string{"EventCallbackUrl", "http://127.0.0.1/callback"}).Want(t, 200)
 		_ = e.Edit(sid, `{"n":1}`)
 		time.Sleep(time.Hour)
-		if len(r.got) != 1 {
-			t.Fatalf("a callback was tried %d times", len(r.got))
+		if len(r.Got) != 1 {
+			t.Fatalf("a callback was tried %d times", len(r.Got))
 		}
-		c.post(c.workspace(), []string{"EventCallbackUrl", ""}).want(t, 200)
-		c.subscribe(webhook)
+		c.Post(c.Workspace(), []string{"EventCallbackUrl", ""}).Want(t, 200)
+		c.Subscribe(emulatortest.Webhook)
 		_ = e.Edit(sid, `{"n":2}`)
 		time.Sleep(4 * time.Hour)
 		made := e.Deliveries()
-		if last := made[len(made)-1]; len(r.got) != 5 || last.Status != 200 || last.Attempts != 4 {
-			t.Errorf("%d requests arrived, the last is %+v", len(r.got), last)
+		if last := made[len(made)-1]; len(r.Got) != 5 || last.Status != 200 || last.Attempts != 4 {
+			t.Errorf("%d requests arrived, the last is %+v", len(r.Got), last)
 		}
 	})
 }
 
 func TestEventsThatWaitGoTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newReceiver(t)
+		r := emulatortest.NewReceiver(t)
 		e, c, _ := oneWorker(t, r)
-		c.subscribe(`{"destination":"http://127.0.0.1/hook","method":"POST","batch_events":true}`)
-		c.subscribe(webhook)
+		c.Subscribe(`{"destination":"http://127.0.0.1/hook","method":"POST","batch_events":true}`)
+		c.Subscribe(emulatortest.Webhook)
 		for i := range 250 {
 			_ = e.Edit(e.ExportWorkers()[0].SID, fmt.Sprintf(`{"n":%d}`, i+1))
 		}
 		synctest.Wait()
 		sizes := map[bool]int{}
 		seen := map[string]int{}
-		for len(r.got) > 0 {
-			in := <-r.got
-			sizes[len(in.events) > 1]++
-			if len(in.events) > 100 {
-				t.Errorf("%d events at once", len(in.events))
+		for len(r.Got) > 0 {
+			in := <-r.Got
+			sizes[len(in.Events) > 1]++
+			if len(in.Events) > 100 {
+				t.Errorf("%d events at once", len(in.Events))
 			}
-			for _, ev := range in.events {
+			for _, ev := range in.Events {
 				seen[ev["id"].(string)]++
 			}
 		}
@@ -331,10 +231,10 @@ func TestEventsThatWaitGoTogether(t *testing.T) {
 }
 
 func TestASinkHasItsRules(t *testing.T) {
-	r := newReceiver(t)
+	r := emulatortest.NewReceiver(t)
 	_, c, _ := oneWorker(t, r)
-	sink := c.subscribe(webhook)
-	kinesis := c.post(eventsAPI+"/Sinks", []string{"Description", "k", "SinkType", "kinesis", "SinkConfiguration", `{"arn":"x"}`}).want(t, 201).json(t)
+	sink := c.Subscribe(emulatortest.Webhook)
+	kinesis := c.Post(emulatortest.EventsAPI+"/Sinks", []string{"Description", "k", "SinkType", "kinesis", "SinkConfiguration", `{"arn":"x"}`}).Want(t, 201).JSON(t)
 	created := `{"type":"com.twilio.taskrouter.worker.created"}`
 	for name, fields := range map[string][]string{
 		"a second subscription": {"Description", "d", "SinkSid", sink, "Types", created},
@@ -342,52 +242,52 @@ func TestASinkHasItsRules(t *testing.T) {
 		"no types":              {"Description", "d", "SinkSid", sink},
 		"no description":        {"SinkSid", sink, "Types", created},
 	} {
-		if a := c.post(eventsAPI+"/Subscriptions", fields); a.StatusCode != 400 {
+		if a := c.Post(emulatortest.EventsAPI+"/Subscriptions", fields); a.StatusCode != 400 {
 			t.Errorf("%s: %s", name, a.Status)
 		}
 	}
-	free := c.post(eventsAPI+"/Sinks", []string{"Description", "f", "SinkType", "webhook", "SinkConfiguration", webhook}).want(t, 201).json(t)["sid"].(string)
+	free := c.Post(emulatortest.EventsAPI+"/Sinks", []string{"Description", "f", "SinkType", "webhook", "SinkConfiguration", emulatortest.Webhook}).Want(t, 201).JSON(t)["sid"].(string)
 	for _, types := range []string{"[" + created + "]", `{}`, `{"type":"worker.created"}`, `{"type":"com.twilio.taskrouter.worker.attribute.update"}`, `{"type":"com.twilio.taskrouter.worker.created","schema_version":5}`} {
-		c.post(eventsAPI+"/Subscriptions", []string{"Description", "d", "SinkSid", free, "Types", types}).want(t, 400)
+		c.Post(emulatortest.EventsAPI+"/Subscriptions", []string{"Description", "d", "SinkSid", free, "Types", types}).Want(t, 400)
 	}
-	c.must("DELETE", eventsAPI+"/Sinks/"+sink, "", "").want(t, 400)
+	c.Must("DELETE", emulatortest.EventsAPI+"/Sinks/"+sink, "", "").Want(t, 400)
 	for _, config := range []string{"", "[]", `{"destination":"ftp://127.0.0.1","method":"POST"}`, `{"destination":"http://127.0.0.1","method":"PUT"}`, `{"destination":7,"method":"POST"}`} {
-		c.post(eventsAPI+"/Sinks", []string{"Description", "d", "SinkType", "webhook", "SinkConfiguration", config}).want(t, 400)
+		c.Post(emulatortest.EventsAPI+"/Sinks", []string{"Description", "d", "SinkType", "webhook", "SinkConfiguration", config}).Want(t, 400)
 	}
-	c.must("POST", eventsAPI+"/Sinks/"+free+"/Test", "", "").want(t, 201)
-	test := r.next()
-	if test.kinds() != "com.twilio.eventstreams.test-event" {
-		t.Errorf("the test event is %s", test.kinds())
+	c.Must("POST", emulatortest.EventsAPI+"/Sinks/"+free+"/Test", "", "").Want(t, 201)
+	test := r.Next()
+	if test.Kinds() != "com.twilio.eventstreams.test-event" {
+		t.Errorf("the test event is %s", test.Kinds())
 	}
-	c.post(eventsAPI+"/Sinks/"+free+"/Validate", []string{"TestId", "another"}).want(t, 400)
-	c.must("POST", eventsAPI+"/Sinks/"+free+"/Test", "", "").want(t, 201)
-	c.post(eventsAPI+"/Sinks/"+free+"/Validate", []string{"TestId", r.test()}).want(t, 201)
+	c.Post(emulatortest.EventsAPI+"/Sinks/"+free+"/Validate", []string{"TestId", "another"}).Want(t, 400)
+	c.Must("POST", emulatortest.EventsAPI+"/Sinks/"+free+"/Test", "", "").Want(t, 201)
+	c.Post(emulatortest.EventsAPI+"/Sinks/"+free+"/Validate", []string{"TestId", r.Test()}).Want(t, 201)
 }
 
 func TestSinksAreKept(t *testing.T) {
 	dir := t.TempDir()
-	e, err := emulator.New(emulator.Options{DataDir: dir, Agents: 1, Outbound: newReceiver(t)})
+	e, err := emulatortest.New(emulator.Options{DataDir: dir, Agents: 1, Outbound: emulatortest.NewReceiver(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	as(t, e).subscribe(webhook)
+	emulatortest.As(t, e).Subscribe(emulatortest.Webhook)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r := newReceiver(t)
-	e = start(t, emulator.Options{DataDir: dir, Outbound: r})
+	r := emulatortest.NewReceiver(t)
+	e = emulatortest.Start(t, emulator.Options{DataDir: dir, Outbound: r})
 	if err := e.Edit(e.ExportWorkers()[0].SID, `{}`); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.next().kinds(); got != "worker.attributes.update" {
+	if got := r.Next().Kinds(); got != "worker.attributes.update" {
 		t.Errorf("told %s", got)
 	}
 }
 
 func TestNobodyElseIsTold(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1})
-	c := as(t, e)
-	c.post(c.workspace(), []string{"EventCallbackUrl", "http://192.0.2.1/callback"}).want(t, 200)
+	e := emulatortest.Start(t, emulator.Options{Agents: 1})
+	c := emulatortest.As(t, e)
+	c.Post(c.Workspace(), []string{"EventCallbackUrl", "http://192.0.2.1/callback"}).Want(t, 200)
 	_ = e.Edit(e.ExportWorkers()[0].SID, `{"n":1}`)
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(time.Millisecond)
@@ -402,4 +302,33 @@ func TestNobodyElseIsTold(t *testing.T) {
 	if d := e.Deliveries()[0]; d.Status != 0 {
 		t.Errorf("delivered to another machine: %+v", d)
 	}
+}
+
+// TestEveryOperationHonoursTheSpecification calls every operation once; the
+// client checks each answer.
+func TestEveryOperationHonoursTheSpecification(t *testing.T) {
+	emulatortest.Specs(t)
+	r := emulatortest.NewReceiver(t)
+	e := emulatortest.Start(t, emulator.Options{Outbound: r})
+	c := emulatortest.As(t, e)
+	sink := c.Post(emulatortest.EventsAPI+"/Sinks", []string{"Description", "a sink", "SinkType", "webhook", "SinkConfiguration", `{"destination":"https://example.com/e","method":"POST"}`}).Want(t, 201).JSON(t)["sid"].(string)
+	dg := emulatortest.EventsAPI + "/Sinks/" + sink
+	c.Get(emulatortest.EventsAPI+"/Sinks?InUse=false&Status=active").Want(t, 200)
+	c.Get(dg).Want(t, 200)
+	c.Post(dg, []string{"Description", "renamed"}).Want(t, 200)
+	c.Must("POST", dg+"/Test", "", "").Want(t, 201)
+	c.Post(dg+"/Validate", []string{"TestId", r.Test()}).Want(t, 201)
+	df := emulatortest.EventsAPI + "/Subscriptions/" + c.Post(emulatortest.EventsAPI+"/Subscriptions", []string{"Description", "a subscription", "SinkSid", sink, "Types", `{"type":"com.twilio.taskrouter.worker.created"}`, "Types", `{"type":"com.twilio.taskrouter.worker.deleted","schema_version":2}`}).Want(t, 201).JSON(t)["sid"].(string)
+	c.Get(emulatortest.EventsAPI+"/Subscriptions?SinkSid="+sink).Want(t, 200)
+	c.Get(df).Want(t, 200)
+	c.Post(df, []string{"Description", "renamed"}).Want(t, 200)
+	c.Get(df+"/SubscribedEvents").Want(t, 200)
+	c.Post(df+"/SubscribedEvents", []string{"Type", "com.twilio.taskrouter.worker.activity.update", "SchemaVersion", "3"}).Want(t, 201)
+	de := df + "/SubscribedEvents/com.twilio.taskrouter.worker.activity.update"
+	c.Get(de).Want(t, 200)
+	c.Post(de, []string{"SchemaVersion", "4"}).Want(t, 200)
+	c.Must("DELETE", de, "", "").Want(t, 204)
+	c.Must("DELETE", df, "", "").Want(t, 204)
+	c.Must("DELETE", dg, "", "").Want(t, 204)
+	emulatortest.Covers(t, e, events.Product())
 }

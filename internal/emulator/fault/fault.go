@@ -1,13 +1,11 @@
-//go:build ignore
-
-package emulator
+// Package fault is how the emulator misbehaves when it is told to: the grammar
+// of a fault, the faults in force, and the account of what each has struck. What
+// a strike looks like on the wire does not belong here.
+package fault
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,15 +20,8 @@ type fault struct {
 	product   string // "" is any
 	operation string // "*" is any
 
-	status     int
-	html       bool
-	code       int    // 0 is the usual one for the status
-	retryAfter string // seconds; "" sends no header
-	delay      time.Duration
-	dropBefore bool
-	cut        cut
-	twice      bool // of a delivery
-	late       bool // of a delivery
+	delivery bool // it strikes what the emulator sends
+	Hit
 
 	from  int // the first matching call that is struck, counted from 1
 	times int // how many calls are struck; 0 is all
@@ -38,16 +29,35 @@ type fault struct {
 	matched, fired int
 }
 
-// cut says how much of the answer never arrives.
-type cut int
+// Hit is what a fault does to a call, or to a delivery.
+type Hit struct {
+	Delay   time.Duration // before anything else
+	Refusal Refusal       // instead of serving the call
+	Drop    bool          // nothing is done, nothing answered or sent
+	Cut     Cut
+	Twice   bool // of a delivery
+	Late    bool // of a delivery
+}
 
+// Refusal is the answer of a fault. A Status of 0 is none.
+type Refusal struct {
+	Status     int
+	HTML       bool
+	Code       int    // 0 is the usual one for the status
+	RetryAfter string // seconds; "" sends no header
+}
+
+// Cut says how much of the answer never arrives.
+type Cut int
+
+// How much that is.
 const (
-	cutNothing cut = iota
-	cutHalf        // the body breaks off in the middle
-	cutAll         // the connection is gone before the first byte
+	Nothing Cut = iota
+	Half        // the body breaks off in the middle
+	All         // the connection is gone before the first byte
 )
 
-func (c cut) String() string { return [...]string{"", "truncated", "dropped"}[c] }
+func (c Cut) String() string { return [...]string{"", "truncated", "dropped"}[c] }
 
 var (
 	faultSuffix = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[*@][0-9]+$`) })
@@ -57,7 +67,13 @@ var (
 // maxDelay keeps a mistyped delay from hanging a test for a day.
 const maxDelay = time.Hour
 
-// CheckFault reports a fault specification that means nothing as problem.Usage.
+// Target is what a fault can strike: an operation, or a kind of delivery.
+type Target struct {
+	Product, ID string
+	Delivery    bool
+}
+
+// parse reads a fault specification; one that means nothing is problem.Usage.
 //
 // A fault strikes the calls of one operation:
 //
@@ -92,12 +108,7 @@ const maxDelay = time.Hour
 //	*:429,retry-after=1*3               the first three calls of any kind
 //	api.CreateNewKey:403,code=20003     the 2010 API refuses keys, IAM does not
 //	DeliverEvent:twice*10@5             ten events from the fifth on arrive twice
-func CheckFault(spec string) error {
-	_, err := parseFault(spec)
-	return err
-}
-
-func parseFault(spec string) (*fault, error) {
+func parse(spec string, targets []Target) (*fault, error) {
 	f := &fault{spec: spec, from: 1}
 	bad := func(why string, args ...any) error {
 		return problem.New(problem.Usage, "cannot use the fault %q: %s", spec, fmt.Sprintf(why, args...)).
@@ -107,7 +118,7 @@ func parseFault(spec string) (*fault, error) {
 	if !ok {
 		return nil, bad("it has no colon")
 	}
-	if err := f.aim(operation); err != nil {
+	if err := f.aim(operation, targets); err != nil {
 		return nil, bad("%v", err)
 	}
 	seen := ""
@@ -145,7 +156,7 @@ func parseFault(spec string) (*fault, error) {
 	return f, nil
 }
 
-func (f *fault) aim(operation string) error {
+func (f *fault) aim(operation string, targets []Target) error {
 	f.operation = operation
 	if operation == "*" {
 		return nil
@@ -153,50 +164,53 @@ func (f *fault) aim(operation string) error {
 	if product, id, ok := strings.Cut(operation, "."); ok {
 		f.product, f.operation = product, id
 	}
-	if !slices.ContainsFunc(operations(), f.matches) && !f.delivers() {
+	known := false
+	for _, t := range targets {
+		if f.matches(t) {
+			known, f.delivery = true, f.delivery || t.Delivery
+		}
+	}
+	if !known {
 		return fmt.Errorf("no operation is called %q", operation)
 	}
 	return nil
 }
 
-func (f *fault) matches(op *operation) bool {
-	return (f.operation == "*" || f.operation == op.id) && (f.product == "" || f.product == op.product)
-}
-
-// delivers reports whether the fault strikes what the emulator sends.
-func (f *fault) delivers() bool {
-	return f.operation != "*" && slices.ContainsFunc(deliveries, f.matches)
+// matches reports whether a target is what the fault is aimed at. An asterisk
+// means no delivery.
+func (f *fault) matches(t Target) bool {
+	return (f.operation == "*" && !t.Delivery || f.operation == t.ID) && (f.product == "" || f.product == t.Product)
 }
 
 func (f *fault) act(action string) error {
 	switch {
 	case action == "drop":
-		f.dropBefore = true
-	case f.delivers() && action == "twice":
-		f.twice = true
-	case f.delivers() && action == "late":
-		f.late = true
-	case f.delivers() && !strings.HasPrefix(action, "delay="):
+		f.Drop = true
+	case f.delivery && action == "twice":
+		f.Twice = true
+	case f.delivery && action == "late":
+		f.Late = true
+	case f.delivery && !strings.HasPrefix(action, "delay="):
 		return fmt.Errorf("a delivery takes drop, twice, late and delay=, not %q", action)
 	case action == "drop-after":
-		f.cut = cutAll
+		f.Cut = All
 	case action == "truncate":
-		f.cut = cutHalf
+		f.Cut = Half
 	case strings.HasPrefix(action, "delay="):
 		d, err := time.ParseDuration(action[len("delay="):])
 		if err != nil || d <= 0 || d > maxDelay {
 			return fmt.Errorf("%q is not a delay such as delay=200ms", action)
 		}
-		f.delay = d
+		f.Delay = d
 	default:
 		m := faultStatus().FindStringSubmatch(action)
 		if m == nil {
 			return fmt.Errorf("%q is no action", action)
 		}
-		f.status, _ = strconv.Atoi(m[1])
-		f.html = m[2] != ""
-		if f.status < 400 || f.status > 599 {
-			return fmt.Errorf("%d is not the status of an error", f.status)
+		f.Refusal.Status, _ = strconv.Atoi(m[1])
+		f.Refusal.HTML = m[2] != ""
+		if f.Refusal.Status < 400 || f.Refusal.Status > 599 {
+			return fmt.Errorf("%d is not the status of an error", f.Refusal.Status)
 		}
 	}
 	return nil
@@ -206,159 +220,16 @@ func (f *fault) option(option string) error {
 	name, value, _ := strings.Cut(option, "=")
 	n, err := strconv.Atoi(value)
 	switch {
-	case f.status == 0:
+	case f.Refusal.Status == 0:
 		return fmt.Errorf("%q goes with a status only", option)
 	case err != nil || n < 0:
 		return fmt.Errorf("%q needs a number", option)
 	case name == "retry-after":
-		f.retryAfter = strconv.Itoa(n)
-	case name == "code" && !f.html:
-		f.code = n
+		f.Refusal.RetryAfter = strconv.Itoa(n)
+	case name == "code" && !f.Refusal.HTML:
+		f.Refusal.Code = n
 	default:
 		return fmt.Errorf("%q is no option here", option)
 	}
 	return nil
-}
-
-var usualCodes = map[int]int{
-	http.StatusBadRequest: codeInvalid, http.StatusUnauthorized: codeAuth, http.StatusForbidden: codeAuth,
-	http.StatusNotFound: codeNotFound, http.StatusPreconditionFailed: codePrecondition,
-	http.StatusTooManyRequests: codeTooMany, http.StatusServiceUnavailable: codeUnavailable,
-}
-
-func (f *fault) reply() *reply {
-	if f.status == 0 {
-		return nil
-	}
-	var rep reply
-	code := f.code
-	if code == 0 {
-		code = usualCodes[f.status]
-	}
-	switch {
-	case f.html:
-		rep = htmlPage(f.status)
-	case f.status == http.StatusTooManyRequests && f.code == 0:
-		rep = tooMany()
-	case code == 0 && f.status >= 500:
-		rep = refuse(f.status, codeInternal, "%s", http.StatusText(f.status))
-	case code == 0:
-		rep = refuse(f.status, codeInvalid, "%s", http.StatusText(f.status))
-	default:
-		rep = refuse(f.status, code, "%s", http.StatusText(f.status))
-	}
-	if f.retryAfter != "" {
-		rep = rep.with("Retry-After", f.retryAfter)
-	}
-	return &rep
-}
-
-func parseFaults(specs []string) ([]*fault, error) {
-	faults := make([]*fault, len(specs))
-	for i, spec := range specs {
-		var err error
-		if faults[i], err = parseFault(spec); err != nil {
-			return nil, err
-		}
-	}
-	return faults, nil
-}
-
-// faultSet is the faults in force, in the order they were given.
-type faultSet struct {
-	mu   sync.Mutex
-	list []*fault
-}
-
-func (s *faultSet) set(list []*fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = list
-}
-
-func (s *faultSet) rewind() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.list {
-		f.matched, f.fired = 0, 0
-	}
-}
-
-// struck is what the faults do to one call.
-type struck struct {
-	delay      time.Duration
-	reply      *reply
-	dropBefore bool
-	cut        cut
-	twice      bool
-	late       bool
-}
-
-// strike counts the call with every fault that matches it and applies the first
-// whose turn it is; delays add to whatever follows.
-func (s *faultSet) strike(op *operation) struck {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var hit struck
-	over := false
-	for _, f := range s.list {
-		if !f.matches(op) || f.operation == "*" && slices.Contains(deliveries, op) {
-			continue
-		}
-		f.matched++
-		if over || f.matched < f.from || f.times > 0 && f.fired >= f.times {
-			continue
-		}
-		f.fired++
-		hit.delay += f.delay
-		if f.delay == 0 {
-			hit.reply, hit.dropBefore, hit.cut, over = f.reply(), f.dropBefore, f.cut, true
-			hit.twice, hit.late = f.twice, f.late
-		}
-	}
-	return hit
-}
-
-// FaultStatus is the account of one declared fault.
-type FaultStatus struct {
-	Spec    string `json:"spec"`
-	Matched int    `json:"matched"` // calls of its operation
-	Fired   int    `json:"fired"`   // calls it struck
-}
-
-// Faults returns what every declared fault has done so far.
-func (e *Emulator) Faults() []FaultStatus {
-	e.faults.mu.Lock()
-	defer e.faults.mu.Unlock()
-	all := make([]FaultStatus, len(e.faults.list))
-	for i, f := range e.faults.list {
-		all[i] = FaultStatus{Spec: f.spec, Matched: f.matched, Fired: f.fired}
-	}
-	return all
-}
-
-// SetFaults replaces the declared faults and starts their counts anew. A
-// specification that means nothing is problem.Usage and changes nothing.
-func (e *Emulator) SetFaults(specs ...string) error {
-	faults, err := parseFaults(specs)
-	if err != nil {
-		return err
-	}
-	e.faults.set(faults)
-	return nil
-}
-
-// UnfiredFaults returns an error that names every declared fault that never
-// struck, or struck less often than it says: a test that relied on one proved
-// nothing.
-func (e *Emulator) UnfiredFaults() error {
-	e.faults.mu.Lock()
-	defer e.faults.mu.Unlock()
-	var all []error
-	for _, f := range e.faults.list {
-		if f.fired == 0 || f.fired < f.times {
-			all = append(all, fmt.Errorf("fault %s struck %d of %d calls", f.spec, f.fired, f.matched))
-		}
-	}
-	return errors.Join(all...)
 }

@@ -1,40 +1,17 @@
-//go:build ignore
-
-package emulator
+package flexapi
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/outbox"
+	"github.com/flexvc/flexvc/internal/emulator/store"
 )
-
-// The Plugins API of Flex: a plugin has versions, a configuration picks one of
-// each plugin, and the latest release says which configuration is in force.
-// https://www.twilio.com/docs/flex/developer/plugins/api
-
-type plugin struct {
-	object
-	UniqueName   string `json:"unique_name"`
-	FriendlyName string `json:"friendly_name"`
-	Description  string `json:"description"`
-	Archived     bool   `json:"archived"`
-}
-
-type pluginVersion struct {
-	object
-	Plugin    string `json:"plugin"`
-	Version   string `json:"version"`
-	URL       string `json:"url"`
-	Changelog string `json:"changelog"`
-	Private   bool   `json:"private"`
-	Validated bool   `json:"validated"`
-	Archived  bool   `json:"archived"`
-}
 
 type configuredPlugin struct {
 	Version string `json:"version"` // FV...
@@ -42,7 +19,7 @@ type configuredPlugin struct {
 }
 
 type pluginConfiguration struct {
-	object
+	store.Object
 	Name        string             `json:"name"`
 	Description string             `json:"description"`
 	Plugins     []configuredPlugin `json:"plugins"`
@@ -50,9 +27,141 @@ type pluginConfiguration struct {
 }
 
 type pluginRelease struct {
-	object
+	store.Object
 	Configuration string `json:"configuration"`
 }
+
+var (
+	configurations = store.NewKind[pluginConfiguration]("configuration")
+	releases       = store.NewKind[pluginRelease]("release")
+)
+
+func viewConfiguration(c *emulator.Call, p *pluginConfiguration) any {
+	return c.Unchanging(p.Object, serviceURL(c)+"/Configurations/"+p.SID, map[string]any{
+		"name": p.Name, "description": p.Description, "archived": p.Archived,
+	}, map[string]string{"plugins": "/Plugins"})
+}
+
+func configurationInPath(c *emulator.Call) *pluginConfiguration {
+	return configurations.In(c.Store).Find(c.Vars["Sid"])
+}
+
+func listConfigurations(c *emulator.Call) (emulator.Listing[*pluginConfiguration], *emulator.Reply) {
+	return emulator.Newest(configurations.In(c.Store).Rows(), nil), nil
+}
+
+func createConfiguration(c *emulator.Call) *emulator.Reply {
+	name, no := c.Required("Name")
+	if no != nil {
+		return no
+	}
+	description, _ := c.Filled("Description")
+	seen := map[string]bool{}
+	rows := []configuredPlugin{}
+	for _, text := range c.Repeated("Plugins") {
+		var given struct {
+			Version string `json:"plugin_version"`
+			Phase   int    `json:"phase"`
+		}
+		dec := json.NewDecoder(strings.NewReader(text))
+		dec.DisallowUnknownFields()
+		if dec.Decode(&given) != nil || given.Phase < 0 {
+			return emulator.Invalid(`Plugins is not {"plugin_version":"FV...","phase":3}`)
+		}
+		v := versions.In(c.Store).Find(given.Version)
+		switch {
+		case v == nil:
+			return emulator.Invalid("Invalid plugin version %q", given.Version)
+		case v.Archived:
+			return emulator.Invalid("Plugin version %s is archived", given.Version)
+		case seen[v.Plugin]:
+			return emulator.Invalid("Plugin %s is given twice", v.Plugin)
+		}
+		seen[v.Plugin] = true
+		rows = append(rows, configuredPlugin{v.SID, given.Phase})
+	}
+	p := &pluginConfiguration{Object: c.New("FJ"), Name: name, Description: description, Plugins: rows}
+	return emulator.Create(c, configurations.In(c.Store), p, viewConfiguration)
+}
+
+// --- the plugins of a configuration
+
+// configurationAround is the configuration that the plugin in the path is of.
+func configurationAround(c *emulator.Call) *pluginConfiguration {
+	return configurations.In(c.Store).Find(c.Vars["ConfigurationSid"])
+}
+
+func viewConfigured(c *emulator.Call, row configuredPlugin) any {
+	in := configurationAround(c)
+	v := versions.In(c.Store).Find(row.Version)
+	p := plugins.In(c.Store).Find(v.Plugin)
+	return map[string]any{
+		"account_sid": c.Account.SID, "configuration_sid": in.SID, "plugin_sid": p.SID, "plugin_version_sid": v.SID,
+		"phase": row.Phase, "plugin_url": v.URL, "unique_name": p.UniqueName, "friendly_name": p.FriendlyName,
+		"description": p.Description, "plugin_archived": p.Archived, "version": v.Version, "changelog": v.Changelog,
+		"plugin_version_archived": v.Archived, "private": v.Private, "date_created": emulator.Stamp(in.Created),
+		"url": serviceURL(c) + "/Configurations/" + in.SID + "/Plugins/" + p.SID,
+	}
+}
+
+func listConfigured(c *emulator.Call) (l emulator.Listing[configuredPlugin], no *emulator.Reply) {
+	in := configurationAround(c)
+	if in == nil {
+		return l, c.NotFound()
+	}
+	l.Rows = in.Plugins
+	l.Position = func(row configuredPlugin) emulator.Position {
+		return emulator.Position{Seq: uint64(slices.Index(in.Plugins, row)) + 1}
+	}
+	return l, nil
+}
+
+func configuredInPath(c *emulator.Call) *configuredPlugin {
+	in, p := configurationAround(c), pluginAround(c)
+	if in == nil || p == nil {
+		return nil
+	}
+	for _, row := range in.Plugins {
+		if versions.In(c.Store).Find(row.Version).Plugin == p.SID {
+			return &row
+		}
+	}
+	return nil
+}
+
+func fetchConfigured(c *emulator.Call) *emulator.Reply {
+	row := configuredInPath(c)
+	if row == nil {
+		return c.NotFound()
+	}
+	return emulator.OK(viewConfigured(c, *row))
+}
+
+// --- releases
+
+func viewRelease(c *emulator.Call, r *pluginRelease) any {
+	return c.Unchanging(r.Object, serviceURL(c)+"/Releases/"+r.SID, map[string]any{"configuration_sid": r.Configuration}, nil)
+}
+
+func releaseInPath(c *emulator.Call) *pluginRelease { return releases.In(c.Store).Find(c.Vars["Sid"]) }
+
+func listReleases(c *emulator.Call) (emulator.Listing[*pluginRelease], *emulator.Reply) {
+	return emulator.Newest(releases.In(c.Store).Rows(), nil), nil
+}
+
+func createRelease(c *emulator.Call) *emulator.Reply {
+	sid, _ := c.Filled("ConfigurationId")
+	configuration := configurations.In(c.Store).Find(sid)
+	switch {
+	case configuration == nil:
+		return emulator.Invalid("Invalid ConfigurationId %q", sid)
+	case configuration.Archived:
+		return emulator.Invalid("Configuration %s is archived", sid)
+	}
+	return emulator.Create(c, releases.In(c.Store), &pluginRelease{Object: c.New("FK"), Configuration: sid}, viewRelease)
+}
+
+// --- what the release in force means
 
 // ReleasedPlugin is one row of what Flex UI gets when it asks flex.twilio.com
 // for its plugins.
@@ -69,17 +178,19 @@ type ReleasedPlugin struct {
 
 // ReleasedPlugins returns what the release in force makes Flex UI load, never
 // nil.
-func (e *Emulator) ReleasedPlugins() []ReleasedPlugin {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
+func ReleasedPlugins(e *emulator.Emulator) []ReleasedPlugin {
+	s := e.Store()
+	s.RLock()
+	defer s.RUnlock()
 	list := []ReleasedPlugin{}
-	if len(e.st.releases) == 0 {
+	made := releases.In(s).Rows()
+	if len(made) == 0 {
 		return list
 	}
-	r := e.st.releases[len(e.st.releases)-1]
-	for _, row := range find(e.st.configurations, r.Configuration).Plugins {
-		v := find(e.st.pluginVersions, row.Version)
-		p := find(e.st.plugins, v.Plugin)
+	r := made[len(made)-1]
+	for _, row := range configurations.In(s).Find(r.Configuration).Plugins {
+		v := versions.In(s).Find(row.Version)
+		p := plugins.In(s).Find(v.Plugin)
 		src := v.URL
 		if v.Private {
 			src = "https://flex.twilio.com/plugins/v1/" + url.PathEscape(p.UniqueName) + "/" + url.PathEscape(v.Version) + "/bundle.js"
@@ -93,340 +204,36 @@ func (e *Emulator) ReleasedPlugins() []ReleasedPlugin {
 }
 
 // PluginBundle returns the file that a plugin's version points to, when it is
-// deployed in this account: what flex.twilio.com passes on to Flex UI.
-func (e *Emulator) PluginBundle(name, version string) (content []byte, ok bool) {
-	at := e.pluginURL(name, version)
-	if at == nil {
+// deployed in this account: what flex.twilio.com passes on to Flex UI. It asks as
+// Twilio does, signed, so that a protected file is given out too.
+func PluginBundle(e *emulator.Emulator, name, version string) (content []byte, ok bool) {
+	at := pluginURL(e.Store(), name, version)
+	if at == nil || !strings.HasSuffix(at.Hostname(), ".twil.io") {
 		return nil, false
 	}
-	v := e.hosted(at.Hostname(), at.Path)
-	if v == nil || v.Visibility == "private" {
+	r, err := http.NewRequest(http.MethodGet, "https://"+at.Hostname()+at.EscapedPath(), nil)
+	if err != nil {
 		return nil, false
 	}
-	return slices.Clone(v.Content), true
+	r.Header.Set("X-Twilio-Signature", outbox.Sign(e.Account().AuthToken, "https://"+at.Hostname()+at.Path, nil))
+	resp, err := e.Transport().RoundTrip(r)
+	if err != nil {
+		return nil, false
+	}
+	defer resp.Body.Close()
+	content, err = io.ReadAll(resp.Body)
+	return content, err == nil && resp.StatusCode == http.StatusOK
 }
 
-func (e *Emulator) pluginURL(name, version string) *url.URL {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	for _, v := range e.st.pluginVersions {
-		if v.Version == version && find(e.st.plugins, v.Plugin).UniqueName == name {
+func pluginURL(s *store.Store, name, version string) *url.URL {
+	s.RLock()
+	defer s.RUnlock()
+	for _, v := range versions.In(s).Rows() {
+		if v.Version == version && plugins.In(s).Find(v.Plugin).UniqueName == name {
 			if at, err := url.Parse(v.URL); err == nil {
 				return at
 			}
 		}
 	}
 	return nil
-}
-
-func (c *call) pluginServiceURL() string { return c.base() + "/v1/PluginService" }
-
-// --- plugins
-
-func (c *call) viewPlugin(p *plugin) any {
-	return c.view(p.object, c.pluginServiceURL()+"/Plugins/"+p.SID, map[string]any{
-		"unique_name": p.UniqueName, "friendly_name": p.FriendlyName, "description": p.Description, "archived": p.Archived,
-	}, map[string]string{"plugin_versions": "/Versions"})
-}
-
-// plugin finds one by its SID or its unique name. The caller holds the lock.
-func (c *call) plugin(name string) *plugin {
-	for _, p := range c.st.plugins {
-		if p.SID == name || p.UniqueName == name {
-			return p
-		}
-	}
-	return nil
-}
-
-func listPlugins(c *call) reply {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return paged(c, "plugins", newest(c.st.plugins, nil), c.viewPlugin)
-}
-
-func createPlugin(c *call) reply {
-	name, rep, ok := c.named(255)
-	if !ok {
-		return rep
-	}
-	friendly, given := c.filled("FriendlyName")
-	if !given {
-		friendly = name
-	}
-	description, _ := c.filled("Description")
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.plugin(name) != nil {
-		return conflict("Plugin with the same unique name exists")
-	}
-	p := &plugin{object: c.object("FP"), UniqueName: name, FriendlyName: friendly, Description: description}
-	if rep, ok := store(c, &c.st.plugins, p); !ok {
-		return rep
-	}
-	return ok201(c.viewPlugin(p))
-}
-
-func fetchPlugin(c *call) reply {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	p := c.plugin(c.vars["Sid"])
-	if p == nil {
-		return notFound(c.path)
-	}
-	return ok(http.StatusOK, c.viewPlugin(p))
-}
-
-func updatePlugin(c *call) reply {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := c.plugin(c.vars["Sid"])
-	if p == nil {
-		return notFound(c.path)
-	}
-	changed := *p
-	changed.Updated = c.now
-	for field, target := range map[string]*string{"FriendlyName": &changed.FriendlyName, "Description": &changed.Description} {
-		if text, given := c.filled(field); given {
-			*target = text
-		}
-	}
-	if err := c.st.put(changed.record()); err != nil {
-		return c.broken(err)
-	}
-	c.st.plugins[slices.Index(c.st.plugins, p)] = &changed
-	return ok(http.StatusOK, c.viewPlugin(&changed))
-}
-
-// --- versions
-
-func (c *call) viewPluginVersion(v *pluginVersion) any {
-	return unchanging(c.view(v.object, c.pluginServiceURL()+"/Plugins/"+v.Plugin+"/Versions/"+v.SID, map[string]any{
-		"plugin_sid": v.Plugin, "version": v.Version, "plugin_url": v.URL, "changelog": v.Changelog,
-		"private": v.Private, "archived": v.Archived, "validated": v.Validated,
-	}, nil))
-}
-
-func listPluginVersions(c *call) reply {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	p := c.plugin(c.vars["PluginSid"])
-	if p == nil {
-		return notFound(c.path)
-	}
-	return paged(c, "plugin_versions", newest(c.st.pluginVersions, func(v *pluginVersion) bool { return v.Plugin == p.SID }), c.viewPluginVersion)
-}
-
-func createPluginVersion(c *call) reply {
-	version, _ := c.filled("Version")
-	if _, ok := semver(version); !ok {
-		return invalid("Invalid Version %q", version)
-	}
-	at, _ := c.filled("PluginUrl")
-	if u, err := url.Parse(at); err != nil || u.Scheme != "https" || u.Host == "" {
-		return invalid("Invalid PluginUrl %q", at)
-	}
-	private, rep, ok := c.flag("Private")
-	if !ok {
-		return rep
-	}
-	changelog, _ := c.filled("Changelog")
-	validated, _ := c.filled("ValidateStatus")
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := c.plugin(c.vars["PluginSid"])
-	if p == nil {
-		return notFound(c.path)
-	}
-	for _, v := range c.st.pluginVersions {
-		if v.Plugin == p.SID && !older(v.Version, version) {
-			return invalid("Version %s is not greater than %s", version, v.Version)
-		}
-	}
-	v := &pluginVersion{
-		object: c.object("FV"), Plugin: p.SID, Version: version, URL: at,
-		Changelog: changelog, Private: private, Validated: validated == "success",
-	}
-	if rep, ok := store(c, &c.st.pluginVersions, v); !ok {
-		return rep
-	}
-	return ok201(c.viewPluginVersion(v))
-}
-
-func fetchPluginVersion(c *call) reply {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	p, v := c.plugin(c.vars["PluginSid"]), find(c.st.pluginVersions, c.vars["Sid"])
-	if p == nil || v == nil || v.Plugin != p.SID {
-		return notFound(c.path)
-	}
-	return ok(http.StatusOK, c.viewPluginVersion(v))
-}
-
-var semverForm = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
-})
-
-// semver reads major, minor and patch.
-func semver(s string) (numbers [3]int, ok bool) {
-	m := semverForm().FindStringSubmatch(s)
-	if m == nil {
-		return numbers, false
-	}
-	for i := range numbers {
-		numbers[i], _ = strconv.Atoi(m[i+1]) // nine digits at most
-	}
-	return numbers, true
-}
-
-// older compares by number only: pre-releases of one number are equal.
-func older(a, b string) bool {
-	x, _ := semver(a)
-	y, _ := semver(b)
-	return slices.Compare(x[:], y[:]) < 0
-}
-
-// --- configurations
-
-func (c *call) viewConfiguration(p *pluginConfiguration) any {
-	return unchanging(c.view(p.object, c.pluginServiceURL()+"/Configurations/"+p.SID, map[string]any{
-		"name": p.Name, "description": p.Description, "archived": p.Archived,
-	}, map[string]string{"plugins": "/Plugins"}))
-}
-
-func listPluginConfigurations(c *call) reply {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return paged(c, "configurations", newest(c.st.configurations, nil), c.viewConfiguration)
-}
-
-func createPluginConfiguration(c *call) reply {
-	name, _ := c.filled("Name")
-	if name == "" {
-		return invalid("Missing required parameter Name")
-	}
-	description, _ := c.filled("Description")
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	seen := map[string]bool{}
-	rows := []configuredPlugin{}
-	for _, text := range c.form["Plugins"] {
-		var given struct {
-			Version string `json:"plugin_version"`
-			Phase   int    `json:"phase"`
-		}
-		dec := json.NewDecoder(strings.NewReader(text))
-		dec.DisallowUnknownFields()
-		if dec.Decode(&given) != nil || given.Phase < 0 {
-			return invalid(`Plugins is not {"plugin_version":"FV...","phase":3}`)
-		}
-		v := find(c.st.pluginVersions, given.Version)
-		switch {
-		case v == nil:
-			return invalid("Invalid plugin version %q", given.Version)
-		case v.Archived:
-			return invalid("Plugin version %s is archived", given.Version)
-		case seen[v.Plugin]:
-			return invalid("Plugin %s is given twice", v.Plugin)
-		}
-		seen[v.Plugin] = true
-		rows = append(rows, configuredPlugin{v.SID, given.Phase})
-	}
-	p := &pluginConfiguration{object: c.object("FJ"), Name: name, Description: description, Plugins: rows}
-	if rep, ok := store(c, &c.st.configurations, p); !ok {
-		return rep
-	}
-	return ok201(c.viewConfiguration(p))
-}
-
-func fetchPluginConfiguration(c *call) reply {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	p := find(c.st.configurations, c.vars["Sid"])
-	if p == nil {
-		return notFound(c.path)
-	}
-	return ok(http.StatusOK, c.viewConfiguration(p))
-}
-
-func (c *call) viewConfigured(in *pluginConfiguration, row configuredPlugin) any {
-	v := find(c.st.pluginVersions, row.Version)
-	p := find(c.st.plugins, v.Plugin)
-	return map[string]any{
-		"account_sid": c.account.SID, "configuration_sid": in.SID, "plugin_sid": p.SID, "plugin_version_sid": v.SID,
-		"phase": row.Phase, "plugin_url": v.URL, "unique_name": p.UniqueName, "friendly_name": p.FriendlyName,
-		"description": p.Description, "plugin_archived": p.Archived, "version": v.Version, "changelog": v.Changelog,
-		"plugin_version_archived": v.Archived, "private": v.Private, "date_created": stamp(in.Created),
-		"url": c.pluginServiceURL() + "/Configurations/" + in.SID + "/Plugins/" + p.SID,
-	}
-}
-
-func listConfiguredPlugins(c *call) reply {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	in := find(c.st.configurations, c.vars["ConfigurationSid"])
-	if in == nil {
-		return notFound(c.path)
-	}
-	return paged(c, "plugins", listing[configuredPlugin]{
-		rows: in.Plugins,
-		pos: func(row configuredPlugin) position {
-			return position{Seq: uint64(slices.Index(in.Plugins, row)) + 1}
-		},
-	}, func(row configuredPlugin) any { return c.viewConfigured(in, row) })
-}
-
-func fetchConfiguredPlugin(c *call) reply {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	in, p := find(c.st.configurations, c.vars["ConfigurationSid"]), c.plugin(c.vars["PluginSid"])
-	if in == nil || p == nil {
-		return notFound(c.path)
-	}
-	for _, row := range in.Plugins {
-		if find(c.st.pluginVersions, row.Version).Plugin == p.SID {
-			return ok(http.StatusOK, c.viewConfigured(in, row))
-		}
-	}
-	return notFound(c.path)
-}
-
-// --- releases
-
-func (c *call) viewRelease(r *pluginRelease) any {
-	return unchanging(c.view(r.object, c.pluginServiceURL()+"/Releases/"+r.SID, map[string]any{"configuration_sid": r.Configuration}, nil))
-}
-
-func listPluginReleases(c *call) reply {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return paged(c, "releases", newest(c.st.releases, nil), c.viewRelease)
-}
-
-func createPluginRelease(c *call) reply {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	sid, _ := c.filled("ConfigurationId")
-	configuration := find(c.st.configurations, sid)
-	switch {
-	case configuration == nil:
-		return invalid("Invalid ConfigurationId %q", sid)
-	case configuration.Archived:
-		return invalid("Configuration %s is archived", sid)
-	}
-	r := &pluginRelease{object: c.object("FK"), Configuration: sid}
-	if rep, ok := store(c, &c.st.releases, r); !ok {
-		return rep
-	}
-	return ok201(c.viewRelease(r))
-}
-
-func fetchPluginRelease(c *call) reply {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	r := find(c.st.releases, c.vars["Sid"])
-	if r == nil {
-		return notFound(c.path)
-	}
-	return ok(http.StatusOK, c.viewRelease(r))
 }

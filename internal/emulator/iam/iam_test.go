@@ -1,6 +1,4 @@
-//go:build ignore
-
-package emulator_test
+package iam_test
 
 import (
 	"net/url"
@@ -9,10 +7,12 @@ import (
 	"testing"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/emulatortest"
+	"github.com/flexvc/flexvc/internal/emulator/iam"
 )
 
 func TestBadCredentialsAreRefusedInTwiliosWords(t *testing.T) {
-	e := start(t, emulator.Options{})
+	e := emulatortest.Start(t, emulator.Options{})
 	a := e.Account()
 	for _, test := range []struct{ user, password, message string }{
 		{"", "", "Authentication Error - No credentials provided"},
@@ -23,15 +23,15 @@ func TestBadCredentialsAreRefusedInTwiliosWords(t *testing.T) {
 		{"AC" + strings.Repeat("0", 32), a.AuthToken, "Authentication Error - invalid username"},
 		{"SK" + strings.Repeat("0", 32), a.KeySecret, "Authentication Error - invalid username"},
 	} {
-		c := as(t, e)
-		c.user, c.password = test.user, test.password
-		got := c.get(c.workspace()).want(t, 401)
+		c := emulatortest.As(t, e)
+		c.User, c.Password = test.user, test.password
+		got := c.Get(c.Workspace()).Want(t, 401)
 		want := `{"code":20003,"detail":"Your AccountSid or AuthToken was incorrect.","message":"` + test.message + `","more_info":"https://www.twilio.com/docs/errors/20003","status":401}`
-		if got.text != want {
-			t.Errorf("%q %q: the body is %s, want %s", test.user, test.password, got.text, want)
+		if got.Text != want {
+			t.Errorf("%q %q: the body is %s, want %s", test.user, test.password, got.Text, want)
 		}
-		if strings.Contains(got.text, a.AuthToken) || got.Header.Get("WWW-Authenticate") == "" {
-			t.Errorf("the refusal is %v %s", got.Header, got.text)
+		if strings.Contains(got.Text, a.AuthToken) || got.Header.Get("WWW-Authenticate") == "" {
+			t.Errorf("the refusal is %v %s", got.Header, got.Text)
 		}
 	}
 }
@@ -39,21 +39,21 @@ func TestBadCredentialsAreRefusedInTwiliosWords(t *testing.T) {
 // TestKeysMayDoWhatTheirTypeSays makes a key of every type and tries it on
 // every product.
 func TestKeysMayDoWhatTheirTypeSays(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1})
-	c := as(t, e)
+	e := emulatortest.Start(t, emulator.Options{Agents: 1})
+	c := emulatortest.As(t, e)
 	a := e.Account()
 	token, err := e.MintFlexToken(e.ExportWorkers()[0].SID, 1<<40)
-	must(t, err)
-	newKey := func(fields ...string) *client {
-		v := c.post("https://iam.twilio.com/v1/Keys", append(fields, "AccountSid", a.SID)).want(t, 201).json(t)
-		made := as(t, e)
-		made.user, made.password = v["sid"].(string), v["secret"].(string)
+	emulatortest.Must(t, err)
+	newKey := func(fields ...string) *emulatortest.Client {
+		v := c.Post("https://iam.twilio.com/v1/Keys", append(fields, "AccountSid", a.SID)).Want(t, 201).JSON(t)
+		made := emulatortest.As(t, e)
+		made.User, made.Password = v["sid"].(string), v["secret"].(string)
 		return made
 	}
-	mainKey := as(t, e)
-	mainKey.user, mainKey.password = a.KeySID, a.KeySecret
+	mainKey := emulatortest.As(t, e)
+	mainKey.User, mainKey.Password = a.KeySID, a.KeySecret
 	for name, test := range map[string]struct {
-		key                         *client
+		key                         *emulatortest.Client
 		taskrouter, flex, iam, keys int
 	}{
 		"account":               {c, 200, 200, 200, 200},
@@ -63,17 +63,17 @@ func TestKeysMayDoWhatTheirTypeSays(t *testing.T) {
 		"restricted iam":        {newKey("KeyType", "restricted", "Policy", `{"allow":["/twilio/iam/api-keys/read"]}`), 401, 401, 200, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.key.get(c.workspace()).want(t, test.taskrouter)
-			test.key.get("https://flex-api.twilio.com/v1/Configuration").want(t, test.flex)
-			test.key.must("POST", "https://iam.twilio.com/v1/Accounts/"+a.SID+"/Tokens/validate", "application/json", `{"token":"`+token+`"}`).want(t, test.iam)
-			got := test.key.get("https://iam.twilio.com/v1/Keys?AccountSid="+a.SID).want(t, test.keys)
-			if test.keys == 401 && (got.json(t)["code"] != 20003.0 || got.json(t)["message"] != "Authenticate") {
-				t.Errorf("the refusal is %s", got.text)
+			test.key.Get(c.Workspace()).Want(t, test.taskrouter)
+			test.key.Get("https://flex-api.twilio.com/v1/Configuration").Want(t, test.flex)
+			test.key.Must("POST", "https://iam.twilio.com/v1/Accounts/"+a.SID+"/Tokens/validate", "application/json", `{"token":"`+token+`"}`).Want(t, test.iam)
+			got := test.key.Get("https://iam.twilio.com/v1/Keys?AccountSid="+a.SID).Want(t, test.keys)
+			if test.keys == 401 && (got.JSON(t)["code"] != 20003.0 || got.JSON(t)["message"] != "Authenticate") {
+				t.Errorf("the refusal is %s", got.Text)
 			}
 			before := len(e.Export().Keys)
 			if test.keys == 401 {
-				test.key.post("https://iam.twilio.com/v1/Keys", []string{"AccountSid", a.SID}).want(t, 401)
-				test.key.get("https://api.twilio.com/2010-04-01/Accounts/"+a.SID+".json").want(t, 401)
+				test.key.Post("https://iam.twilio.com/v1/Keys", []string{"AccountSid", a.SID}).Want(t, 401)
+				test.key.Get("https://api.twilio.com/2010-04-01/Accounts/"+a.SID+".json").Want(t, 401)
 				if after := len(e.Export().Keys); after != before {
 					t.Errorf("a refused key made a key")
 				}
@@ -83,42 +83,42 @@ func TestKeysMayDoWhatTheirTypeSays(t *testing.T) {
 }
 
 func TestBothKeyAPIsShareTheKeys(t *testing.T) {
-	e := start(t, emulator.Options{})
-	c := as(t, e)
+	e := emulatortest.Start(t, emulator.Options{})
+	c := emulatortest.As(t, e)
 	a := e.Account()
 	old := "https://api.twilio.com/2010-04-01/Accounts/" + a.SID
-	made := c.post(old+"/Keys.json", []string{"FriendlyName", "flexvc-token-server"}).want(t, 201).json(t)
+	made := c.Post(old+"/Keys.json", []string{"FriendlyName", "flexvc-token-server"}).Want(t, 201).JSON(t)
 	sid, secret := made["sid"].(string), made["secret"].(string)
-	if !regexp.MustCompile(`^[a-zA-Z0-9]+$`).MatchString(secret) || !strings.HasPrefix(secret, "emulated") || !emulator.IsEmulated(sid) {
+	if !regexp.MustCompile(`^[a-zA-Z0-9]+$`).MatchString(secret) || !strings.HasPrefix(secret, "emulated") || !emulatortest.IsMadeUp(sid) {
 		t.Errorf("the key is %s with a secret that is not plainly made up", sid)
 	}
 	name := "flexvc-token-server"
 	for _, target := range []string{old + "/Keys/" + sid + ".json", "https://iam.twilio.com/v1/Keys/" + sid} {
-		got := c.get(target).want(t, 200)
-		if got.json(t)["friendly_name"] != name || strings.Contains(got.text, secret) {
-			t.Errorf("%s answers %s, want the name %q", target, got.text, name)
+		got := c.Get(target).Want(t, 200)
+		if got.JSON(t)["friendly_name"] != name || strings.Contains(got.Text, secret) {
+			t.Errorf("%s answers %s, want the name %q", target, got.Text, name)
 		}
 		name = "renamed at " + strings.Split(target, "/")[2]
-		c.post(target, []string{"FriendlyName", name}).want(t, 200)
+		c.Post(target, []string{"FriendlyName", name}).Want(t, 200)
 	}
-	list := c.get(old+"/Keys.json?PageSize=1").want(t, 200).json(t)
+	list := c.Get(old+"/Keys.json?PageSize=1").Want(t, 200).JSON(t)
 	next := list["next_page_uri"].(string)
 	if !strings.HasPrefix(next, "/2010-04-01/") || list["start"] != 0.0 || list["end"] != 0.0 {
 		t.Errorf("the page is %v", list)
 	}
-	list = c.get("https://api.twilio.com"+next).want(t, 200).json(t)
+	list = c.Get("https://api.twilio.com"+next).Want(t, 200).JSON(t)
 	if row := list["keys"].([]any)[0].(map[string]any); row["sid"] != sid || list["next_page_uri"] != nil || list["page"] != 1.0 || list["start"] != 1.0 {
 		t.Errorf("the second page is %v", list)
 	}
-	c.must("DELETE", old+"/Keys/"+sid+".json", "", "").want(t, 204)
-	c.get("https://iam.twilio.com/v1/Keys/"+sid).want(t, 404)
-	c.user, c.password = sid, secret
-	c.get(c.workspace()).want(t, 401)
+	c.Must("DELETE", old+"/Keys/"+sid+".json", "", "").Want(t, 204)
+	c.Get("https://iam.twilio.com/v1/Keys/"+sid).Want(t, 404)
+	c.User, c.Password = sid, secret
+	c.Get(c.Workspace()).Want(t, 401)
 }
 
 func TestSecretsPassTheChecksOfTwiliosClients(t *testing.T) {
 	for seed := range uint64(20) {
-		a := start(t, emulator.Options{SeedValue: seed}).Account()
+		a := emulatortest.Start(t, emulator.Options{SeedValue: seed}).Account()
 		for _, secret := range []string{a.AuthToken, a.KeySecret} {
 			if !regexp.MustCompile(`^emulated[a-zA-Z0-9]{16,}$`).MatchString(secret) {
 				t.Errorf("the secret %s is refused by twilio-go or looks real", secret)
@@ -128,21 +128,37 @@ func TestSecretsPassTheChecksOfTwiliosClients(t *testing.T) {
 }
 
 func TestRestrictedKeysCanBeChanged(t *testing.T) {
-	e := start(t, emulator.Options{})
-	c := as(t, e)
-	v := c.post("https://iam.twilio.com/v1/Keys", []string{"AccountSid", e.Account().SID, "KeyType", "restricted", "Policy", `{"allow":["/twilio/iam/x"]}`}).want(t, 201).json(t)
-	key := as(t, e)
-	key.user, key.password = v["sid"].(string), v["secret"].(string)
-	key.get(c.workspace()).want(t, 401)
-	c.post("https://iam.twilio.com/v1/Keys/"+url.PathEscape(key.user), []string{"Policy", `{"allow":["/twilio/taskrouter/x"]}`}).want(t, 200)
-	key.get(c.workspace()).want(t, 200)
+	e := emulatortest.Start(t, emulator.Options{})
+	c := emulatortest.As(t, e)
+	v := c.Post("https://iam.twilio.com/v1/Keys", []string{"AccountSid", e.Account().SID, "KeyType", "restricted", "Policy", `{"allow":["/twilio/iam/x"]}`}).Want(t, 201).JSON(t)
+	key := emulatortest.As(t, e)
+	key.User, key.Password = v["sid"].(string), v["secret"].(string)
+	key.Get(c.Workspace()).Want(t, 401)
+	c.Post("https://iam.twilio.com/v1/Keys/"+url.PathEscape(key.User), []string{"Policy", `{"allow":["/twilio/taskrouter/x"]}`}).Want(t, 200)
+	key.Get(c.Workspace()).Want(t, 200)
 }
 
 func TestTheAccountIsShown(t *testing.T) {
-	e := start(t, emulator.Options{Seed: &emulator.Seed{AccountName: "Acme"}})
-	c := as(t, e)
-	v := c.get("https://api.twilio.com/2010-04-01/Accounts/"+e.Account().SID+".json").want(t, 200).json(t)
+	e := emulatortest.Start(t, emulator.Options{Seed: &emulator.Seed{AccountName: "Acme"}})
+	c := emulatortest.As(t, e)
+	v := c.Get("https://api.twilio.com/2010-04-01/Accounts/"+e.Account().SID+".json").Want(t, 200).JSON(t)
 	if v["friendly_name"] != "Acme" || v["status"] != "active" || v["type"] != "Full" || v["sid"] != e.Account().SID {
 		t.Errorf("the account is %v", v)
 	}
+}
+
+// TestEveryOperationHonoursTheSpecification calls every operation once; the
+// client checks each answer.
+func TestEveryOperationHonoursTheSpecification(t *testing.T) {
+	emulatortest.Specs(t)
+	e := emulatortest.Start(t, emulator.Options{})
+	c := emulatortest.As(t, e)
+	a := e.Account()
+	c.Get("https://iam.twilio.com/v1/Keys?AccountSid="+a.SID).Want(t, 200)
+	key := c.Post("https://iam.twilio.com/v1/Keys", []string{"AccountSid", a.SID, "FriendlyName", "token server"}).Want(t, 201).JSON(t)
+	sk := "https://iam.twilio.com/v1/Keys/" + key["sid"].(string)
+	c.Get(sk).Want(t, 200)
+	c.Post(sk, []string{"FriendlyName", "renamed"}).Want(t, 200)
+	c.Must("DELETE", sk, "", "").Want(t, 204)
+	emulatortest.Covers(t, e, iam.Product())
 }

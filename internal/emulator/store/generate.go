@@ -1,114 +1,19 @@
-//go:build ignore
-
-package emulator
+package store
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"strings"
-
-	"github.com/flexvc/flexvc/internal/problem"
 )
 
-// MaxWorkers and MaxActivities are TaskRouter's limits per workspace.
-// https://www.twilio.com/docs/taskrouter/limits
-const (
-	MaxWorkers    = 15000
-	MaxActivities = 100
-)
-
-// Seed is a state to start from, as code or as a JSON file.
-type Seed struct {
-	AccountName   string         `json:"account_name,omitempty"`
-	WorkspaceName string         `json:"workspace_name,omitempty"` // "" is "Flex Task Assignment"
-	Activities    []SeedActivity `json:"activities,omitempty"`     // none: Flex's own four; the first is the default and Flex's Offline
-	Workers       []SeedWorker   `json:"workers,omitempty"`
-	Keys          []SeedKey      `json:"keys,omitempty"`
-	OtherSpaces   []string       `json:"other_workspaces,omitempty"` // names of workspaces that Flex does not use
-}
-
-// SeedActivity is an activity to start with.
-type SeedActivity struct {
-	FriendlyName string `json:"friendly_name"`
-	Available    bool   `json:"available"`
-}
-
-// SeedWorker is a worker to start with.
-type SeedWorker struct {
-	FriendlyName string     `json:"friendly_name"`
-	Attributes   Attributes `json:"attributes,omitempty"` // "" is {}
-	Activity     string     `json:"activity,omitempty"`   // by name; "" is the workspace's default
-	NoFlexUser   bool       `json:"no_flex_user,omitempty"`
-	Version      int64      `json:"version,omitempty"` // what the first ETag says
-}
-
-// SeedKey is an API key to start with.
-type SeedKey struct {
-	FriendlyName string  `json:"friendly_name"`
-	Type         KeyType `json:"type,omitempty"` // "" is KeyStandard
-}
-
-// Attributes is the exact attributes text of a worker. In a JSON seed it is a
-// string holding the text, or a JSON value whose text is taken as it stands. A
-// seed may hold text that is no JSON at all, which the REST API refuses.
-type Attributes string
-
-// UnmarshalJSON accepts both spellings.
-func (a *Attributes) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '"' {
-		var text string
-		if err := json.Unmarshal(data, &text); err != nil {
-			return err
-		}
-		*a = Attributes(text)
-		return nil
-	}
-	*a = Attributes(data)
-	return nil
-}
-
-// ReadSeed reads a seed from JSON. What it does not understand is
-// problem.InputUnreadable.
-func ReadSeed(r io.Reader) (*Seed, error) {
-	dec := json.NewDecoder(r)
-	dec.DisallowUnknownFields()
-	var s Seed
-	if err := dec.Decode(&s); err != nil {
-		return nil, problem.New(problem.InputUnreadable, "cannot read the seed: it is not JSON of a seed: %w", err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, problem.New(problem.InputUnreadable, "cannot read the seed: more follows the JSON object")
-	}
-	return &s, nil
-}
-
-// origin is what a state was made from, kept so that Reset can go back to it.
-type origin struct {
-	Seed      *Seed  `json:"seed,omitempty"`
-	Agents    int    `json:"agents,omitempty"`
-	SeedValue uint64 `json:"seed_value"`
-}
-
-// seed returns the explicit seed or generates one.
-func (o origin) seed() (*Seed, error) {
-	if o.Seed != nil {
-		return o.Seed, nil
-	}
-	if o.Agents < 0 || o.Agents > MaxWorkers {
-		return nil, problem.New(problem.Usage, "cannot generate %d agents: a workspace holds 0 to %d workers", o.Agents, MaxWorkers)
-	}
-	return Generate(o.Agents, o.SeedValue), nil
-}
-
-// Generate makes up n workers the way they are found in Flex workspaces: names
+// generate makes up n workers the way they are found in Flex workspaces: names
 // in several scripts, skills with levels, numbers that a float64 cannot hold,
 // text that a careless encoder would escape, several ways to lay out JSON, and
 // one in eight with extensionVoiceClientEnabled already set. The same n-th
 // worker comes out for the same seed value, whatever n.
-func Generate(n int, seedValue uint64) *Seed {
+func generate(n int, seedValue uint64) *Seed {
 	s := &Seed{Workers: make([]SeedWorker, n)}
 	taken := make(map[string]int, n)
 	for i := range s.Workers {
@@ -160,12 +65,12 @@ func generateWorker(i int, rng *rand.Rand, taken map[string]int) SeedWorker {
 
 	contact := "client:" + identity
 	doc := []pair{
-		{"full_name", quote(given+" "+family, i%7 == 3)},
-		{"email", quote(email, false)},
-		{"image_url", quote("https://www.example.com/avatar?d=mp&s=64&id="+derive(12, email), false)},
+		{"full_name", Quote(given+" "+family, i%7 == 3)},
+		{"email", Quote(email, false)},
+		{"image_url", Quote("https://www.example.com/avatar?d=mp&s=64&id="+Derive(12, email), false)},
 		{"roles", []string{`["agent"]`, `["agent"]`, `["agent","wfo.full_access"]`, `["supervisor"]`}[rng.IntN(4)]},
 		{"routing", routing(rng)},
-		{"team_name", quote(teams[rng.IntN(len(teams))], false)},
+		{"team_name", Quote(teams[rng.IntN(len(teams))], false)},
 	}
 	switch i % 8 {
 	case 0:
@@ -194,7 +99,7 @@ func generateWorker(i int, rng *rand.Rand, taken map[string]int) SeedWorker {
 			contact = "client:ext_" + identity
 		}
 	}
-	doc = append(doc, pair{"contact_uri", quote(contact, false)})
+	doc = append(doc, pair{"contact_uri", Quote(contact, false)})
 	if i%2 == 1 {
 		rng.Shuffle(len(doc), func(a, b int) { doc[a], doc[b] = doc[b], doc[a] })
 	}
@@ -205,15 +110,15 @@ func generateWorker(i int, rng *rand.Rand, taken map[string]int) SeedWorker {
 func routing(rng *rand.Rand) string {
 	var names, levels []string
 	for _, at := range rng.Perm(len(skills))[:1+rng.IntN(4)] {
-		names = append(names, quote(skills[at], false))
-		levels = append(levels, fmt.Sprintf("%s:%d", quote(skills[at], false), 1+rng.IntN(9)))
+		names = append(names, Quote(skills[at], false))
+		levels = append(levels, fmt.Sprintf("%s:%d", Quote(skills[at], false), 1+rng.IntN(9)))
 	}
 	return `{"skills":[` + strings.Join(names, ",") + `],"levels":{` + strings.Join(levels, ",") + `}}`
 }
 
-// quote writes a JSON string the way a JavaScript client does, or with every
+// Quote writes a JSON string the way a JavaScript client does, or with every
 // non-ASCII letter escaped, as other clients do.
-func quote(s string, ascii bool) string {
+func Quote(s string, ascii bool) string {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -248,23 +153,7 @@ func layOut(doc []pair, i int) string {
 	}
 	members := make([]string, len(doc))
 	for at, p := range doc {
-		members[at] = quote(p.key, false) + colon + p.raw
+		members[at] = Quote(p.key, false) + colon + p.raw
 	}
 	return open + strings.Join(members, comma) + end
-}
-
-// EncodeIdentity turns a Flex user name into a client identity: everything but
-// ASCII letters and digits becomes an underscore and two hexadecimal digits per
-// UTF-8 byte. Twilio documents the rule for "@" and "." only.
-func EncodeIdentity(name string) string {
-	var b strings.Builder
-	for _, c := range []byte(name) {
-		switch {
-		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z':
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, "_%02X", c)
-		}
-	}
-	return b.String()
 }

@@ -1,6 +1,4 @@
-//go:build ignore
-
-package emulator
+package store
 
 import (
 	"crypto/sha256"
@@ -14,35 +12,35 @@ import (
 // with it to Twilio.
 const SIDMarker = "e0e0e0e0"
 
-// IsEmulated reports whether sid was made up by an emulator.
-func IsEmulated(sid string) bool {
-	return len(sid) == 34 && strings.HasPrefix(sid[2:], SIDMarker)
-}
-
-// derive returns n hexadecimal digits that follow from its parts alone.
-func derive(n int, parts ...any) string {
+// Derive returns n hexadecimal digits that follow from its parts alone.
+func Derive(n int, parts ...any) string {
 	sum := sha256.Sum256([]byte(fmt.Sprintln(parts...)))
 	return hex.EncodeToString(sum[:])[:n]
 }
 
 // makeSID returns the SID of the n-th object of a kind under a seed value.
 func makeSID(kind string, seed, n uint64) string {
-	return kind + SIDMarker + derive(24, seed, kind, n)
+	return kind + SIDMarker + Derive(24, seed, kind, n)
 }
 
 // makeSecret returns an alphanumeric secret, as Twilio's clients demand, that
 // nobody takes for a real one.
 func makeSecret(what string, parts ...any) string {
-	return "emulated" + what + derive(16, append([]any{what}, parts...)...)
+	return "emulated" + what + Derive(16, append([]any{what}, parts...)...)
 }
 
-// sidKinds are the parameters that hold a SID, and how it begins.
-var sidKinds = map[string]string{
-	"AccountSid": "AC", "ActivitySid": "WA", "DefaultActivitySid": "WA", "TimeoutActivitySid": "WA", "TaskQueueSid": "WQ",
-	"SinkSid":       "DG",
-	"AssetVersions": "ZN", "FunctionVersions": "ZN", "BuildSid": "ZB", "ConfigurationId": "FJ",
-}
-
-func isSID(kind, s string) bool {
-	return len(s) == 34 && s[:2] == kind && strings.Trim(s[2:], "0123456789abcdefABCDEF") == ""
+// EncodeIdentity turns a Flex user name into a client identity: everything but
+// ASCII letters and digits becomes an underscore and two hexadecimal digits per
+// UTF-8 byte. Twilio documents the rule for "@" and "." only.
+func EncodeIdentity(name string) string {
+	var b strings.Builder
+	for _, c := range []byte(name) {
+		switch {
+		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z':
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "_%02X", c)
+		}
+	}
+	return b.String()
 }

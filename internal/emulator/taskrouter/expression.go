@@ -1,6 +1,4 @@
-//go:build ignore
-
-package emulator
+package taskrouter
 
 import (
 	"encoding/json"

@@ -1,6 +1,4 @@
-//go:build ignore
-
-package emulator
+package taskrouter
 
 import (
 	"encoding/json"
@@ -13,7 +11,7 @@ const expressionDocument = `{
   "list": ["a", "b", 3, true], "none": [], "object": {"array": ["a", "b", "c"], "attr": "bar", "list": [{"x": 1}]}, "in_use": 1, "ключ": "v"
 }`
 
-func documentOf(t testing.TB, text string) document {
+func parsedDocument(t testing.TB, text string) document {
 	t.Helper()
 	var doc map[string]any
 	dec := json.NewDecoder(strings.NewReader(text))
@@ -25,7 +23,7 @@ func documentOf(t testing.TB, text string) document {
 }
 
 func TestExpressionsMatchAsDocumented(t *testing.T) {
-	doc := documentOf(t, expressionDocument)
+	doc := parsedDocument(t, expressionDocument)
 	for text, want := range map[string]bool{
 		`1 == 1`: true, `0 != 1`: true, `"apple" != "orange"`: true, `n > 1`: true, `object.attr != "apple"`: true,
 		`s IN ["en", "support"]`: true, `(yes == true) OR (no == true)`: true, `(s == "en" OR s == 'support') AND f >= 5.1`: true,
@@ -79,7 +77,7 @@ func FuzzExpression(f *testing.F) {
 	for _, seed := range []string{`a == 1`, `(a.b[2] HAS "x") OR c NOT IN ['1', 2.5, true]`, `a CONTAINS "\"`, `((`, `a = .1e5`, "\xff == 1", `a == 99999999999999999999999`} {
 		f.Add(seed)
 	}
-	doc := documentOf(f, expressionDocument)
+	doc := parsedDocument(f, expressionDocument)
 	f.Fuzz(func(t *testing.T, text string) {
 		ex, err := parseExpression(text)
 		if err != nil {
@@ -103,43 +101,4 @@ func FuzzExpression(f *testing.F) {
 			}
 		}
 	})
-}
-
-func FuzzFault(f *testing.F) {
-	for _, seed := range []string{"UpdateWorker:429*5", "UpdateWorker:503html@10", "FetchWorker:delay=200ms", "*:429,retry-after=1*3", "api.CreateNewKey:403,code=20003@2*1", "x:y", ":", "ListWorker:truncate*1*1"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, spec string) {
-		x, err := parseFault(spec)
-		if err != nil {
-			return
-		}
-		actions := 0
-		for _, on := range []bool{x.status != 0, x.delay > 0, x.dropBefore, x.cut != cutNothing} {
-			if on {
-				actions++
-			}
-		}
-		if actions != 1 || x.from < 1 || x.times < 0 || x.spec != spec {
-			t.Errorf("%q was understood as %+v", spec, x)
-		}
-	})
-}
-
-func TestMembersAreSetInPlace(t *testing.T) {
-	for _, test := range []struct{ object, want string }{
-		{`{}`, `{"k":7}`},
-		{` { } `, ` {"k":7 } `},
-		{`{"a":1}`, `{"a":1,"k":7}`},
-		{"{\n  \"a\": 1.0,\n  \"b\": 12345678901234567890\n}", "{\n  \"a\": 1.0,\n  \"b\": 12345678901234567890,\"k\":7\n}"},
-		{`{"k":6}`, `{"k":7}`},
-		{`{"k" : {"deep":[1,2]} , "z":"a&b<c>"}`, `{"k" : 7 , "z":"a&b<c>"}`},
-		{`{"a":{"k":1},"k":null}`, `{"a":{"k":1},"k":7}`},
-		{`[]`, ""}, {`"x"`, ""}, {``, ""}, {`{"a":`, ""}, {`{"a":1`, ""},
-	} {
-		got, err := setMember(test.object, "k", "7")
-		if (err != nil) != (test.want == "") || got != test.want {
-			t.Errorf("%q becomes %q (%v), want %q", test.object, got, err, test.want)
-		}
-	}
 }

@@ -1,6 +1,4 @@
-//go:build ignore
-
-package emulator_test
+package taskrouter_test
 
 import (
 	"fmt"
@@ -11,16 +9,19 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/emulatortest"
+	"github.com/flexvc/flexvc/internal/emulator/store"
+	"github.com/flexvc/flexvc/internal/emulator/taskrouter"
 )
 
 // TestRequestsThatDoNotConformAreRefused sends what a careless client would.
 func TestRequestsThatDoNotConformAreRefused(t *testing.T) {
-	e := start(t, emulator.Options{Seed: &emulator.Seed{
+	e := emulatortest.Start(t, emulator.Options{Seed: &emulator.Seed{
 		Workers: []emulator.SeedWorker{{FriendlyName: "Alice"}, {FriendlyName: "bob", Activity: "Available"}},
 	}})
-	c := as(t, e)
+	c := emulatortest.As(t, e)
 	a := e.Account()
-	ws := c.workspace()
+	ws := c.Workspace()
 	alice := ws + "/Workers/" + e.ExportWorkers()[0].SID
 	state := e.Export()
 	offline, available := state.Activities[0].SID, state.Activities[1].SID
@@ -130,9 +131,9 @@ func TestRequestsThatDoNotConformAreRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := fmt.Sprint(e.Export().Workers, e.Export().Activities, e.Export().Keys)
-			got := c.must(test.method, test.url, test.contentType, test.body).want(t, test.status)
-			if code := int(got.json(t)["code"].(float64)); code != test.code {
-				t.Errorf("code is %d, want %d: %s", code, test.code, got.text)
+			got := c.Must(test.method, test.url, test.contentType, test.body).Want(t, test.status)
+			if code := int(got.JSON(t)["code"].(float64)); code != test.code {
+				t.Errorf("code is %d, want %d: %s", code, test.code, got.Text)
 			}
 			if after := fmt.Sprint(e.Export().Workers, e.Export().Activities, e.Export().Keys); after != before {
 				t.Errorf("a refused request changed the state from\n%s\nto\n%s", before, after)
@@ -142,23 +143,23 @@ func TestRequestsThatDoNotConformAreRefused(t *testing.T) {
 }
 
 func TestAttributesMayBe4096Characters(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1})
-	c := as(t, e)
-	wk := c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID
+	e := emulatortest.Start(t, emulator.Options{Agents: 1})
+	c := emulatortest.As(t, e)
+	wk := c.Workspace() + "/Workers/" + e.ExportWorkers()[0].SID
 	text := `"` + strings.Repeat("ü", 4094) + `"`
-	c.post(wk, []string{"Attributes", text}).want(t, 200)
+	c.Post(wk, []string{"Attributes", text}).Want(t, 200)
 	if got := e.ExportWorkers()[0].Attributes; got != text {
 		t.Errorf("%d bytes were stored, want %d", len(got), len(text))
 	}
-	if msg := c.post(wk, []string{"Attributes", text + " "}).want(t, 400).text; !strings.Contains(msg, "4097") {
+	if msg := c.Post(wk, []string{"Attributes", text + " "}).Want(t, 400).Text; !strings.Contains(msg, "4097") {
 		t.Errorf("white space does not count: %s", msg)
 	}
 }
 
 func TestOuterJSONIsNotEscapedForHTML(t *testing.T) {
-	e := start(t, emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{{FriendlyName: "a", Attributes: `{"n":"a&b<c>"}`}}}})
-	c := as(t, e)
-	if text := c.get(c.workspace() + "/Workers").text; !strings.Contains(text, `a&b<c>`) {
+	e := emulatortest.Start(t, emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{{FriendlyName: "a", Attributes: `{"n":"a&b<c>"}`}}}})
+	c := emulatortest.As(t, e)
+	if text := c.Get(c.Workspace() + "/Workers").Text; !strings.Contains(text, `a&b<c>`) {
 		t.Errorf("the list escapes: %s", text)
 	}
 }
@@ -173,15 +174,15 @@ func TestIfMatchIsReadInEverySpelling(t *testing.T) {
 	} {
 		t.Run(test.header, func(t *testing.T) {
 			for _, method := range []string{"POST", "DELETE"} {
-				e := start(t, emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{{FriendlyName: "a", Version: 7}}}})
-				c := as(t, e)
+				e := emulatortest.Start(t, emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{{FriendlyName: "a", Version: 7}}}})
+				c := emulatortest.As(t, e)
 				status := test.status
 				if method == "DELETE" && status == 200 {
 					status = 204
 				}
-				got := c.must(method, c.workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "", "", "If-Match", test.header).want(t, status)
-				if status == 412 && got.json(t)["code"] != 20412.0 {
-					t.Errorf("the body is %s", got.text)
+				got := c.Must(method, c.Workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "", "", "If-Match", test.header).Want(t, status)
+				if status == 412 && got.JSON(t)["code"] != 20412.0 {
+					t.Errorf("the body is %s", got.Text)
 				}
 				if method == "DELETE" && (len(e.ExportWorkers()) == 0) != (status == 204) {
 					t.Errorf("after %d there are %d workers", status, len(e.ExportWorkers()))
@@ -192,21 +193,21 @@ func TestIfMatchIsReadInEverySpelling(t *testing.T) {
 }
 
 func TestETagIsRaisedByWhateverHappensToAWorker(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1})
-	c := as(t, e)
+	e := emulatortest.Start(t, emulator.Options{Agents: 1})
+	c := emulatortest.As(t, e)
 	w := e.ExportWorkers()[0]
-	wk := c.workspace() + "/Workers/" + w.SID
+	wk := c.Workspace() + "/Workers/" + w.SID
 	available := e.Export().Activities[1].SID
 	seen := map[string]bool{w.ETag: true}
 	for name, do := range map[string]func(){
-		"attributes":  func() { c.post(wk, []string{"Attributes", "{}"}).want(t, 200) },
-		"activity":    func() { c.post(wk, []string{"ActivitySid", available}).want(t, 200) },
-		"name":        func() { c.post(wk, []string{"FriendlyName", "other"}).want(t, 200) },
-		"reservation": func() { must(t, e.Bump(w.SID)) },
-		"edit":        func() { must(t, e.Edit(w.SID, "[]")) },
+		"attributes":  func() { c.Post(wk, []string{"Attributes", "{}"}).Want(t, 200) },
+		"activity":    func() { c.Post(wk, []string{"ActivitySid", available}).Want(t, 200) },
+		"name":        func() { c.Post(wk, []string{"FriendlyName", "other"}).Want(t, 200) },
+		"reservation": func() { emulatortest.Must(t, e.Bump(w.SID)) },
+		"edit":        func() { emulatortest.Must(t, e.Edit(w.SID, "[]")) },
 	} {
 		do()
-		etag := c.get(wk).want(t, 200).Header.Get("ETag")
+		etag := c.Get(wk).Want(t, 200).Header.Get("ETag")
 		if seen[etag] {
 			t.Errorf("%s left the ETag at %s", name, etag)
 		}
@@ -214,74 +215,29 @@ func TestETagIsRaisedByWhateverHappensToAWorker(t *testing.T) {
 	}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestStatusChangesOnlyWithTheActivity(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 678, time.UTC)
-	e := start(t, emulator.Options{Agents: 1, Now: func() time.Time { return now }})
-	c := as(t, e)
-	wk := c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID
+	e := emulatortest.Start(t, emulator.Options{Agents: 1, Now: func() time.Time { return now }})
+	c := emulatortest.As(t, e)
+	wk := c.Workspace() + "/Workers/" + e.ExportWorkers()[0].SID
 	e.Advance(time.Hour)
-	got := c.post(wk, []string{"Attributes", "{}"}).want(t, 200).json(t)
+	got := c.Post(wk, []string{"Attributes", "{}"}).Want(t, 200).JSON(t)
 	if got["date_updated"] != "2030-01-02T04:04:05Z" || got["date_status_changed"] != "2030-01-02T03:04:05Z" || got["date_created"] != "2030-01-02T03:04:05Z" {
 		t.Errorf("after new attributes the dates are %v %v %v", got["date_created"], got["date_updated"], got["date_status_changed"])
 	}
-	got = c.post(wk, []string{"ActivitySid", e.Export().Activities[1].SID}).want(t, 200).json(t)
+	got = c.Post(wk, []string{"ActivitySid", e.Export().Activities[1].SID}).Want(t, 200).JSON(t)
 	if got["date_status_changed"] != "2030-01-02T04:04:05Z" || got["available"] != true {
 		t.Errorf("after a new activity the worker is %v", got)
 	}
 }
 
-// names reads the friendly names of a page.
-func names(t testing.TB, a answer, key string) (list []string, next, previous string) {
-	t.Helper()
-	v := a.want(t, 200).json(t)
-	for _, row := range v[key].([]any) {
-		list = append(list, row.(map[string]any)["friendly_name"].(string))
-	}
-	meta := v["meta"].(map[string]any)
-	next, _ = meta["next_page_url"].(string)
-	previous, _ = meta["previous_page_url"].(string)
-	return list, next, previous
-}
-
-// walk follows a list to its end, or backwards from its end when back is set,
-// and returns the pages and the URL of the last.
-func walk(t testing.TB, c *client, url string, back bool) (pages [][]string, last string) {
-	t.Helper()
-	for url != "" {
-		if len(pages) == 5000 {
-			t.Fatalf("%s is the next page for ever", url)
-		}
-		page, next, previous := names(t, c.get(url), "workers")
-		pages, last, url = append(pages, page), url, next
-		if back {
-			url = previous
-		}
-	}
-	return pages, last
-}
-
-func seedNamed(names ...string) *emulator.Seed {
-	s := &emulator.Seed{}
-	for _, name := range names {
-		s.Workers = append(s.Workers, emulator.SeedWorker{FriendlyName: name})
-	}
-	return s
-}
-
 func TestPagesNeitherSkipNorRepeatWhileWorkersComeAndGo(t *testing.T) {
-	e := start(t, emulator.Options{Seed: seedNamed("a", "b", "c", "d", "e", "f", "g")})
-	c := as(t, e)
+	e := emulatortest.Start(t, emulator.Options{Seed: emulatortest.SeedNamed("a", "b", "c", "d", "e", "f", "g")})
+	c := emulatortest.As(t, e)
 	all := e.ExportWorkers()
-	ws := c.workspace()
+	ws := c.Workspace()
 
-	page, next, previous := names(t, c.get(ws+"/Workers?PageSize=3"), "workers")
+	page, next, previous := emulatortest.Names(t, c.Get(ws+"/Workers?PageSize=3"), "workers")
 	if !slices.Equal(page, []string{"a", "b", "c"}) || previous != "" {
 		t.Fatalf("the first page is %v, before it %q", page, previous)
 	}
@@ -291,33 +247,33 @@ func TestPagesNeitherSkipNorRepeatWhileWorkersComeAndGo(t *testing.T) {
 	// The row the token was made of goes, one before it and one after it too,
 	// and a new one comes.
 	for _, i := range []int{0, 2, 4} {
-		c.must("DELETE", ws+"/Workers/"+all[i].SID, "", "").want(t, 204)
+		c.Must("DELETE", ws+"/Workers/"+all[i].SID, "", "").Want(t, 204)
 	}
-	c.post(ws+"/Workers", []string{"FriendlyName", "h"}).want(t, 201)
+	c.Post(ws+"/Workers", []string{"FriendlyName", "h"}).Want(t, 201)
 
-	page, next, previous = names(t, c.get(next), "workers")
+	page, next, previous = emulatortest.Names(t, c.Get(next), "workers")
 	if !slices.Equal(page, []string{"d", "f", "g"}) {
 		t.Errorf("the second page is %v", page)
 	}
-	if first, _, _ := names(t, c.get(previous), "workers"); !slices.Equal(first, []string{"b"}) {
+	if first, _, _ := emulatortest.Names(t, c.Get(previous), "workers"); !slices.Equal(first, []string{"b"}) {
 		t.Errorf("the page before the second is %v", first)
 	}
-	page, next, _ = names(t, c.get(next), "workers")
+	page, next, _ = emulatortest.Names(t, c.Get(next), "workers")
 	if !slices.Equal(page, []string{"h"}) || next != "" {
 		t.Errorf("the last page is %v, after it %q", page, next)
 	}
 }
 
 func TestPageSizeIs50UnlessGiven(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1001})
-	c := as(t, e)
+	e := emulatortest.Start(t, emulator.Options{Agents: 1001})
+	c := emulatortest.As(t, e)
 	for query, want := range map[string][2]int{"": {50, 21}, "?PageSize=1000": {1000, 2}, "?PageSize=1001": {}} {
 		if want[0] == 0 {
-			c.get(c.workspace()+"/Workers"+query).want(t, 400)
+			c.Get(c.Workspace()+"/Workers"+query).Want(t, 400)
 			continue
 		}
 		seen := map[string]bool{}
-		pages, _ := walk(t, c, c.workspace()+"/Workers"+query, false)
+		pages, _ := emulatortest.Walk(t, c, c.Workspace()+"/Workers"+query, false)
 		for i, page := range pages {
 			if i < len(pages)-1 && len(page) != want[0] {
 				t.Fatalf("%q: a page has %d rows", query, len(page))
@@ -339,8 +295,8 @@ func TestWorkersAreFiltered(t *testing.T) {
 		{FriendlyName: "bob.2doe@example.com", Attributes: `not json`},
 		{FriendlyName: "Dave", Activity: "Available", Attributes: `[1]`},
 	}}
-	e := start(t, emulator.Options{Seed: seed, Limits: emulator.Limits{ExpressionPerSecond: -1}})
-	c := as(t, e)
+	e := emulatortest.Start(t, emulator.Options{Seed: seed, Limits: emulator.Limits{ExpressionPerSecond: -1}})
+	c := emulatortest.As(t, e)
 	at := map[string]string{}
 	for _, a := range e.Export().Activities {
 		at[a.FriendlyName] = a.SID
@@ -378,13 +334,13 @@ func TestWorkersAreFiltered(t *testing.T) {
 		"TargetWorkersExpression=level+%3E+2.4&Available=0&FriendlyName=alice":      "alice",
 		"TargetWorkersExpression=level+%3E+2.4&Ordering=FriendlyName&PageSize=1000": "alice Carol",
 	} {
-		if got, _, _ := names(t, c.get(c.workspace()+"/Workers?"+filter), "workers"); strings.Join(got, " ") != want {
+		if got, _, _ := emulatortest.Names(t, c.Get(c.Workspace()+"/Workers?"+filter), "workers"); strings.Join(got, " ") != want {
 			t.Errorf("%s lists %q, want %q", filter, got, want)
 		}
 		// The same filter over single-row pages finds the same, in both directions.
-		pages, last := walk(t, c, c.workspace()+"/Workers?PageSize=1&"+strings.Replace(filter, "&PageSize=1000", "", 1), false)
+		pages, last := emulatortest.Walk(t, c, c.Workspace()+"/Workers?PageSize=1&"+strings.Replace(filter, "&PageSize=1000", "", 1), false)
 		forth := slices.Concat(pages...)
-		pages, _ = walk(t, c, last, true)
+		pages, _ = emulatortest.Walk(t, c, last, true)
 		slices.Reverse(pages)
 		back := slices.Concat(pages...)
 		if strings.Join(forth, " ") != want || strings.Join(back, " ") != want {
@@ -394,8 +350,8 @@ func TestWorkersAreFiltered(t *testing.T) {
 }
 
 func TestActivitiesAreFiltered(t *testing.T) {
-	e := start(t, emulator.Options{})
-	c := as(t, e)
+	e := emulatortest.Start(t, emulator.Options{})
+	c := emulatortest.As(t, e)
 	for filter, want := range map[string]string{
 		"":                     "Offline Available Unavailable Break",
 		"FriendlyName=Break":   "Break",
@@ -405,7 +361,7 @@ func TestActivitiesAreFiltered(t *testing.T) {
 		"PageSize=2":           "Offline Available",
 		"PageSize=1&Available": "Offline",
 	} {
-		if got, _, _ := names(t, c.get(c.workspace()+"/Activities?"+filter), "activities"); strings.Join(got, " ") != want {
+		if got, _, _ := emulatortest.Names(t, c.Get(c.Workspace()+"/Activities?"+filter), "activities"); strings.Join(got, " ") != want {
 			t.Errorf("%s lists %q, want %q", filter, got, want)
 		}
 	}
@@ -413,47 +369,96 @@ func TestActivitiesAreFiltered(t *testing.T) {
 
 func TestAWorkspaceHoldsAHundredActivities(t *testing.T) {
 	seed := &emulator.Seed{}
-	for i := range emulator.MaxActivities {
+	for i := range store.MaxActivities {
 		seed.Activities = append(seed.Activities, emulator.SeedActivity{FriendlyName: fmt.Sprint(i)})
 	}
-	e := start(t, emulator.Options{Seed: seed})
-	c := as(t, e)
-	c.post(c.workspace()+"/Activities", []string{"FriendlyName", "one more"}).want(t, 400)
-	c.must("DELETE", c.workspace()+"/Activities/"+e.Export().Activities[50].SID, "", "").want(t, 204)
-	c.post(c.workspace()+"/Activities", []string{"FriendlyName", "one more"}).want(t, 201)
+	e := emulatortest.Start(t, emulator.Options{Seed: seed})
+	c := emulatortest.As(t, e)
+	c.Post(c.Workspace()+"/Activities", []string{"FriendlyName", "one more"}).Want(t, 400)
+	c.Must("DELETE", c.Workspace()+"/Activities/"+e.Export().Activities[50].SID, "", "").Want(t, 204)
+	c.Post(c.Workspace()+"/Activities", []string{"FriendlyName", "one more"}).Want(t, 201)
 }
 
 func TestListsMayHideAttributes(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 2, ListAttributes: emulator.AttributesNull})
-	c := as(t, e)
+	e := emulatortest.Start(t, emulator.Options{Agents: 2, ListAttributes: emulator.AttributesNull})
+	c := emulatortest.As(t, e)
 	row := func() any {
-		return c.get(c.workspace() + "/Workers").json(t)["workers"].([]any)[0].(map[string]any)["attributes"]
+		return c.Get(c.Workspace() + "/Workers").JSON(t)["workers"].([]any)[0].(map[string]any)["attributes"]
 	}
 	if got := row(); got != nil {
 		t.Errorf("the row shows %v", got)
 	}
-	if got := c.get(c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID).json(t)["attributes"]; got != e.ExportWorkers()[0].Attributes {
+	if got := c.Get(c.Workspace() + "/Workers/" + e.ExportWorkers()[0].SID).JSON(t)["attributes"]; got != e.ExportWorkers()[0].Attributes {
 		t.Errorf("the worker itself shows %v", got)
 	}
 	s := e.Settings()
 	s.ListAttributes = emulator.AttributesPresent
-	must(t, e.Configure(s))
+	emulatortest.Must(t, e.Configure(s))
 	if got := row(); got != e.ExportWorkers()[0].Attributes {
 		t.Errorf("once switched the row shows %v", got)
 	}
 }
 
 func TestOtherWorkspacesHaveTheirOwnWorkersAndNames(t *testing.T) {
-	seed := seedNamed("alice")
+	seed := emulatortest.SeedNamed("alice")
 	seed.OtherSpaces = []string{"Old"}
-	e := start(t, emulator.Options{Seed: seed})
-	c := as(t, e)
-	list, _, _ := names(t, c.get("https://taskrouter.twilio.com/v1/Workspaces"), "workspaces")
+	e := emulatortest.Start(t, emulator.Options{Seed: seed})
+	c := emulatortest.As(t, e)
+	list, _, _ := emulatortest.Names(t, c.Get("https://taskrouter.twilio.com/v1/Workspaces"), "workspaces")
 	if !slices.Equal(list, []string{"Flex Task Assignment", "Old"}) {
 		t.Fatalf("the workspaces are %v", list)
 	}
-	v := c.get("https://taskrouter.twilio.com/v1/Workspaces?FriendlyName=Old").json(t)
+	v := c.Get("https://taskrouter.twilio.com/v1/Workspaces?FriendlyName=Old").JSON(t)
 	old := v["workspaces"].([]any)[0].(map[string]any)["url"].(string)
-	made := c.post(old+"/Workers", []string{"FriendlyName", "alice"}).want(t, 201).json(t)
-	c.get(c.workspace()+"/Workers/"+made["sid"].(string)).want(t, 404)
+	made := c.Post(old+"/Workers", []string{"FriendlyName", "alice"}).Want(t, 201).JSON(t)
+	c.Get(c.Workspace()+"/Workers/"+made["sid"].(string)).Want(t, 404)
+}
+
+func TestAWorkerIsReplacedWhole(t *testing.T) {
+	e := emulatortest.Start(t, emulator.Options{Agents: 3})
+	c := emulatortest.As(t, e)
+	url := c.Workspace() + "/Workers/" + e.ExportWorkers()[1].SID
+
+	got := c.Get(url).Want(t, 200)
+	etag := got.Header.Get("ETag")
+	const text = `{"only": 12345678901234567890, "b":"<&>"}`
+	c.Post(url, []string{"Attributes", text}, "If-Match", etag).Want(t, 200)
+	if now := e.ExportWorkers()[1]; now.Attributes != text || now.ETag == etag {
+		t.Errorf("after the update the worker is %+v, its ETag was %s", now, etag)
+	}
+	c.Post(url, []string{"Attributes", "{}"}, "If-Match", etag).Want(t, 412)
+	if now := e.ExportWorkers()[1]; now.Attributes != text {
+		t.Errorf("a refused update changed the worker to %s", now.Attributes)
+	}
+}
+
+// TestEveryOperationHonoursTheSpecification calls every operation once; the
+// client checks each answer.
+func TestEveryOperationHonoursTheSpecification(t *testing.T) {
+	emulatortest.Specs(t)
+	e := emulatortest.Start(t, emulator.Options{Agents: 120, Limits: emulator.Limits{RequestsPerSecond: 1000}})
+	c := emulatortest.As(t, e)
+	ws := c.Workspace()
+	wk := ws + "/Workers/" + e.ExportWorkers()[0].SID
+
+	c.Get("https://taskrouter.twilio.com/v1/Workspaces").Want(t, 200)
+	c.Get(ws).Want(t, 200)
+	c.Post(ws, []string{"FriendlyName", "Renamed", "MultiTaskEnabled", "false", "PrioritizeQueueOrder", "LIFO", "EventCallbackUrl", "https://example.com/e", "EventsFilter", "worker.deleted"}).Want(t, 200)
+
+	c.Get(ws+"/Activities").Want(t, 200)
+	made := c.Post(ws+"/Activities", []string{"FriendlyName", "Voice Client Offline", "Available", "false"}).Want(t, 201).JSON(t)
+	wa := ws + "/Activities/" + made["sid"].(string)
+	c.Get(wa).Want(t, 200)
+	c.Post(wa, []string{"FriendlyName", "Renamed"}).Want(t, 200)
+	c.Must("DELETE", wa, "", "").Want(t, 204)
+
+	c.Get(ws+"/Workers").Want(t, 200)
+	next := c.Get(ws+"/Workers?PageSize=50").Want(t, 200).JSON(t)["meta"].(map[string]any)["next_page_url"].(string)
+	c.Get(next).Want(t, 200)
+	c.Post(ws+"/Workers", []string{"FriendlyName", "new", "Attributes", `{"a":1}`}).Want(t, 201)
+	c.Get(wk).Want(t, 200)
+	c.Post(wk, []string{"Attributes", `{}`, "RejectPendingReservations", "false"}, "If-Match", "*").Want(t, 200)
+	c.Must("DELETE", wk, "", "").Want(t, 204)
+
+	emulatortest.Covers(t, e, taskrouter.Product())
 }
