@@ -15,54 +15,6 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
-// State of a call.
-type State string
-
-const (
-	Ringing      State = "ringing"
-	Answering    State = "answering"    // taken, the answer is on its way
-	InProgress   State = "in-progress"  //
-	Reconnecting State = "reconnecting" // the agent's signalling is lost, its media may be well
-	Ended        State = "ended"
-)
-
-// Reason why a call ended.
-type Reason string
-
-const (
-	ReasonCustomer Reason = "customer"  // hung up
-	ReasonCanceled Reason = "canceled"  // the customer gave up before an answer
-	ReasonAgent    Reason = "agent"     // hung up
-	ReasonBusy     Reason = "busy"      // rejected
-	ReasonNoAnswer Reason = "no-answer" // rang too long
-	ReasonLost     Reason = "lost"      // the agent's client did not come back
-	ReasonFailed   Reason = "failed"    // no media could be agreed on
-	ReasonClosed   Reason = "closed"    // the edge was closed
-)
-
-// Direction of a call, as the voice client sees it.
-type Direction string
-
-const (
-	Inbound  Direction = "inbound"
-	Outbound Direction = "outbound"
-)
-
-// Mark is a point in the life of a call; its first time counts.
-type Mark string
-
-const (
-	MarkInvite      Mark = "invite"       // sent to the registered clients: the zero of all times
-	MarkSocket      Mark = "socket"       // the socket that took the call was opened
-	MarkConnect     Mark = "connect"      // the client's own invite, or its answer, came
-	MarkAnswer      Mark = "answer"       // sent, or accepted
-	MarkICE         Mark = "ice"          // connected
-	MarkDTLS        Mark = "dtls"         // connected; from here the customer speaks
-	MarkFirstPacket Mark = "first_packet" // heard from the agent
-	MarkMediaLost   Mark = "media_lost"   // the connection was given up for a while
-	MarkEnd         Mark = "end"
-)
-
 // CallOptions describe a customer's call.
 type CallOptions struct {
 	Identity string // of the voice client: what follows "client:" in its address
@@ -76,45 +28,6 @@ type CallOptions struct {
 	Echo    bool          // the customer repeats what it hears instead
 	Record  string        // a WAV file for what it hears; empty for none
 	Timeout time.Duration // how long it rings; 30 s unless given
-}
-
-// Digit is a key that the agent pressed.
-type Digit struct {
-	Key string        `json:"key"`
-	At  time.Duration `json:"at"`
-	Via string        `json:"via"` // rtp or signalling
-}
-
-// Stats are what is known of a call. Times are counted from its invite, or
-// from the agent's own invite when the agent calls.
-type Stats struct {
-	SID       string    `json:"sid"`
-	Identity  string    `json:"identity"`
-	From      string    `json:"from"`
-	To        string    `json:"to"`
-	Direction Direction `json:"direction"`
-	State     State     `json:"state"`
-	Reason    Reason    `json:"reason,omitempty"`
-	Owned     bool      `json:"owned"` // a client's socket holds it at this moment
-
-	Began time.Time              `json:"began"`
-	Age   time.Duration          `json:"age"`
-	Marks map[Mark]time.Duration `json:"marks"`
-
-	// The figures an agent notices; 0 until known.
-	InviteToConnect     time.Duration `json:"invite_to_connect"`
-	InviteToFirstPacket time.Duration `json:"invite_to_first_packet"`
-	AnswerToFirstPacket time.Duration `json:"answer_to_first_packet"`
-
-	Heard    Flow   `json:"heard"`    // from the agent
-	Said     Flow   `json:"said"`     // to the agent, as it left here
-	Reported Report `json:"reported"` // what the agent's browser says it missed
-
-	Digits      []Digit           `json:"digits"`
-	Messages    []json.RawMessage `json:"messages"`
-	ICERestarts int               `json:"ice_restarts"`
-	Reconnects  int               `json:"reconnects"`
-	Dropped     int               `json:"dropped"` // packets lost on purpose
 }
 
 // Call is a call between a customer, which is emulated, and an agent's client.
@@ -357,49 +270,6 @@ func (c *Call) Recorded() error {
 	return c.recorded
 }
 
-// Wait returns nil as soon as the condition holds, see Edge.Wait.
-func (c *Call) Wait(ctx context.Context, condition func(Stats) bool) error {
-	return c.edge.Wait(ctx, func() bool { return condition(c.Stats()) })
-}
-
-// Stats returns what is known at this moment.
-func (c *Call) Stats() Stats {
-	e := c.edge
-	e.mu.Lock()
-	s := Stats{
-		SID: c.sid, Identity: c.identity, From: c.from, To: c.to, Direction: c.direction,
-		State: c.state, Reason: c.reason, Owned: c.owner != nil, Began: c.began, Age: e.now().Sub(c.began),
-		Messages: slices.Clone(c.messages), ICERestarts: c.restarts, Reconnects: c.reconnects, Dropped: c.droppedPackets(),
-	}
-	peer := c.peer
-	e.mu.Unlock()
-	if peer != nil {
-		if report := peer.report.Load(); report != nil {
-			s.Reported = *report
-		}
-	}
-	c.mu.Lock()
-	s.Marks, s.Digits = maps.Clone(c.marks), slices.Clone(c.digits)
-	c.mu.Unlock()
-	if end, ended := s.Marks[MarkEnd]; ended {
-		s.Age = end
-	}
-	s.InviteToConnect = s.Marks[MarkConnect]
-	if first, heard := s.Marks[MarkFirstPacket]; heard {
-		s.InviteToFirstPacket, s.AnswerToFirstPacket = first, first-s.Marks[MarkAnswer]
-	}
-	s.Heard, s.Said = c.in.total(s.Age), c.out.total(s.Age)
-	return s
-}
-
-// Heard counts what came from the agent between two times since the invite, to
-// look at what a fault did.
-func (c *Call) Heard(from, to time.Duration) Flow { return c.in.window(from, to) }
-
-// Said counts what went to the agent between two times since the invite. Its
-// gaps are the machine's own, to tell them from the call's.
-func (c *Call) Said(from, to time.Duration) Flow { return c.out.window(from, to) }
-
 // enter changes the state. edge.mu is held, as in everything below.
 func (c *Call) enter(s State) {
 	c.state = s
@@ -566,74 +436,4 @@ func (c *Call) took(message json.RawMessage) {
 		c.messages = append(c.messages, message)
 		c.edge.ring()
 	}
-}
-
-// What follows is called by peers, without edge.mu.
-
-func (c *Call) stamp(m Mark, at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, there := c.marks[m]; !there {
-		c.marks[m] = max(0, at.Sub(c.began))
-	}
-}
-
-func (c *Call) happened(at time.Time, m Mark) { c.stamp(m, at) }
-
-func (c *Call) pressed(at time.Time, pressed, via string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, key := range pressed {
-		if len(c.digits) < digitsKept && strings.ContainsRune(keys, key) {
-			c.digits = append(c.digits, Digit{Key: string(key), At: at.Sub(c.began), Via: via})
-		}
-	}
-}
-
-func (c *Call) say(frame *[frameSamples]int16, pressing bool) (key byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !pressing && len(c.keys) > 0 {
-		key, c.keys = c.keys[0], c.keys[1:]
-	}
-	c.source.Frame(frame)
-	return key
-}
-
-func (c *Call) sent(at time.Time, p packet) { c.out.add(at.Sub(c.began), p) }
-
-func (c *Call) heard(at time.Time, p packet, samples []int16, digit byte) {
-	c.in.add(at.Sub(c.began), p)
-	if digit != 0 {
-		c.pressed(at, string(digit), "rtp")
-	}
-	if len(samples) == 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.echo != nil {
-		c.echo.hear(samples)
-	}
-	if c.recorder != nil {
-		c.recorder.write(p.timestamp, samples)
-	}
-}
-
-var _ party = (*Call)(nil)
-
-// echo says what it heard, at most a second late. The call's lock guards it.
-type echo struct{ kept []int16 }
-
-func (x *echo) hear(samples []int16) {
-	x.kept = append(x.kept, samples...)
-	if over := len(x.kept) - sampleRate; over > 0 {
-		x.kept = x.kept[over:]
-	}
-}
-
-func (x *echo) Frame(dst *[frameSamples]int16) {
-	n := copy(dst[:], x.kept)
-	clear(dst[n:])
-	x.kept = x.kept[n:]
 }
