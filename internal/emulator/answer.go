@@ -32,15 +32,15 @@ type apiError struct {
 
 // Codes of https://www.twilio.com/docs/api/errors that the emulator sends.
 const (
-	CodeInvalid      = 20001 // TaskRouter's for a parameter it does not like
-	CodeAuth         = 20003
+	codeInvalid      = 20001 // TaskRouter's for a parameter it does not like
+	codeAuth         = 20003
 	codeMethod       = 20004
 	codeNotFound     = 20404
-	CodeConflict     = 20409
+	codeConflict     = 20409
 	CodePrecondition = 20412
 	codeTooMany      = 20429
-	CodeExpired      = 20104
-	CodeInternal     = 20500
+	codeExpired      = 20104
+	codeInternal     = 20500
 	codeUnavailable  = 20503
 )
 
@@ -77,17 +77,17 @@ func Refuse(status, code int, format string, args ...any) *Reply {
 
 // Invalid refuses a parameter.
 func Invalid(format string, args ...any) *Reply {
-	return Refuse(http.StatusBadRequest, CodeInvalid, format, args...)
+	return Refuse(http.StatusBadRequest, codeInvalid, format, args...)
 }
 
 // Conflict refuses a name that is taken.
 func Conflict(format string, args ...any) *Reply {
-	return Refuse(http.StatusConflict, CodeConflict, format, args...)
+	return Refuse(http.StatusConflict, codeConflict, format, args...)
 }
 
 // Unauthorized refuses credentials.
 func Unauthorized(message string) *Reply {
-	r := Refuse(http.StatusUnauthorized, CodeAuth, "%s", message)
+	r := Refuse(http.StatusUnauthorized, codeAuth, "%s", message)
 	e := r.body.(apiError)
 	e.Detail = "Your AccountSid or AuthToken was incorrect."
 	r.body = e
@@ -103,7 +103,7 @@ func tooMany() *Reply {
 }
 
 var usualCodes = map[int]int{
-	http.StatusBadRequest: CodeInvalid, http.StatusUnauthorized: CodeAuth, http.StatusForbidden: CodeAuth,
+	http.StatusBadRequest: codeInvalid, http.StatusUnauthorized: codeAuth, http.StatusForbidden: codeAuth,
 	http.StatusNotFound: codeNotFound, http.StatusPreconditionFailed: CodePrecondition,
 	http.StatusTooManyRequests: codeTooMany, http.StatusServiceUnavailable: codeUnavailable,
 }
@@ -124,9 +124,9 @@ func faulty(f fault.Refusal) *Reply {
 	case f.Status == http.StatusTooManyRequests && f.Code == 0:
 		rep = tooMany()
 	case code == 0 && f.Status >= 500:
-		rep = Refuse(f.Status, CodeInternal, "%s", http.StatusText(f.Status))
+		rep = Refuse(f.Status, codeInternal, "%s", http.StatusText(f.Status))
 	case code == 0:
-		rep = Refuse(f.Status, CodeInvalid, "%s", http.StatusText(f.Status))
+		rep = Refuse(f.Status, codeInvalid, "%s", http.StatusText(f.Status))
 	default:
 		rep = Refuse(f.Status, code, "%s", http.StatusText(f.Status))
 	}

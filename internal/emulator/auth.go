@@ -141,14 +141,14 @@ func (c *Call) Holder(token string) (h Holder, code int, why string) {
 func holder(s *store.Store, token string, now time.Time) (h Holder, code int, why string) {
 	t := s.Token(token)
 	if t == nil {
-		return Holder{}, CodeAuth, "Token is not valid"
+		return Holder{}, codeAuth, "Token is not valid"
 	}
 	if !now.Before(t.Expires) {
-		return Holder{}, CodeExpired, "Token has expired"
+		return Holder{}, codeExpired, "Token has expired"
 	}
 	_, w := s.Worker(t.Worker)
 	if w == nil {
-		return Holder{}, CodeAuth, "Token is not valid: its user is gone"
+		return Holder{}, codeAuth, "Token is not valid: its user is gone"
 	}
 	return Holder{w, t.Expires}, 0, ""
 }

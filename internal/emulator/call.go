@@ -107,18 +107,18 @@ func (c *Call) read() *Reply {
 		return Invalid("The request body could not be read")
 	}
 	if int64(len(body)) > most {
-		return Refuse(http.StatusRequestEntityTooLarge, CodeInvalid, "Request body too large")
+		return Refuse(http.StatusRequestEntityTooLarge, codeInvalid, "Request body too large")
 	}
 	kind, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	switch {
 	case c.Op.File > 0:
 		if kind != "multipart/form-data" {
-			return Refuse(http.StatusUnsupportedMediaType, CodeInvalid, "Content-Type must be multipart/form-data")
+			return Refuse(http.StatusUnsupportedMediaType, codeInvalid, "Content-Type must be multipart/form-data")
 		}
 		return c.readMultipart(body, params["boundary"])
 	case c.Op.JSON:
 		if kind != "application/json" {
-			return Refuse(http.StatusUnsupportedMediaType, CodeInvalid, "Content-Type must be application/json")
+			return Refuse(http.StatusUnsupportedMediaType, codeInvalid, "Content-Type must be application/json")
 		}
 		if !json.Valid(body) {
 			return Invalid("The request body is not JSON")
@@ -126,7 +126,7 @@ func (c *Call) read() *Reply {
 		c.Body = body
 	case c.Op.Form != nil:
 		if len(body) > 0 && kind != "application/x-www-form-urlencoded" {
-			return Refuse(http.StatusUnsupportedMediaType, CodeInvalid, "Content-Type must be application/x-www-form-urlencoded")
+			return Refuse(http.StatusUnsupportedMediaType, codeInvalid, "Content-Type must be application/x-www-form-urlencoded")
 		}
 		if c.form, err = url.ParseQuery(string(body)); err != nil {
 			return Invalid("Invalid form")

@@ -61,7 +61,7 @@ var actions = map[string][]controlAction{
 	"clock":         {{http.MethodPost, controlClock}},
 	"log":           {{http.MethodGet, func(e *Emulator, _ []byte) (any, error) { return e.Log(), nil }}},
 	"stats":         {{http.MethodGet, func(e *Emulator, _ []byte) (any, error) { return e.Stats(), nil }}},
-	"stats/reset":   {{http.MethodPost, func(e *Emulator, _ []byte) (any, error) { e.ResetStats(); return done, nil }}},
+	"stats/reset":   {{http.MethodPost, func(e *Emulator, _ []byte) (any, error) { e.resetStats(); return done, nil }}},
 	"deliveries":    {{http.MethodGet, func(e *Emulator, _ []byte) (any, error) { return e.Deliveries(), nil }}},
 	"bump":          {{http.MethodPost, controlBump}},
 	"edit":          {{http.MethodPost, controlEdit}},

@@ -75,8 +75,8 @@ func (e *Emulator) Stats() Stats {
 	return s
 }
 
-// ResetStats starts the counts and the request log anew.
-func (e *Emulator) ResetStats() {
+// resetStats starts the counts and the request log anew.
+func (e *Emulator) resetStats() {
 	e.stats.reset()
 	e.journal.reset()
 }

@@ -77,7 +77,7 @@ type Guard int
 
 // The guards of Twilio's operations.
 const (
-	GuardAny   Guard = iota // the account's token and every key, a restricted one by its policy
+	guardAny   Guard = iota // the account's token and every key, a restricted one by its policy
 	GuardAdmin              // not a Standard key: /Accounts and /Keys
 	GuardFlex               // the Flex token itself
 )

@@ -45,6 +45,25 @@ func List[R any](key string, list Lister[R], view View[R]) func(*Call) *Reply {
 	}
 }
 
+// Order puts the rows that keep keeps, nil all of them, into their order.
+type Order[P store.Row] func(rows []P, keep func(P) bool) Listing[P]
+
+// All lists the rows of a kind.
+func All[P store.Row](kind store.Kind[P], order Order[P]) Lister[P] {
+	return func(c *Call) (Listing[P], *Reply) { return order(kind.In(c.Store).Rows(), nil), nil }
+}
+
+// Within lists those rows of a kind that are in the row that around finds.
+func Within[T any, P store.Row](around Finder[T], kind store.Kind[P], in func(P, *T) bool, order Order[P]) Lister[P] {
+	return func(c *Call) (l Listing[P], no *Reply) {
+		parent := around(c)
+		if parent == nil {
+			return l, c.NotFound()
+		}
+		return order(kind.In(c.Store).Rows(), func(row P) bool { return in(row, parent) }), nil
+	}
+}
+
 // Oldest lists the rows that keep keeps, nil all of them, oldest first.
 func Oldest[P store.Row](rows []P, keep func(P) bool) Listing[P] {
 	return Listing[P]{Rows: rows, Position: positionOf[P], Keep: keep}
@@ -106,7 +125,7 @@ func Delete[P store.Row](c *Call, t *store.Table[P], row P) *Reply {
 func (c *Call) Write(changes ...store.Change) *Reply {
 	if err := c.Store.Write(changes...); err != nil {
 		c.e.log.Error("cannot write the data file", "error", err)
-		return Refuse(http.StatusInternalServerError, CodeInternal, "An internal server error has occurred")
+		return Refuse(http.StatusInternalServerError, codeInternal, "An internal server error has occurred")
 	}
 	return nil
 }

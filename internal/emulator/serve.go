@@ -161,7 +161,7 @@ func (e *Emulator) unknown(c *Call, product string, allowed []string) *Reply {
 }
 
 func notEmulated(what string) *Reply {
-	return Refuse(http.StatusNotImplemented, CodeInternal, "The emulator knows %s and does not emulate it", what)
+	return Refuse(http.StatusNotImplemented, codeInternal, "The emulator knows %s and does not emulate it", what)
 }
 
 // perform checks the credentials and the form of the request and serves it.
@@ -220,7 +220,7 @@ func sendHalf(w http.ResponseWriter, r *Reply) {
 func header(w http.ResponseWriter, r *Reply) (body []byte, ok bool) {
 	body, contentType, err := r.encode()
 	if err != nil {
-		r = Refuse(http.StatusInternalServerError, CodeInternal, "An internal server error has occurred")
+		r = Refuse(http.StatusInternalServerError, codeInternal, "An internal server error has occurred")
 		body, contentType, _ = r.encode()
 	}
 	h := w.Header()

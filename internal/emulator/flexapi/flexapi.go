@@ -58,7 +58,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: ps + "/Plugins", ID: "ListPlugin", Spec: true, Paged: true,
-			Serve: emulator.List("plugins", listPlugins, viewPlugin),
+			Serve: emulator.List("plugins", emulator.All(plugins, emulator.Newest), viewPlugin),
 		},
 		{
 			Method: "POST", Path: ps + "/Plugins", ID: "CreatePlugin", Spec: true, Form: []string{"UniqueName", "FriendlyName", "Description"},
@@ -75,7 +75,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: ps + "/Plugins/{PluginSid}/Versions", ID: "ListPluginVersion", Spec: true, Paged: true,
-			Serve: emulator.List("plugin_versions", listVersions, viewVersion),
+			Serve: emulator.List("plugin_versions", emulator.Within(pluginAround, versions, (*pluginVersion).of, emulator.Newest), viewVersion),
 		},
 		{
 			Method: "POST", Path: ps + "/Plugins/{PluginSid}/Versions", ID: "CreatePluginVersion", Spec: true, Form: []string{"Version", "PluginUrl", "Changelog", "Private", "CliVersion", "ValidateStatus"},
@@ -88,7 +88,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: ps + "/Configurations", ID: "ListPluginConfiguration", Spec: true, Paged: true,
-			Serve: emulator.List("configurations", listConfigurations, viewConfiguration),
+			Serve: emulator.List("configurations", emulator.All(configurations, emulator.Newest), viewConfiguration),
 		},
 		{
 			Method: "POST", Path: ps + "/Configurations", ID: "CreatePluginConfiguration", Spec: true, Form: []string{"Name", "Description", "Plugins"}, List: []string{"Plugins"},
@@ -109,7 +109,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: ps + "/Releases", ID: "ListPluginRelease", Spec: true, Paged: true,
-			Serve: emulator.List("releases", listReleases, viewRelease),
+			Serve: emulator.List("releases", emulator.All(releases, emulator.Newest), viewRelease),
 		},
 		{
 			Method: "POST", Path: ps + "/Releases", ID: "CreatePluginRelease", Spec: true, Form: []string{"ConfigurationId"},

@@ -61,10 +61,6 @@ func pluginNamed(c *emulator.Call, name string) *plugin {
 
 func pluginInPath(c *emulator.Call) *plugin { return pluginNamed(c, c.Vars["Sid"]) }
 
-func listPlugins(c *emulator.Call) (emulator.Listing[*plugin], *emulator.Reply) {
-	return emulator.Newest(pluginTable(c).Rows(), nil), nil
-}
-
 func createPlugin(c *emulator.Call) *emulator.Reply {
 	name, no := c.UniqueName(255)
 	if no != nil {
@@ -103,20 +99,14 @@ func viewVersion(c *emulator.Call, v *pluginVersion) any {
 // pluginAround is the plugin that the version in the path is of.
 func pluginAround(c *emulator.Call) *plugin { return pluginNamed(c, c.Vars["PluginSid"]) }
 
+func (v *pluginVersion) of(p *plugin) bool { return v.Plugin == p.SID }
+
 func versionInPath(c *emulator.Call) *pluginVersion {
 	p, v := pluginAround(c), versions.In(c.Store).Find(c.Vars["Sid"])
-	if p == nil || v == nil || v.Plugin != p.SID {
+	if p == nil || v == nil || !v.of(p) {
 		return nil
 	}
 	return v
-}
-
-func listVersions(c *emulator.Call) (l emulator.Listing[*pluginVersion], no *emulator.Reply) {
-	p := pluginAround(c)
-	if p == nil {
-		return l, c.NotFound()
-	}
-	return emulator.Newest(versions.In(c.Store).Rows(), func(v *pluginVersion) bool { return v.Plugin == p.SID }), nil
 }
 
 func createVersion(c *emulator.Call) *emulator.Reply {

@@ -46,10 +46,6 @@ func configurationInPath(c *emulator.Call) *pluginConfiguration {
 	return configurations.In(c.Store).Find(c.Vars["Sid"])
 }
 
-func listConfigurations(c *emulator.Call) (emulator.Listing[*pluginConfiguration], *emulator.Reply) {
-	return emulator.Newest(configurations.In(c.Store).Rows(), nil), nil
-}
-
 func createConfiguration(c *emulator.Call) *emulator.Reply {
 	name, no := c.Required("Name")
 	if no != nil {
@@ -144,10 +140,6 @@ func viewRelease(c *emulator.Call, r *pluginRelease) any {
 }
 
 func releaseInPath(c *emulator.Call) *pluginRelease { return releases.In(c.Store).Find(c.Vars["Sid"]) }
-
-func listReleases(c *emulator.Call) (emulator.Listing[*pluginRelease], *emulator.Reply) {
-	return emulator.Newest(releases.In(c.Store).Rows(), nil), nil
-}
 
 func createRelease(c *emulator.Call) *emulator.Reply {
 	sid, _ := c.Filled("ConfigurationId")

@@ -68,20 +68,14 @@ func buildURL(c *emulator.Call, b *build) string {
 	return serviceURL(c, b.Service) + "/Builds/" + b.SID
 }
 
+func (b *build) of(s *service) bool { return b.Service == s.SID }
+
 func buildInPath(c *emulator.Call) *build {
 	b := builds.In(c.Store).Find(c.Vars["Sid"])
 	if b == nil || b.Service != c.Vars["ServiceSid"] {
 		return nil
 	}
 	return b
-}
-
-func listBuilds(c *emulator.Call) (l emulator.Listing[*build], no *emulator.Reply) {
-	s := serviceInPath(c)
-	if s == nil {
-		return l, c.NotFound()
-	}
-	return emulator.Newest(builds.In(c.Store).Rows(), func(b *build) bool { return b.Service == s.SID }), nil
 }
 
 func createBuild(c *emulator.Call) *emulator.Reply {
@@ -144,20 +138,14 @@ func viewDeployment(c *emulator.Call, d *deployment) any {
 		map[string]any{"service_sid": d.Service, "environment_sid": d.Environment, "build_sid": emulator.OrNull(d.Build)}, nil)
 }
 
+func (d *deployment) of(e *environment) bool { return d.Environment == e.SID }
+
 func deploymentInPath(c *emulator.Call) *deployment {
 	e, d := environmentInPath(c), deployments.In(c.Store).Find(c.Vars["Sid"])
-	if e == nil || d == nil || d.Environment != e.SID {
+	if e == nil || d == nil || !d.of(e) {
 		return nil
 	}
 	return d
-}
-
-func listDeployments(c *emulator.Call) (l emulator.Listing[*deployment], no *emulator.Reply) {
-	e := environmentInPath(c)
-	if e == nil {
-		return l, c.NotFound()
-	}
-	return emulator.Newest(deployments.In(c.Store).Rows(), func(d *deployment) bool { return d.Environment == e.SID }), nil
 }
 
 func createDeployment(c *emulator.Call) *emulator.Reply {

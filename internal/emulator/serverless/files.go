@@ -57,6 +57,9 @@ func viewFile(c *emulator.Call, f *file) any {
 		map[string]string{string(f.Kind) + "_versions": "/Versions"})
 }
 
+func (f *file) assetOf(s *service) bool    { return f.Service == s.SID && f.Kind == assetKind }
+func (f *file) functionOf(s *service) bool { return f.Service == s.SID && f.Kind == functionKind }
+
 // fileInPath is the one that the request is about, or about a version of.
 func fileInPath(c *emulator.Call) *file {
 	kind, _ := kindInPath(c)
@@ -65,15 +68,6 @@ func fileInPath(c *emulator.Call) *file {
 		return nil
 	}
 	return f
-}
-
-func listFiles(c *emulator.Call) (l emulator.Listing[*file], no *emulator.Reply) {
-	s := serviceInPath(c)
-	if s == nil {
-		return l, c.NotFound()
-	}
-	kind, _ := kindInPath(c)
-	return emulator.Oldest(files.In(c.Store).Rows(), func(f *file) bool { return f.Service == s.SID && f.Kind == kind }), nil
 }
 
 func createFile(c *emulator.Call) *emulator.Reply {
@@ -103,20 +97,14 @@ func shownVersion(c *emulator.Call, v *fileVersion) map[string]any {
 		map[string]any{"service_sid": v.Service, string(v.Kind) + "_sid": v.File, "path": v.Path, "visibility": v.Visibility}, links)
 }
 
+func (v *fileVersion) of(f *file) bool { return v.File == f.SID }
+
 func versionInPath(c *emulator.Call) *fileVersion {
 	f, v := fileInPath(c), versions.In(c.Store).Find(c.Vars["Sid"])
-	if f == nil || v == nil || v.File != f.SID {
+	if f == nil || v == nil || !v.of(f) {
 		return nil
 	}
 	return v
-}
-
-func listVersions(c *emulator.Call) (l emulator.Listing[*fileVersion], no *emulator.Reply) {
-	f := fileInPath(c)
-	if f == nil {
-		return l, c.NotFound()
-	}
-	return emulator.Newest(versions.In(c.Store).Rows(), func(v *fileVersion) bool { return v.File == f.SID }), nil
 }
 
 // maxUpload is Twilio's limit for an asset.

@@ -30,7 +30,7 @@ func operations() []emulator.Operation {
 	return []emulator.Operation{
 		{
 			Method: "GET", Path: "/v1/Services", ID: "ListService", Spec: true, Paged: true,
-			Serve: emulator.List("services", listServices, viewService),
+			Serve: emulator.List("services", emulator.All(services, emulator.Oldest), viewService),
 		},
 		{
 			Method: "POST", Path: "/v1/Services", ID: "CreateService", Spec: true, Form: []string{"UniqueName", "FriendlyName", "IncludeCredentials", "UiEditable"},
@@ -43,7 +43,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: zs + "/Environments", ID: "ListEnvironment", Spec: true, Paged: true,
-			Serve: emulator.List("environments", listEnvironments, viewEnvironment),
+			Serve: emulator.List("environments", emulator.Within(serviceInPath, environments, (*environment).of, emulator.Oldest), viewEnvironment),
 		},
 		{
 			Method: "POST", Path: zs + "/Environments", ID: "CreateEnvironment", Spec: true, Form: []string{"UniqueName", "DomainSuffix"},
@@ -56,7 +56,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: zs + "/Assets", ID: "ListAsset", Spec: true, Paged: true,
-			Serve: emulator.List("assets", listFiles, viewFile),
+			Serve: emulator.List("assets", emulator.Within(serviceInPath, files, (*file).assetOf, emulator.Oldest), viewFile),
 		},
 		{
 			Method: "POST", Path: zs + "/Assets", ID: "CreateAsset", Spec: true, Form: []string{"FriendlyName"},
@@ -68,7 +68,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: zs + "/Assets/{AssetSid}/Versions", ID: "ListAssetVersion", Spec: true, Paged: true,
-			Serve: emulator.List("asset_versions", listVersions, viewVersion),
+			Serve: emulator.List("asset_versions", emulator.Within(fileInPath, versions, (*fileVersion).of, emulator.Newest), viewVersion),
 		},
 		{
 			Method: "GET", Path: zs + "/Assets/{AssetSid}/Versions/{Sid}", ID: "FetchAssetVersion", Spec: true,
@@ -76,7 +76,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: zs + "/Functions", ID: "ListFunction", Spec: true, Paged: true,
-			Serve: emulator.List("functions", listFiles, viewFile),
+			Serve: emulator.List("functions", emulator.Within(serviceInPath, files, (*file).functionOf, emulator.Oldest), viewFile),
 		},
 		{
 			Method: "POST", Path: zs + "/Functions", ID: "CreateFunction", Spec: true, Form: []string{"FriendlyName"},
@@ -89,7 +89,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: zs + "/Functions/{FunctionSid}/Versions", ID: "ListFunctionVersion", Spec: true, Paged: true,
-			Serve: emulator.List("function_versions", listVersions, viewVersion),
+			Serve: emulator.List("function_versions", emulator.Within(fileInPath, versions, (*fileVersion).of, emulator.Newest), viewVersion),
 		},
 		{
 			Method: "GET", Path: zs + "/Functions/{FunctionSid}/Versions/{Sid}", ID: "FetchFunctionVersion", Spec: true,
@@ -97,7 +97,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: zs + "/Builds", ID: "ListBuild", Spec: true, Paged: true,
-			Serve: emulator.List("builds", listBuilds, viewBuild),
+			Serve: emulator.List("builds", emulator.Within(serviceInPath, builds, (*build).of, emulator.Newest), viewBuild),
 		},
 		{
 			Method: "POST", Path: zs + "/Builds", ID: "CreateBuild", Spec: true, Form: []string{"AssetVersions", "FunctionVersions", "Dependencies", "Runtime"}, List: []string{"AssetVersions", "FunctionVersions"},
@@ -114,7 +114,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "GET", Path: zs + "/Environments/{EnvironmentSid}/Deployments", ID: "ListDeployment", Spec: true, Paged: true,
-			Serve: emulator.List("deployments", listDeployments, viewDeployment),
+			Serve: emulator.List("deployments", emulator.Within(environmentInPath, deployments, (*deployment).of, emulator.Newest), viewDeployment),
 		},
 		{
 			Method: "POST", Path: zs + "/Environments/{EnvironmentSid}/Deployments", ID: "CreateDeployment", Spec: true, Form: []string{"BuildSid", "IsPlugin"},

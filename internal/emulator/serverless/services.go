@@ -54,10 +54,6 @@ func serviceInPath(c *emulator.Call) *service {
 	return services.In(c.Store).Find(cmp.Or(c.Vars["ServiceSid"], c.Vars["Sid"]))
 }
 
-func listServices(c *emulator.Call) (emulator.Listing[*service], *emulator.Reply) {
-	return emulator.Oldest(services.In(c.Store).Rows(), nil), nil
-}
-
 func createService(c *emulator.Call) *emulator.Reply {
 	name, no := c.UniqueName(50)
 	if no != nil {
@@ -92,6 +88,8 @@ func viewEnvironment(c *emulator.Call, e *environment) any {
 	}, map[string]string{"variables": "/Variables", "deployments": "/Deployments", "logs": "/Logs"})
 }
 
+func (e *environment) of(s *service) bool { return e.Service == s.SID }
+
 // environmentInPath is the one that the request is about, or about a part of.
 func environmentInPath(c *emulator.Call) *environment {
 	e := environments.In(c.Store).Find(cmp.Or(c.Vars["EnvironmentSid"], c.Vars["Sid"]))
@@ -99,14 +97,6 @@ func environmentInPath(c *emulator.Call) *environment {
 		return nil
 	}
 	return e
-}
-
-func listEnvironments(c *emulator.Call) (l emulator.Listing[*environment], no *emulator.Reply) {
-	s := serviceInPath(c)
-	if s == nil {
-		return l, c.NotFound()
-	}
-	return emulator.Oldest(environments.In(c.Store).Rows(), func(e *environment) bool { return e.Service == s.SID }), nil
 }
 
 func createEnvironment(c *emulator.Call) *emulator.Reply {
