@@ -307,7 +307,6 @@ func TestNobodyElseIsTold(t *testing.T) {
 // TestEveryOperationHonoursTheSpecification calls every operation once; the
 // client checks each answer.
 func TestEveryOperationHonoursTheSpecification(t *testing.T) {
-	emulatortest.Specs(t)
 	r := emulatortest.NewReceiver(t)
 	e := emulatortest.Start(t, emulator.Options{Outbound: r})
 	c := emulatortest.As(t, e)

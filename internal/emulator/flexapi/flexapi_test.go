@@ -175,7 +175,6 @@ func TestTokenInfoIsAskedWithTheTokenItself(t *testing.T) {
 // TestEveryOperationHonoursTheSpecification calls every operation once; the
 // client checks each answer.
 func TestEveryOperationHonoursTheSpecification(t *testing.T) {
-	emulatortest.Specs(t)
 	e := emulatortest.Start(t, emulator.Options{Agents: 1})
 	c := emulatortest.As(t, e)
 	a := e.Account()

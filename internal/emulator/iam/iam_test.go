@@ -150,7 +150,6 @@ func TestTheAccountIsShown(t *testing.T) {
 // TestEveryOperationHonoursTheSpecification calls every operation once; the
 // client checks each answer.
 func TestEveryOperationHonoursTheSpecification(t *testing.T) {
-	emulatortest.Specs(t)
 	e := emulatortest.Start(t, emulator.Options{})
 	c := emulatortest.As(t, e)
 	a := e.Account()

@@ -151,7 +151,6 @@ func TestABuildTakesItsTimeAndMayFail(t *testing.T) {
 // TestEveryOperationHonoursTheSpecification calls every operation once; the
 // client checks each answer.
 func TestEveryOperationHonoursTheSpecification(t *testing.T) {
-	emulatortest.Specs(t)
 	e := emulatortest.Start(t, emulator.Options{})
 	everyHostingOperation(t, emulatortest.As(t, e))
 	emulatortest.Covers(t, e, serverless.Product())

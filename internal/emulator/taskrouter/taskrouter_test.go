@@ -435,7 +435,6 @@ func TestAWorkerIsReplacedWhole(t *testing.T) {
 // TestEveryOperationHonoursTheSpecification calls every operation once; the
 // client checks each answer.
 func TestEveryOperationHonoursTheSpecification(t *testing.T) {
-	emulatortest.Specs(t)
 	e := emulatortest.Start(t, emulator.Options{Agents: 120, Limits: emulator.Limits{RequestsPerSecond: 1000}})
 	c := emulatortest.As(t, e)
 	ws := c.Workspace()
