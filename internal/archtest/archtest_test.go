@@ -88,7 +88,7 @@ func TestThirdPartyHomes(t *testing.T) {
 		{"github.com/charmbracelet/bubbletea", "its first version asks the terminal for its colours whenever any command starts; use charm.land/bubbletea/v2", nil},
 		{"charm.land/bubbletea", "only the watch screen is a program of its own", []string{"internal/tui"}},
 		{"charm.land/lipgloss", "it looks the terminal up, inside tmux by running tmux, whenever any command starts; x/ansi has the styles", nil},
-		{"github.com/pion", "media exists only on the emulated voice edge", []string{"internal/emulator/voice"}},
+		{"github.com/pion", "media exists only on the emulated voice edge", []string{"internal/emulator/voice", "internal/emulator/voice/media"}},
 		{"github.com/redis", "only what replicas of serve share is in it", []string{"internal/tokensrv", "internal/eventsrv"}},
 		{"text/template", "a template calls methods by name, so the linker keeps every method of every type: 27 MB rather than 18", nil},
 		{"html/template", "see text/template", nil},
@@ -165,7 +165,7 @@ func TestEmulatorRooms(t *testing.T) {
 		at + "products":     {"internal/emulator", at + "taskrouter", at + "flexapi", at + "serverless", at + "events", at + "iam"},
 		at + "coverage":     {"internal/emulator", at + "products", at + "flexui"},
 		at + "emulatortest": nil, // for tests
-		at + "flexui":       {"internal/emulator"}, at + "voice": {at + "certificate"}, at + "certificate": {},
+		at + "flexui":       {"internal/emulator"}, at + "voice": {at + "certificate", at + "voice/media"}, at + "voice/media": {}, at + "certificate": {},
 	}
 	for _, s := range sources(t) {
 		may, ok := rooms[s.pkg]

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -24,7 +25,7 @@ type CallOptions struct {
 	// Parameters reach the agent as the call's custom parameters.
 	Parameters map[string]string
 
-	Audio   Source        // what the customer says; nil is silence
+	Audio   media.Source  // what the customer says; nil is silence
 	Echo    bool          // the customer repeats what it hears instead
 	Record  string        // a WAV file for what it hears; empty for none
 	Timeout time.Duration // how long it rings; 30 s unless given
@@ -49,8 +50,8 @@ type Call struct {
 	first      string           // the SID an outgoing call had at first
 	forks      map[*socket]bool // the clients it rings at
 	owner      *socket
-	offered    *peer // behind the invite's offer
-	peer       *peer
+	offered    *media.Peer // behind the invite's offer
+	peer       *media.Peer
 	remote     string // SDP
 	local      string // SDP
 	patience   *time.Timer
@@ -62,15 +63,15 @@ type Call struct {
 	messages   []json.RawMessage
 
 	// in and out have locks of their own: packets do not wait for signalling.
-	in, out meter
+	in, out media.Meter
 
 	mu       sync.Mutex
 	marks    map[Mark]time.Duration
 	digits   []Digit
-	source   Source
+	source   media.Source
 	echo     *echo
 	keys     []byte // the customer is about to press
-	recorder *recorder
+	recorder *media.Recorder
 	recorded error
 }
 
@@ -98,11 +99,11 @@ func (e *Edge) newCall(o CallOptions, d Direction) (*Call, error) {
 		c.source = c.echo
 	}
 	if c.source == nil {
-		c.source = Silence()
+		c.source = media.Silence()
 	}
 	if o.Record != "" {
 		var err error
-		if c.recorder, err = newRecorder(o.Record); err != nil {
+		if c.recorder, err = media.NewRecorder(o.Record); err != nil {
 			return nil, err
 		}
 	}
@@ -123,11 +124,11 @@ func (e *Edge) Call(ctx context.Context, o CallOptions) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	offered, err := e.media.peer(e.ctx, c)
+	offered, err := e.media.Peer(e.ctx, customer{c})
 	if err != nil {
 		return nil, errors.Join(err, c.closeRecorder())
 	}
-	sdp, err := offered.offer()
+	sdp, err := offered.Offer()
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -139,7 +140,7 @@ func (e *Edge) Call(ctx context.Context, o CallOptions) (*Call, error) {
 	}
 	if err != nil || e.closed {
 		e.mu.Unlock()
-		offered.close()
+		offered.Close()
 		return nil, errors.Join(err, c.closeRecorder())
 	}
 	defer e.mu.Unlock()
@@ -196,7 +197,7 @@ func (c *Call) Hangup() {
 // Press lets the customer press keys, 0-9 * #, one after the other: RFC 4733
 // events where the client takes them, else tones.
 func (c *Call) Press(pressed string) error {
-	if i := strings.IndexFunc(pressed, func(r rune) bool { return !strings.ContainsRune(keys, r) }); i >= 0 {
+	if i := strings.IndexFunc(pressed, func(r rune) bool { return !strings.ContainsRune(media.Keys, r) }); i >= 0 {
 		return problem.New(problem.Usage, "cannot press %q: a telephone has the keys 0-9, * and #", pressed[i:])
 	}
 	c.mu.Lock()
@@ -209,9 +210,9 @@ func (c *Call) Press(pressed string) error {
 }
 
 // Say changes what the customer says; nil is silence.
-func (c *Call) Say(s Source) {
+func (c *Call) Say(s media.Source) {
 	if s == nil {
-		s = Silence()
+		s = media.Silence()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -244,9 +245,9 @@ func (c *Call) BlockMedia(block bool) {
 
 // gate opens or shuts the call's sockets. edge.mu is held.
 func (c *Call) gate() {
-	for _, p := range []*peer{c.offered, c.peer} {
+	for _, p := range []*media.Peer{c.offered, c.peer} {
 		if p != nil {
-			p.gate.shut.Store(c.blocked || c.edge.faults.BlockMedia)
+			p.Shut(c.blocked || c.edge.faults.BlockMedia)
 		}
 	}
 }
@@ -255,7 +256,7 @@ func (c *Call) gate() {
 func (c *Call) droppedPackets() int {
 	n := c.dropped
 	if c.peer != nil {
-		n += int(c.peer.gate.dropped.Load())
+		n += c.peer.Dropped()
 	}
 	return n
 }
@@ -297,12 +298,12 @@ func (c *Call) connect(sdp string) {
 		return
 	}
 	var local string
-	var p *peer
+	var p *media.Peer
 	var err error
 	e.unlocked(func() {
-		if p, err = e.media.peer(e.ctx, c); err == nil {
-			if local, err = p.answer(sdp); err != nil {
-				p.close()
+		if p, err = e.media.Peer(e.ctx, customer{c}); err == nil {
+			if local, err = p.Answer(sdp); err != nil {
+				p.Close()
 			}
 		}
 	})
@@ -314,14 +315,14 @@ func (c *Call) connect(sdp string) {
 		return
 	}
 	if c.state == Ended || e.closed {
-		e.unlocked(p.close)
+		e.unlocked(p.Close)
 		return
 	}
 	c.peer, c.local = p, local
 	c.gate()
 	if offered := c.offered; offered != nil {
 		c.offered = nil
-		e.wg.Go(offered.close)
+		e.wg.Go(offered.Close)
 	}
 	if c.owner != nil {
 		c.owner.send(c.answerFrame())
@@ -407,10 +408,10 @@ func (c *Call) finish(why Reason, from *socket) {
 	close(c.over)
 	e.wg.Go(func() {
 		if offered != nil {
-			offered.close()
+			offered.Close()
 		}
 		if peer != nil {
-			peer.close()
+			peer.Close()
 		}
 		err := c.closeRecorder()
 		c.mu.Lock()
@@ -428,7 +429,7 @@ func (c *Call) closeRecorder() error {
 	if r == nil {
 		return nil
 	}
-	return r.close()
+	return r.Close()
 }
 
 func (c *Call) took(message json.RawMessage) {

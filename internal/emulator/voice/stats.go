@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 )
 
 // State of a call.
@@ -42,17 +44,18 @@ const (
 )
 
 // Mark is a point in the life of a call; its first time counts.
-type Mark string
+type Mark = media.Mark
 
+// Those of signalling stand beside those of the media connection.
 const (
-	MarkInvite      Mark = "invite"       // sent to the registered clients: the zero of all times
-	MarkSocket      Mark = "socket"       // the socket that took the call was opened
-	MarkConnect     Mark = "connect"      // the client's own invite, or its answer, came
-	MarkAnswer      Mark = "answer"       // sent, or accepted
-	MarkICE         Mark = "ice"          // connected
-	MarkDTLS        Mark = "dtls"         // connected; from here the customer speaks
-	MarkFirstPacket Mark = "first_packet" // heard from the agent
-	MarkMediaLost   Mark = "media_lost"   // the connection was given up for a while
+	MarkInvite      Mark = "invite"  // sent to the registered clients: the zero of all times
+	MarkSocket      Mark = "socket"  // the socket that took the call was opened
+	MarkConnect     Mark = "connect" // the client's own invite, or its answer, came
+	MarkAnswer      Mark = "answer"  // sent, or accepted
+	MarkICE              = media.MarkICE
+	MarkDTLS             = media.MarkDTLS
+	MarkFirstPacket      = media.MarkFirstPacket
+	MarkMediaLost        = media.MarkMediaLost
 	MarkEnd         Mark = "end"
 )
 
@@ -84,9 +87,9 @@ type Stats struct {
 	InviteToFirstPacket time.Duration `json:"invite_to_first_packet"`
 	AnswerToFirstPacket time.Duration `json:"answer_to_first_packet"`
 
-	Heard    Flow   `json:"heard"`    // from the agent
-	Said     Flow   `json:"said"`     // to the agent, as it left here
-	Reported Report `json:"reported"` // what the agent's browser says it missed
+	Heard    media.Flow   `json:"heard"`    // from the agent
+	Said     media.Flow   `json:"said"`     // to the agent, as it left here
+	Reported media.Report `json:"reported"` // what the agent's browser says it missed
 
 	Digits      []Digit           `json:"digits"`
 	Messages    []json.RawMessage `json:"messages"`
@@ -112,7 +115,7 @@ func (c *Call) Stats() Stats {
 	peer := c.peer
 	e.mu.Unlock()
 	if peer != nil {
-		if report := peer.report.Load(); report != nil {
+		if report := peer.Reported(); report != nil {
 			s.Reported = *report
 		}
 	}
@@ -126,14 +129,14 @@ func (c *Call) Stats() Stats {
 	if first, heard := s.Marks[MarkFirstPacket]; heard {
 		s.InviteToFirstPacket, s.AnswerToFirstPacket = first, first-s.Marks[MarkAnswer]
 	}
-	s.Heard, s.Said = c.in.total(s.Age), c.out.total(s.Age)
+	s.Heard, s.Said = c.in.Total(s.Age), c.out.Total(s.Age)
 	return s
 }
 
 // Heard counts what came from the agent between two times since the invite, to
 // look at what a fault did.
-func (c *Call) Heard(from, to time.Duration) Flow { return c.in.window(from, to) }
+func (c *Call) Heard(from, to time.Duration) media.Flow { return c.in.Window(from, to) }
 
 // Said counts what went to the agent between two times since the invite. Its
 // gaps are the machine's own, to tell them from the call's.
-func (c *Call) Said(from, to time.Duration) Flow { return c.out.window(from, to) }
+func (c *Call) Said(from, to time.Duration) media.Flow { return c.out.Window(from, to) }

@@ -1,4 +1,8 @@
-package voice
+// Package media is what is heard and said in a call of the voice edge: samples,
+// the sounds of a customer, RTP over a connection with a browser, and the count
+// of its packets. Who is called, and what signalling says of it, belongs to
+// package voice.
+package media
 
 import (
 	"context"
@@ -23,17 +27,19 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-const frameTime = 20 * time.Millisecond
+// FrameTime is how long a frame lasts.
+const FrameTime = 20 * time.Millisecond
 
-// media makes peers: what all calls' media connections have in common.
-type media struct {
+// Maker makes peers: what all calls' media connections have in common.
+type Maker struct {
 	certificate webrtc.Certificate
 	log         logging.LoggerFactory
 	rand        func() uint32
 	now         func() time.Time
 }
 
-func newMedia(log *slog.Logger, now func() time.Time, random func() uint32) (*media, error) {
+// New makes a Maker.
+func New(log *slog.Logger, now func() time.Time, random func() uint32) (*Maker, error) {
 	// One DTLS key for all calls: making one costs more than all else that
 	// happens between an invite and its answer.
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -44,32 +50,32 @@ func newMedia(log *slog.Logger, now func() time.Time, random func() uint32) (*me
 	if err != nil {
 		return nil, err
 	}
-	return &media{certificate: *certificate, log: pionLog{log}, rand: random, now: now}, nil
+	return &Maker{certificate: *certificate, log: pionLog{log}, rand: random, now: now}, nil
 }
 
-// party is the one a peer works for. Its methods are called from the peer's
+// Party is the one a peer works for. Its methods are called from the peer's
 // goroutines.
-type party interface {
-	// say gives the next frame, every 20 ms, and the key to press now, if any;
+type Party interface {
+	// Say gives the next frame, every 20 ms, and the key to press now, if any;
 	// while a key is pressed there is none.
-	say(frame *[frameSamples]int16, pressing bool) (key byte)
-	sent(at time.Time, p packet)
-	// heard takes a packet from the browser; samples are empty in one of a digit,
+	Say(frame *[FrameSamples]int16, pressing bool) (key byte)
+	Sent(at time.Time, p Packet)
+	// Heard takes a packet from the browser; samples are empty in one of a digit,
 	// and digit is the key in the first of those.
-	heard(at time.Time, p packet, samples []int16, digit byte)
-	happened(at time.Time, what Mark)
+	Heard(at time.Time, p Packet, samples []int16, digit byte)
+	Happened(at time.Time, what Mark)
 }
 
-// peer is one media connection with a browser. It has a UDP socket of its own,
+// Peer is one media connection with a browser. It has a UDP socket of its own,
 // so that one call's media can be cut and no other's.
-type peer struct {
-	party  party
+type Peer struct {
+	party  Party
 	now    func() time.Time
 	rand   func() uint32
 	pc     *webrtc.PeerConnection
 	mux    ice.UDPMux
 	gate   *gate
-	track  *track
+	track  *Track
 	sender *webrtc.RTPSender
 
 	ctx    context.Context
@@ -83,23 +89,46 @@ type peer struct {
 	report atomic.Pointer[Report]
 }
 
+// Shut loses every packet from now on, both ways, or no longer.
+func (p *Peer) Shut(on bool) { p.gate.shut.Store(on) }
+
+// Dropped counts the packets that were lost on purpose.
+func (p *Peer) Dropped() int { return int(p.gate.dropped.Load()) }
+
+// Reported is the latest report of the browser; nil before the first.
+func (p *Peer) Reported() *Report { return p.report.Load() }
+
+// Mark is a point in the life of a call; its first time counts.
+type Mark string
+
+// The marks that a Peer tells its Party of.
+const (
+	MarkICE         Mark = "ice"          // connected
+	MarkDTLS        Mark = "dtls"         // connected; from here the customer speaks
+	MarkFirstPacket Mark = "first_packet" // heard from the agent
+	MarkMediaLost   Mark = "media_lost"   // the connection was given up for a while
+)
+
 // Report is what the browser itself says, over RTCP, of the packets it was sent.
 type Report struct {
 	Lost   int           `json:"lost"`
 	Jitter time.Duration `json:"jitter"`
 }
 
+// The codecs: the voice, and its digits as RFC 4733 events.
 var (
-	pcmu   = webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypePCMU, ClockRate: sampleRate}
-	events = webrtc.RTPCodecCapability{MimeType: "audio/telephone-event", ClockRate: sampleRate, SDPFmtpLine: "0-16"}
+	PCMU            = webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypePCMU, ClockRate: SampleRate}
+	TelephoneEvents = webrtc.RTPCodecCapability{MimeType: "audio/telephone-event", ClockRate: SampleRate, SDPFmtpLine: "0-16"}
 )
 
-func (m *media) peer(ctx context.Context, who party) (*peer, error) {
+// Peer opens a socket for one media connection. It ends with ctx, and has to be
+// closed.
+func (m *Maker) Peer(ctx context.Context, who Party) (*Peer, error) {
 	codecs := &webrtc.MediaEngine{}
 	registry := &interceptor.Registry{}
 	if err := errors.Join(
-		codecs.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: pcmu, PayloadType: 0}, webrtc.RTPCodecTypeAudio),
-		codecs.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: events, PayloadType: 126}, webrtc.RTPCodecTypeAudio),
+		codecs.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: PCMU, PayloadType: 0}, webrtc.RTPCodecTypeAudio),
+		codecs.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: TelephoneEvents, PayloadType: 126}, webrtc.RTPCodecTypeAudio),
 		webrtc.ConfigureRTCPReports(registry),
 	); err != nil {
 		return nil, err
@@ -108,7 +137,7 @@ func (m *media) peer(ctx context.Context, who party) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{party: who, now: m.now, rand: m.rand, gate: gate, track: &track{}}
+	p := &Peer{party: who, now: m.now, rand: m.rand, gate: gate, track: &Track{}}
 	p.mux = webrtc.NewICEUDPMux(m.log.NewLogger("mux"), p.gate)
 	var engine webrtc.SettingEngine
 	engine.LoggerFactory = m.log
@@ -132,7 +161,7 @@ func (m *media) peer(ctx context.Context, who party) (*peer, error) {
 	}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	if p.sender, err = p.pc.AddTrack(p.track); err != nil {
-		p.close()
+		p.Close()
 		return nil, err
 	}
 	p.wg.Go(p.readReports)
@@ -140,14 +169,14 @@ func (m *media) peer(ctx context.Context, who party) (*peer, error) {
 		switch s {
 		case webrtc.ICEConnectionStateConnected:
 			p.path.Store(true)
-			p.party.happened(p.now(), MarkICE)
+			p.party.Happened(p.now(), MarkICE)
 		case webrtc.ICEConnectionStateDisconnected, webrtc.ICEConnectionStateFailed:
-			p.party.happened(p.now(), MarkMediaLost)
+			p.party.Happened(p.now(), MarkMediaLost)
 		}
 	})
 	p.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		if s == webrtc.PeerConnectionStateConnected {
-			p.party.happened(p.now(), MarkDTLS)
+			p.party.Happened(p.now(), MarkDTLS)
 			p.speak.Do(func() { p.wg.Go(p.send) })
 		}
 	})
@@ -155,8 +184,8 @@ func (m *media) peer(ctx context.Context, who party) (*peer, error) {
 	return p, nil
 }
 
-// offer returns the SDP of an invite.
-func (p *peer) offer() (string, error) {
+// Offer returns the SDP of an invite.
+func (p *Peer) Offer() (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.server = true
@@ -167,20 +196,20 @@ func (p *peer) offer() (string, error) {
 	return p.describe(offer)
 }
 
-// accept takes the answer to the offer.
-func (p *peer) accept(sdp string) error {
+// Accept takes the answer to the offer.
+func (p *Peer) Accept(sdp string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp})
 }
 
-// answer takes a browser's offer, the first or one that restarts ICE. The
+// Answer takes a browser's offer, the first or one that restarts ICE. The
 // browser sends no candidates: where it is shows in its connectivity checks.
-func (p *peer) answer(sdp string) (string, error) {
+func (p *Peer) Answer(sdp string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var old *webrtc.ICECandidatePair
-	if known := p.pc.RemoteDescription(); known != nil && restartsICE(known.SDP, sdp) {
+	if known := p.pc.RemoteDescription(); known != nil && RestartsICE(known.SDP, sdp) {
 		old, _ = p.sender.Transport().ICETransport().GetSelectedCandidatePair()
 		p.path.Store(false)
 	}
@@ -207,7 +236,7 @@ func (p *peer) answer(sdp string) (string, error) {
 	return described, err
 }
 
-func (p *peer) describe(local webrtc.SessionDescription) (string, error) {
+func (p *Peer) describe(local webrtc.SessionDescription) (string, error) {
 	gathered := webrtc.GatheringCompletePromise(p.pc)
 	if err := p.pc.SetLocalDescription(local); err != nil {
 		return "", err
@@ -220,9 +249,9 @@ func (p *peer) describe(local webrtc.SessionDescription) (string, error) {
 	}
 }
 
-// close ends the connection and waits for its goroutines. It must not be
+// Close ends the connection and waits for its goroutines. It must not be
 // called from one of them.
-func (p *peer) close() {
+func (p *Peer) Close() {
 	p.cancel()
 	_ = p.pc.GracefulClose()
 	_ = p.mux.Close()
@@ -233,69 +262,69 @@ func (p *peer) close() {
 // send says a frame every 20 ms until the peer is closed. Each is due at a time
 // counted from the start, so a late one does not make the others late and the
 // clock does not drift.
-func (p *peer) send() {
+func (p *Peer) send() {
 	var (
-		header    = rtp.Header{Version: 2, SequenceNumber: uint16(p.rand()), Timestamp: p.rand(), SSRC: p.track.ssrc}
+		header    = rtp.Header{Version: 2, SequenceNumber: uint16(p.rand()), Timestamp: p.rand(), SSRC: p.track.SSRC}
 		start     = p.now()
 		timer     = time.NewTimer(0)
-		frame     [frameSamples]int16
-		payload   [frameSamples]byte
+		frame     [FrameSamples]int16
+		payload   [FrameSamples]byte
 		digit     digit
 		firstWord = true
 	)
 	defer timer.Stop()
 	for i := 0; ; i++ {
-		timer.Reset(start.Add(time.Duration(i) * frameTime).Sub(p.now()))
+		timer.Reset(start.Add(time.Duration(i) * FrameTime).Sub(p.now()))
 		select {
 		case <-p.ctx.Done():
 			return
 		case <-timer.C:
 		}
-		if key := p.party.say(&frame, digit.left > 0); key != 0 {
+		if key := p.party.Say(&frame, digit.left > 0); key != 0 {
 			digit.begin(key, header.Timestamp)
 		}
-		if !p.track.events || !digit.sounding() {
+		if !p.track.Events || !digit.sounding() {
 			digit.mix(&frame) // in the voice, where events are not understood
 			for k, s := range frame {
-				payload[k] = toMulaw(s)
+				payload[k] = ToMulaw(s)
 			}
-			header.PayloadType, header.Marker = p.track.voice, firstWord
-			p.write(&header, payload[:], packet{level: level(frame[:])})
+			header.PayloadType, header.Marker = p.track.Voice, firstWord
+			p.write(&header, payload[:], Packet{Level: Level(frame[:])})
 		} else {
 			event, copies := digit.event()
 			h := header
-			h.PayloadType, h.Timestamp, h.Marker = p.track.event, digit.from, digit.first()
+			h.PayloadType, h.Timestamp, h.Marker = p.track.Event, digit.from, digit.first()
 			for range copies {
-				p.write(&h, event[:], packet{level: silenceDBov, event: true})
+				p.write(&h, event[:], Packet{Level: SilenceDBov, Event: true})
 			}
 			header.SequenceNumber = h.SequenceNumber
 		}
 		firstWord = false
 		digit.tick()
-		header.Timestamp += frameSamples
+		header.Timestamp += FrameSamples
 	}
 }
 
 // write sends a packet. While ICE restarts there is no path for it, which pion
 // keeps to itself: what was never sent leaves a gap and no missing number.
-func (p *peer) write(h *rtp.Header, payload []byte, what packet) {
+func (p *Peer) write(h *rtp.Header, payload []byte, what Packet) {
 	if !p.path.Load() {
 		return
 	}
-	if _, err := p.track.writer.WriteRTP(h, payload); err != nil {
+	if _, err := p.track.Writer.WriteRTP(h, payload); err != nil {
 		return
 	}
-	what.ssrc, what.seq, what.timestamp, what.size = h.SSRC, h.SequenceNumber, h.Timestamp, len(payload)
-	p.party.sent(p.now(), what)
+	what.SSRC, what.Seq, what.Timestamp, what.Size = h.SSRC, h.SequenceNumber, h.Timestamp, len(payload)
+	p.party.Sent(p.now(), what)
 	h.SequenceNumber++
 	h.Marker = false
 }
 
 // receive hears the browser until the track ends.
-func (p *peer) receive(t *webrtc.TrackRemote) {
+func (p *Peer) receive(t *webrtc.TrackRemote) {
 	var (
 		buffer  = make([]byte, 1500)
-		samples [4 * frameSamples]int16
+		samples [4 * FrameSamples]int16
 		in      rtp.Packet
 		event   uint32
 		inEvent bool
@@ -312,33 +341,33 @@ func (p *peer) receive(t *webrtc.TrackRemote) {
 		at := p.gate.arrival(in.SSRC, in.SequenceNumber)
 		if first {
 			first = false
-			p.party.happened(at, MarkFirstPacket)
+			p.party.Happened(at, MarkFirstPacket)
 		}
-		got := packet{
-			ssrc: in.SSRC, seq: in.SequenceNumber, timestamp: in.Timestamp, size: len(in.Payload), level: silenceDBov,
+		got := Packet{
+			SSRC: in.SSRC, Seq: in.SequenceNumber, Timestamp: in.Timestamp, Size: len(in.Payload), Level: SilenceDBov,
 		}
-		if in.PayloadType != p.track.voice {
-			got.event = true
+		if in.PayloadType != p.track.Voice {
+			got.Event = true
 			// A digit is many packets with one timestamp; the one with the end
 			// bit may be lost, so the timestamp is what counts.
 			var key byte
-			if len(in.Payload) >= 4 && int(in.Payload[0]) < len(keys) && (!inEvent || in.Timestamp != event) {
-				inEvent, event, key = true, in.Timestamp, keys[in.Payload[0]]
+			if len(in.Payload) >= 4 && int(in.Payload[0]) < len(Keys) && (!inEvent || in.Timestamp != event) {
+				inEvent, event, key = true, in.Timestamp, Keys[in.Payload[0]]
 			}
-			p.party.heard(at, got, nil, key)
+			p.party.Heard(at, got, nil, key)
 			continue
 		}
 		count := min(len(in.Payload), len(samples))
 		for i, code := range in.Payload[:count] {
-			samples[i] = fromMulaw[code]
+			samples[i] = FromMulaw[code]
 		}
-		got.level = level(samples[:count])
-		p.party.heard(at, got, samples[:count], 0)
+		got.Level = Level(samples[:count])
+		p.party.Heard(at, got, samples[:count], 0)
 	}
 }
 
 // readReports takes what the browser says of the packets it got.
-func (p *peer) readReports() {
+func (p *Peer) readReports() {
 	for {
 		packets, _, err := p.sender.ReadRTCP()
 		if err != nil {
@@ -350,55 +379,55 @@ func (p *peer) readReports() {
 				continue
 			}
 			for _, r := range rr.Reports {
-				p.report.Store(&Report{Lost: int(r.TotalLost), Jitter: time.Duration(r.Jitter) * time.Second / sampleRate})
+				p.report.Store(&Report{Lost: int(r.TotalLost), Jitter: time.Duration(r.Jitter) * time.Second / SampleRate})
 			}
 		}
 	}
 }
 
-// track is the voice that a browser hears. pion's own track knows one payload
+// Track is the voice that a browser hears. pion's own track knows one payload
 // type; digits need a second on the same source.
-type track struct {
-	writer       webrtc.TrackLocalWriter
-	ssrc         uint32
-	voice, event uint8
-	events       bool
+type Track struct {
+	Writer       webrtc.TrackLocalWriter
+	SSRC         uint32
+	Voice, Event uint8 // payload types
+	Events       bool  // digits are told as such
 }
 
-func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	params := c.CodecParameters()
-	voice := slices.IndexFunc(params, func(p webrtc.RTPCodecParameters) bool { return strings.EqualFold(p.MimeType, pcmu.MimeType) })
+	voice := slices.IndexFunc(params, func(p webrtc.RTPCodecParameters) bool { return strings.EqualFold(p.MimeType, PCMU.MimeType) })
 	if voice < 0 {
 		return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
 	}
 	event := slices.IndexFunc(params, func(p webrtc.RTPCodecParameters) bool {
-		return strings.EqualFold(p.MimeType, events.MimeType) && p.ClockRate == sampleRate
+		return strings.EqualFold(p.MimeType, TelephoneEvents.MimeType) && p.ClockRate == SampleRate
 	})
-	t.writer, t.ssrc, t.voice = c.WriteStream(), uint32(c.SSRC()), uint8(params[voice].PayloadType)
-	if t.events = event >= 0; t.events {
-		t.event = uint8(params[event].PayloadType)
+	t.Writer, t.SSRC, t.Voice = c.WriteStream(), uint32(c.SSRC()), uint8(params[voice].PayloadType)
+	if t.Events = event >= 0; t.Events {
+		t.Event = uint8(params[event].PayloadType)
 	}
 	return params[voice], nil
 }
 
-func (t *track) Unbind(webrtc.TrackLocalContext) error { return nil }
-func (t *track) ID() string                            { return "voice" }
-func (t *track) RID() string                           { return "" }
-func (t *track) StreamID() string                      { return "customer" }
-func (t *track) Kind() webrtc.RTPCodecType             { return webrtc.RTPCodecTypeAudio }
+func (t *Track) Unbind(webrtc.TrackLocalContext) error { return nil }
+func (t *Track) ID() string                            { return "voice" }
+func (t *Track) RID() string                           { return "" }
+func (t *Track) StreamID() string                      { return "customer" }
+func (t *Track) Kind() webrtc.RTPCodecType             { return webrtc.RTPCodecTypeAudio }
 
-var _ webrtc.TrackLocal = (*track)(nil)
+var _ webrtc.TrackLocal = (*Track)(nil)
 
-// sameMedia reports whether two descriptions are of one and the same media
+// SameMedia reports whether two descriptions are of one and the same media
 // connection: a reconnecting client sends the one it has, a new page cannot.
-func sameMedia(a, b string) bool {
+func SameMedia(a, b string) bool {
 	fingerprint := attribute(a, "a=fingerprint:")
 	return fingerprint != "" && fingerprint == attribute(b, "a=fingerprint:")
 }
 
-// restartsICE reports whether the second description of a media connection
+// RestartsICE reports whether the second description of a media connection
 // begins ICE anew.
-func restartsICE(a, b string) bool {
+func RestartsICE(a, b string) bool {
 	return attribute(a, "a=ice-ufrag:") != attribute(b, "a=ice-ufrag:")
 }
 

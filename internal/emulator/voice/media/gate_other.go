@@ -1,6 +1,6 @@
 //go:build !linux
 
-package voice
+package media
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package voice
+package media
 
 import (
 	"encoding/binary"
@@ -9,7 +9,7 @@ import (
 )
 
 func rtpPacket(ssrc uint32, seq uint16) []byte {
-	b := make([]byte, 12+frameSamples)
+	b := make([]byte, 12+FrameSamples)
 	b[0] = 2 << 6
 	binary.BigEndian.PutUint16(b[2:], seq)
 	binary.BigEndian.PutUint32(b[8:], ssrc)

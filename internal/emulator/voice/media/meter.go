@@ -1,4 +1,4 @@
-package voice
+package media
 
 import (
 	"math"
@@ -61,8 +61,8 @@ const (
 	doubled
 )
 
-// meter counts the packets of one direction of a call.
-type meter struct {
+// Meter counts the packets of one direction of a call.
+type Meter struct {
 	mu       sync.Mutex
 	flow     Flow
 	began    bool
@@ -77,39 +77,39 @@ type meter struct {
 	arrivals []arrival
 }
 
-// packet is what a meter needs to know of an RTP packet.
-type packet struct {
-	ssrc      uint32
-	seq       uint16
-	timestamp uint32
-	size      int
-	level     int
-	event     bool // RFC 4733: many packets share a timestamp
+// Packet is what a meter needs to know of an RTP packet.
+type Packet struct {
+	SSRC      uint32
+	Seq       uint16
+	Timestamp uint32
+	Size      int
+	Level     int
+	Event     bool // RFC 4733: many packets share a timestamp
 }
 
-// add counts a packet that came at the given time after the invite.
-func (m *meter) add(at time.Duration, p packet) {
+// Add counts a packet that came at the given time after the invite.
+func (m *Meter) Add(at time.Duration, p Packet) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := &m.flow
-	fresh := !m.began || p.ssrc != m.ssrc
+	fresh := !m.began || p.SSRC != m.ssrc
 	if !m.began {
 		m.lowest, f.First, f.Last = 1, at, at
 	}
-	seq := m.highest + int64(int16(p.seq-m.wire))
+	seq := m.highest + int64(int16(p.Seq-m.wire))
 	if fresh {
 		// Another source counts from where it likes: nothing is lost between.
 		seq = m.highest + 1
 	}
-	m.began, m.ssrc = true, p.ssrc
+	m.began, m.ssrc = true, p.SSRC
 
-	a := arrival{at: at, seq: seq, size: int16(min(p.size, 1<<14)), level: int8(p.level)}
+	a := arrival{at: at, seq: seq, size: int16(min(p.Size, 1<<14)), level: int8(p.Level)}
 	switch {
 	case seq > m.highest:
 		for s := m.highest + 1; s < seq && s <= m.highest+seen; s++ {
 			m.mark(s, false)
 		}
-		m.highest, m.wire = seq, p.seq
+		m.highest, m.wire = seq, p.Seq
 	case seq <= m.highest-seen || m.marked(seq):
 		a.fate = doubled
 	default:
@@ -130,8 +130,8 @@ func (m *meter) add(at time.Duration, p packet) {
 	if gap := at - f.Last; gap > f.LongestGap {
 		f.LongestGap, f.LongestGapAt = gap, f.Last
 	}
-	if !p.event && a.fate == fine {
-		transit := at - time.Duration(p.timestamp)*time.Second/sampleRate
+	if !p.Event && a.fate == fine {
+		transit := at - time.Duration(p.Timestamp)*time.Second/SampleRate
 		// A second or more is a timestamp that wrapped or a new source.
 		if d := (transit - m.transit).Abs(); d < time.Second {
 			m.jitter += (float64(d) - m.jitter) / 16
@@ -139,10 +139,10 @@ func (m *meter) add(at time.Duration, p packet) {
 		m.transit = transit
 	}
 	f.Packets++
-	f.Bytes += p.size
+	f.Bytes += p.Size
 	f.Last = at
-	f.Level = p.level
-	if p.level > quiet {
+	f.Level = p.Level
+	if p.Level > quiet {
 		f.Heard = at
 	}
 	if len(m.arrivals) == keep {
@@ -151,7 +151,7 @@ func (m *meter) add(at time.Duration, p packet) {
 	m.arrivals = append(m.arrivals, a)
 }
 
-func (m *meter) mark(seq int64, there bool) {
+func (m *Meter) mark(seq int64, there bool) {
 	word, bit := &m.bits[uint64(seq)%seen/64], uint64(1)<<(uint64(seq)%64)
 	if there {
 		*word |= bit
@@ -160,17 +160,17 @@ func (m *meter) mark(seq int64, there bool) {
 	}
 }
 
-func (m *meter) marked(seq int64) bool {
+func (m *Meter) marked(seq int64) bool {
 	return m.bits[uint64(seq)%seen/64]&(1<<(uint64(seq)%64)) != 0
 }
 
-// total is the whole call up to now, given as time since the invite.
-func (m *meter) total(now time.Duration) Flow {
+// Total is the whole call up to now, given as time since the invite.
+func (m *Meter) Total(now time.Duration) Flow {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := m.flow
 	if !m.began {
-		f.Level = silenceDBov
+		f.Level = SilenceDBov
 		return f
 	}
 	f.Lost = int(m.highest - m.lowest + 1 - m.unique)
@@ -181,16 +181,16 @@ func (m *meter) total(now time.Duration) Flow {
 	return f
 }
 
-// window is what came from one time to another. Its first and last gap are
+// Window is what came from one time to another. Its first and last gap are
 // those to the window's edges, so nothing at all is one gap as long as the
 // window. What is missing between the packet before the window and the last one
 // in it is lost.
-func (m *meter) window(from, to time.Duration) Flow {
+func (m *Meter) Window(from, to time.Duration) Flow {
 	m.mu.Lock()
 	arrivals := slices.Clone(m.arrivals)
 	m.mu.Unlock()
 
-	f := Flow{Level: silenceDBov, First: from, Last: from}
+	f := Flow{Level: SilenceDBov, First: from, Last: from}
 	var gaps []time.Duration
 	var highest, unique int64
 	before := int64(math.MinInt64) // the latest packet of before the window

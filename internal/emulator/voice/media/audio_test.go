@@ -1,4 +1,4 @@
-package voice
+package media
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 func take(s Source, frames int) []int16 {
 	var all []int16
-	var frame [frameSamples]int16
+	var frame [FrameSamples]int16
 	for range frames {
 		s.Frame(&frame)
 		all = append(all, frame[:]...)
@@ -23,32 +23,32 @@ func take(s Source, frames int) []int16 {
 // Known answers of G.711, and that a code survives the way there and back.
 func TestMulaw(t *testing.T) {
 	for sample, code := range map[int16]byte{0: 0xff, 32635: 0x80, -32635: 0x00, 1000: 0xce, -1000: 0x4e} {
-		if got := toMulaw(sample); got != code {
-			t.Errorf("toMulaw(%d) = %#x, want %#x", sample, got, code)
+		if got := ToMulaw(sample); got != code {
+			t.Errorf("ToMulaw(%d) = %#x, want %#x", sample, got, code)
 		}
 	}
 	for i := range 256 {
-		back := toMulaw(fromMulaw[i])
-		if int(back) != i && fromMulaw[i] != 0 { // there are two zeros
-			t.Errorf("code %#x decodes to %d, which encodes to %#x", i, fromMulaw[i], back)
+		back := ToMulaw(FromMulaw[i])
+		if int(back) != i && FromMulaw[i] != 0 { // there are two zeros
+			t.Errorf("code %#x decodes to %d, which encodes to %#x", i, FromMulaw[i], back)
 		}
 	}
 }
 
 func TestLevels(t *testing.T) {
-	if got := level(take(Silence(), 3)); got != silenceDBov {
+	if got := Level(take(Silence(), 3)); got != SilenceDBov {
 		t.Errorf("silence is %d dBov", got)
 	}
-	if got := level(take(Tone(440, -10), 50)); got != -13 {
+	if got := Level(take(Tone(440, -10), 50)); got != -13 {
 		t.Errorf("a sine with its peak at -10 dBov has a level of %d, want -13", got)
 	}
 	talk := take(Speech(1), 500)
-	if got := level(talk); got < -30 || got > -12 {
+	if got := Level(talk); got < -30 || got > -12 {
 		t.Errorf("speech has a level of %d dBov", got)
 	}
 	quiet, loud := 0, 0
-	for i := 0; i+frameSamples <= len(talk); i += frameSamples {
-		switch l := level(talk[i : i+frameSamples]); {
+	for i := 0; i+FrameSamples <= len(talk); i += FrameSamples {
+		switch l := Level(talk[i : i+FrameSamples]); {
 		case l < -50:
 			quiet++
 		case l > -25:
@@ -58,7 +58,7 @@ func TestLevels(t *testing.T) {
 	if quiet < 10 || loud < 150 {
 		t.Errorf("of 500 frames of speech %d are quiet and %d loud: no pauses or no talk", quiet, loud)
 	}
-	if !bytes.Equal(wav(take(Speech(7), 50)), wav(take(Speech(7), 50))) {
+	if !bytes.Equal(EncodeWAV(take(Speech(7), 50)), EncodeWAV(take(Speech(7), 50))) {
 		t.Error("the same seed speaks differently")
 	}
 }
@@ -80,7 +80,7 @@ func TestWAVOfOtherRates(t *testing.T) {
 		for i := range samples {
 			samples[i] = int16(20000 * math.Sin(2*math.Pi*400*float64(i)/float64(rate)))
 		}
-		file := wav(samples)
+		file := EncodeWAV(samples)
 		file[24], file[25], file[26] = byte(rate), byte(rate>>8), byte(rate>>16)
 		source, err := WAV(bytes.NewReader(file))
 		if err != nil {
@@ -90,7 +90,7 @@ func TestWAVOfOtherRates(t *testing.T) {
 		if n := crossings(got); n < 796 || n > 804 {
 			t.Errorf("%d Hz: the tone crosses zero %d times in a second, want 800", rate, n)
 		}
-		if l := level(got); l < -9 || l > -6 {
+		if l := Level(got); l < -9 || l > -6 {
 			t.Errorf("%d Hz: level %d dBov, want about -7", rate, l)
 		}
 	}
@@ -105,15 +105,15 @@ func TestWAVFileFaults(t *testing.T) {
 		}
 		return path
 	}
-	float := wav(make([]int16, 10))
+	float := EncodeWAV(make([]int16, 10))
 	float[20] = 3
-	noChannels := wav(make([]int16, 10))
+	noChannels := EncodeWAV(make([]int16, 10))
 	noChannels[22] = 0
 	for name, path := range map[string]string{
 		"missing":     filepath.Join(folder, "missing.wav"),
 		"text":        write("text", []byte("hello")),
-		"empty":       write("empty", wav(nil)),
-		"cut":         write("cut", wav(make([]int16, 10))[:30]),
+		"empty":       write("empty", EncodeWAV(nil)),
+		"cut":         write("cut", EncodeWAV(make([]int16, 10))[:30]),
 		"float":       write("float", float),
 		"no channels": write("no channels", noChannels),
 	} {
@@ -127,26 +127,26 @@ func TestWAVFileFaults(t *testing.T) {
 // its place.
 func TestRecordingMendsTheOrder(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "heard.wav")
-	r, err := newRecorder(name)
+	r, err := NewRecorder(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	frame := func(v int16) []int16 {
-		f := make([]int16, frameSamples)
+		f := make([]int16, FrameSamples)
 		for i := range f {
 			f[i] = v
 		}
 		return f
 	}
 	var base uint32 = math.MaxUint32 - 100 // the timestamp wraps on the way
-	at := func(frame uint32) uint32 { return base + frame*frameSamples }
-	r.write(at(0), frame(1))
-	r.write(at(2), frame(3))
-	r.write(at(1), frame(2))
-	r.write(at(1), frame(2))
-	r.write(at(4), frame(5)) // the fourth is lost
-	r.write(at(4)+2*recordJump, frame(9))
-	if err := r.close(); err != nil {
+	at := func(frame uint32) uint32 { return base + frame*FrameSamples }
+	r.Write(at(0), frame(1))
+	r.Write(at(2), frame(3))
+	r.Write(at(1), frame(2))
+	r.Write(at(1), frame(2))
+	r.Write(at(4), frame(5)) // the fourth is lost
+	r.Write(at(4)+2*recordJump, frame(9))
+	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.Open(name)
@@ -154,16 +154,16 @@ func TestRecordingMendsTheOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	got, err := readWAV(file)
+	got, err := ReadWAV(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 5*frameSamples {
-		t.Fatalf("%d samples, want %d", len(got), 5*frameSamples)
+	if len(got) != 5*FrameSamples {
+		t.Fatalf("%d samples, want %d", len(got), 5*FrameSamples)
 	}
 	for i, want := range []int16{1, 2, 3, 0, 5} {
-		if got[i*frameSamples] != want {
-			t.Errorf("frame %d holds %d, want %d", i, got[i*frameSamples], want)
+		if got[i*FrameSamples] != want {
+			t.Errorf("frame %d holds %d, want %d", i, got[i*FrameSamples], want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package voice
+package media
 
 import (
 	"encoding/binary"
@@ -9,10 +9,10 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
-// recorder writes what is heard to a WAV file. A packet is put where its RTP
+// Recorder writes what is heard to a WAV file. A packet is put where its RTP
 // timestamp says, so packets out of order are mended, doubled ones harmless, and
 // what was lost is silence of the right length.
-type recorder struct {
+type Recorder struct {
 	file  *os.File
 	base  uint32
 	began bool
@@ -21,17 +21,19 @@ type recorder struct {
 }
 
 // A jump of more than this, in samples, is a broken timestamp and not a pause.
-const recordJump = 30 * 60 * sampleRate
+const recordJump = 30 * 60 * SampleRate
 
-func newRecorder(name string) (*recorder, error) {
+// NewRecorder begins a file; one that cannot be made is problem.OutputUnwritable.
+func NewRecorder(name string) (*Recorder, error) {
 	file, err := os.Create(name)
 	if err != nil {
-		return nil, problem.New(problem.OutputUnwritable, "cannot record to %s: %w", name, cause(err))
+		return nil, problem.New(problem.OutputUnwritable, "cannot record to %s: %w", name, Cause(err))
 	}
-	return &recorder{file: file}, nil
+	return &Recorder{file: file}, nil
 }
 
-func (r *recorder) write(timestamp uint32, samples []int16) {
+// Write adds samples where an RTP timestamp says.
+func (r *Recorder) Write(timestamp uint32, samples []int16) {
 	if r.err != nil {
 		return
 	}
@@ -51,13 +53,14 @@ func (r *recorder) write(timestamp uint32, samples []int16) {
 	}
 }
 
-func (r *recorder) close() error {
+// Close completes the file, and tells what went wrong with it.
+func (r *Recorder) Close() error {
 	_, err := r.file.WriteAt(wavHeader(r.end), 0)
 	return errors.Join(r.err, err, r.file.Close())
 }
 
-// cause drops the path that os errors repeat.
-func cause(err error) error {
+// Cause drops the path that os errors repeat.
+func Cause(err error) error {
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
 		return path.Err
 	}

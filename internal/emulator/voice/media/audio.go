@@ -1,4 +1,4 @@
-package voice
+package media
 
 import (
 	"bytes"
@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	sampleRate   = 8000
-	frameSamples = 160 // 20 ms
-	silenceDBov  = -127
+	SampleRate   = 8000
+	FrameSamples = 160 // 20 ms
+	SilenceDBov  = -127
 )
 
 // A Source is what one side of a call says. It is asked every 20 ms, from one
 // goroutine, for the next 160 samples: 16-bit linear, mono, 8000 a second.
 type Source interface {
-	Frame(dst *[frameSamples]int16)
+	Frame(dst *[FrameSamples]int16)
 }
 
 // Silence says nothing.
@@ -27,17 +27,17 @@ func Silence() Source { return silence{} }
 
 type silence struct{}
 
-func (silence) Frame(dst *[frameSamples]int16) { clear(dst[:]) }
+func (silence) Frame(dst *[FrameSamples]int16) { clear(dst[:]) }
 
 // Tone is a sine of the given frequency in Hz; level is its peak in dBov, 0 at
 // most.
 func Tone(hz, level float64) Source {
-	return &tone{step: 2 * math.Pi * hz / sampleRate, peak: amplitude(level)}
+	return &tone{step: 2 * math.Pi * hz / SampleRate, peak: Amplitude(level)}
 }
 
 type tone struct{ phase, step, peak float64 }
 
-func (t *tone) Frame(dst *[frameSamples]int16) {
+func (t *tone) Frame(dst *[FrameSamples]int16) {
 	for i := range dst {
 		dst[i] = int16(t.peak * math.Sin(t.phase))
 		t.phase = math.Mod(t.phase+t.step, 2*math.Pi)
@@ -75,10 +75,10 @@ func (s *speech) random(n int) int {
 func (s *speech) next() {
 	s.breath = s.syllables > 3 && s.random(4) == 0
 	if s.breath {
-		s.syllables, s.all = 0, sampleRate*(200+s.random(300))/1000
+		s.syllables, s.all = 0, SampleRate*(200+s.random(300))/1000
 	} else {
 		s.syllables++
-		s.all = sampleRate * (80 + s.random(220)) / 1000
+		s.all = SampleRate * (80 + s.random(220)) / 1000
 		s.pitch = 95 + float64(s.random(60))
 		for i, hz := range vowels[s.random(len(vowels))] {
 			s.formants[i].tune(hz, 60+40*float64(i))
@@ -87,7 +87,7 @@ func (s *speech) next() {
 	s.left = s.all
 }
 
-func (s *speech) Frame(dst *[frameSamples]int16) {
+func (s *speech) Frame(dst *[FrameSamples]int16) {
 	for i := range dst {
 		if s.left == 0 {
 			s.next()
@@ -96,7 +96,7 @@ func (s *speech) Frame(dst *[frameSamples]int16) {
 		s.left--
 		glottis := 0.0
 		if !s.breath {
-			s.pulse += (s.pitch + 20*math.Sin(math.Pi*done)) / sampleRate
+			s.pulse += (s.pitch + 20*math.Sin(math.Pi*done)) / SampleRate
 			if s.pulse >= 1 {
 				s.pulse--
 				glottis = math.Sin(math.Pi * done)
@@ -114,8 +114,8 @@ func (s *speech) Frame(dst *[frameSamples]int16) {
 type resonator struct{ a, b, y1, y2 float64 }
 
 func (r *resonator) tune(hz, width float64) {
-	radius := math.Exp(-math.Pi * width / sampleRate)
-	r.a, r.b = 2*radius*math.Cos(2*math.Pi*hz/sampleRate), -radius*radius
+	radius := math.Exp(-math.Pi * width / SampleRate)
+	r.a, r.b = 2*radius*math.Cos(2*math.Pi*hz/SampleRate), -radius*radius
 }
 
 func (r *resonator) filter(x float64) float64 {
@@ -128,7 +128,7 @@ func (r *resonator) filter(x float64) float64 {
 // u-law, any number of channels, any rate; it is mixed to one channel and
 // resampled to 8000 Hz. The file is read whole, at most 64 MiB.
 func WAV(r io.Reader) (Source, error) {
-	samples, err := readWAV(io.LimitReader(r, 64<<20))
+	samples, err := ReadWAV(io.LimitReader(r, 64<<20))
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func WAV(r io.Reader) (Source, error) {
 func WAVFile(name string) (Source, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, problem.New(problem.InputUnreadable, "cannot play %s: %w", name, cause(err))
+		return nil, problem.New(problem.InputUnreadable, "cannot play %s: %w", name, Cause(err))
 	}
 	defer f.Close()
 	source, err := WAV(f)
@@ -155,7 +155,7 @@ type loop struct {
 	at      int
 }
 
-func (l *loop) Frame(dst *[frameSamples]int16) {
+func (l *loop) Frame(dst *[FrameSamples]int16) {
 	for i := range dst {
 		dst[i] = l.samples[l.at]
 		l.at = (l.at + 1) % len(l.samples)
@@ -172,7 +172,9 @@ const (
 	waveExtensible = 0xfffe
 )
 
-func readWAV(r io.Reader) ([]int16, error) {
+// ReadWAV returns the samples of a WAV file, mixed and resampled to what is said
+// here.
+func ReadWAV(r io.Reader) ([]int16, error) {
 	var riff [12]byte
 	if _, err := io.ReadFull(r, riff[:]); err != nil || string(riff[:4]) != "RIFF" || string(riff[8:]) != "WAVE" {
 		return nil, wavError("it is no WAV file")
@@ -228,7 +230,7 @@ func mix(body []byte, format, channels, bits int) ([]float64, error) {
 	case format == wavePCM && bits == 8:
 		width, sample = 1, func(b []byte) float64 { return (float64(b[0]) - 128) * 256 }
 	case format == waveMulaw && bits == 8:
-		width, sample = 1, func(b []byte) float64 { return float64(fromMulaw[b[0]]) }
+		width, sample = 1, func(b []byte) float64 { return float64(FromMulaw[b[0]]) }
 	default:
 		return nil, wavError("only linear PCM of 8 or 16 bits and u-law can be read")
 	}
@@ -244,14 +246,14 @@ func mix(body []byte, format, channels, bits int) ([]float64, error) {
 // resample averages when the rate goes down, so that what lies above 4 kHz does
 // not fold back as noise, and draws a line between neighbours when it goes up.
 func resample(in []float64, rate int) []int16 {
-	if rate == sampleRate {
+	if rate == SampleRate {
 		out := make([]int16, len(in))
 		for i, v := range in {
 			out[i] = clip(v)
 		}
 		return out
 	}
-	step := float64(rate) / sampleRate
+	step := float64(rate) / SampleRate
 	out := make([]int16, max(1, int(float64(len(in))/step)))
 	for i := range out {
 		at := float64(i) * step
@@ -273,25 +275,26 @@ func resample(in []float64, rate int) []int16 {
 
 func clip(v float64) int16 { return int16(max(-32768, min(32767, v))) }
 
-func amplitude(dBov float64) float64 { return 32767 * math.Pow(10, dBov/20) }
+// Amplitude is the peak of a tone of that level.
+func Amplitude(dBov float64) float64 { return 32767 * math.Pow(10, dBov/20) }
 
-// level is the root mean square of the samples in dBov: 0 for the loudest square
+// Level is the root mean square of the samples in dBov: 0 for the loudest square
 // wave, -3 for the loudest sine, -127 for silence.
-func level(samples []int16) int {
+func Level(samples []int16) int {
 	sum := 0.0
 	for _, s := range samples {
 		sum += float64(s) * float64(s)
 	}
 	if sum == 0 {
-		return silenceDBov
+		return SilenceDBov
 	}
 	db := 20 * math.Log10(math.Sqrt(sum/float64(len(samples)))/32768)
-	return max(silenceDBov, int(math.Round(db)))
+	return max(SilenceDBov, int(math.Round(db)))
 }
 
-// G.711 u-law. The decoding table follows the recommendation's segments; a
-// sample is encoded by finding its segment.
-var fromMulaw = func() (table [256]int16) {
+// FromMulaw decodes G.711 u-law. The table follows the recommendation's
+// segments; a sample is encoded by finding its segment.
+var FromMulaw = func() (table [256]int16) {
 	for i := range table {
 		code := ^byte(i)
 		magnitude := (int(code&0x0f)<<3+0x84)<<(code>>4&7) - 0x84
@@ -303,7 +306,8 @@ var fromMulaw = func() (table [256]int16) {
 	return table
 }()
 
-func toMulaw(sample int16) byte {
+// ToMulaw encodes a sample as G.711 u-law.
+func ToMulaw(sample int16) byte {
 	v, sign := int(sample), byte(0)
 	if v < 0 {
 		v, sign = -v, 0x80
@@ -316,8 +320,8 @@ func toMulaw(sample int16) byte {
 	return ^(sign | segment<<4 | byte(v>>(segment+3))&0x0f)
 }
 
-// wav returns the samples as a WAV file.
-func wav(samples []int16) []byte {
+// EncodeWAV returns the samples as a WAV file.
+func EncodeWAV(samples []int16) []byte {
 	var b bytes.Buffer
 	b.Write(wavHeader(len(samples)))
 	binary.Write(&b, binary.LittleEndian, samples)
@@ -332,8 +336,8 @@ func wavHeader(samples int) []byte {
 	binary.LittleEndian.PutUint32(h[16:], 16)
 	binary.LittleEndian.PutUint16(h[20:], wavePCM)
 	binary.LittleEndian.PutUint16(h[22:], 1)
-	binary.LittleEndian.PutUint32(h[24:], sampleRate)
-	binary.LittleEndian.PutUint32(h[28:], sampleRate*2)
+	binary.LittleEndian.PutUint32(h[24:], SampleRate)
+	binary.LittleEndian.PutUint32(h[28:], SampleRate*2)
 	binary.LittleEndian.PutUint16(h[32:], 2)
 	binary.LittleEndian.PutUint16(h[34:], 16)
 	copy(h[36:], "data")

@@ -1,4 +1,4 @@
-package voice
+package media
 
 import (
 	"encoding/binary"
@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// keys of a telephone in the order of RFC 4733's event numbers.
-const keys = "0123456789*#"
+// Keys of a telephone in the order of RFC 4733's event numbers.
+const Keys = "0123456789*#"
 
 const (
 	digitFrames = 8 // 160 ms of tone, as the voice client itself sends
@@ -33,9 +33,9 @@ func (d *digit) tick()          { d.left = max(0, d.left-1) }
 // one three times, in case one is lost (RFC 4733, section 2.5.1.4).
 func (d *digit) event() (payload [4]byte, copies int) {
 	done := digitFrames + pauseFrames - d.left + 1
-	payload[0] = byte(strings.IndexByte(keys, d.key))
+	payload[0] = byte(strings.IndexByte(Keys, d.key))
 	payload[1] = 10 // -10 dBm0
-	binary.BigEndian.PutUint16(payload[2:], uint16(done*frameSamples))
+	binary.BigEndian.PutUint16(payload[2:], uint16(done*FrameSamples))
 	if done < digitFrames {
 		return payload, 1
 	}
@@ -44,23 +44,23 @@ func (d *digit) event() (payload [4]byte, copies int) {
 }
 
 // mix replaces what is said by the key's tone, or by silence after it.
-func (d *digit) mix(frame *[frameSamples]int16) {
+func (d *digit) mix(frame *[FrameSamples]int16) {
 	if d.left == 0 {
 		return
 	}
 	clear(frame[:])
 	if d.sounding() {
 		done := digitFrames + pauseFrames - d.left
-		low, high := tones(d.key)
+		low, high := Tones(d.key)
 		for i := range frame {
-			t := float64(done*frameSamples+i) / sampleRate
-			frame[i] = int16(amplitude(-12) * (math.Sin(2*math.Pi*low*t) + math.Sin(2*math.Pi*high*t)))
+			t := float64(done*FrameSamples+i) / SampleRate
+			frame[i] = int16(Amplitude(-12) * (math.Sin(2*math.Pi*low*t) + math.Sin(2*math.Pi*high*t)))
 		}
 	}
 }
 
-// tones are the two frequencies, in Hz, of a key (ITU-T Q.23).
-func tones(key byte) (low, high float64) {
+// Tones are the two frequencies, in Hz, of a key (ITU-T Q.23).
+func Tones(key byte) (low, high float64) {
 	const pad = "123456789*0#"
 	at := strings.IndexByte(pad, key)
 	return [...]float64{697, 770, 852, 941}[at/3], [...]float64{1209, 1336, 1477}[at%3]
