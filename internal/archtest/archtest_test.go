@@ -159,8 +159,8 @@ func TestEmulatorRooms(t *testing.T) {
 	const at = "internal/emulator/"
 	core := []string{"internal/emulator", at + "store", at + "fault", at + "outbox"}
 	rooms := map[string][]string{
-		"internal/emulator": {at + "store", at + "fault", at + "outbox"},
-		at + "store":        {}, at + "fault": {}, at + "outbox": {at + "fault"},
+		"internal/emulator": {at + "store", at + "fault", at + "outbox", at + "journal"},
+		at + "store":        {}, at + "fault": {}, at + "journal": {}, at + "outbox": {at + "fault"},
 		at + "taskrouter": core, at + "flexapi": core, at + "serverless": core, at + "events": core, at + "iam": core,
 		at + "products":     {"internal/emulator", at + "taskrouter", at + "flexapi", at + "serverless", at + "events", at + "iam"},
 		at + "coverage":     {"internal/emulator", at + "products", at + "flexui"},

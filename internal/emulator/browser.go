@@ -170,7 +170,7 @@ func (b *Browser) visit(sid string) {
 		b.end()
 		return
 	}
-	b.e.stats.overwrote()
+	b.e.stats.Overwrote()
 	b.copies[sid], b.last[sid] = written, seq
 	b.made = append(b.made, Overwrite{Worker: sid, Seq: seq, Stale: isStale, ETag: changed.ETag(), Time: now})
 	if len(b.made) == b.opts.Overwrites {

@@ -39,8 +39,8 @@ type controlAction struct {
 //	GET  faults         []fault.Status    POST faults     ["SPEC",...] replaces them
 //	POST faults/assert  409 while a declared fault has not struck as it says
 //	POST clock          {"advance":"1h30m"}
-//	GET  log            []LogEntry, the latest thousand
-//	GET  stats          Stats            POST stats/reset
+//	GET  log            []journal.Entry, the latest thousand
+//	GET  stats          journal.Stats            POST stats/reset
 //	GET  deliveries     []outbox.Delivery, the latest thousand requests that told of events
 //	POST bump           {"worker":"WK..."}: a reservation raises the ETag
 //	POST edit           {"worker":"WK...","attributes":"..."}: someone else writes, unchecked

@@ -10,6 +10,8 @@ import (
 
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/emulator/emulatortest"
+	"github.com/flexvc/flexvc/internal/emulator/journal"
+	"github.com/flexvc/flexvc/internal/problem"
 )
 
 // ask sends a request to the control plane as this machine does.
@@ -133,7 +135,7 @@ func TestControlReachesEverything(t *testing.T) {
 	if v := want(200, "GET", "stats", ""); v["requests"] != 3.0 || v["too_many_requests"] != 1.0 {
 		t.Errorf("the statistics are %v", v)
 	}
-	var log []emulator.LogEntry
+	var log []journal.Entry
 	emulatortest.Must(t, json.Unmarshal(ask(e, "GET", "log", "").Body.Bytes(), &log))
 	if len(log) != 3 || log[0].Operation != "FetchWorker" || log[0].Status != 500 || log[2].Status != 429 || !strings.HasPrefix(log[0].Request, "RQ") {
 		t.Errorf("the log is %+v", log)
@@ -219,5 +221,11 @@ func TestKeySecret(t *testing.T) {
 	}
 	if secret, ok := e.KeySecret("SK" + strings.Repeat("0", 32)); ok || secret != "" {
 		t.Error("a key is found that was never made")
+	}
+}
+
+func TestAnAccountNeedsProducts(t *testing.T) {
+	if e, err := emulator.New(emulator.Options{Agents: 1}); !problem.Is(err, problem.Usage) {
+		t.Errorf("without products there is %v, %v", e, err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator/fault"
+	"github.com/flexvc/flexvc/internal/emulator/journal"
 	"github.com/flexvc/flexvc/internal/emulator/outbox"
 	"github.com/flexvc/flexvc/internal/emulator/store"
 	"github.com/flexvc/flexvc/internal/problem"
@@ -84,8 +85,8 @@ type Emulator struct {
 
 	limit    limiters
 	faults   fault.Set
-	stats    counters
-	journal  requestLog
+	stats    journal.Counters
+	journal  journal.Log
 	requests atomic.Uint64
 	browsers browserSet
 	outbox   *outbox.Outbox
@@ -166,6 +167,18 @@ func (e *Emulator) Account() Account {
 	return e.store.Meta.Account
 }
 
+// Stats returns what was asked since the start, or since the latest reset.
+func (e *Emulator) Stats() journal.Stats { return e.stats.Stats() }
+
+// Log returns the latest thousand requests, oldest first.
+func (e *Emulator) Log() []journal.Entry { return e.journal.Entries() }
+
+// resetStats starts the counts and the request log anew.
+func (e *Emulator) resetStats() {
+	e.stats.Reset()
+	e.journal.Reset()
+}
+
 // Now returns the emulator's time, which Advance moves.
 func (e *Emulator) Now() time.Time {
 	e.mu.RLock()
@@ -209,8 +222,7 @@ func (e *Emulator) reseed(o store.Origin) error {
 	}
 	e.browsers.reset()
 	e.faults.Rewind()
-	e.stats.reset()
-	e.journal.reset()
+	e.resetStats()
 	for _, tell := range e.watchers {
 		tell("")
 	}

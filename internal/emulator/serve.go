@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator/fault"
+	"github.com/flexvc/flexvc/internal/emulator/journal"
 	"github.com/flexvc/flexvc/internal/emulator/outbox"
 	"github.com/flexvc/flexvc/internal/emulator/store"
 	"github.com/flexvc/flexvc/internal/problem"
@@ -71,8 +72,8 @@ func (e *Emulator) serve(w http.ResponseWriter, r *http.Request, host, path stri
 	started := time.Now()
 	n := e.requests.Add(1)
 	id := "RQ" + SIDMarker + store.Derive(24, "RQ", n)
-	inFlight := e.stats.enter()
-	defer e.stats.leave()
+	inFlight := e.stats.Enter()
+	defer e.stats.Leave()
 
 	product, _, _ := strings.Cut(host, ".")
 	op, vars, allowed := e.table.route(product, r.Method, path)
@@ -85,8 +86,8 @@ func (e *Emulator) serve(w http.ResponseWriter, r *http.Request, host, path stri
 		name = op.ID
 	}
 	took := time.Since(started)
-	e.stats.count(name, rep.status)
-	e.journal.add(LogEntry{
+	e.stats.Count(name, rep.status)
+	e.journal.Add(journal.Entry{
 		Time: c.Now, Request: id, Method: r.Method, Host: host, Path: path, Operation: name,
 		IfMatch: r.Header.Get("If-Match"), Status: rep.status, Cut: cut.String(), Duration: took,
 	})

@@ -1,4 +1,6 @@
-package emulator
+// Package journal is the account of what the emulator was asked: counts, and the
+// latest requests. What an answer was made from does not belong here.
+package journal
 
 import (
 	"maps"
@@ -21,7 +23,8 @@ type Stats struct {
 	BrowserOverwrites int            `json:"browser_overwrites"`
 }
 
-type counters struct {
+// Counters count what was asked. The zero value is ready.
+type Counters struct {
 	inFlight atomic.Int64
 	bodies   atomic.Int64
 
@@ -29,7 +32,8 @@ type counters struct {
 	s  Stats
 }
 
-func (c *counters) enter() int64 {
+// Enter begins a request and says how many are in flight with it.
+func (c *Counters) Enter() int64 {
 	n := c.inFlight.Add(1)
 	c.mu.Lock()
 	c.s.PeakInFlight = max(c.s.PeakInFlight, int(n))
@@ -37,9 +41,11 @@ func (c *counters) enter() int64 {
 	return n
 }
 
-func (c *counters) leave() { c.inFlight.Add(-1) }
+// Leave ends a request.
+func (c *Counters) Leave() { c.inFlight.Add(-1) }
 
-func (c *counters) count(operation string, status int) {
+// Count counts the answer of an operation.
+func (c *Counters) Count(operation string, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.s.Operations == nil {
@@ -53,37 +59,36 @@ func (c *counters) count(operation string, status int) {
 	}
 }
 
-func (c *counters) overwrote() {
+// Overwrote counts an overwrite by a simulated browser.
+func (c *Counters) Overwrote() {
 	c.mu.Lock()
 	c.s.BrowserOverwrites++
 	c.mu.Unlock()
 }
 
-func (c *counters) reset() {
+// Reset starts anew.
+func (c *Counters) Reset() {
 	c.mu.Lock()
 	c.s = Stats{}
 	c.mu.Unlock()
 }
 
+// Bodies counts response bodies that a client of Transport opened, or closed.
+func (c *Counters) Bodies(n int64) { c.bodies.Add(n) }
+
 // Stats returns the counts so far.
-func (e *Emulator) Stats() Stats {
-	e.stats.mu.Lock()
-	defer e.stats.mu.Unlock()
-	s := e.stats.s
+func (c *Counters) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.s
 	s.Operations, s.Statuses = maps.Clone(s.Operations), maps.Clone(s.Statuses)
-	s.OpenBodies = int(e.stats.bodies.Load())
+	s.OpenBodies = int(c.bodies.Load())
 	return s
 }
 
-// resetStats starts the counts and the request log anew.
-func (e *Emulator) resetStats() {
-	e.stats.reset()
-	e.journal.reset()
-}
-
-// LogEntry is one request as the emulator saw it. Query and body are left out,
+// Entry is one request as the emulator saw it. Query and body are left out,
 // as they can hold tokens.
-type LogEntry struct {
+type Entry struct {
 	Time      time.Time     `json:"time"`
 	Request   string        `json:"request"` // the Twilio-Request-Id
 	Method    string        `json:"method"`
@@ -99,14 +104,15 @@ type LogEntry struct {
 // logSize is how many requests the log remembers.
 const logSize = 1000
 
-// requestLog is a ring of the latest requests.
-type requestLog struct {
+// Log is a ring of the latest requests.
+type Log struct {
 	mu      sync.Mutex
-	entries []LogEntry
+	entries []Entry
 	next    int // where the oldest is, once the ring is full
 }
 
-func (l *requestLog) add(entry LogEntry) {
+// Add adds a request, and forgets the oldest.
+func (l *Log) Add(entry Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.entries) < logSize {
@@ -117,16 +123,16 @@ func (l *requestLog) add(entry LogEntry) {
 	l.next = (l.next + 1) % logSize
 }
 
-func (l *requestLog) reset() {
+// Reset starts anew.
+func (l *Log) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.entries, l.next = nil, 0
 }
 
-// Log returns the latest thousand requests, oldest first.
-func (e *Emulator) Log() []LogEntry {
-	l := &e.journal
+// Entries returns the latest thousand requests, oldest first.
+func (l *Log) Entries() []Entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append(append([]LogEntry{}, l.entries[l.next:]...), l.entries[:l.next]...)
+	return append(append([]Entry{}, l.entries[l.next:]...), l.entries[:l.next]...)
 }
