@@ -158,7 +158,7 @@ bench-plugin: $(FLEX_NEEDS) flex-host ## what the plugin adds to Flex's start: B
 
 generate: ## rewrite completions, man pages, docs and COVERAGE.md
 	$(GO) test ./internal/cli/tree -run 'TestGenerated' -count=1 -update
-	$(GO) test ./internal/emulator -run 'TestCoverage' -count=1 -update
+	$(GO) test ./internal/emulator/coverage -run 'TestCoverage' -count=1 -update
 	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
 
 pictures: ## draw the pictures of the watch in docs/pictures

@@ -23,7 +23,7 @@ const module = "github.com/flexvc/flexvc/"
 type source struct {
 	path    string // slash-separated, from the repository's root
 	pkg     string // its folder, such as internal/cli
-	test    bool
+	test    bool   // for tests only: a test file, or a folder such as internal/emulator/emulatortest
 	file    *ast.File
 	imports []string
 }
@@ -54,7 +54,8 @@ func sources(t *testing.T) []source {
 			return err
 		}
 		rel = filepath.ToSlash(rel)
-		s := source{path: rel, pkg: rel[:strings.LastIndex(rel, "/")], test: strings.HasSuffix(rel, "_test.go"), file: file}
+		s := source{path: rel, pkg: rel[:strings.LastIndex(rel, "/")], file: file}
+		s.test = strings.HasSuffix(rel, "_test.go") || strings.HasSuffix(s.pkg, "test")
 		for _, spec := range file.Imports {
 			name, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
@@ -87,11 +88,11 @@ func TestThirdPartyHomes(t *testing.T) {
 		{"github.com/charmbracelet/bubbletea", "its first version asks the terminal for its colours whenever any command starts; use charm.land/bubbletea/v2", nil},
 		{"charm.land/bubbletea", "only the watch screen is a program of its own", []string{"internal/tui"}},
 		{"charm.land/lipgloss", "it looks the terminal up, inside tmux by running tmux, whenever any command starts; x/ansi has the styles", nil},
-		{"github.com/pion", "media exists only on the emulated voice edge", []string{"internal/emulator/voice"}},
+		{"github.com/pion", "media exists only on the emulated voice edge", []string{"internal/emulator/voice", "internal/emulator/voice/media"}},
 		{"github.com/redis", "only what replicas of serve share is in it", []string{"internal/tokensrv", "internal/eventsrv"}},
 		{"text/template", "a template calls methods by name, so the linker keeps every method of every type: 27 MB rather than 18", nil},
 		{"html/template", "see text/template", nil},
-		{"go.etcd.io/bbolt", "only the emulator keeps a database", []string{"internal/emulator"}},
+		{"go.etcd.io/bbolt", "only the emulator keeps a database", []string{"internal/emulator/store"}},
 	}
 	for _, s := range sources(t) {
 		for _, name := range s.imports {
@@ -147,6 +148,38 @@ func TestImportRules(t *testing.T) {
 			}
 			if !slices.Contains(list, own) && !slices.Contains(everyone, own) {
 				t.Errorf("%s may not import %s: %s", s.path, own, why[owner])
+			}
+		}
+	}
+}
+
+// TestEmulatorRooms: a product of Twilio's stands on the emulator's core alone, and
+// the core on none, so that one can be added or changed in its own folder.
+func TestEmulatorRooms(t *testing.T) {
+	const at = "internal/emulator/"
+	core := []string{"internal/emulator", at + "store", at + "fault", at + "outbox"}
+	rooms := map[string][]string{
+		"internal/emulator": {at + "store", at + "fault", at + "outbox", at + "journal"},
+		at + "store":        {}, at + "fault": {}, at + "journal": {}, at + "outbox": {at + "fault"},
+		at + "taskrouter": core, at + "flexapi": core, at + "serverless": core, at + "events": core, at + "iam": core,
+		at + "products":     {"internal/emulator", at + "taskrouter", at + "flexapi", at + "serverless", at + "events", at + "iam"},
+		at + "coverage":     {"internal/emulator", at + "products", at + "flexui"},
+		at + "emulatortest": nil, // for tests
+		at + "flexui":       {"internal/emulator"}, at + "voice": {at + "certificate", at + "voice/media"}, at + "voice/media": {}, at + "certificate": {},
+	}
+	for _, s := range sources(t) {
+		may, ok := rooms[s.pkg]
+		if strings.HasPrefix(s.pkg, at) && !ok {
+			t.Errorf("%s is in no room of the emulator that this test knows", s.path)
+		}
+		for _, name := range s.imports {
+			own := strings.TrimPrefix(name, module)
+			switch {
+			case s.test:
+			case own == at+"emulatortest":
+				t.Errorf("%s imports %s, which is for tests", s.path, own)
+			case ok && strings.HasPrefix(own+"/", at) && !slices.Contains(may, own):
+				t.Errorf("%s may not import %s: a product stands on the emulator's core alone, and the core on none", s.path, own)
 			}
 		}
 	}

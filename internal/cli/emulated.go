@@ -17,6 +17,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/twilioapi"
@@ -50,7 +51,7 @@ func (a *App) openEmulator(ctx context.Context, o SessionOptions) (*Session, err
 func (a *App) startEmulator(dir string) (*emulator.Emulator, error) {
 	_, err := os.Stat(dir)
 	fresh := errors.Is(err, fs.ErrNotExist)
-	e, err := emulator.New(emulator.Options{DataDir: dir, Agents: DefaultAgents, Now: a.Now, Log: a.Log()})
+	e, err := emulator.New(emulator.Options{Products: products.All(), DataDir: dir, Agents: DefaultAgents, Now: a.Now, Log: a.Log()})
 	if err == nil && fresh {
 		a.UI.Note("made an emulated account with %d workers in %s", DefaultAgents, dir)
 	}

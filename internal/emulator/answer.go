@@ -7,10 +7,13 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/emulator/fault"
 )
 
-// reply is an answer before it is written.
-type reply struct {
+// Reply is an answer before it is written. Functions that check a request return
+// the refusal, or nil.
+type Reply struct {
 	status      int
 	header      map[string]string
 	body        any    // encoded as JSON; nil is no body
@@ -34,28 +37,37 @@ const (
 	codeMethod       = 20004
 	codeNotFound     = 20404
 	codeConflict     = 20409
-	codePrecondition = 20412
+	CodePrecondition = 20412
 	codeTooMany      = 20429
 	codeExpired      = 20104
 	codeInternal     = 20500
 	codeUnavailable  = 20503
 )
 
-func ok(status int, body any) reply { return reply{status: status, body: body} }
+// OK answers with a body.
+func OK(body any) *Reply { return &Reply{status: http.StatusOK, body: body} }
 
-func ok201(body any) reply { return ok(http.StatusCreated, body) }
+// Created answers with the body of something new.
+func Created(body any) *Reply { return &Reply{status: http.StatusCreated, body: body} }
 
-func (r reply) with(name, value string) reply {
-	h := map[string]string{name: value}
-	for k, v := range r.header {
-		h[k] = v
+// NoContent answers a deletion.
+func NoContent() *Reply { return &Reply{status: http.StatusNoContent} }
+
+// With adds a header to the answer.
+func (r *Reply) With(name, value string) *Reply {
+	if r.header == nil {
+		r.header = map[string]string{}
 	}
-	r.header = h
+	r.header[name] = value
 	return r
 }
 
-func refuse(status, code int, format string, args ...any) reply {
-	return reply{status: status, body: apiError{
+// Good reports whether the answer is no refusal.
+func (r *Reply) Good() bool { return r.status < http.StatusBadRequest }
+
+// Refuse answers with Twilio's error body.
+func Refuse(status, code int, format string, args ...any) *Reply {
+	return &Reply{status: status, body: apiError{
 		Code:     code,
 		Message:  fmt.Sprintf(format, args...),
 		MoreInfo: fmt.Sprintf("https://www.twilio.com/docs/errors/%d", code),
@@ -63,30 +75,69 @@ func refuse(status, code int, format string, args ...any) reply {
 	}}
 }
 
-func invalid(format string, args ...any) reply {
-	return refuse(http.StatusBadRequest, codeInvalid, format, args...)
+// Invalid refuses a parameter.
+func Invalid(format string, args ...any) *Reply {
+	return Refuse(http.StatusBadRequest, codeInvalid, format, args...)
 }
 
-func unauthorized(message string) reply {
-	return reply{status: http.StatusUnauthorized, body: apiError{
-		Code:     codeAuth,
-		Detail:   "Your AccountSid or AuthToken was incorrect.",
-		Message:  message,
-		MoreInfo: fmt.Sprintf("https://www.twilio.com/docs/errors/%d", codeAuth),
-		Status:   http.StatusUnauthorized,
-	}}.with("WWW-Authenticate", `Basic realm="Twilio API"`)
+// Conflict refuses a name that is taken.
+func Conflict(format string, args ...any) *Reply {
+	return Refuse(http.StatusConflict, codeConflict, format, args...)
 }
 
-func notFound(path string) reply {
-	return refuse(http.StatusNotFound, codeNotFound, "The requested resource %s was not found", path)
+// Unauthorized refuses credentials.
+func Unauthorized(message string) *Reply {
+	r := Refuse(http.StatusUnauthorized, codeAuth, "%s", message)
+	e := r.body.(apiError)
+	e.Detail = "Your AccountSid or AuthToken was incorrect."
+	r.body = e
+	return r.With("WWW-Authenticate", `Basic realm="Twilio API"`)
 }
 
-func tooMany() reply {
-	return refuse(http.StatusTooManyRequests, codeTooMany, "Too Many Requests")
+func notFound(path string) *Reply {
+	return Refuse(http.StatusNotFound, codeNotFound, "The requested resource %s was not found", path)
+}
+
+func tooMany() *Reply {
+	return Refuse(http.StatusTooManyRequests, codeTooMany, "Too Many Requests")
+}
+
+var usualCodes = map[int]int{
+	http.StatusBadRequest: codeInvalid, http.StatusUnauthorized: codeAuth, http.StatusForbidden: codeAuth,
+	http.StatusNotFound: codeNotFound, http.StatusPreconditionFailed: CodePrecondition,
+	http.StatusTooManyRequests: codeTooMany, http.StatusServiceUnavailable: codeUnavailable,
+}
+
+// faulty is the answer that a fault asks for, or nil.
+func faulty(f fault.Refusal) *Reply {
+	if f.Status == 0 {
+		return nil
+	}
+	var rep *Reply
+	code := f.Code
+	if code == 0 {
+		code = usualCodes[f.Status]
+	}
+	switch {
+	case f.HTML:
+		rep = HTMLPage(f.Status)
+	case f.Status == http.StatusTooManyRequests && f.Code == 0:
+		rep = tooMany()
+	case code == 0 && f.Status >= 500:
+		rep = Refuse(f.Status, codeInternal, "%s", http.StatusText(f.Status))
+	case code == 0:
+		rep = Refuse(f.Status, codeInvalid, "%s", http.StatusText(f.Status))
+	default:
+		rep = Refuse(f.Status, code, "%s", http.StatusText(f.Status))
+	}
+	if f.RetryAfter != "" {
+		rep = rep.With("Retry-After", f.RetryAfter)
+	}
+	return rep
 }
 
 // encode returns the body's bytes and its content type.
-func (r reply) encode() ([]byte, string, error) {
+func (r *Reply) encode() ([]byte, string, error) {
 	if r.raw != nil {
 		return r.raw, r.contentType, nil
 	}
@@ -102,14 +153,17 @@ func (r reply) encode() ([]byte, string, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), "application/json; charset=utf-8", nil
 }
 
-// stamp writes a date the way the newer APIs do.
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+// Stamp writes a date the way the newer APIs do.
+func Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// stamp2822 writes a date the way the 2010 API and the key API do.
-func stamp2822(t time.Time) string { return t.UTC().Format(time.RFC1123Z) }
+// StampMillis writes a date the way tokens and events have it.
+func StampMillis(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// orNull is JSON's null for an empty text.
-func orNull(s string) *string {
+// Stamp2822 writes a date the way the 2010 API and the key API do.
+func Stamp2822(t time.Time) string { return t.UTC().Format(time.RFC1123Z) }
+
+// OrNull is JSON's null for an empty text.
+func OrNull(s string) *string {
 	if s == "" {
 		return nil
 	}
@@ -121,7 +175,8 @@ const maintenancePage = `<!DOCTYPE html>
 <body><center><h1>503 Service Temporarily Unavailable</h1></center><hr><center>nginx</center></body></html>
 `
 
-func htmlPage(status int) reply {
+// HTMLPage answers as a load balancer does.
+func HTMLPage(status int) *Reply {
 	page := strings.ReplaceAll(maintenancePage, "503 Service Temporarily Unavailable", fmt.Sprintf("%d %s", status, http.StatusText(status)))
-	return reply{status: status, raw: []byte(page), contentType: "text/html"}
+	return &Reply{status: status, raw: []byte(page), contentType: "text/html"}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/flexvc/flexvc/internal/emulator/outbox"
+	"github.com/flexvc/flexvc/internal/emulator/store"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -103,7 +105,7 @@ func (b *Browser) run(ctx context.Context) {
 		return
 	}
 	defer b.finish()
-	for pause(ctx, b.opts.Interval) == nil {
+	for outbox.Pause(ctx, b.opts.Interval) == nil {
 		b.mu.Lock()
 		if b.over {
 			b.mu.Unlock()
@@ -142,9 +144,9 @@ func (b *Browser) fetched(sid string) {
 
 // visit overwrites one worker's attributes. The caller holds b.mu.
 func (b *Browser) visit(sid string) {
-	b.e.mu.Lock()
-	defer b.e.mu.Unlock()
-	sp, w := b.e.st.worker(sid)
+	b.e.store.Lock()
+	defer b.e.store.Unlock()
+	sp, w := b.e.store.Worker(sid)
 	if w == nil {
 		b.drop(sid)
 		return
@@ -156,25 +158,21 @@ func (b *Browser) visit(sid string) {
 	}
 	seq := b.last[sid] + 1
 	written, err := setMember(doc, b.opts.Key, strconv.Itoa(seq))
-	if err != nil || utf8.RuneCountInString(written) > maxAttributes {
+	if err != nil || utf8.RuneCountInString(written) > MaxAttributes {
 		b.drop(sid)
 		return
 	}
-	now := b.e.now().Add(b.e.offset).UTC()
-	changed := *w
+	now := b.e.Now()
+	changed := w.Changed(now)
 	changed.Attributes = written
-	changed.Version++
-	changed.Updated = now.Truncate(time.Second)
-	if err := b.e.st.put(changed.record()); err != nil {
+	if err := b.e.store.Write(sp.SetWorker(changed, false)); err != nil {
 		b.e.log.Error("a simulated browser cannot write the data file", "error", err)
 		b.end()
 		return
 	}
-	sp.set(&changed)
-	b.e.events.changed(sp, w, &changed, "")
-	b.e.stats.overwrote()
+	b.e.stats.Overwrote()
 	b.copies[sid], b.last[sid] = written, seq
-	b.made = append(b.made, Overwrite{Worker: sid, Seq: seq, Stale: isStale, ETag: changed.etag(), Time: now})
+	b.made = append(b.made, Overwrite{Worker: sid, Seq: seq, Stale: isStale, ETag: changed.ETag(), Time: now})
 	if len(b.made) == b.opts.Overwrites {
 		b.end()
 	}
@@ -232,6 +230,25 @@ func (b *Browser) Lost() error {
 	return nil
 }
 
+// BrowserStatus is how far a simulation is.
+type BrowserStatus struct {
+	Options    BrowserOptions `json:"options"`
+	Done       bool           `json:"done"`
+	Overwrites []Overwrite    `json:"overwrites"`
+	Last       map[string]int `json:"last"` // by worker: what must be under the key now
+}
+
+// Status returns how far the simulation is.
+func (b *Browser) Status() BrowserStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := make(map[string]int, len(b.last))
+	for sid, seq := range b.last {
+		last[sid] = seq
+	}
+	return BrowserStatus{Options: b.opts, Done: b.over, Overwrites: slices.Clone(b.made), Last: last}
+}
+
 // browserSet is the simulations since the last reset, running or done.
 type browserSet struct {
 	mu   sync.Mutex
@@ -264,6 +281,16 @@ func (s *browserSet) fetched(sid string) {
 	}
 }
 
+func (s *browserSet) status() []BrowserStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := []BrowserStatus{}
+	for _, b := range s.list {
+		all = append(all, b.Status())
+	}
+	return all
+}
+
 // setMember sets a member of a JSON object and leaves every other byte as it
 // is. The value is JSON.
 func setMember(object, name, value string) (string, error) {
@@ -290,7 +317,7 @@ func setMember(object, name, value string) (string, error) {
 	if _, err := dec.Token(); err != nil {
 		return "", err
 	}
-	member := quote(name, false) + ":" + value
+	member := store.Quote(name, false) + ":" + value
 	if members > 0 {
 		member = "," + member
 	}

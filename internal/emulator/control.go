@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/emulator/store"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -35,12 +36,12 @@ type controlAction struct {
 //	GET  account        Account
 //	GET  state          the workers, activities and keys, without secrets
 //	GET  settings       Settings         POST settings   replaces them
-//	GET  faults         []FaultStatus    POST faults     ["SPEC",...] replaces them
+//	GET  faults         []fault.Status    POST faults     ["SPEC",...] replaces them
 //	POST faults/assert  409 while a declared fault has not struck as it says
 //	POST clock          {"advance":"1h30m"}
-//	GET  log            []LogEntry, the latest thousand
-//	GET  stats          Stats            POST stats/reset
-//	GET  deliveries     []Delivery, the latest thousand requests that told of events
+//	GET  log            []journal.Entry, the latest thousand
+//	GET  stats          journal.Stats            POST stats/reset
+//	GET  deliveries     []outbox.Delivery, the latest thousand requests that told of events
 //	POST bump           {"worker":"WK..."}: a reservation raises the ETag
 //	POST edit           {"worker":"WK...","attributes":"..."}: someone else writes, unchecked
 //	POST token          {"worker":"WK...","ttl":"1h"}: {"token":"..."}, a Flex login
@@ -60,7 +61,7 @@ var actions = map[string][]controlAction{
 	"clock":         {{http.MethodPost, controlClock}},
 	"log":           {{http.MethodGet, func(e *Emulator, _ []byte) (any, error) { return e.Log(), nil }}},
 	"stats":         {{http.MethodGet, func(e *Emulator, _ []byte) (any, error) { return e.Stats(), nil }}},
-	"stats/reset":   {{http.MethodPost, func(e *Emulator, _ []byte) (any, error) { e.ResetStats(); return done, nil }}},
+	"stats/reset":   {{http.MethodPost, func(e *Emulator, _ []byte) (any, error) { e.resetStats(); return done, nil }}},
 	"deliveries":    {{http.MethodGet, func(e *Emulator, _ []byte) (any, error) { return e.Deliveries(), nil }}},
 	"bump":          {{http.MethodPost, controlBump}},
 	"edit":          {{http.MethodPost, controlEdit}},
@@ -261,7 +262,7 @@ func controlBrowser(e *Emulator, data []byte) (any, error) {
 }
 
 func controlSeed(e *Emulator, data []byte) (any, error) {
-	var request origin
+	var request store.Origin
 	if err := decode(data, &request); err != nil {
 		return nil, err
 	}

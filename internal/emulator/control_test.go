@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/emulatortest"
+	"github.com/flexvc/flexvc/internal/emulator/journal"
+	"github.com/flexvc/flexvc/internal/problem"
 )
 
 // ask sends a request to the control plane as this machine does.
@@ -47,8 +50,8 @@ func TestControlIsForThisMachineOnly(t *testing.T) {
 		"from here, IPv4 over IPv6": {"POST", func(r *http.Request) { r.RemoteAddr = "[::ffff:127.0.0.1]:50000" }, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := start(t, emulator.Options{Agents: 1})
-			must(t, e.Edit(e.ExportWorkers()[0].SID, "edited"))
+			e := emulatortest.Start(t, emulator.Options{Agents: 1})
+			emulatortest.Must(t, e.Edit(e.ExportWorkers()[0].SID, "edited"))
 			w := ask(e, test.method, "reset", "", test.change)
 			if w.Code != test.status {
 				t.Errorf("the answer is %d, want %d: %s", w.Code, test.status, w.Body)
@@ -67,8 +70,8 @@ func TestControlIsForThisMachineOnly(t *testing.T) {
 }
 
 func TestControlReachesEverything(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 2, SeedValue: 3})
-	c := as(t, e)
+	e := emulatortest.Start(t, emulator.Options{Agents: 2, SeedValue: 3})
+	c := emulatortest.As(t, e)
 	sid := e.ExportWorkers()[0].SID
 	want := func(status int, method, path, body string) map[string]any {
 		t.Helper()
@@ -104,7 +107,7 @@ func TestControlReachesEverything(t *testing.T) {
 
 	want(200, "POST", "faults", `["FetchWorker:500*1"]`)
 	want(409, "POST", "faults/assert", "")
-	c.get(c.workspace()+"/Workers/"+sid).want(t, 500)
+	c.Get(c.Workspace()+"/Workers/"+sid).Want(t, 500)
 	want(200, "POST", "faults/assert", "")
 	if got := ask(e, "GET", "faults", "").Body.String(); !strings.Contains(got, `"fired":1`) {
 		t.Errorf("the faults are %s", got)
@@ -124,16 +127,16 @@ func TestControlReachesEverything(t *testing.T) {
 	if v := want(200, "GET", "settings", ""); v["list_attributes"] != "null" {
 		t.Errorf("the settings are %v", v)
 	}
-	c.get(c.workspace()).want(t, 200)
-	c.get(c.workspace()).want(t, 429)
+	c.Get(c.Workspace()).Want(t, 200)
+	c.Get(c.Workspace()).Want(t, 429)
 	want(400, "POST", "settings", `{"list_attributes":"maybe"}`)
 	want(200, "POST", "settings", `{"limits":{"requests_per_second":0}}`)
 
 	if v := want(200, "GET", "stats", ""); v["requests"] != 3.0 || v["too_many_requests"] != 1.0 {
 		t.Errorf("the statistics are %v", v)
 	}
-	var log []emulator.LogEntry
-	must(t, json.Unmarshal(ask(e, "GET", "log", "").Body.Bytes(), &log))
+	var log []journal.Entry
+	emulatortest.Must(t, json.Unmarshal(ask(e, "GET", "log", "").Body.Bytes(), &log))
 	if len(log) != 3 || log[0].Operation != "FetchWorker" || log[0].Status != 500 || log[2].Status != 429 || !strings.HasPrefix(log[0].Request, "RQ") {
 		t.Errorf("the log is %+v", log)
 	}
@@ -143,14 +146,14 @@ func TestControlReachesEverything(t *testing.T) {
 	}
 
 	token := want(200, "POST", "token", `{"worker":"`+sid+`","ttl":"5m"}`)["token"].(string)
-	if v := c.must("POST", "https://iam.twilio.com/v1/Accounts/"+e.Account().SID+"/Tokens/validate", "application/json", `{"token":"`+token+`"}`).json(t); v["worker_sid"] != sid {
+	if v := c.Must("POST", "https://iam.twilio.com/v1/Accounts/"+e.Account().SID+"/Tokens/validate", "application/json", `{"token":"`+token+`"}`).JSON(t); v["worker_sid"] != sid {
 		t.Errorf("the token stands for %v", v)
 	}
 	want(404, "POST", "token", `{"worker":"WK0"}`)
 	want(400, "POST", "token", `{"worker":"`+sid+`","ttl":"soon"}`)
 
 	want(200, "POST", "browser", `{"overwrites":1,"after_fetch":1,"workers":["`+sid+`"]}`)
-	c.get(c.workspace()+"/Workers/"+sid).want(t, 200)
+	c.Get(c.Workspace()+"/Workers/"+sid).Want(t, 200)
 	if got := ask(e, "GET", "browser", "").Body.String(); !strings.Contains(got, `"done":true`) || !strings.Contains(got, `"last":{"`+sid+`":1}`) {
 		t.Errorf("the browsers are %s", got)
 	}
@@ -171,12 +174,12 @@ func TestControlReachesEverything(t *testing.T) {
 }
 
 func TestTheLogForgetsTheOldest(t *testing.T) {
-	e := start(t, emulator.Options{})
-	c := as(t, e)
-	c.transport = e.Transport()
-	c.get(c.workspace()+"/Activities").want(t, 200)
+	e := emulatortest.Start(t, emulator.Options{})
+	c := emulatortest.As(t, e)
+	c.Transport = e.Transport()
+	c.Get(c.Workspace()+"/Activities").Want(t, 200)
 	for range 1000 {
-		c.get(c.workspace()).want(t, 200)
+		c.Get(c.Workspace()).Want(t, 200)
 	}
 	log := e.Log()
 	if len(log) != 1000 || log[0].Operation != "FetchWorkspace" || log[0].Request == log[999].Request {
@@ -191,7 +194,7 @@ func TestTheLogForgetsTheOldest(t *testing.T) {
 
 // What is mounted is behind the same guards as everything else.
 func TestMountedIsGuarded(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1})
+	e := emulatortest.Start(t, emulator.Options{Agents: 1})
 	var asked []string
 	e.Mount("voice", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked = append(asked, r.Method+" "+r.URL.Path) }))
 	for name, change := range map[string]func(*http.Request){
@@ -212,11 +215,17 @@ func TestMountedIsGuarded(t *testing.T) {
 }
 
 func TestKeySecret(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1})
+	e := emulatortest.Start(t, emulator.Options{Agents: 1})
 	if secret, ok := e.KeySecret(e.Account().KeySID); !ok || secret != e.Account().KeySecret {
 		t.Error("the account's own key is not found")
 	}
 	if secret, ok := e.KeySecret("SK" + strings.Repeat("0", 32)); ok || secret != "" {
 		t.Error("a key is found that was never made")
+	}
+}
+
+func TestAnAccountNeedsProducts(t *testing.T) {
+	if e, err := emulator.New(emulator.Options{Agents: 1}); !problem.Is(err, problem.Usage) {
+		t.Errorf("without products there is %v, %v", e, err)
 	}
 }

@@ -1,10 +1,12 @@
-// Package emulator is a Twilio account on this machine: the parts of
-// TaskRouter, Flex, IAM, Serverless and the 2010 API that flexvc talks to, with the limits,
-// refusals and failures that make talking to the real one hard.
+// Package emulator is a Twilio account on this machine, but for Twilio's products:
+// requests on their way to an operation and back, with the limits, refusals and
+// failures that make talking to the real one hard. What one product alone knows
+// does not belong here; each registers its operations from a folder of its own,
+// and package products lists them.
 //
-// It shares no code with the client it tests, so that the two cannot agree on a
-// misreading. COVERAGE.md, generated from this package, lists what is emulated
-// and which of Twilio's answers are unknown and what the emulator chose.
+// The emulator shares no code with the client it tests, so that the two cannot
+// agree on a misreading. COVERAGE.md, generated from the products, lists what is
+// emulated and which of Twilio's answers are unknown and what the emulator chose.
 package emulator
 
 import (
@@ -16,12 +18,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/emulator/fault"
+	"github.com/flexvc/flexvc/internal/emulator/journal"
+	"github.com/flexvc/flexvc/internal/emulator/outbox"
+	"github.com/flexvc/flexvc/internal/emulator/store"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
-// Options say what account to emulate and how it misbehaves. The zero value is
-// an empty, fast, well-behaved account in memory.
+// Options say what account to emulate and how it misbehaves. With products alone
+// it is an empty, fast, well-behaved account in memory.
 type Options struct {
+	Products []Product // what of Twilio there is; products.All() is all that is emulated
+
 	Seed      *Seed  // the state to start from, or nil for a generated one
 	Agents    int    // with a nil Seed: how many workers to generate, at most MaxWorkers
 	SeedValue uint64 // SIDs, secrets and generated workers follow from it
@@ -31,7 +39,7 @@ type Options struct {
 	ValidateFailure ValidateFailure // how a bad Flex token is refused; "" is Failure200
 	Limits          Limits
 	Builds          Builds   // of Twilio Serverless
-	Faults          []string // see CheckFault for the grammar
+	Faults          []string // OPERATION:ACTION*TIMES@FIRST; package fault has the grammar
 	NoFlex          bool     // the account never set up Flex
 
 	Outbound http.RoundTripper // carries event deliveries; nil posts them to servers on this machine, never to others
@@ -40,37 +48,23 @@ type Options struct {
 	Log *slog.Logger     // one debug line per request; nil is silent
 }
 
-// Limits bound what the emulator serves. Zero turns a limit off, except for
-// ExpressionPerSecond.
-type Limits struct {
-	RequestsPerSecond   float64       `json:"requests_per_second,omitempty"`   // of the account, over all products
-	Burst               int           `json:"burst,omitempty"`                 // requests at once; 0 is one second's worth
-	Concurrency         int           `json:"concurrency,omitempty"`           // requests in flight
-	ExpressionPerSecond float64       `json:"expression_per_second,omitempty"` // worker lists with TargetWorkersExpression; 0 is Twilio's 3, negative is off
-	RetryAfter          bool          `json:"retry_after,omitempty"`           // 429 answers carry Retry-After
-	Latency             time.Duration `json:"latency,omitempty"`               // added to every request, in nanoseconds in JSON
-}
-
-// ListAttributes says what a row of a worker list shows as attributes. Twilio's
-// documentation and its own examples disagree.
-type ListAttributes string
-
-// The two readings of Twilio's documentation.
-const (
-	AttributesPresent ListAttributes = "present"
-	AttributesNull    ListAttributes = "null"
+// What an account holds and starts from is package store's; these are the names
+// under which those who start an emulator know it.
+type (
+	Account      = store.Account
+	Seed         = store.Seed
+	SeedActivity = store.SeedActivity
+	SeedWorker   = store.SeedWorker
+	Attributes   = store.Attributes
 )
 
-// Account is what a client needs to talk to the emulated account. The secrets
-// are made up and follow from the seed value.
-type Account struct {
-	SID             string `json:"account_sid"`
-	AuthToken       string `json:"auth_token"`
-	KeySID          string `json:"api_key"` // a Main key
-	KeySecret       string `json:"api_secret"`
-	WorkspaceSID    string `json:"workspace_sid"` // the one Flex uses
-	FlexInstanceSID string `json:"flex_instance_sid"`
-}
+// SIDMarker is how the hexadecimal part of every SID that the emulator makes up
+// begins.
+const SIDMarker = store.SIDMarker
+
+// ReadSeed reads a seed from JSON. What it does not understand is
+// problem.InputUnreadable.
+func ReadSeed(r io.Reader) (*Seed, error) { return store.ReadSeed(r) }
 
 // Emulator is one emulated account. Its methods may be called from any
 // goroutine.
@@ -78,22 +72,25 @@ type Emulator struct {
 	log    *slog.Logger
 	now    func() time.Time
 	noFlex bool
+	table  *table
 	ctx    context.Context    // ends with Close
-	cancel context.CancelFunc // background browsers and deliveries end with it
+	cancel context.CancelFunc // background browsers end with it
 	done   sync.WaitGroup
 
-	mu       sync.RWMutex // guards st, settings and offset
-	st       *state
+	// The store has a lock of its own, which is taken before this one.
+	mu       sync.RWMutex // guards settings and offset
 	settings Settings
 	offset   time.Duration // how far Advance has moved the clock
+	store    *store.Store
 
 	limit    limiters
-	faults   faultSet
-	stats    counters
-	journal  requestLog
+	faults   fault.Set
+	stats    journal.Counters
+	journal  journal.Log
 	requests atomic.Uint64
 	browsers browserSet
-	events   *outbox
+	outbox   *outbox.Outbox
+	events   workerEvents
 	mounted  map[string]http.Handler  // areas of the control plane, see Mount
 	watchers []func(workerSID string) // see Watch
 }
@@ -102,6 +99,9 @@ type Emulator struct {
 // problem.Locked, one that cannot be used problem.StateUnreadable or
 // StateUnwritable; nonsense in opts is problem.Usage.
 func New(opts Options) (*Emulator, error) {
+	if len(opts.Products) == 0 {
+		return nil, problem.New(problem.Usage, "cannot emulate an account without products")
+	}
 	settings := Settings{
 		ListAttributes:  opts.ListAttributes,
 		ValidateFailure: opts.ValidateFailure,
@@ -111,14 +111,11 @@ func New(opts Options) (*Emulator, error) {
 	if err := settings.complete(); err != nil {
 		return nil, err
 	}
-	faults, err := parseFaults(opts.Faults)
-	if err != nil {
-		return nil, err
-	}
 	e := &Emulator{
 		log:      opts.Log,
 		now:      opts.Now,
 		noFlex:   opts.NoFlex,
+		table:    newTable(opts.Products),
 		settings: settings,
 		mounted:  map[string]http.Handler{},
 	}
@@ -128,25 +125,36 @@ func New(opts Options) (*Emulator, error) {
 	if e.now == nil {
 		e.now = time.Now
 	}
-	if e.st, err = openState(opts, e.Now()); err != nil {
+	if err := e.SetFaults(opts.Faults...); err != nil {
 		return nil, err
 	}
-	e.events = newOutbox(e, opts.Outbound)
-	e.st.changed = e.tellWatchers
+	var kinds []store.AnyKind
+	for _, p := range opts.Products {
+		kinds = append(kinds, p.Kinds...)
+	}
+	origin := store.Origin{Seed: opts.Seed, Agents: opts.Agents, SeedValue: opts.SeedValue}
+	var err error
+	if e.store, err = store.Open(opts.DataDir, origin, kinds, e.Now(), e.workerChanged); err != nil {
+		return nil, err
+	}
+	e.events = workerEvents{epoch: e.now().UnixNano(), last: map[string]time.Time{}}
+	e.outbox = outbox.New(outbox.Host{
+		Strike: e.faults.Strike, AuthToken: func() string { return e.Account().AuthToken }, Outbound: opts.Outbound, Log: e.log,
+	})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.limit.set(settings.Limits)
-	e.faults.set(faults)
 	return e, nil
 }
 
-// Close ends the background browsers and closes the data file. Requests still
-// in flight may fail.
+// Close ends the background browsers and the deliveries, and closes the data
+// file. Requests still in flight may fail.
 func (e *Emulator) Close() error {
 	e.cancel()
+	e.outbox.Close()
 	e.done.Wait()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.st.close(); err != nil {
+	e.store.Lock()
+	defer e.store.Unlock()
+	if err := e.store.Close(); err != nil {
 		return problem.New(problem.StateUnwritable, "cannot close the emulator's data file: %w", err)
 	}
 	return nil
@@ -154,9 +162,21 @@ func (e *Emulator) Close() error {
 
 // Account returns the credentials and the SIDs a client needs.
 func (e *Emulator) Account() Account {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.st.meta.Account
+	e.store.RLock()
+	defer e.store.RUnlock()
+	return e.store.Meta.Account
+}
+
+// Stats returns what was asked since the start, or since the latest reset.
+func (e *Emulator) Stats() journal.Stats { return e.stats.Stats() }
+
+// Log returns the latest thousand requests, oldest first.
+func (e *Emulator) Log() []journal.Entry { return e.journal.Entries() }
+
+// resetStats starts the counts and the request log anew.
+func (e *Emulator) resetStats() {
+	e.stats.Reset()
+	e.journal.Reset()
 }
 
 // Now returns the emulator's time, which Advance moves.
@@ -180,88 +200,33 @@ func (e *Emulator) Advance(d time.Duration) {
 // same SIDs again. Simulated browsers end; fault counters, statistics and the
 // request log start anew.
 func (e *Emulator) Reset() error {
-	e.mu.RLock()
-	origin := e.st.meta.Origin
-	e.mu.RUnlock()
+	e.store.RLock()
+	origin := e.store.Meta.Origin
+	e.store.RUnlock()
 	return e.reseed(origin)
 }
 
 // Reseed replaces the state by another seed, or by agents generated workers
 // when seed is nil, and keeps the account.
 func (e *Emulator) Reseed(seed *Seed, agents int, seedValue uint64) error {
-	return e.reseed(origin{Seed: seed, Agents: agents, SeedValue: seedValue})
+	return e.reseed(store.Origin{Seed: seed, Agents: agents, SeedValue: seedValue})
 }
 
-func (e *Emulator) reseed(o origin) error {
+func (e *Emulator) reseed(o store.Origin) error {
 	now := e.Now()
-	e.mu.Lock()
-	err := e.st.replace(o, now)
-	e.mu.Unlock()
+	e.store.Lock()
+	err := e.store.Replace(o, now)
+	e.store.Unlock()
 	if err != nil {
 		return err
 	}
 	e.browsers.reset()
-	e.faults.rewind()
-	e.stats.reset()
-	e.journal.reset()
+	e.faults.Rewind()
+	e.resetStats()
 	for _, tell := range e.watchers {
 		tell("")
 	}
 	return nil
-}
-
-// Settings are the switches that can be changed while the emulator runs.
-type Settings struct {
-	ListAttributes  ListAttributes  `json:"list_attributes"`
-	ValidateFailure ValidateFailure `json:"validate_failure"`
-	Limits          Limits          `json:"limits"`
-	Builds          Builds          `json:"builds"`
-}
-
-// complete fills in defaults and refuses values that mean nothing.
-func (s *Settings) complete() error {
-	if s.ListAttributes == "" {
-		s.ListAttributes = AttributesPresent
-	}
-	if s.ListAttributes != AttributesPresent && s.ListAttributes != AttributesNull {
-		return problem.New(problem.Usage, "cannot list attributes as %q", s.ListAttributes).
-			WithHint("use %q or %q", AttributesPresent, AttributesNull)
-	}
-	if s.ValidateFailure == "" {
-		s.ValidateFailure = Failure200
-	}
-	if !s.ValidateFailure.known() {
-		return problem.New(problem.Usage, "cannot refuse a Flex token as %q", s.ValidateFailure).
-			WithHint("use %q, %q, %q or %q", Failure200, Failure401, Failure403, FailureNonJSON)
-	}
-	l := &s.Limits
-	if l.RequestsPerSecond < 0 || l.Burst < 0 || l.Concurrency < 0 || l.Latency < 0 || s.Builds.Time < 0 {
-		return problem.New(problem.Usage, "cannot emulate a negative limit or time")
-	}
-	if l.ExpressionPerSecond == 0 {
-		l.ExpressionPerSecond = 3
-	}
-	return nil
-}
-
-// Configure replaces the switches; nonsense is problem.Usage and changes
-// nothing.
-func (e *Emulator) Configure(s Settings) error {
-	if err := s.complete(); err != nil {
-		return err
-	}
-	e.mu.Lock()
-	e.settings = s
-	e.mu.Unlock()
-	e.limit.set(s.Limits)
-	return nil
-}
-
-// Settings returns the switches in force.
-func (e *Emulator) Settings() Settings {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.settings
 }
 
 var (

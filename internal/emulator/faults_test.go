@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/emulatortest"
+	"github.com/flexvc/flexvc/internal/emulator/fault"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -31,12 +33,12 @@ func TestFaultsStrikeTheCallsTheySay(t *testing.T) {
 		{[]string{"UpdateWorker:drop@2*1", "UpdateWorker:drop-after@4*1", "UpdateWorker:truncate@6*1"}, "200 lost 200 lost 200 torn 200 200"},
 	} {
 		t.Run(strings.Join(test.faults, " "), func(t *testing.T) {
-			e := start(t, emulator.Options{Agents: 1, Faults: test.faults})
-			c := as(t, e)
-			wk := c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID
+			e := emulatortest.Start(t, emulator.Options{Agents: 1, Faults: test.faults})
+			c := emulatortest.As(t, e)
+			wk := c.Workspace() + "/Workers/" + e.ExportWorkers()[0].SID
 			var got []string
 			for range 8 {
-				a, err := c.send("POST", wk, "application/x-www-form-urlencoded", "Attributes=%7B%7D")
+				a, err := c.Send("POST", wk, "application/x-www-form-urlencoded", "Attributes=%7B%7D")
 				switch {
 				case errors.Is(err, io.ErrUnexpectedEOF) && a.Response != nil:
 					got = append(got, "torn")
@@ -56,12 +58,12 @@ func TestFaultsStrikeTheCallsTheySay(t *testing.T) {
 // TestAnAnswerMayBeLostAfterTheWrite is what tests that a client can repeat.
 func TestAnAnswerMayBeLostAfterTheWrite(t *testing.T) {
 	for fault, written := range map[string]string{"drop": "before", "drop-after": `{"n":1}`, "truncate": `{"n":1}`, "429": "before"} {
-		e := start(t, emulator.Options{
+		e := emulatortest.Start(t, emulator.Options{
 			Seed:   &emulator.Seed{Workers: []emulator.SeedWorker{{FriendlyName: "a", Attributes: "before"}}},
 			Faults: []string{"UpdateWorker:" + fault},
 		})
-		c := as(t, e)
-		_, err := c.send("POST", c.workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "application/x-www-form-urlencoded", `Attributes={"n":1}`)
+		c := emulatortest.As(t, e)
+		_, err := c.Send("POST", c.Workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "application/x-www-form-urlencoded", `Attributes={"n":1}`)
 		if got := e.ExportWorkers()[0].Attributes; got != written {
 			t.Errorf("%s: the worker holds %s, want %s", fault, got, written)
 		}
@@ -72,9 +74,9 @@ func TestAnAnswerMayBeLostAfterTheWrite(t *testing.T) {
 }
 
 func TestADeletionCannotBeTruncated(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1, Faults: []string{"DeleteWorker:truncate"}})
+	e := emulatortest.Start(t, emulator.Options{Agents: 1, Faults: []string{"DeleteWorker:truncate"}})
 	c := overNetwork(t, e)
-	if _, err := c.send("DELETE", c.workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "", ""); err == nil || len(e.ExportWorkers()) != 0 {
+	if _, err := c.Send("DELETE", c.Workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "", ""); err == nil || len(e.ExportWorkers()) != 0 {
 		t.Errorf("the error is %v, %d workers are left", err, len(e.ExportWorkers()))
 	}
 }
@@ -92,16 +94,17 @@ func TestFaultsLookLikeTwilio(t *testing.T) {
 		"418":                   {`"code":20001`, "", "application/json; charset=utf-8"},
 		"504":                   {`"code":20500`, "", "application/json; charset=utf-8"},
 	} {
-		e := start(t, emulator.Options{Faults: []string{"ListWorker:" + fault}})
-		c := as(t, e)
-		got := c.get(c.workspace() + "/Workers")
-		if !strings.Contains(got.text, want.body) || got.Header.Get("Retry-After") != want.retryAfter || got.Header.Get("Content-Type") != want.contentType {
-			t.Errorf("%s: %v %s", fault, got.Header, got.text)
+		e := emulatortest.Start(t, emulator.Options{Faults: []string{"ListWorker:" + fault}})
+		c := emulatortest.As(t, e)
+		got := c.Get(c.Workspace() + "/Workers")
+		if !strings.Contains(got.Text, want.body) || got.Header.Get("Retry-After") != want.retryAfter || got.Header.Get("Content-Type") != want.contentType {
+			t.Errorf("%s: %v %s", fault, got.Header, got.Text)
 		}
 	}
 }
 
 func TestFaultsThatMeanNothingAreRefused(t *testing.T) {
+	e := emulatortest.Start(t, emulator.Options{})
 	for _, spec := range []string{
 		"", "UpdateWorker", ":", "UpdateWorker:", ":429", "UpdateWorkers:429", "updateworker:429", "iam.UpdateWorker:429", "*.UpdateWorker:429",
 		"UpdateWorker:200", "UpdateWorker:429html5", "UpdateWorker:4290", "UpdateWorker:explode", "UpdateWorker:delay", "UpdateWorker:delay=", "UpdateWorker:delay=-1s",
@@ -109,16 +112,16 @@ func TestFaultsThatMeanNothingAreRefused(t *testing.T) {
 		"UpdateWorker:429*99999999999999999999", "UpdateWorker:429,", "UpdateWorker:429,retry-after", "UpdateWorker:429,retry-after=-1", "UpdateWorker:429,shoes=1",
 		"UpdateWorker:drop,retry-after=1", "UpdateWorker:503html,code=1", "UpdateWorker:429 *1", "UpdateWorker: 429",
 	} {
-		if err := emulator.CheckFault(spec); !problem.Is(err, problem.Usage) {
+		if err := e.SetFaults(spec); !problem.Is(err, problem.Usage) {
 			t.Errorf("%q: %v, want a usage problem", spec, err)
 		}
 	}
 }
 
 func TestFaultsAreAccountedFor(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1, Faults: []string{"FetchWorker:500*2", "UpdateWorker:429"}})
-	c := as(t, e)
-	wk := c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID
+	e := emulatortest.Start(t, emulator.Options{Agents: 1, Faults: []string{"FetchWorker:500*2", "UpdateWorker:429"}})
+	c := emulatortest.As(t, e)
+	wk := c.Workspace() + "/Workers/" + e.ExportWorkers()[0].SID
 	wantUnfired := func(specs ...string) {
 		t.Helper()
 		err := e.UnfiredFaults()
@@ -132,32 +135,32 @@ func TestFaultsAreAccountedFor(t *testing.T) {
 		}
 	}
 	wantUnfired("FetchWorker:500*2", "UpdateWorker:429")
-	c.get(wk).want(t, 500)
+	c.Get(wk).Want(t, 500)
 	wantUnfired("FetchWorker:500*2", "UpdateWorker:429") // one of two is not enough
-	c.get(wk).want(t, 500)
+	c.Get(wk).Want(t, 500)
 	wantUnfired("UpdateWorker:429")
-	c.post(wk, nil).want(t, 429)
+	c.Post(wk, nil).Want(t, 429)
 	wantUnfired()
-	c.get(wk).want(t, 200)
-	if got := e.Faults(); got[0] != (emulator.FaultStatus{Spec: "FetchWorker:500*2", Matched: 3, Fired: 2}) {
+	c.Get(wk).Want(t, 200)
+	if got := e.Faults(); got[0] != (fault.Status{Spec: "FetchWorker:500*2", Matched: 3, Fired: 2}) {
 		t.Errorf("the account is %+v", got)
 	}
-	must(t, e.Reset())
+	emulatortest.Must(t, e.Reset())
 	wantUnfired("FetchWorker:500*2", "UpdateWorker:429")
 	if err := e.SetFaults("nonsense"); err == nil || len(e.Faults()) != 2 {
 		t.Errorf("nonsense is accepted or changed the faults: %v %v", err, e.Faults())
 	}
-	must(t, e.SetFaults())
-	c.get(wk).want(t, 200)
+	emulatortest.Must(t, e.SetFaults())
+	c.Get(wk).Want(t, 200)
 }
 
 func TestDelaysEndWithTheRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := start(t, emulator.Options{Agents: 1, Faults: []string{"FetchWorker:delay=1m@2*1"}, Limits: emulator.Limits{Latency: time.Second}})
-		c := as(t, e)
-		wk := c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID
+		e := emulatortest.Start(t, emulator.Options{Agents: 1, Faults: []string{"FetchWorker:delay=1m@2*1"}, Limits: emulator.Limits{Latency: time.Second}})
+		c := emulatortest.As(t, e)
+		wk := c.Workspace() + "/Workers/" + e.ExportWorkers()[0].SID
 		at := time.Now()
-		c.get(wk).want(t, 200)
+		c.Get(wk).Want(t, 200)
 		if took := time.Since(at); took != time.Second {
 			t.Errorf("the latency was %v", took)
 		}
@@ -166,7 +169,7 @@ func TestDelaysEndWithTheRequest(t *testing.T) {
 		defer cancel()
 		impatient := *c
 		impatient.TB = withContext{t, ctx}
-		if _, err := impatient.send("GET", wk, "", ""); !errors.Is(err, context.DeadlineExceeded) || time.Since(at) != 5*time.Second {
+		if _, err := impatient.Send("GET", wk, "", ""); !errors.Is(err, context.DeadlineExceeded) || time.Since(at) != 5*time.Second {
 			t.Errorf("after %v the error is %v", time.Since(at), err)
 		}
 	})
@@ -182,21 +185,21 @@ func (w withContext) Context() context.Context { return w.ctx }
 
 func TestRequestsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := start(t, emulator.Options{Limits: emulator.Limits{RequestsPerSecond: 10, Burst: 3, RetryAfter: true}})
-		c := as(t, e)
+		e := emulatortest.Start(t, emulator.Options{Limits: emulator.Limits{RequestsPerSecond: 10, Burst: 3, RetryAfter: true}})
+		c := emulatortest.As(t, e)
 		for _, want := range []int{200, 200, 200, 429, 429} {
-			c.get(c.workspace()).want(t, want)
+			c.Get(c.Workspace()).Want(t, want)
 		}
-		if got := c.get(c.workspace()).want(t, 429); got.Header.Get("Retry-After") != "1" || got.json(t)["code"] != 20429.0 {
-			t.Errorf("the refusal is %v %s", got.Header, got.text)
+		if got := c.Get(c.Workspace()).Want(t, 429); got.Header.Get("Retry-After") != "1" || got.JSON(t)["code"] != 20429.0 {
+			t.Errorf("the refusal is %v %s", got.Header, got.Text)
 		}
 		time.Sleep(200 * time.Millisecond) // of the bubble's clock: two tokens
-		got := c.get(c.workspace()).want(t, 200)
+		got := c.Get(c.Workspace()).Want(t, 200)
 		if got.Header.Get("X-Rate-Limit-Limit") != "10" || got.Header.Get("X-Rate-Limit-Remaining") != "1" || got.Header.Get("X-Rate-Limit-Config") == "" {
 			t.Errorf("the headers are %v", got.Header)
 		}
-		c.get(c.workspace()).want(t, 200)
-		c.get(c.workspace()).want(t, 429)
+		c.Get(c.Workspace()).Want(t, 200)
+		c.Get(c.Workspace()).Want(t, 429)
 		if s := e.Stats(); s.Requests != 9 || s.TooManyRequests != 4 || s.Operations["FetchWorkspace"] != 9 {
 			t.Errorf("the statistics are %+v", s)
 		}
@@ -205,38 +208,38 @@ func TestRequestsAreLimited(t *testing.T) {
 
 func TestExpressionsHaveTheirOwnLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := start(t, emulator.Options{Agents: 1})
-		c := as(t, e)
-		expression := c.workspace() + "/Workers?TargetWorkersExpression=1+%3D%3D+1"
+		e := emulatortest.Start(t, emulator.Options{Agents: 1})
+		c := emulatortest.As(t, e)
+		expression := c.Workspace() + "/Workers?TargetWorkersExpression=1+%3D%3D+1"
 		for _, want := range []int{200, 200, 200, 429} {
-			c.get(expression).want(t, want)
+			c.Get(expression).Want(t, want)
 		}
-		if got := c.get(expression).want(t, 429); got.Header.Get("Retry-After") != "" {
+		if got := c.Get(expression).Want(t, 429); got.Header.Get("Retry-After") != "" {
 			t.Errorf("Retry-After is %q", got.Header.Get("Retry-After"))
 		}
-		c.get(c.workspace()+"/Workers?FriendlyName=x").want(t, 200)
+		c.Get(c.Workspace()+"/Workers?FriendlyName=x").Want(t, 200)
 		time.Sleep(time.Second)
 		for _, want := range []int{200, 200, 200, 429} {
-			c.get(expression).want(t, want)
+			c.Get(expression).Want(t, want)
 		}
 	})
 }
 
 func TestRequestsInFlightAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := start(t, emulator.Options{Limits: emulator.Limits{Concurrency: 2, Latency: time.Second}})
-		c := as(t, e)
+		e := emulatortest.Start(t, emulator.Options{Limits: emulator.Limits{Concurrency: 2, Latency: time.Second}})
+		c := emulatortest.As(t, e)
 		var all sync.WaitGroup
 		for range 2 {
-			all.Go(func() { c.get(c.workspace()).want(t, 200) })
+			all.Go(func() { c.Get(c.Workspace()).Want(t, 200) })
 		}
 		synctest.Wait() // both are in flight
-		got := c.get(c.workspace()).want(t, 429)
+		got := c.Get(c.Workspace()).Want(t, 429)
 		if got.Header.Get("Twilio-Concurrent-Requests") != "3" {
 			t.Errorf("Twilio-Concurrent-Requests is %s", got.Header.Get("Twilio-Concurrent-Requests"))
 		}
 		all.Wait()
-		c.get(c.workspace()).want(t, 200)
+		c.Get(c.Workspace()).Want(t, 200)
 		if s := e.Stats(); s.PeakInFlight != 3 {
 			t.Errorf("the peak is %d", s.PeakInFlight)
 		}

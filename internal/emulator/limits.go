@@ -36,39 +36,39 @@ func bucketOf(perSecond float64, burst int) *rate.Limiter {
 
 // admit takes a request's token, or refuses it as Twilio does: not processed,
 // with 429.
-func (l *limiters) admit(now time.Time, inFlight int, limits Limits) (reply, bool) {
+func (l *limiters) admit(now time.Time, inFlight int, limits Limits) *Reply {
 	l.mu.Lock()
 	bucket := l.requests
 	l.mu.Unlock()
 	if limits.Concurrency > 0 && inFlight > limits.Concurrency || bucket != nil && !bucket.AllowN(now, 1) {
-		return l.refusal(limits), false
+		return l.refusal(limits)
 	}
-	return reply{}, true
+	return nil
 }
 
 // admitExpression takes a token of the bucket that worker lists with an
 // expression share.
-func (l *limiters) admitExpression(now time.Time, limits Limits) (reply, bool) {
+func (l *limiters) admitExpression(now time.Time, limits Limits) *Reply {
 	l.mu.Lock()
 	bucket := l.expression
 	l.mu.Unlock()
 	if bucket != nil && !bucket.AllowN(now, 1) {
-		return l.refusal(limits), false
+		return l.refusal(limits)
 	}
-	return reply{}, true
+	return nil
 }
 
-func (l *limiters) refusal(limits Limits) reply {
+func (l *limiters) refusal(limits Limits) *Reply {
 	rep := tooMany()
 	if limits.RetryAfter {
-		rep = rep.with("Retry-After", "1")
+		rep = rep.With("Retry-After", "1")
 	}
 	return rep
 }
 
 // describe adds the X-Rate-Limit headers that TaskRouter's specification
 // declares, when there is a limit. Their format at Twilio is not documented.
-func (l *limiters) describe(rep reply, now time.Time, limits Limits) reply {
+func (l *limiters) describe(rep *Reply, now time.Time, limits Limits) *Reply {
 	l.mu.Lock()
 	bucket := l.requests
 	l.mu.Unlock()
@@ -77,7 +77,11 @@ func (l *limiters) describe(rep reply, now time.Time, limits Limits) reply {
 	}
 	perSecond := strconv.FormatFloat(limits.RequestsPerSecond, 'f', -1, 64)
 	return rep.
-		with("X-Rate-Limit-Limit", perSecond).
-		with("X-Rate-Limit-Remaining", strconv.Itoa(max(0, int(bucket.TokensAt(now))))).
-		with("X-Rate-Limit-Config", fmt.Sprintf("account;rps=%s;burst=%d", perSecond, bucket.Burst()))
+		With("X-Rate-Limit-Limit", perSecond).
+		With("X-Rate-Limit-Remaining", strconv.Itoa(max(0, int(bucket.TokensAt(now))))).
+		With("X-Rate-Limit-Config", fmt.Sprintf("account;rps=%s;burst=%d", perSecond, bucket.Burst()))
 }
+
+// AdmitExpression takes a token of the bucket that worker lists with an
+// expression share, or refuses.
+func (c *Call) AdmitExpression() *Reply { return c.e.limit.admitExpression(c.Now, c.Settings.Limits) }

@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// position is where a row stands in its list. A page token holds the position
+// Position is where a row stands in its list. A page token holds the position
 // of the row it continues after (or before), so rows that come or go between
 // two pages neither repeat nor skip another.
-type position struct {
+type Position struct {
 	Key string `json:"k,omitempty"` // what the list is ordered by, if not by age
 	Seq uint64 `json:"s"`
 }
 
-func byPosition(a, b position) int {
+func byPosition(a, b Position) int {
 	return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Seq, b.Seq))
 }
 
@@ -28,12 +28,12 @@ const (
 	tokenBefore = "PB"
 )
 
-func (p position) token(direction string) string {
+func (p Position) token(direction string) string {
 	text, _ := json.Marshal(p) // a string and a number always encode
 	return direction + base64.RawURLEncoding.EncodeToString(text)
 }
 
-func parseToken(s string) (direction string, at position, ok bool) {
+func parseToken(s string) (direction string, at Position, ok bool) {
 	if len(s) < 2 || s[:2] != tokenAfter && s[:2] != tokenBefore {
 		return "", at, false
 	}
@@ -54,63 +54,73 @@ const (
 type window struct {
 	size, page int
 	direction  string // "" is from the first row on
-	at         position
+	at         Position
 }
 
-func (c *call) window() (window, reply, bool) {
+func (c *Call) window() (window, *Reply) {
 	w := window{size: defaultPageSize}
-	if s, given := c.queried("PageSize"); given {
+	if s, given := c.Queried("PageSize"); given {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > maxPageSize {
-			return w, invalid("Invalid PageSize %q: it must be a number from 1 to %d", s, maxPageSize), false
+			return w, Invalid("Invalid PageSize %q: it must be a number from 1 to %d", s, maxPageSize)
 		}
 		w.size = n
 	}
-	if s, given := c.queried("Page"); given {
+	if s, given := c.Queried("Page"); given {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 0 {
-			return w, invalid("Invalid Page %q", s), false
+			return w, Invalid("Invalid Page %q", s)
 		}
 		w.page = n
 	}
-	s, given := c.queried("PageToken")
+	s, given := c.Queried("PageToken")
 	if !given {
 		if w.page > 0 {
-			return w, invalid("Page %d cannot be read without its PageToken: follow next_page_url", w.page), false
+			return w, Invalid("Page %d cannot be read without its PageToken: follow next_page_url", w.page)
 		}
-		return w, reply{}, true
+		return w, nil
 	}
 	var ok bool
 	if w.direction, w.at, ok = parseToken(s); !ok {
-		return w, invalid("Invalid PageToken"), false
+		return w, Invalid("Invalid PageToken")
 	}
-	return w, reply{}, true
+	return w, nil
 }
 
-// listing is a list in its order, before it is filtered and cut.
-type listing[T any] struct {
-	rows []T
-	pos  func(T) position
-	desc bool         // rows are in descending order of pos
-	keep func(T) bool // nil keeps all
+// Listing is a list in its order, before it is filtered and cut.
+type Listing[T any] struct {
+	Rows       []T
+	Position   func(T) Position
+	Descending bool         // Rows are in descending order of Position
+	Keep       func(T) bool // nil keeps all
+}
+
+// Sort puts the rows into the order of their positions.
+func (l *Listing[T]) Sort() {
+	slices.SortFunc(l.Rows, func(a, b T) int {
+		if l.Descending {
+			a, b = b, a
+		}
+		return byPosition(l.Position(a), l.Position(b))
+	})
 }
 
 // cut returns the rows of the window and whether there are others on either
 // side. It looks at no more rows than it needs to, as filters can be costly.
-func (l listing[T]) cut(w window) (rows []T, before, after bool) {
-	order := func(row T, at position) int {
-		n := byPosition(l.pos(row), at)
-		if l.desc {
+func (l Listing[T]) cut(w window) (rows []T, before, after bool) {
+	order := func(row T, at Position) int {
+		n := byPosition(l.Position(row), at)
+		if l.Descending {
 			return -n
 		}
 		return n
 	}
-	start, _ := slices.BinarySearchFunc(l.rows, w.at, order)
+	start, _ := slices.BinarySearchFunc(l.Rows, w.at, order)
 	switch w.direction {
 	case "":
 		start = 0
 	case tokenAfter:
-		if start < len(l.rows) && order(l.rows[start], w.at) == 0 {
+		if start < len(l.Rows) && order(l.Rows[start], w.at) == 0 {
 			start++
 		}
 	case tokenBefore:
@@ -122,24 +132,24 @@ func (l listing[T]) cut(w window) (rows []T, before, after bool) {
 				before = true
 				break
 			}
-			rows = append(rows, l.rows[i])
+			rows = append(rows, l.Rows[i])
 		}
 		slices.Reverse(rows)
 		return rows, before, true
 	}
-	for i := start; i < len(l.rows); i++ {
+	for i := start; i < len(l.Rows); i++ {
 		if !l.kept(i) {
 			continue
 		}
 		if len(rows) == w.size {
 			return rows, w.direction != "", true
 		}
-		rows = append(rows, l.rows[i])
+		rows = append(rows, l.Rows[i])
 	}
 	return rows, w.direction != "", false
 }
 
-func (l listing[T]) kept(i int) bool { return l.keep == nil || l.keep(l.rows[i]) }
+func (l Listing[T]) kept(i int) bool { return l.Keep == nil || l.Keep(l.Rows[i]) }
 
 // pageMeta is the meta object of the newer APIs.
 type pageMeta struct {
@@ -152,20 +162,41 @@ type pageMeta struct {
 	Key             string  `json:"key,omitempty"`
 }
 
-// paged answers with the rows the request asks for, rendered under key.
-func paged[T any](c *call, key string, l listing[T], render func(T) any) reply {
-	w, rep, ok := c.window()
-	if !ok {
-		return rep
+// page answers with the rows the request asks for, rendered under key.
+func page[T any](c *Call, key string, l Listing[T], view View[T]) *Reply {
+	w, no := c.window()
+	if no != nil {
+		return no
 	}
-	rendered, meta := turn(c, w, l, render, c.base())
+	rendered, meta := turn(c, w, l, view, c.Base())
 	meta.Key = key
-	return reply{status: 200, body: map[string]any{key: rendered, "meta": meta}}
+	return OK(map[string]any{key: rendered, "meta": meta})
+}
+
+// List2010 serves a page of rows under key as the 2010 API does: its links are
+// relative.
+func List2010[R any](key string, list Lister[R], view View[R]) func(*Call) *Reply {
+	return func(c *Call) *Reply {
+		w, no := c.window()
+		if no != nil {
+			return no
+		}
+		l, no := list(c)
+		if no != nil {
+			return no
+		}
+		rows, meta := turn(c, w, l, view, "")
+		first := w.page * w.size
+		return OK(map[string]any{
+			key: rows, "page": w.page, "page_size": w.size, "start": first, "end": max(first, first+len(rows)-1),
+			"uri": meta.URL, "first_page_uri": meta.FirstPageURL, "next_page_uri": meta.NextPageURL, "previous_page_uri": meta.PreviousPageURL,
+		})
+	}
 }
 
 // turn cuts the window out of the list and links it to its neighbours. Links
 // begin with base.
-func turn[T any](c *call, w window, l listing[T], render func(T) any, base string) ([]any, pageMeta) {
+func turn[T any](c *Call, w window, l Listing[T], view View[T], base string) ([]any, pageMeta) {
 	rows, before, after := l.cut(w)
 	link := func(page int, token string) string {
 		q := make(url.Values)
@@ -181,14 +212,14 @@ func turn[T any](c *call, w window, l listing[T], render func(T) any, base strin
 		if filters := q.Encode(); filters != "" {
 			s = append([]string{filters}, s...)
 		}
-		return base + c.path + "?" + strings.Join(s, "&")
+		return base + c.Path + "?" + strings.Join(s, "&")
 	}
-	own, _ := c.queried("PageToken")
+	own, _ := c.Queried("PageToken")
 	meta := pageMeta{Page: w.page, PageSize: w.size, FirstPageURL: link(0, ""), URL: link(w.page, own)}
 	if after {
 		at := w.at
 		if len(rows) > 0 {
-			at = l.pos(rows[len(rows)-1])
+			at = l.Position(rows[len(rows)-1])
 		}
 		s := link(w.page+1, at.token(tokenAfter))
 		meta.NextPageURL = &s
@@ -196,32 +227,14 @@ func turn[T any](c *call, w window, l listing[T], render func(T) any, base strin
 	if before && w.page > 0 {
 		at := w.at
 		if len(rows) > 0 {
-			at = l.pos(rows[0])
+			at = l.Position(rows[0])
 		}
 		s := link(w.page-1, at.token(tokenBefore))
 		meta.PreviousPageURL = &s
 	}
 	rendered := make([]any, len(rows))
 	for i, row := range rows {
-		rendered[i] = render(row)
+		rendered[i] = view(c, row)
 	}
 	return rendered, meta
-}
-
-// queried returns a query parameter and whether it is there at all.
-func (c *call) queried(name string) (string, bool) {
-	values, ok := c.query[name]
-	if !ok {
-		return "", false
-	}
-	return values[0], true
-}
-
-// filled returns a form field and whether it is there at all.
-func (c *call) filled(name string) (string, bool) {
-	values, ok := c.form[name]
-	if !ok {
-		return "", false
-	}
-	return values[0], true
 }

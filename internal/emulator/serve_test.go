@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/emulatortest"
 )
 
 // reroute sends every request to one address and keeps Twilio's name in Host,
@@ -37,7 +38,7 @@ func (r reroute) RoundTrip(req *http.Request) (*http.Response, error) {
 func serve(t *testing.T, e *emulator.Emulator) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	emulatortest.Must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
 	go func() { stopped <- e.Run(ctx, ln) }()
@@ -45,7 +46,7 @@ func serve(t *testing.T, e *emulator.Emulator) (address string) {
 		cancel()
 		select {
 		case err := <-stopped:
-			must(t, err)
+			emulatortest.Must(t, err)
 		case <-time.After(30 * time.Second):
 			t.Error("Run does not end")
 		}
@@ -53,43 +54,43 @@ func serve(t *testing.T, e *emulator.Emulator) (address string) {
 	return ln.Addr().String()
 }
 
-func overNetwork(t *testing.T, e *emulator.Emulator) *client {
-	c := as(t, e)
+func overNetwork(t *testing.T, e *emulator.Emulator) *emulatortest.Client {
+	c := emulatortest.As(t, e)
 	wire := &http.Transport{}
 	t.Cleanup(wire.CloseIdleConnections)
-	c.transport = contract(t, reroute{serve(t, e), wire})
+	c.Transport = emulatortest.Contract(t, reroute{serve(t, e), wire})
 	return c
 }
 
 func TestItServesOverTheNetwork(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 60})
+	e := emulatortest.Start(t, emulator.Options{Agents: 60})
 	c := overNetwork(t, e)
-	pages, _ := walk(t, c, c.workspace()+"/Workers?PageSize=25", false)
+	pages, _ := emulatortest.Walk(t, c, c.Workspace()+"/Workers?PageSize=25", false)
 	if seen := len(slices.Concat(pages...)); seen != 60 {
 		t.Errorf("the pages have %d workers", seen)
 	}
 }
 
 func TestFaultsReachTheWire(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 500, Faults: []string{"FetchWorker:drop*1", "UpdateWorker:drop-after*1", "ListWorker:truncate*1"}})
+	e := emulatortest.Start(t, emulator.Options{Agents: 500, Faults: []string{"FetchWorker:drop*1", "UpdateWorker:drop-after*1", "ListWorker:truncate*1"}})
 	c := overNetwork(t, e)
-	wk := c.workspace() + "/Workers/" + e.ExportWorkers()[0].SID
-	if _, err := c.send("GET", wk, "", ""); !errors.Is(err, io.EOF) {
+	wk := c.Workspace() + "/Workers/" + e.ExportWorkers()[0].SID
+	if _, err := c.Send("GET", wk, "", ""); !errors.Is(err, io.EOF) {
 		t.Errorf("a dropped connection: %v", err)
 	}
-	if _, err := c.send("POST", wk, "application/x-www-form-urlencoded", "Attributes=%7B%7D"); !errors.Is(err, io.EOF) || e.ExportWorkers()[0].Attributes != "{}" {
+	if _, err := c.Send("POST", wk, "application/x-www-form-urlencoded", "Attributes=%7B%7D"); !errors.Is(err, io.EOF) || e.ExportWorkers()[0].Attributes != "{}" {
 		t.Errorf("an answer lost after the write: %v, the worker is %+v", err, e.ExportWorkers()[0])
 	}
-	got, err := c.send("GET", c.workspace()+"/Workers?PageSize=500", "", "")
-	if !errors.Is(err, io.ErrUnexpectedEOF) || got.StatusCode != 200 || len(got.text) == 0 || int64(len(got.text)) != got.ContentLength/2 {
-		t.Errorf("a torn body: %v after %d of %d bytes", err, len(got.text), got.ContentLength)
+	got, err := c.Send("GET", c.Workspace()+"/Workers?PageSize=500", "", "")
+	if !errors.Is(err, io.ErrUnexpectedEOF) || got.StatusCode != 200 || len(got.Text) == 0 || int64(len(got.Text)) != got.ContentLength/2 {
+		t.Errorf("a torn body: %v after %d of %d bytes", err, len(got.Text), got.ContentLength)
 	}
-	c.get(wk).want(t, 200)
-	must(t, e.UnfiredFaults())
+	c.Get(wk).Want(t, 200)
+	emulatortest.Must(t, e.UnfiredFaults())
 }
 
 func TestHostsLeadToProducts(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 2})
+	e := emulatortest.Start(t, emulator.Options{Agents: 2})
 	ws := e.Account().WorkspaceSID
 	for _, test := range []struct {
 		host, path string
@@ -114,14 +115,14 @@ func TestHostsLeadToProducts(t *testing.T) {
 		{"iam.twilio.com", "/v1/Workspaces/" + ws, 404, ""},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://127.0.0.1:4010"+test.path, nil)
-		must(t, err)
+		emulatortest.Must(t, err)
 		r.Host = test.host
 		r.SetBasicAuth(e.Account().SID, e.Account().AuthToken)
 		resp, err := e.Transport().RoundTrip(r)
-		must(t, err)
+		emulatortest.Must(t, err)
 		text, err := io.ReadAll(resp.Body)
-		must(t, err)
-		must(t, resp.Body.Close())
+		emulatortest.Must(t, err)
+		emulatortest.Must(t, resp.Body.Close())
 		if resp.StatusCode != test.status || !strings.Contains(string(text), `"url":"`+test.base) && test.base != "" {
 			t.Errorf("%s %s is answered %d with %s", test.host, test.path, resp.StatusCode, text)
 		}
@@ -129,23 +130,23 @@ func TestHostsLeadToProducts(t *testing.T) {
 }
 
 func TestTransportHandlesBodies(t *testing.T) {
-	e := start(t, emulator.Options{})
-	c := as(t, e)
+	e := emulatortest.Start(t, emulator.Options{})
+	c := emulatortest.As(t, e)
 	sent := &tracked{Reader: strings.NewReader("FriendlyName=x")}
-	r, err := http.NewRequestWithContext(t.Context(), "POST", c.workspace()+"/Activities", sent)
-	must(t, err)
+	r, err := http.NewRequestWithContext(t.Context(), "POST", c.Workspace()+"/Activities", sent)
+	emulatortest.Must(t, err)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.SetBasicAuth(c.user, c.password)
+	r.SetBasicAuth(c.User, c.Password)
 	resp, err := e.Transport().RoundTrip(r)
-	must(t, err)
+	emulatortest.Must(t, err)
 	if !sent.closed {
 		t.Error("the request's body stays open")
 	}
 	if n := e.Stats().OpenBodies; n != 1 {
 		t.Errorf("%d bodies are open, want 1", n)
 	}
-	must(t, resp.Body.Close())
-	must(t, resp.Body.Close())
+	emulatortest.Must(t, resp.Body.Close())
+	emulatortest.Must(t, resp.Body.Close())
 	if n := e.Stats().OpenBodies; n != 0 {
 		t.Errorf("%d bodies are open, want 0", n)
 	}
@@ -156,8 +157,8 @@ func TestTransportHandlesBodies(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	sent = &tracked{Reader: strings.NewReader("FriendlyName=y")}
-	r, err = http.NewRequestWithContext(ctx, "POST", c.workspace()+"/Activities", sent)
-	must(t, err)
+	r, err = http.NewRequestWithContext(ctx, "POST", c.Workspace()+"/Activities", sent)
+	emulatortest.Must(t, err)
 	if _, err := e.Transport().RoundTrip(r); !errors.Is(err, context.Canceled) || !sent.closed {
 		t.Errorf("a cancelled request: %v, its body is closed: %t", err, sent.closed)
 	}
@@ -174,7 +175,7 @@ type tracked struct {
 func (b *tracked) Close() error { b.closed = true; return nil }
 
 func TestADelayedWriteEndsWhenItsClientIsGone(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1, Faults: []string{"UpdateWorker:delay=1m"}})
+	e := emulatortest.Start(t, emulator.Options{Agents: 1, Faults: []string{"UpdateWorker:delay=1m"}})
 	gone := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(gone)
@@ -184,15 +185,15 @@ func TestADelayedWriteEndsWhenItsClientIsGone(t *testing.T) {
 	wire := &http.Transport{}
 	defer wire.CloseIdleConnections()
 	ctx, cancel := context.WithCancel(t.Context())
-	c := as(t, e)
-	c.TB, c.transport = withContext{t, ctx}, reroute{srv.Listener.Addr().String(), wire}
+	c := emulatortest.As(t, e)
+	c.TB, c.Transport = withContext{t, ctx}, reroute{srv.Listener.Addr().String(), wire}
 	go func() {
 		for e.Faults()[0].Fired == 0 {
 			runtime.Gosched()
 		}
 		cancel()
 	}()
-	if _, err := c.send("POST", c.workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "application/x-www-form-urlencoded", "Attributes=%7B%7D"); !errors.Is(err, context.Canceled) {
+	if _, err := c.Send("POST", c.Workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "application/x-www-form-urlencoded", "Attributes=%7B%7D"); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
 	select {
@@ -204,19 +205,19 @@ func TestADelayedWriteEndsWhenItsClientIsGone(t *testing.T) {
 }
 
 func TestRunEndsAfterTheRequestsInFlight(t *testing.T) {
-	e := start(t, emulator.Options{Agents: 1, Faults: []string{"FetchWorker:delay=300ms"}})
+	e := emulatortest.Start(t, emulator.Options{Agents: 1, Faults: []string{"FetchWorker:delay=300ms"}})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	emulatortest.Must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
 	go func() { stopped <- e.Run(ctx, ln) }()
-	c := as(t, e)
+	c := emulatortest.As(t, e)
 	wire := &http.Transport{}
 	defer wire.CloseIdleConnections()
-	c.transport = reroute{ln.Addr().String(), wire}
+	c.Transport = reroute{ln.Addr().String(), wire}
 	answered := make(chan error, 1)
 	go func() {
-		a, err := c.send("GET", c.workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "", "")
+		a, err := c.Send("GET", c.Workspace()+"/Workers/"+e.ExportWorkers()[0].SID, "", "")
 		if err == nil && a.StatusCode != 200 {
 			err = fmt.Errorf("answered %d", a.StatusCode)
 		}
@@ -233,17 +234,17 @@ func TestRunEndsAfterTheRequestsInFlight(t *testing.T) {
 		}
 	}
 	cancel()
-	must(t, <-answered)
-	must(t, <-stopped)
+	emulatortest.Must(t, <-answered)
+	emulatortest.Must(t, <-stopped)
 }
 
 func TestNothingSecretIsLogged(t *testing.T) {
 	var log bytes.Buffer
-	e := start(t, emulator.Options{Agents: 1, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	c := as(t, e)
-	token, _ := login(t, c, `{}`)
-	c.must("POST", "https://iam.twilio.com/v1/Accounts/"+e.Account().SID+"/Tokens/validate", "application/json", `{"token":"`+token+`"}`).want(t, 200)
-	key := c.post("https://iam.twilio.com/v1/Keys", []string{"AccountSid", e.Account().SID}).want(t, 201).json(t)
+	e := emulatortest.Start(t, emulator.Options{Agents: 1, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	c := emulatortest.As(t, e)
+	token, _ := c.Login(t, `{}`)
+	c.Must("POST", "https://iam.twilio.com/v1/Accounts/"+e.Account().SID+"/Tokens/validate", "application/json", `{"token":"`+token+`"}`).Want(t, 200)
+	key := c.Post("https://iam.twilio.com/v1/Keys", []string{"AccountSid", e.Account().SID}).Want(t, 201).JSON(t)
 	text := log.String() + fmt.Sprint(e.Log(), e.Export())
 	if !strings.Contains(log.String(), "ValidateToken") {
 		t.Errorf("the log is %s", log.String())

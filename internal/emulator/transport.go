@@ -50,7 +50,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if aborted {
 		length = -1
 	}
-	t.e.stats.bodies.Add(1)
+	t.e.stats.Bodies(1)
 	return &http.Response{
 		Status:        fmt.Sprintf("%d %s", rec.status, http.StatusText(rec.status)),
 		StatusCode:    rec.status,
@@ -58,7 +58,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        rec.header,
-		Body:          &body{r: &rec.body, end: end, closed: sync.OnceFunc(func() { t.e.stats.bodies.Add(-1) })},
+		Body:          &body{r: &rec.body, end: end, closed: sync.OnceFunc(func() { t.e.stats.Bodies(-1) })},
 		ContentLength: length,
 		Request:       r,
 	}, nil

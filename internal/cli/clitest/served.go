@@ -22,6 +22,7 @@ import (
 	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 )
 
 // Outputs runs a command to its end and keeps its streams apart.
@@ -209,6 +210,7 @@ func Serve(t *testing.T, o emulator.Options) *Flexvc {
 // ServeAccount is an emulator on a port, and the folder where commands find it.
 func ServeAccount(t testing.TB, o emulator.Options) (e *emulator.Emulator, state string) {
 	t.Helper()
+	o.Products = products.All()
 	e, err := emulator.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,7 @@ import (
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/emulator/certificate"
 	"github.com/flexvc/flexvc/internal/emulator/flexui"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/ui"
@@ -139,7 +140,7 @@ func (b *browserDemo) start() error {
 	if b.dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return err
 	}
-	if b.emulator, err = emulator.New(emulator.Options{Agents: b.options.agents, Now: app.Now, Log: app.Log()}); err != nil {
+	if b.emulator, err = emulator.New(emulator.Options{Products: products.All(), Agents: b.options.agents, Now: app.Now, Log: app.Log()}); err != nil {
 		return err
 	}
 	b.stage.closing("emulator", b.emulator.Close)

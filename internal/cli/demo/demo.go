@@ -12,6 +12,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
 )
@@ -73,7 +74,8 @@ func run(ctx context.Context, o *options) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	e, err := emulator.New(emulator.Options{
-		Agents: o.agents, Now: app.Now, Log: app.Log(),
+		Products: products.All(),
+		Agents:   o.agents, Now: app.Now, Log: app.Log(),
 		Limits: emulator.Limits{RequestsPerSecond: o.rate},
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
 )
@@ -111,7 +112,8 @@ func run(ctx context.Context, o *options) (err error) {
 		defer flexListener.Close()
 	}
 	opts := emulator.Options{
-		Agents: o.agents, SeedValue: o.seedValue, Limits: o.limits, Faults: o.faults, NoFlex: o.noFlex,
+		Products: products.All(),
+		Agents:   o.agents, SeedValue: o.seedValue, Limits: o.limits, Faults: o.faults, NoFlex: o.noFlex,
 		ListAttributes:  emulator.ListAttributes(o.listAttributes),
 		ValidateFailure: emulator.ValidateFailure(o.validate),
 		Now:             app.Now, Log: app.Log(),

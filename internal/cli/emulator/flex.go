@@ -11,6 +11,7 @@ import (
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/emulator/certificate"
+	"github.com/flexvc/flexvc/internal/emulator/flexapi"
 	"github.com/flexvc/flexvc/internal/emulator/flexui"
 	"github.com/flexvc/flexvc/internal/problem"
 )
@@ -93,14 +94,14 @@ func readPlugins(given []string) ([]flexui.Plugin, error) {
 // deploy` does, but for those that a file stands in for.
 func Released(e *emulator.Emulator, files []flexui.Plugin) []flexui.Plugin {
 	var plugins []flexui.Plugin
-	for _, r := range e.ReleasedPlugins() {
+	for _, r := range flexapi.ReleasedPlugins(e) {
 		if slices.ContainsFunc(files, func(p flexui.Plugin) bool { return p.Name == r.Name }) {
 			continue
 		}
 		p := flexui.Plugin{Name: r.Name, Version: r.Version, Phase: r.Phase}
 		if strings.HasPrefix(r.Src, FlexAddress) {
 			p.Source = func() ([]byte, error) {
-				bundle, ok := e.PluginBundle(r.Name, r.Version)
+				bundle, ok := flexapi.PluginBundle(e, r.Name, r.Version)
 				if !ok {
 					return nil, fs.ErrNotExist
 				}

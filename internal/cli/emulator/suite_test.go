@@ -1,10 +1,11 @@
 package emulator_test
 
 import (
+	"io"
+
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/cli/clitest"
 	"github.com/flexvc/flexvc/internal/cli/tree"
-	"io"
 )
 
 // wholeApp is an App with every command.

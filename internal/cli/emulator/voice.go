@@ -14,6 +14,7 @@ import (
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/emulator/flexui"
 	"github.com/flexvc/flexvc/internal/emulator/voice"
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 )
 
 // addVoice gives the emulator command its voice edge.
@@ -81,7 +82,7 @@ type phone struct{ edge *voice.Edge }
 
 func (p phone) Dial(ctx context.Context, d flexui.Dialled) (flexui.Leg, error) {
 	call, err := p.edge.Call(ctx, voice.CallOptions{
-		Identity: d.Identity, From: d.From, Parameters: d.Parameters, Audio: voice.Speech(1),
+		Identity: d.Identity, From: d.From, Parameters: d.Parameters, Audio: media.Speech(1),
 	})
 	if err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func (l *leg) Hold(on bool) {
 	if on {
 		l.Say(nil)
 	} else {
-		l.Say(voice.Speech(1))
+		l.Say(media.Speech(1))
 	}
 }
 

@@ -2,9 +2,10 @@ package runs
 
 import (
 	"errors"
+	"testing"
+
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/cli/clitest"
-	"testing"
 )
 
 func TestRunsOptions(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/cli/clitest"
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
 )
@@ -139,7 +140,7 @@ func stoppable(t *testing.T) *clitest.Flexvc {
 
 // undisturbed is what the workers of stoppable hold after a run nobody stops.
 var undisturbed = sync.OnceValues(func() (map[string]string, error) {
-	e, err := emulator.New(emulator.Options{Agents: 60, SeedValue: 7})
+	e, err := emulator.New(emulator.Options{Products: products.All(), Agents: 60, SeedValue: 7})
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,6 @@
 // Package certificate makes the certificate with which the emulator serves TLS
-// to a browser that takes it for Twilio.
+// to a browser that takes it for Twilio. Certificates of anybody else, and who
+// trusts them, do not belong here.
 package certificate
 
 import (

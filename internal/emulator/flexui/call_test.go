@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/emulatortest"
 	"github.com/flexvc/flexvc/internal/emulator/flexui"
 	"github.com/flexvc/flexvc/internal/problem"
 )
@@ -194,7 +195,7 @@ func TestACustomerGivesUpWhileTheClientRings(t *testing.T) {
 
 func TestAnOfferStandsTwoMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, err := emulator.New(emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{{FriendlyName: "agent", Activity: "Available"}}}})
+		e, err := emulatortest.New(emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{{FriendlyName: "agent", Activity: "Available"}}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,9 @@
 // workers, activities and tokens are the emulator's; tasks and reservations
 // live here, in memory, like the calls they stand for.
 //
+// What any client asks over REST, Flex UI or not, belongs to the products' own
+// folders.
+//
 // A browser that takes this server for every Twilio host finds Flex at
 // https://flex.twilio.com/agent-desktop.
 //

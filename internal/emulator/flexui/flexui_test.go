@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/emulatortest"
 	"github.com/flexvc/flexvc/internal/emulator/flexui"
 )
 
@@ -35,7 +36,7 @@ const attributes = `{"full_name":"Test Agent","email":"agent@example.com","roles
 
 func open(t testing.TB, change func(*flexui.Options)) *desk {
 	t.Helper()
-	e, err := emulator.New(emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{
+	e, err := emulatortest.New(emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{
 		{FriendlyName: "agent", Attributes: attributes, Activity: "Available"},
 		{FriendlyName: "other", Attributes: `{"email":"other@example.com"}`},
 	}}})

@@ -293,3 +293,105 @@ func (s *Server) activeReservations(worker string) object {
 	}
 	return list(rows)
 }
+
+// refusal is an answer that is not 200.
+type refusal struct {
+	status, code int
+	message      string
+}
+
+func (r *refusal) Error() string { return r.message }
+
+func badRequest(message string) error { return &refusal{http.StatusBadRequest, 20001, message} }
+
+var errNotFound = &refusal{http.StatusNotFound, 20404, "The requested resource was not found"}
+
+// updateReservation is POST Workers/WK/Reservations/WR.
+func (s *Server) updateReservation(login emulator.Login, sid string, p params) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.ofReservation(sid)
+	if o == nil || o.worker != login.SID {
+		return nil, errNotFound
+	}
+	switch {
+	case p.Instruction == "conference":
+		if o.status != pending || o.accepting {
+			return nil, badRequest("the reservation is " + o.status + ", not pending")
+		}
+		s.accept(o, p.To, p.EndConferenceOnExit == nil || *p.EndConferenceOnExit)
+	case p.Instruction != "":
+		return nil, badRequest("the emulator has no instruction " + p.Instruction)
+	case p.ReservationStatus == accepted && o.status == pending:
+		s.accept(o, "", true)
+	case p.ReservationStatus == rejected && o.status == pending:
+		s.finish(o, rejected)
+	case p.ReservationStatus == wrapping && o.status == accepted:
+		s.wrapUp(o)
+	case p.ReservationStatus == completed && (o.status == wrapping || o.status == accepted):
+		s.complete(o, p.Reason)
+	default:
+		return nil, badRequest("a reservation that is " + o.status + " cannot become " + p.ReservationStatus)
+	}
+	return s.wireReservation(o), nil
+}
+
+// updateTask is POST Tasks/WT.
+func (s *Server) updateTask(login emulator.Login, sid string, p params) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.ofTask(sid, login.SID)
+	if o == nil {
+		return nil, errNotFound
+	}
+	if len(p.Attributes) > 0 {
+		text, err := p.attributes()
+		if err != nil {
+			return nil, err
+		}
+		var changed object
+		if json.Unmarshal([]byte(text), &changed) != nil || changed == nil {
+			return nil, badRequest("Attributes is not a JSON object")
+		}
+		o.attributes = changed
+		s.touch(o)
+		s.tell(o.worker, "task.updated", s.wireTask(o))
+	}
+	switch {
+	case p.AssignmentStatus == "":
+	case p.AssignmentStatus == wrapping && o.status == accepted:
+		s.wrapUp(o)
+	case p.AssignmentStatus == completed && (o.status == accepted || o.status == wrapping):
+		s.complete(o, p.Reason)
+	case p.AssignmentStatus == canceled && o.status == pending:
+		s.finish(o, canceled)
+	default:
+		return nil, badRequest("a task that is " + o.taskState + " cannot become " + p.AssignmentStatus)
+	}
+	return s.wireTask(o), nil
+}
+
+// createTask is POST Tasks: the agent calls out.
+func (s *Server) createTask(login emulator.Login, p params) (any, error) {
+	text, err := p.attributes()
+	if err != nil {
+		return nil, err
+	}
+	var attributes object
+	if json.Unmarshal([]byte(text), &attributes) != nil || attributes == nil {
+		return nil, badRequest("Attributes is not a JSON object")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case p.RoutingTarget != login.SID:
+		return nil, badRequest("the emulator routes a task only to the worker who makes it")
+	case p.TaskChannelUniqueName != "voice":
+		return nil, badRequest("the emulator has no tasks in the channel " + strings.TrimSpace(p.TaskChannelUniqueName))
+	case s.busy(login.SID):
+		return nil, badRequest("the worker has a call")
+	}
+	attributes["call_sid"] = s.sid("CA")
+	o := s.reserve(login.SID, &task{sid: s.sid("WT"), attributes: attributes, outbound: true}, nil)
+	return s.wireTask(o), nil
+}

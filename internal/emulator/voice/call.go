@@ -12,55 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 	"github.com/flexvc/flexvc/internal/problem"
-)
-
-// State of a call.
-type State string
-
-const (
-	Ringing      State = "ringing"
-	Answering    State = "answering"    // taken, the answer is on its way
-	InProgress   State = "in-progress"  //
-	Reconnecting State = "reconnecting" // the agent's signalling is lost, its media may be well
-	Ended        State = "ended"
-)
-
-// Reason why a call ended.
-type Reason string
-
-const (
-	ReasonCustomer Reason = "customer"  // hung up
-	ReasonCanceled Reason = "canceled"  // the customer gave up before an answer
-	ReasonAgent    Reason = "agent"     // hung up
-	ReasonBusy     Reason = "busy"      // rejected
-	ReasonNoAnswer Reason = "no-answer" // rang too long
-	ReasonLost     Reason = "lost"      // the agent's client did not come back
-	ReasonFailed   Reason = "failed"    // no media could be agreed on
-	ReasonClosed   Reason = "closed"    // the edge was closed
-)
-
-// Direction of a call, as the voice client sees it.
-type Direction string
-
-const (
-	Inbound  Direction = "inbound"
-	Outbound Direction = "outbound"
-)
-
-// Mark is a point in the life of a call; its first time counts.
-type Mark string
-
-const (
-	MarkInvite      Mark = "invite"       // sent to the registered clients: the zero of all times
-	MarkSocket      Mark = "socket"       // the socket that took the call was opened
-	MarkConnect     Mark = "connect"      // the client's own invite, or its answer, came
-	MarkAnswer      Mark = "answer"       // sent, or accepted
-	MarkICE         Mark = "ice"          // connected
-	MarkDTLS        Mark = "dtls"         // connected; from here the customer speaks
-	MarkFirstPacket Mark = "first_packet" // heard from the agent
-	MarkMediaLost   Mark = "media_lost"   // the connection was given up for a while
-	MarkEnd         Mark = "end"
 )
 
 // CallOptions describe a customer's call.
@@ -72,49 +25,10 @@ type CallOptions struct {
 	// Parameters reach the agent as the call's custom parameters.
 	Parameters map[string]string
 
-	Audio   Source        // what the customer says; nil is silence
+	Audio   media.Source  // what the customer says; nil is silence
 	Echo    bool          // the customer repeats what it hears instead
 	Record  string        // a WAV file for what it hears; empty for none
 	Timeout time.Duration // how long it rings; 30 s unless given
-}
-
-// Digit is a key that the agent pressed.
-type Digit struct {
-	Key string        `json:"key"`
-	At  time.Duration `json:"at"`
-	Via string        `json:"via"` // rtp or signalling
-}
-
-// Stats are what is known of a call. Times are counted from its invite, or
-// from the agent's own invite when the agent calls.
-type Stats struct {
-	SID       string    `json:"sid"`
-	Identity  string    `json:"identity"`
-	From      string    `json:"from"`
-	To        string    `json:"to"`
-	Direction Direction `json:"direction"`
-	State     State     `json:"state"`
-	Reason    Reason    `json:"reason,omitempty"`
-	Owned     bool      `json:"owned"` // a client's socket holds it at this moment
-
-	Began time.Time              `json:"began"`
-	Age   time.Duration          `json:"age"`
-	Marks map[Mark]time.Duration `json:"marks"`
-
-	// The figures an agent notices; 0 until known.
-	InviteToConnect     time.Duration `json:"invite_to_connect"`
-	InviteToFirstPacket time.Duration `json:"invite_to_first_packet"`
-	AnswerToFirstPacket time.Duration `json:"answer_to_first_packet"`
-
-	Heard    Flow   `json:"heard"`    // from the agent
-	Said     Flow   `json:"said"`     // to the agent, as it left here
-	Reported Report `json:"reported"` // what the agent's browser says it missed
-
-	Digits      []Digit           `json:"digits"`
-	Messages    []json.RawMessage `json:"messages"`
-	ICERestarts int               `json:"ice_restarts"`
-	Reconnects  int               `json:"reconnects"`
-	Dropped     int               `json:"dropped"` // packets lost on purpose
 }
 
 // Call is a call between a customer, which is emulated, and an agent's client.
@@ -136,8 +50,8 @@ type Call struct {
 	first      string           // the SID an outgoing call had at first
 	forks      map[*socket]bool // the clients it rings at
 	owner      *socket
-	offered    *peer // behind the invite's offer
-	peer       *peer
+	offered    *media.Peer // behind the invite's offer
+	peer       *media.Peer
 	remote     string // SDP
 	local      string // SDP
 	patience   *time.Timer
@@ -149,15 +63,15 @@ type Call struct {
 	messages   []json.RawMessage
 
 	// in and out have locks of their own: packets do not wait for signalling.
-	in, out meter
+	in, out media.Meter
 
 	mu       sync.Mutex
 	marks    map[Mark]time.Duration
 	digits   []Digit
-	source   Source
+	source   media.Source
 	echo     *echo
 	keys     []byte // the customer is about to press
-	recorder *recorder
+	recorder *media.Recorder
 	recorded error
 }
 
@@ -185,11 +99,11 @@ func (e *Edge) newCall(o CallOptions, d Direction) (*Call, error) {
 		c.source = c.echo
 	}
 	if c.source == nil {
-		c.source = Silence()
+		c.source = media.Silence()
 	}
 	if o.Record != "" {
 		var err error
-		if c.recorder, err = newRecorder(o.Record); err != nil {
+		if c.recorder, err = media.NewRecorder(o.Record); err != nil {
 			return nil, err
 		}
 	}
@@ -210,11 +124,11 @@ func (e *Edge) Call(ctx context.Context, o CallOptions) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	offered, err := e.media.peer(e.ctx, c)
+	offered, err := e.media.Peer(e.ctx, customer{c})
 	if err != nil {
 		return nil, errors.Join(err, c.closeRecorder())
 	}
-	sdp, err := offered.offer()
+	sdp, err := offered.Offer()
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -226,7 +140,7 @@ func (e *Edge) Call(ctx context.Context, o CallOptions) (*Call, error) {
 	}
 	if err != nil || e.closed {
 		e.mu.Unlock()
-		offered.close()
+		offered.Close()
 		return nil, errors.Join(err, c.closeRecorder())
 	}
 	defer e.mu.Unlock()
@@ -283,7 +197,7 @@ func (c *Call) Hangup() {
 // Press lets the customer press keys, 0-9 * #, one after the other: RFC 4733
 // events where the client takes them, else tones.
 func (c *Call) Press(pressed string) error {
-	if i := strings.IndexFunc(pressed, func(r rune) bool { return !strings.ContainsRune(keys, r) }); i >= 0 {
+	if i := strings.IndexFunc(pressed, func(r rune) bool { return !strings.ContainsRune(media.Keys, r) }); i >= 0 {
 		return problem.New(problem.Usage, "cannot press %q: a telephone has the keys 0-9, * and #", pressed[i:])
 	}
 	c.mu.Lock()
@@ -296,9 +210,9 @@ func (c *Call) Press(pressed string) error {
 }
 
 // Say changes what the customer says; nil is silence.
-func (c *Call) Say(s Source) {
+func (c *Call) Say(s media.Source) {
 	if s == nil {
-		s = Silence()
+		s = media.Silence()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -331,9 +245,9 @@ func (c *Call) BlockMedia(block bool) {
 
 // gate opens or shuts the call's sockets. edge.mu is held.
 func (c *Call) gate() {
-	for _, p := range []*peer{c.offered, c.peer} {
+	for _, p := range []*media.Peer{c.offered, c.peer} {
 		if p != nil {
-			p.gate.shut.Store(c.blocked || c.edge.faults.BlockMedia)
+			p.Shut(c.blocked || c.edge.faults.BlockMedia)
 		}
 	}
 }
@@ -342,7 +256,7 @@ func (c *Call) gate() {
 func (c *Call) droppedPackets() int {
 	n := c.dropped
 	if c.peer != nil {
-		n += int(c.peer.gate.dropped.Load())
+		n += c.peer.Dropped()
 	}
 	return n
 }
@@ -356,49 +270,6 @@ func (c *Call) Recorded() error {
 	defer c.mu.Unlock()
 	return c.recorded
 }
-
-// Wait returns nil as soon as the condition holds, see Edge.Wait.
-func (c *Call) Wait(ctx context.Context, condition func(Stats) bool) error {
-	return c.edge.Wait(ctx, func() bool { return condition(c.Stats()) })
-}
-
-// Stats returns what is known at this moment.
-func (c *Call) Stats() Stats {
-	e := c.edge
-	e.mu.Lock()
-	s := Stats{
-		SID: c.sid, Identity: c.identity, From: c.from, To: c.to, Direction: c.direction,
-		State: c.state, Reason: c.reason, Owned: c.owner != nil, Began: c.began, Age: e.now().Sub(c.began),
-		Messages: slices.Clone(c.messages), ICERestarts: c.restarts, Reconnects: c.reconnects, Dropped: c.droppedPackets(),
-	}
-	peer := c.peer
-	e.mu.Unlock()
-	if peer != nil {
-		if report := peer.report.Load(); report != nil {
-			s.Reported = *report
-		}
-	}
-	c.mu.Lock()
-	s.Marks, s.Digits = maps.Clone(c.marks), slices.Clone(c.digits)
-	c.mu.Unlock()
-	if end, ended := s.Marks[MarkEnd]; ended {
-		s.Age = end
-	}
-	s.InviteToConnect = s.Marks[MarkConnect]
-	if first, heard := s.Marks[MarkFirstPacket]; heard {
-		s.InviteToFirstPacket, s.AnswerToFirstPacket = first, first-s.Marks[MarkAnswer]
-	}
-	s.Heard, s.Said = c.in.total(s.Age), c.out.total(s.Age)
-	return s
-}
-
-// Heard counts what came from the agent between two times since the invite, to
-// look at what a fault did.
-func (c *Call) Heard(from, to time.Duration) Flow { return c.in.window(from, to) }
-
-// Said counts what went to the agent between two times since the invite. Its
-// gaps are the machine's own, to tell them from the call's.
-func (c *Call) Said(from, to time.Duration) Flow { return c.out.window(from, to) }
 
 // enter changes the state. edge.mu is held, as in everything below.
 func (c *Call) enter(s State) {
@@ -427,12 +298,12 @@ func (c *Call) connect(sdp string) {
 		return
 	}
 	var local string
-	var p *peer
+	var p *media.Peer
 	var err error
 	e.unlocked(func() {
-		if p, err = e.media.peer(e.ctx, c); err == nil {
-			if local, err = p.answer(sdp); err != nil {
-				p.close()
+		if p, err = e.media.Peer(e.ctx, customer{c}); err == nil {
+			if local, err = p.Answer(sdp); err != nil {
+				p.Close()
 			}
 		}
 	})
@@ -444,14 +315,14 @@ func (c *Call) connect(sdp string) {
 		return
 	}
 	if c.state == Ended || e.closed {
-		e.unlocked(p.close)
+		e.unlocked(p.Close)
 		return
 	}
 	c.peer, c.local = p, local
 	c.gate()
 	if offered := c.offered; offered != nil {
 		c.offered = nil
-		e.wg.Go(offered.close)
+		e.wg.Go(offered.Close)
 	}
 	if c.owner != nil {
 		c.owner.send(c.answerFrame())
@@ -537,10 +408,10 @@ func (c *Call) finish(why Reason, from *socket) {
 	close(c.over)
 	e.wg.Go(func() {
 		if offered != nil {
-			offered.close()
+			offered.Close()
 		}
 		if peer != nil {
-			peer.close()
+			peer.Close()
 		}
 		err := c.closeRecorder()
 		c.mu.Lock()
@@ -558,7 +429,7 @@ func (c *Call) closeRecorder() error {
 	if r == nil {
 		return nil
 	}
-	return r.close()
+	return r.Close()
 }
 
 func (c *Call) took(message json.RawMessage) {
@@ -566,74 +437,4 @@ func (c *Call) took(message json.RawMessage) {
 		c.messages = append(c.messages, message)
 		c.edge.ring()
 	}
-}
-
-// What follows is called by peers, without edge.mu.
-
-func (c *Call) stamp(m Mark, at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, there := c.marks[m]; !there {
-		c.marks[m] = max(0, at.Sub(c.began))
-	}
-}
-
-func (c *Call) happened(at time.Time, m Mark) { c.stamp(m, at) }
-
-func (c *Call) pressed(at time.Time, pressed, via string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, key := range pressed {
-		if len(c.digits) < digitsKept && strings.ContainsRune(keys, key) {
-			c.digits = append(c.digits, Digit{Key: string(key), At: at.Sub(c.began), Via: via})
-		}
-	}
-}
-
-func (c *Call) say(frame *[frameSamples]int16, pressing bool) (key byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !pressing && len(c.keys) > 0 {
-		key, c.keys = c.keys[0], c.keys[1:]
-	}
-	c.source.Frame(frame)
-	return key
-}
-
-func (c *Call) sent(at time.Time, p packet) { c.out.add(at.Sub(c.began), p) }
-
-func (c *Call) heard(at time.Time, p packet, samples []int16, digit byte) {
-	c.in.add(at.Sub(c.began), p)
-	if digit != 0 {
-		c.pressed(at, string(digit), "rtp")
-	}
-	if len(samples) == 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.echo != nil {
-		c.echo.hear(samples)
-	}
-	if c.recorder != nil {
-		c.recorder.write(p.timestamp, samples)
-	}
-}
-
-var _ party = (*Call)(nil)
-
-// echo says what it heard, at most a second late. The call's lock guards it.
-type echo struct{ kept []int16 }
-
-func (x *echo) hear(samples []int16) {
-	x.kept = append(x.kept, samples...)
-	if over := len(x.kept) - sampleRate; over > 0 {
-		x.kept = x.kept[over:]
-	}
-}
-
-func (x *echo) Frame(dst *[frameSamples]int16) {
-	n := copy(dst[:], x.kept)
-	clear(dst[n:])
-	x.kept = x.kept[n:]
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -65,7 +66,7 @@ func TestTakeover(t *testing.T) {
 	s := serve(t, nil)
 	recording := filepath.Join(t.TempDir(), "agent.wav")
 	k := s.take(CallOptions{
-		From: "+15550123", Parameters: map[string]string{"taskSid": "WT1", "name": "J\u00fcrgen & S\u00f6hne + Co"}, Audio: Tone(440, -6), Record: recording,
+		From: "+15550123", Parameters: map[string]string{"taskSid": "WT1", "name": "J\u00fcrgen & S\u00f6hne + Co"}, Audio: media.Tone(440, -6), Record: recording,
 	}, 0)
 
 	if err := s.Wait(within(t), func() bool { f := k.browser.flow(); return f.Packets > 20 && f.Level == -9 }); err != nil {
@@ -113,11 +114,11 @@ func TestTakeover(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	samples, err := readWAV(file)
+	samples, err := media.ReadWAV(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := samples[len(samples)/4 : len(samples)/4+10*frameSamples]
+	second := samples[len(samples)/4 : len(samples)/4+10*media.FrameSamples]
 	if n := crossings(second); n < 270 || n > 290 { // 0.2 s of 700 Hz
 		t.Errorf("the recording crosses zero %d times, want 280", n)
 	}
@@ -161,7 +162,7 @@ func TestInvite(t *testing.T) {
 func TestDirectAnswer(t *testing.T) {
 	s := serve(t, nil)
 	page, other := s.registered("alice"), s.registered("alice")
-	call, invites := s.ring(CallOptions{Audio: Speech(1)}, page, other)
+	call, invites := s.ring(CallOptions{Audio: media.Speech(1)}, page, other)
 	b := newBrowser(t)
 	page.answer(call.SID(), b.reply(invites[0].Payload.SDP))
 	other.expect("cancel")
@@ -332,7 +333,7 @@ func TestMute(t *testing.T) {
 	k.browser.muted = true
 	k.browser.mu.Unlock()
 	st := until(t, k.call, "200 ms of silence", func(st Stats) bool { return st.Heard.Last-st.Heard.Heard > 200*ms })
-	if f := k.call.Heard(st.Heard.Heard+1, st.Heard.Last); f.Level != silenceDBov || f.Packets < 9 || f.Lost != 0 {
+	if f := k.call.Heard(st.Heard.Heard+1, st.Heard.Last); f.Level != media.SilenceDBov || f.Packets < 9 || f.Lost != 0 {
 		t.Errorf("muted: %+v", f)
 	}
 	k.browser.mu.Lock()
@@ -381,7 +382,7 @@ func TestMessages(t *testing.T) {
 // The network changed: new ICE credentials on the same connection.
 func TestICERestart(t *testing.T) {
 	s := serve(t, nil)
-	k := s.take(CallOptions{Audio: Tone(440, -6)}, 0)
+	k := s.take(CallOptions{Audio: media.Tone(440, -6)}, 0)
 	before := k.browser.flow().Packets
 	k.page.reinvite(k.call.SID(), k.browser.offer(true))
 	answer := k.page.expect("answer").Payload.SDP
@@ -455,7 +456,7 @@ func TestNetworkLost(t *testing.T) {
 	page := s.connected("alice", 30)
 	page.takeover(k.call.SID(), k.browser.offer(true), k.token)
 	answer := page.expect("answer").Payload.SDP
-	if !restartsICE(k.answer, answer) || !sameMedia(k.answer, answer) {
+	if !media.RestartsICE(k.answer, answer) || !media.SameMedia(k.answer, answer) {
 		t.Error("the answer is not of a restart of ICE in the same connection")
 	}
 	k.browser.take(answer)

@@ -19,6 +19,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 )
 
 const (
@@ -338,7 +340,7 @@ func (s *served) registered(identity string) *client {
 type browser struct {
 	t      *testing.T
 	pc     *webrtc.PeerConnection
-	track  *track
+	track  *media.Track
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -347,7 +349,7 @@ type browser struct {
 	skip   int  // packets to lose on the way
 	swap   bool // send the next two in the wrong order
 	press  []byte
-	heard  meter
+	heard  media.Meter
 	played []int16
 	events []byte // keys
 	began  time.Time
@@ -357,9 +359,9 @@ func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	codecs := &webrtc.MediaEngine{}
 	for _, codec := range []webrtc.RTPCodecParameters{
-		{RTPCodecCapability: pcmu, PayloadType: 0},
+		{RTPCodecCapability: media.PCMU, PayloadType: 0},
 		{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, PayloadType: 111},
-		{RTPCodecCapability: events, PayloadType: 126},
+		{RTPCodecCapability: media.TelephoneEvents, PayloadType: 126},
 	} {
 		if err := codecs.RegisterCodec(codec, webrtc.RTPCodecTypeAudio); err != nil {
 			t.Fatal(err)
@@ -379,7 +381,7 @@ func newBrowser(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &browser{t: t, pc: pc, track: &track{}, cancel: cancel, began: time.Now()}
+	b := &browser{t: t, pc: pc, track: &media.Track{}, cancel: cancel, began: time.Now()}
 	if _, err := pc.AddTrack(b.track); err != nil {
 		t.Fatal(err)
 	}
@@ -450,14 +452,14 @@ func (b *browser) local() string {
 }
 
 func (b *browser) talk(ctx context.Context) {
-	header := rtp.Header{Version: 2, SequenceNumber: 65530, SSRC: b.track.ssrc, PayloadType: b.track.voice}
-	start, source := time.Now(), Tone(700, -12)
+	header := rtp.Header{Version: 2, SequenceNumber: 65530, SSRC: b.track.SSRC, PayloadType: b.track.Voice}
+	start, source := time.Now(), media.Tone(700, -12)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var frame [frameSamples]int16
-	var payload [frameSamples]byte
+	var frame [media.FrameSamples]int16
+	var payload [media.FrameSamples]byte
 	for i := 0; ; i++ {
-		timer.Reset(time.Until(start.Add(time.Duration(i) * frameTime)))
+		timer.Reset(time.Until(start.Add(time.Duration(i) * media.FrameTime)))
 		select {
 		case <-ctx.Done():
 			return
@@ -472,31 +474,31 @@ func (b *browser) talk(ctx context.Context) {
 		b.skip, b.swap, b.press = max(0, b.skip-1), false, nil
 		b.mu.Unlock()
 		for k, s := range frame {
-			payload[k] = toMulaw(s)
+			payload[k] = media.ToMulaw(s)
 		}
 		for _, key := range press {
 			event := header
-			event.PayloadType = b.track.event
+			event.PayloadType = b.track.Event
 			for range 3 { // no end bit: it may be lost
-				_, _ = b.track.writer.WriteRTP(&event, []byte{byte(strings.IndexByte(keys, key)), 10, 0, 160})
+				_, _ = b.track.Writer.WriteRTP(&event, []byte{byte(strings.IndexByte(media.Keys, key)), 10, 0, 160})
 				event.SequenceNumber++
 			}
 			header.SequenceNumber = event.SequenceNumber
-			header.Timestamp += frameSamples
+			header.Timestamp += media.FrameSamples
 		}
 		if !skip {
-			_, _ = b.track.writer.WriteRTP(&header, payload[:])
+			_, _ = b.track.Writer.WriteRTP(&header, payload[:])
 		}
 		if swap {
 			late := header
 			late.SequenceNumber += 2
-			_, _ = b.track.writer.WriteRTP(&late, payload[:])
+			_, _ = b.track.Writer.WriteRTP(&late, payload[:])
 			late.SequenceNumber--
-			_, _ = b.track.writer.WriteRTP(&late, payload[:])
+			_, _ = b.track.Writer.WriteRTP(&late, payload[:])
 			header.SequenceNumber += 2
 		}
 		header.SequenceNumber++
-		header.Timestamp += frameSamples
+		header.Timestamp += media.FrameSamples
 	}
 }
 
@@ -510,21 +512,21 @@ func (b *browser) hear(remote *webrtc.TrackRemote) {
 		var samples []int16
 		if in.PayloadType == 0 {
 			for _, code := range in.Payload {
-				samples = append(samples, fromMulaw[code])
+				samples = append(samples, media.FromMulaw[code])
 			}
 		}
-		b.heard.add(time.Since(b.began), packet{ssrc: in.SSRC, seq: in.SequenceNumber, timestamp: in.Timestamp, size: len(in.Payload), level: level(samples), event: in.PayloadType != 0})
+		b.heard.Add(time.Since(b.began), media.Packet{SSRC: in.SSRC, Seq: in.SequenceNumber, Timestamp: in.Timestamp, Size: len(in.Payload), Level: media.Level(samples), Event: in.PayloadType != 0})
 		b.mu.Lock()
 		b.played = append(b.played, samples...)
-		if in.PayloadType == b.track.event && b.track.events && in.Timestamp != event {
+		if in.PayloadType == b.track.Event && b.track.Events && in.Timestamp != event {
 			event = in.Timestamp
-			b.events = append(b.events, keys[in.Payload[0]])
+			b.events = append(b.events, media.Keys[in.Payload[0]])
 		}
 		b.mu.Unlock()
 	}
 }
 
-func (b *browser) flow() Flow { return b.heard.total(time.Since(b.began)) }
+func (b *browser) flow() media.Flow { return b.heard.Total(time.Since(b.began)) }
 
 // until waits for a condition of a call.
 func until(t *testing.T, c *Call, what string, condition func(Stats) bool) Stats {
@@ -536,3 +538,36 @@ func until(t *testing.T, c *Call, what string, condition func(Stats) bool) Stats
 }
 
 func ended(s Stats) bool { return s.State == Ended }
+
+func attribute(sdp, name string) string {
+	for line := range strings.Lines(sdp) {
+		if value, ok := strings.CutPrefix(line, name); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+const ms = time.Millisecond
+
+func take(s media.Source, frames int) []int16 {
+	var all []int16
+	var frame [media.FrameSamples]int16
+	for range frames {
+		s.Frame(&frame)
+		all = append(all, frame[:]...)
+	}
+	return all
+}
+
+// Known answers of G.711, and that a code survives the way there and back.
+// crossings counts how often the signal changes its sign, twice per period.
+func crossings(samples []int16) int {
+	n := 0
+	for i := 1; i < len(samples); i++ {
+		if samples[i-1] < 0 != (samples[i] < 0) {
+			n++
+		}
+	}
+	return n
+}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -160,14 +161,14 @@ func (c *Control) find(sid string) *Call {
 
 func (c *Control) call(ctx context.Context, o Order) (any, error) {
 	options := CallOptions{
-		Identity: o.Identity, From: o.From, Parameters: o.Parameters, Echo: o.Echo, Audio: Tone(440, -10),
+		Identity: o.Identity, From: o.From, Parameters: o.Parameters, Echo: o.Echo, Audio: media.Tone(440, -10),
 	}
 	if o.Speech {
-		options.Audio = Speech(1)
+		options.Audio = media.Speech(1)
 	}
 	if len(o.WAV) > 0 {
 		var err error
-		if options.Audio, err = WAV(bytes.NewReader(o.WAV)); err != nil {
+		if options.Audio, err = media.WAV(bytes.NewReader(o.WAV)); err != nil {
 			return nil, problem.New(problem.InputUnreadable, "cannot play the file: %w", err)
 		}
 	}
@@ -199,7 +200,7 @@ func (c *Control) file() (string, error) {
 	if c.folder == "" {
 		folder, err := os.MkdirTemp("", "flexvc-voice")
 		if err != nil {
-			return "", problem.New(problem.OutputUnwritable, "cannot keep a recording: %w", cause(err))
+			return "", problem.New(problem.OutputUnwritable, "cannot keep a recording: %w", media.Cause(err))
 		}
 		c.folder = folder
 	}

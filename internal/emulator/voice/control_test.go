@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 )
 
 // order asks a Control and wants a status; the answer is read into v.
@@ -35,7 +37,7 @@ func TestControlCall(t *testing.T) {
 	c := NewControl(s.Edge)
 	worker := s.registered("alice")
 
-	tune := wav(take(Tone(440, -6), 50))
+	tune := media.EncodeWAV(take(media.Tone(440, -6), 50))
 	body, err := json.Marshal(Order{Identity: "alice", From: "+15550123", WAV: tune, Record: true})
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +55,7 @@ func TestControlCall(t *testing.T) {
 	named := fmt.Sprintf(`{"sid":%q}`, sid)
 	call := c.find(sid)
 	stats := until(t, call, "a second of audio", func(st Stats) bool { return st.Heard.Packets > 50 })
-	var said, heard Flow
+	var said, heard media.Flow
 	window := fmt.Sprintf(`{"sid":%q,"start":0,"end":%d}`, sid, stats.Age)
 	order(t, c, 200, "said", window, &said)
 	order(t, c, 200, "heard", window, &heard)
@@ -71,8 +73,8 @@ func TestControlCall(t *testing.T) {
 
 	var recording []byte
 	order(t, c, 200, "recording", named, &recording)
-	samples, err := readWAV(bytes.NewReader(recording))
-	if err != nil || len(samples) < 40*frameSamples {
+	samples, err := media.ReadWAV(bytes.NewReader(recording))
+	if err != nil || len(samples) < 40*media.FrameSamples {
 		t.Errorf("the recording has %d samples: %v", len(samples), err)
 	}
 	order(t, c, 404, "recording", named, nil)

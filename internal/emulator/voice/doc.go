@@ -1,6 +1,7 @@
 // Package voice emulates Twilio's voice edge for the unmodified Voice SDK: the
-// signalling socket, the media, the insights sink and the sounds. A customer's
-// call is placed with Edge.Call, and what became of it is read from Call.Stats.
+// signalling socket, the insights sink and the sounds. What is heard and said in a
+// call belongs to package media, and which agent is called to package flexui. A
+// customer's call is placed with Edge.Call, and what became of it is read from Call.Stats.
 //
 // A call rings at every registered client of an identity. It is answered by one
 // of them, or taken over by another document of the same agent that shows the

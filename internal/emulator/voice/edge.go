@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator/certificate"
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -51,7 +52,7 @@ type Edge struct {
 	verify  func(context.Context, string) (Claims, error)
 	now     func() time.Time
 	log     *slog.Logger
-	media   *media
+	media   *media.Maker
 	cert    tls.Certificate
 	mux     *http.ServeMux
 
@@ -115,7 +116,7 @@ func New(options Options) (*Edge, error) {
 	if e.cert, err = certificate.Load(options.Folder, e.now()); err != nil {
 		return nil, err
 	}
-	if e.media, err = newMedia(e.log, e.now, func() uint32 { return binary.BigEndian.Uint32(e.bytes(4)) }); err != nil {
+	if e.media, err = media.New(e.log, e.now, func() uint32 { return binary.BigEndian.Uint32(e.bytes(4)) }); err != nil {
 		return nil, err
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
@@ -200,7 +201,7 @@ func (e *Edge) Close() {
 // that ends first. The condition is looked at whenever something changes and
 // every 20 ms, and may use all of the Edge's methods.
 func (e *Edge) Wait(ctx context.Context, condition func() bool) error {
-	tick := time.NewTicker(frameTime)
+	tick := time.NewTicker(media.FrameTime)
 	defer tick.Stop()
 	for {
 		e.mu.Lock()

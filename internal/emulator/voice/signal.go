@@ -5,6 +5,8 @@ import (
 	"math"
 	"net/url"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 )
 
 // Codes of signalling errors that are not about tokens.
@@ -189,7 +191,7 @@ func (e *Edge) takeover(s *socket, r request) {
 		c.stamp(MarkSocket, s.opened)
 		c.stamp(MarkConnect, e.now())
 		c.connect(r.SDP)
-	case !sameMedia(c.remote, r.SDP), c.peer == nil && restartsICE(c.remote, r.SDP):
+	case !media.SameMedia(c.remote, r.SDP), c.peer == nil && media.RestartsICE(c.remote, r.SDP):
 		refuse(codeBusy, "busy")
 	default:
 		c.owner = s
@@ -201,7 +203,7 @@ func (e *Edge) takeover(s *socket, r request) {
 		}
 		switch {
 		case c.state != InProgress: // the answer is on its way
-		case restartsICE(c.remote, r.SDP):
+		case media.RestartsICE(c.remote, r.SDP):
 			// Its network was gone too: its reinvite was lost, and this is the
 			// description that it has now.
 			e.restartICE(s, c, r.SDP)
@@ -223,7 +225,7 @@ func (e *Edge) answered(s *socket, r request) {
 	c.remote = r.SDP
 	peer := c.peer
 	e.unlocked(func() {
-		if err := peer.accept(r.SDP); err != nil {
+		if err := peer.Accept(r.SDP); err != nil {
 			e.log.Debug("voice edge: answer refused", "call", c.sid, "error", err)
 		}
 	})
@@ -249,7 +251,7 @@ func (e *Edge) restartICE(s *socket, c *Call, offer string) {
 	peer := c.peer
 	var sdp string
 	var err error
-	e.unlocked(func() { sdp, err = peer.answer(offer) })
+	e.unlocked(func() { sdp, err = peer.Answer(offer) })
 	if err != nil {
 		e.record(e.of(s, Event{Kind: "reinvite.failed", CallSID: c.sid}))
 		return
@@ -271,7 +273,7 @@ type Outgoing struct {
 type Answer struct {
 	Refuse  bool          // hang up at once
 	Ringing time.Duration // how long it rings
-	Audio   Source        // what it says; nil says back what it hears
+	Audio   media.Source  // what it says; nil says back what it hears
 	Record  string        // a WAV file for what it hears; empty for none
 }
 

@@ -22,6 +22,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/flexvc/flexvc/internal/emulator/certificate"
+
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 )
 
 func TestRegister(t *testing.T) {
@@ -501,8 +503,8 @@ func TestSounds(t *testing.T) {
 		if res.StatusCode != 200 || res.Header.Get("Content-Type") != "audio/wav" || res.Header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s: %d %v", name, res.StatusCode, res.Header)
 		}
-		samples, err := readWAV(bytes.NewReader(body))
-		if err != nil || len(samples) != sampleRate/5 || level(samples) < -25 {
+		samples, err := media.ReadWAV(bytes.NewReader(body))
+		if err != nil || len(samples) != media.SampleRate/5 || media.Level(samples) < -25 {
 			t.Errorf("%s: %v, %d samples", name, err, len(samples))
 		}
 	}
@@ -655,10 +657,10 @@ func FuzzDecode(f *testing.F) {
 
 // A WAV file from anywhere is played or refused.
 func FuzzWAV(f *testing.F) {
-	f.Add(wav(make([]int16, 20)))
+	f.Add(media.EncodeWAV(make([]int16, 20)))
 	f.Add([]byte("RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if source, err := WAV(bytes.NewReader(data)); err == nil {
+		if source, err := media.WAV(bytes.NewReader(data)); err == nil {
 			take(source, 2)
 		}
 	})

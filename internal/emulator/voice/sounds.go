@@ -7,17 +7,19 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/flexvc/flexvc/internal/emulator/voice/media"
 )
 
 // sounds are the ones a voice client plays to its agent. It waits for the
 // ringtone before it reports a call, so they are short and always there.
 var sounds = sync.OnceValue(func() map[string][]byte {
 	all := map[string][]byte{
-		"incoming":   wav(chord(0.2, 440, 554)),
-		"outgoing":   wav(chord(0.2, 440, 480)),
-		"disconnect": wav(chord(0.2, 480, 620)),
+		"incoming":   media.EncodeWAV(chord(0.2, 440, 554)),
+		"outgoing":   media.EncodeWAV(chord(0.2, 440, 480)),
+		"disconnect": media.EncodeWAV(chord(0.2, 480, 620)),
 	}
-	for _, key := range []byte(keys) {
+	for _, key := range []byte(media.Keys) {
 		name := "dtmf-" + string(key)
 		switch key {
 		case '*':
@@ -25,22 +27,22 @@ var sounds = sync.OnceValue(func() map[string][]byte {
 		case '#':
 			name = "dtmf-hash"
 		}
-		low, high := tones(key)
-		all[name] = wav(chord(0.2, low, high))
+		low, high := media.Tones(key)
+		all[name] = media.EncodeWAV(chord(0.2, low, high))
 	}
 	return all
 })
 
 // chord is some tones at once, faded in and out so that it does not click.
 func chord(seconds float64, hz ...float64) []int16 {
-	samples := make([]int16, int(seconds*sampleRate))
+	samples := make([]int16, int(seconds*media.SampleRate))
 	for i := range samples {
-		t, v := float64(i)/sampleRate, 0.0
+		t, v := float64(i)/media.SampleRate, 0.0
 		for _, f := range hz {
 			v += math.Sin(2 * math.Pi * f * t)
 		}
 		fade := min(1, 100*t, 100*(seconds-t))
-		samples[i] = int16(amplitude(-14) * fade * v)
+		samples[i] = int16(media.Amplitude(-14) * fade * v)
 	}
 	return samples
 }

@@ -20,6 +20,8 @@ import (
 	pluginCmd "github.com/flexvc/flexvc/internal/cli/plugin"
 	"github.com/flexvc/flexvc/internal/cli/tree"
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/flexapi"
+	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/twilio"
@@ -157,7 +159,7 @@ func (r *Account) Theirs(name string) {
 
 // Loads is what Flex gets, as "name version".
 func (r *Account) Loads() (list []string) {
-	for _, p := range r.E.ReleasedPlugins() {
+	for _, p := range flexapi.ReleasedPlugins(r.E) {
 		list = append(list, p.Name+" "+p.Version)
 	}
 	slices.Sort(list)
@@ -173,7 +175,7 @@ func (r *Account) WantLoads(want ...string) {
 
 func (r *Account) WantBundle(version, text string) {
 	r.T.Helper()
-	content, ok := r.E.PluginBundle(provision.PluginName, version)
+	content, ok := flexapi.PluginBundle(r.E, provision.PluginName, version)
 	if !ok || !strings.Contains(string(content), text) {
 		r.T.Errorf("the bundle of %s is %q, want %q in it", version, content, text)
 	}
@@ -239,6 +241,7 @@ func New(t *testing.T, opts emulator.Options) *Account {
 	t.Helper()
 	start := time.Date(2026, 3, 4, 13, 58, 0, 0, time.UTC)
 	opts.Now = func() time.Time { return start }
+	opts.Products = products.All()
 	e, err := emulator.New(opts)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,139 @@
+// Package serverless is Twilio Serverless as the emulator has it, as far as
+// plugins need it: services, environments, assets, functions, builds and
+// deployments, and under twil.io the files themselves. What a plugin is belongs
+// to package flexapi.
+// https://www.twilio.com/docs/serverless/api
+package serverless
+
+import (
+	_ "embed"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/store"
+)
+
+//go:embed unemulated.txt
+var unemulated string
+
+// Product registers Serverless with an emulator.
+func Product() emulator.Product {
+	return emulator.Product{
+		Host: "serverless", Operations: operations, Known: unemulated, Unknowns: unknowns,
+		Kinds: []store.AnyKind{services, environments, files, versions, builds, deployments},
+		SIDs:  map[string]string{"AssetVersions": "ZN", "FunctionVersions": "ZN", "BuildSid": "ZB"},
+		Sites: []emulator.Site{{Suffix: ".twil.io", Serve: serveHosted}},
+	}
+}
+
+func operations() []emulator.Operation {
+	const zs = "/v1/Services/{ServiceSid}"
+	return []emulator.Operation{
+		{
+			Method: "GET", Path: "/v1/Services", ID: "ListService", Spec: true, Paged: true,
+			Serve: emulator.List("services", emulator.All(services, emulator.Oldest), viewService),
+		},
+		{
+			Method: "POST", Path: "/v1/Services", ID: "CreateService", Spec: true, Form: []string{"UniqueName", "FriendlyName", "IncludeCredentials", "UiEditable"},
+			Note:  "unique names; domains below twil.io, where what is deployed is served: public assets to all, protected ones to signed requests",
+			Serve: createService,
+		},
+		{
+			Method: "GET", Path: "/v1/Services/{Sid}", ID: "FetchService", Spec: true,
+			Serve: emulator.Fetch(serviceInPath, viewService),
+		},
+		{
+			Method: "GET", Path: zs + "/Environments", ID: "ListEnvironment", Spec: true, Paged: true,
+			Serve: emulator.List("environments", emulator.Within(serviceInPath, environments, (*environment).of, emulator.Oldest), viewEnvironment),
+		},
+		{
+			Method: "POST", Path: zs + "/Environments", ID: "CreateEnvironment", Spec: true, Form: []string{"UniqueName", "DomainSuffix"},
+			Note:  "unique names and suffixes in a service",
+			Serve: createEnvironment,
+		},
+		{
+			Method: "GET", Path: zs + "/Environments/{Sid}", ID: "FetchEnvironment", Spec: true,
+			Serve: emulator.Fetch(environmentInPath, viewEnvironment),
+		},
+		{
+			Method: "GET", Path: zs + "/Assets", ID: "ListAsset", Spec: true, Paged: true,
+			Serve: emulator.List("assets", emulator.Within(serviceInPath, files, (*file).assetOf, emulator.Oldest), viewFile),
+		},
+		{
+			Method: "POST", Path: zs + "/Assets", ID: "CreateAsset", Spec: true, Form: []string{"FriendlyName"},
+			Serve: createFile,
+		},
+		{
+			Method: "GET", Path: zs + "/Assets/{Sid}", ID: "FetchAsset", Spec: true,
+			Serve: emulator.Fetch(fileInPath, viewFile),
+		},
+		{
+			Method: "GET", Path: zs + "/Assets/{AssetSid}/Versions", ID: "ListAssetVersion", Spec: true, Paged: true,
+			Serve: emulator.List("asset_versions", emulator.Within(fileInPath, versions, (*fileVersion).of, emulator.Newest), viewVersion),
+		},
+		{
+			Method: "GET", Path: zs + "/Assets/{AssetSid}/Versions/{Sid}", ID: "FetchAssetVersion", Spec: true,
+			Serve: emulator.Fetch(versionInPath, viewVersion),
+		},
+		{
+			Method: "GET", Path: zs + "/Functions", ID: "ListFunction", Spec: true, Paged: true,
+			Serve: emulator.List("functions", emulator.Within(serviceInPath, files, (*file).functionOf, emulator.Oldest), viewFile),
+		},
+		{
+			Method: "POST", Path: zs + "/Functions", ID: "CreateFunction", Spec: true, Form: []string{"FriendlyName"},
+			Note:  "kept and built, never run",
+			Serve: createFile,
+		},
+		{
+			Method: "GET", Path: zs + "/Functions/{Sid}", ID: "FetchFunction", Spec: true,
+			Serve: emulator.Fetch(fileInPath, viewFile),
+		},
+		{
+			Method: "GET", Path: zs + "/Functions/{FunctionSid}/Versions", ID: "ListFunctionVersion", Spec: true, Paged: true,
+			Serve: emulator.List("function_versions", emulator.Within(fileInPath, versions, (*fileVersion).of, emulator.Newest), viewVersion),
+		},
+		{
+			Method: "GET", Path: zs + "/Functions/{FunctionSid}/Versions/{Sid}", ID: "FetchFunctionVersion", Spec: true,
+			Serve: emulator.Fetch(versionInPath, viewVersion),
+		},
+		{
+			Method: "GET", Path: zs + "/Builds", ID: "ListBuild", Spec: true, Paged: true,
+			Serve: emulator.List("builds", emulator.Within(serviceInPath, builds, (*build).of, emulator.Newest), viewBuild),
+		},
+		{
+			Method: "POST", Path: zs + "/Builds", ID: "CreateBuild", Spec: true, Form: []string{"AssetVersions", "FunctionVersions", "Dependencies", "Runtime"}, List: []string{"AssetVersions", "FunctionVersions"},
+			Note:  "takes as long, and ends, as a switch says; a path may occur once; dependencies are not fetched",
+			Serve: createBuild,
+		},
+		{
+			Method: "GET", Path: zs + "/Builds/{Sid}", ID: "FetchBuild", Spec: true,
+			Serve: emulator.Fetch(buildInPath, viewBuild),
+		},
+		{
+			Method: "GET", Path: zs + "/Builds/{Sid}/Status", ID: "FetchBuildStatus", Spec: true,
+			Serve: emulator.Fetch(buildInPath, viewBuildStatus),
+		},
+		{
+			Method: "GET", Path: zs + "/Environments/{EnvironmentSid}/Deployments", ID: "ListDeployment", Spec: true, Paged: true,
+			Serve: emulator.List("deployments", emulator.Within(environmentInPath, deployments, (*deployment).of, emulator.Newest), viewDeployment),
+		},
+		{
+			Method: "POST", Path: zs + "/Environments/{EnvironmentSid}/Deployments", ID: "CreateDeployment", Spec: true, Form: []string{"BuildSid", "IsPlugin"},
+			Note:  "completed builds only; what the build leaves out is no longer served",
+			Serve: createDeployment,
+		},
+		{
+			Method: "GET", Path: zs + "/Environments/{EnvironmentSid}/Deployments/{Sid}", ID: "FetchDeployment", Spec: true,
+			Serve: emulator.Fetch(deploymentInPath, viewDeployment),
+		},
+		{
+			Product: "serverless-upload", Method: "POST", Path: zs + "/Assets/{AssetSid}/Versions", ID: "CreateAssetVersion", Form: []string{"Path", "Visibility"}, File: maxUpload,
+			Note:  "multipart; undocumented but for Twilio's own tools",
+			Serve: uploadVersion,
+		},
+		{
+			Product: "serverless-upload", Method: "POST", Path: zs + "/Functions/{FunctionSid}/Versions", ID: "CreateFunctionVersion", Form: []string{"Path", "Visibility"}, File: maxUpload,
+			Note:  "multipart; undocumented but for Twilio's own tools",
+			Serve: uploadVersion,
+		},
+	}
+}

@@ -1,0 +1,157 @@
+package serverless_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/emulatortest"
+	"github.com/flexvc/flexvc/internal/emulator/serverless"
+)
+
+// everyHostingOperation calls each operation of Serverless.
+func everyHostingOperation(t *testing.T, c *emulatortest.Client) {
+	c.Get(emulatortest.ServerlessURL).Want(t, 200)
+	s := emulatortest.NewSite(t, c.E)
+	c.Get(s.Service).Want(t, 200)
+	c.Get(s.Service+"/Environments").Want(t, 200)
+	c.Get(s.Environment).Want(t, 200)
+	var built []string
+	for collection, parameter := range map[string]string{"Assets": "AssetVersions", "Functions": "FunctionVersions"} {
+		zn := s.Version(t, collection, "/a/"+collection, "public", "1")
+		zh := c.Get(s.Service+"/"+collection).Want(t, 200).JSON(t)[strings.ToLower(collection)].([]any)[0].(map[string]any)["sid"].(string)
+		at := s.Service + "/" + collection + "/" + zh
+		c.Get(at).Want(t, 200)
+		c.Get(at+"/Versions").Want(t, 200)
+		c.Get(at+"/Versions/"+zn).Want(t, 200)
+		built = append(built, parameter, zn)
+	}
+	zb := s.Deploy(t, append(built, "Dependencies", `[{"name":"twilio","version":"5.0.0"}]`, "Runtime", "node22")...)
+	c.Get(s.Service+"/Builds").Want(t, 200)
+	c.Get(s.Service+"/Builds/"+zb).Want(t, 200)
+	c.Get(s.Service+"/Builds/"+zb+"/Status").Want(t, 200)
+	zd := c.Get(s.Environment+"/Deployments").Want(t, 200).JSON(t)["deployments"].([]any)[0].(map[string]any)["sid"].(string)
+	c.Get(s.Environment+"/Deployments/"+zd).Want(t, 200)
+}
+
+// fetch asks for a deployed file as a browser does.
+func fetch(t testing.TB, e *emulator.Emulator, address string, header ...string) emulatortest.Answer {
+	t.Helper()
+	c := emulatortest.As(t, e)
+	c.User, c.Transport = "", e.Transport()
+	return c.Get(address, header...)
+}
+
+func TestADeployedAssetIsServed(t *testing.T) {
+	e := emulatortest.Start(t, emulator.Options{})
+	s := emulatortest.NewSite(t, e)
+	const bundle = "window.x = 1 // ✓ & <b>"
+	one := s.Version(t, "Assets", "/plugins/p/1.0.0/bundle.js", "public", bundle)
+	at := "https://" + s.Domain + "/plugins/p/1.0.0/bundle.js"
+	fetch(t, e, at).Want(t, 404)
+	s.Deploy(t, "AssetVersions", one)
+	got := fetch(t, e, at).Want(t, 200)
+	if got.Text != bundle || got.Header.Get("Content-Type") != "application/javascript" {
+		t.Errorf("the asset is %q, %s", got.Text, got.Header.Get("Content-Type"))
+	}
+	other := s.Version(t, "Assets", "/other.js", "public", "2")
+	s.Deploy(t, "AssetVersions", other)
+	fetch(t, e, at).Want(t, 404) // what a build leaves out is gone
+	s.Deploy(t, "AssetVersions", other, "AssetVersions", one)
+	fetch(t, e, at).Want(t, 200)
+	fetch(t, e, "https://"+s.Domain+"/no").Want(t, 404)
+	fetch(t, e, "https://nobody.twil.io/plugins/p/1.0.0/bundle.js").Want(t, 404)
+}
+
+// TestAProtectedAssetIsForSignedRequests begins with who must not read it.
+func TestAProtectedAssetIsForSignedRequests(t *testing.T) {
+	e := emulatortest.Start(t, emulator.Options{})
+	s := emulatortest.NewSite(t, e)
+	s.Deploy(t,
+		"AssetVersions", s.Version(t, "Assets", "/p.js", "Protected", "protected"),
+		"AssetVersions", s.Version(t, "Assets", "/q.js", "private", "private"))
+	at := "https://" + s.Domain + "/p.js"
+	sign := func(key, address string) string {
+		mac := hmac.New(sha1.New, []byte(key))
+		mac.Write([]byte(address))
+		return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	}
+	token := e.Account().AuthToken
+	fetch(t, e, at).Want(t, 403)
+	fetch(t, e, at, "X-Twilio-Signature", "").Want(t, 403)
+	fetch(t, e, at, "X-Twilio-Signature", sign("wrong", at)).Want(t, 403)
+	fetch(t, e, at, "X-Twilio-Signature", sign(token, "https://"+s.Domain+"/q.js")).Want(t, 403)
+	fetch(t, e, at, "X-Twilio-Signature", sign(token, at)).Want(t, 200)
+	private := "https://" + s.Domain + "/q.js"
+	fetch(t, e, private, "X-Twilio-Signature", sign(token, private)).Want(t, 404)
+}
+
+func TestHostingRefusesWhatCannotBe(t *testing.T) {
+	e := emulatortest.Start(t, emulator.Options{})
+	s := emulatortest.NewSite(t, e)
+	asset := s.Version(t, "Assets", "/a.js", "public", "1")
+	same := s.Version(t, "Assets", "/a.js", "public", "2")
+	function := s.Version(t, "Functions", "/f", "public", "3")
+	up := strings.Replace(s.Service, emulatortest.ServerlessURL, emulatortest.UploadURL, 1)
+	zh := s.Post(s.Service+"/Assets", []string{"FriendlyName", "x"}).Made(t)
+	fh := s.Post(s.Service+"/Functions", []string{"FriendlyName", "x"}).Made(t)
+	stranger := "ZN" + strings.Repeat("0", 32)
+	for name, test := range map[string]struct {
+		got    emulatortest.Answer
+		status int
+	}{
+		"a second service of one name":     {s.Post(emulatortest.ServerlessURL, []string{"UniqueName", "default", "FriendlyName", "x"}), 409},
+		"a service without a name":         {s.Post(emulatortest.ServerlessURL, []string{"FriendlyName", "x"}), 400},
+		"a second environment of one name": {s.Post(s.Service+"/Environments", []string{"UniqueName", "my-plugin", "DomainSuffix", "zz"}), 409},
+		"a second environment of a suffix": {s.Post(s.Service+"/Environments", []string{"UniqueName", "other", "DomainSuffix", "ab1"}), 409},
+		"a long suffix":                    {s.Post(s.Service+"/Environments", []string{"UniqueName", "other", "DomainSuffix", strings.Repeat("a", 17)}), 400},
+		"an environment of no service":     {s.Post(emulatortest.ServerlessURL+"/ZS"+strings.Repeat("0", 32)+"/Environments", []string{"UniqueName", "other"}), 404},
+		"a path that climbs":               {s.Upload(up+"/Assets/"+zh+"/Versions", "/../a.js", "public", "1"), 400},
+		"a path that is relative":          {s.Upload(up+"/Assets/"+zh+"/Versions", "a.js", "public", "1"), 400},
+		"an unknown visibility":            {s.Upload(up+"/Assets/"+zh+"/Versions", "/a.js", "secret", "1"), 400},
+		"a function as an asset":           {s.Upload(up+"/Assets/"+fh+"/Versions", "/a.js", "public", "1"), 404},
+		"a form as an upload":              {s.Post(up+"/Assets/"+zh+"/Versions", []string{"Path", "/a.js", "Visibility", "public"}), 415},
+		"a build of nothing":               {s.Post(s.Service+"/Builds", []string{"Runtime", "node22"}), 400},
+		"a build with a path twice":        {s.Post(s.Service+"/Builds", []string{"AssetVersions", asset, "AssetVersions", same}), 400},
+		"a build with a function as asset": {s.Post(s.Service+"/Builds", []string{"AssetVersions", function}), 400},
+		"a build with a stranger":          {s.Post(s.Service+"/Builds", []string{"AssetVersions", asset, "AssetVersions", stranger}), 400},
+		"a build on an unknown runtime":    {s.Post(s.Service+"/Builds", []string{"AssetVersions", asset, "Runtime", "node9"}), 400},
+		"a build with quoted dependencies": {s.Post(s.Service+"/Builds", []string{"AssetVersions", asset, "Dependencies", `"[]"`}), 400},
+		"a deployment of no build":         {s.Post(s.Environment+"/Deployments", []string{"BuildSid", "ZB" + strings.Repeat("0", 32)}), 400},
+	} {
+		if test.got.StatusCode != test.status {
+			t.Errorf("%s: the answer is %d, want %d: %s", name, test.got.StatusCode, test.status, test.got.Text)
+		}
+	}
+}
+
+func TestABuildTakesItsTimeAndMayFail(t *testing.T) {
+	for name, fail := range map[string]bool{"completed": false, "failed": true} {
+		e := emulatortest.Start(t, emulator.Options{Builds: emulator.Builds{Time: 3 * time.Second, Fail: fail}})
+		s := emulatortest.NewSite(t, e)
+		zb := s.Post(s.Service+"/Builds", []string{"AssetVersions", s.Version(t, "Assets", "/a", "public", "1")}).Made(t)
+		status := func() any { return s.Get(s.Service+"/Builds/"+zb+"/Status").Want(t, 200).JSON(t)["status"] }
+		if got := status(); got != "building" {
+			t.Errorf("at once the build is %v", got)
+		}
+		s.Post(s.Environment+"/Deployments", []string{"BuildSid", zb}).Want(t, 400)
+		e.Advance(3 * time.Second)
+		if got := status(); got != name {
+			t.Errorf("in the end the build is %v, want %s", got, name)
+		}
+		want := map[bool]int{false: 201, true: 400}[fail]
+		s.Post(s.Environment+"/Deployments", []string{"BuildSid", zb}).Want(t, want)
+	}
+}
+
+// TestEveryOperationHonoursTheSpecification calls every operation once; the
+// client checks each answer.
+func TestEveryOperationHonoursTheSpecification(t *testing.T) {
+	e := emulatortest.Start(t, emulator.Options{})
+	everyHostingOperation(t, emulatortest.As(t, e))
+	emulatortest.Covers(t, e, serverless.Product())
+}

@@ -1,0 +1,11 @@
+package serverless
+
+import "github.com/flexvc/flexvc/internal/emulator"
+
+// unknowns are the answers of Twilio here that no public document gives, and
+// what the emulator does instead. A client should live with every other answer
+// too.
+var unknowns = []emulator.Unknown{
+	{"Whether `Visibility` of an upload minds case", "It does not: Twilio's tools send both; answers have it in lower case"},
+	{"How long a build takes", "No time, until a switch says so; it is answered as building once"},
+}
