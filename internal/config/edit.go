@@ -61,7 +61,7 @@ func Edit(ctx context.Context, path, shown string) (*Editor, error) {
 func (e *Editor) read() error {
 	data, err := ReadText(e.path, textLimit)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return problem.New(problem.ConfigUnreadable, "cannot read %s: %w", e.shown, cause(err))
+		return problem.New(problem.ConfigUnreadable, "cannot read %s: %w", e.shown, problem.Reason(err))
 	}
 	if e.doc, _, err = parseFile(data, e.shown); err != nil {
 		return err
@@ -168,7 +168,7 @@ func (e *Editor) encode() ([]byte, error) {
 func (e *Editor) Close() error { return e.lock.Close() }
 
 func (e *Editor) unwritable(err error) error {
-	return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", e.shown, cause(err)).
+	return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", e.shown, problem.Reason(err)).
 		WithHint("make %s writable, or name another file with --config", filepath.Dir(e.shown))
 }
 

@@ -44,7 +44,7 @@ func readFile(path, shown string) (*settingsFile, error) {
 		return &settingsFile{missing: true}, nil
 	}
 	if err != nil {
-		return nil, problem.New(problem.ConfigUnreadable, "cannot read %s: %w", shown, cause(err)).
+		return nil, problem.New(problem.ConfigUnreadable, "cannot read %s: %w", shown, problem.Reason(err)).
 			WithHint("check its permissions, or name another file with --config")
 	}
 	_, file, err := parseFile(data, shown)

@@ -190,7 +190,7 @@ func (f secretFile) read() ([]secretLine, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, f.unreadable(cause(err))
+		return nil, f.unreadable(problem.Reason(err))
 	}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -202,7 +202,7 @@ func (f secretFile) read() ([]secretLine, error) {
 	}
 	file, err := os.Open(f.path)
 	if err != nil {
-		return nil, f.unreadable(cause(err))
+		return nil, f.unreadable(problem.Reason(err))
 	}
 	defer file.Close()
 	// Between Lstat and Open the name may have come to mean another file.
@@ -234,7 +234,7 @@ func (f secretFile) unreadable(err error) *problem.Problem {
 }
 
 func (f secretFile) unwritable(err error) error {
-	return problem.New(problem.ConfigUnwritable, "cannot write the secret file %s: %w", f.shown, cause(err)).
+	return problem.New(problem.ConfigUnwritable, "cannot write the secret file %s: %w", f.shown, problem.Reason(err)).
 		WithHint("name another with --secret-file")
 }
 

@@ -77,7 +77,7 @@ func syncDir(dir string) error {
 // nothing behind: a folder that does not exist is not made.
 func CheckWritable(path, shown string) error {
 	refuse := func(err error) error {
-		return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", shown, cause(err)).
+		return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", shown, problem.Reason(err)).
 			WithHint("make %s writable, or name another file with --config", filepath.Dir(shown))
 	}
 	path, err := target(path)
@@ -113,18 +113,4 @@ func CheckWritable(path, shown string) error {
 		return refuse(err)
 	}
 	return nil
-}
-
-// cause strips operation and path from a file system error: the sentence around
-// it names the file already.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	var l *os.LinkError
-	if errors.As(err, &l) {
-		return l.Err
-	}
-	return err
 }

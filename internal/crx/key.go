@@ -76,14 +76,14 @@ func ReadKey(path string) (key *rsa.PrivateKey, open bool, err error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return refuse(cause(err))
+		return refuse(problem.Reason(err))
 	}
 	if !info.Mode().IsRegular() {
 		return refuse(errors.New("it is not a regular file"))
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return refuse(cause(err))
+		return refuse(problem.Reason(err))
 	}
 	if key, err = ParseKey(data); err != nil {
 		return refuse(err)
@@ -151,21 +151,8 @@ func idOf(spki []byte) string {
 }
 
 func unwritable(path string, err error) error {
-	return problem.New(problem.ConfigUnwritable, "cannot write the signing key %s: %w", path, cause(err)).
+	return problem.New(problem.ConfigUnwritable, "cannot write the signing key %s: %w", path, problem.Reason(err)).
 		WithHint("make %s writable", filepath.Dir(path))
-}
-
-// cause strips operation and path: the sentence around it names the file.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	var l *os.LinkError
-	if errors.As(err, &l) {
-		return l.Err
-	}
-	return err
 }
 
 // syncDir makes a new name durable. Windows cannot and need not.

@@ -97,7 +97,7 @@ func pack(ctx context.Context, path string, folder *Folder, key *rsa.PrivateKey,
 	case problem.As(err) != nil:
 		return nil, err
 	case errors.As(err, &unwritten):
-		return nil, problem.New(problem.OutputUnwritable, "cannot write %s: %w", path, cause(unwritten.error)).
+		return nil, problem.New(problem.OutputUnwritable, "cannot write %s: %w", path, problem.Reason(unwritten.error)).
 			WithHint("nothing was written; check space and permissions of %s", filepath.Dir(path))
 	}
 	return nil, problem.New(problem.ExtensionInvalid, "cannot pack the extension: %w", err)
@@ -223,7 +223,7 @@ func digestOf(f *os.File) (sum string, size int64, err error) {
 // its name when it is whole; one that is there stays, and is OutputUnwritable.
 func Unpacked(ctx context.Context, dir string, folder *Folder) (err error) {
 	unwritable := func(err error) error {
-		return problem.New(problem.OutputUnwritable, "cannot write the folder %s: %w", dir, cause(err)).
+		return problem.New(problem.OutputUnwritable, "cannot write the folder %s: %w", dir, problem.Reason(err)).
 			WithHint("name another with --out, or remove it first")
 	}
 	if _, err := os.Lstat(dir); err == nil {

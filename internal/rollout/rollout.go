@@ -314,7 +314,7 @@ func Write(dir string, s Settings, merged []byte) (names []string, err error) {
 		files[0].Content = merged
 	}
 	unwritable := func(path string, err error) error {
-		return problem.New(problem.OutputUnwritable, "cannot write %s: %w", path, cause(err)).
+		return problem.New(problem.OutputUnwritable, "cannot write %s: %w", path, problem.Reason(err)).
 			WithHint("check space and permissions of %s", dir)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -359,12 +359,4 @@ func replace(path string, content []byte) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
-}
-
-// cause strips operation and path: the sentence around it names the file.
-func cause(err error) error {
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return err
 }

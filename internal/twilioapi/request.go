@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/problem"
 	twilio "github.com/twilio/twilio-go/client"
 )
 
@@ -178,8 +179,8 @@ func (c *Client) attempt(ctx context.Context, o op, r request, u *url.URL, n int
 	// Twilio does not give.
 	res, err := c.base.RoundTrip(req)
 	if err != nil {
-		c.log.Debug("twilio", "method", r.method, "host", u.Host, "path", u.Path, "attempt", n, "error", plain(err))
-		return &failure{err: plain(err)}
+		c.log.Debug("twilio", "method", r.method, "host", u.Host, "path", u.Path, "attempt", n, "error", problem.Reason(err))
+		return &failure{err: problem.Reason(err)}
 	}
 	defer res.Body.Close()
 	limited := res.StatusCode == http.StatusTooManyRequests
@@ -240,7 +241,7 @@ func readAnswer(res *http.Response, read func(http.Header, io.Reader) error) err
 		status:    res.StatusCode,
 		requestID: res.Header.Get("Twilio-Request-Id"),
 		cut:       !isMismatch(err),
-		err:       plain(err),
+		err:       problem.Reason(err),
 	}
 }
 
@@ -275,7 +276,7 @@ func (c *Client) readFailure(res *http.Response) *failure {
 		return f // whole, whatever became of the connection
 	}
 	if err != nil {
-		f.cut, f.err = true, plain(err)
+		f.cut, f.err = true, problem.Reason(err)
 	}
 	return f
 }
@@ -293,15 +294,6 @@ func retryAfter(v string, now time.Time) time.Duration {
 		return max(0, min(at.Sub(now), maxRetryAfter))
 	}
 	return 0
-}
-
-// plain takes the URL out of an error: its query may hold a token.
-func plain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
 }
 
 // session lets twilio-go's services send one call with a context. It is the

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -304,11 +303,7 @@ func (c *Client) do(req *http.Request) (status int, text []byte, err error) {
 		if ctx := req.Context(); ctx.Err() != nil {
 			return 0, nil, ctx.Err()
 		}
-		var failed *url.Error
-		if errors.As(err, &failed) {
-			err = failed.Err // without the address
-		}
-		return 0, nil, &lostError{what: err.Error()}
+		return 0, nil, &lostError{what: problem.Reason(err).Error()}
 	}
 	defer resp.Body.Close()
 	text, err = io.ReadAll(io.LimitReader(resp.Body, answerLimit))

@@ -247,7 +247,7 @@ func ReadNames(r io.Reader) ([]string, error) {
 	text, err := io.ReadAll(io.LimitReader(r, listLimit+1))
 	switch {
 	case err != nil:
-		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: %w", reason(err))
+		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: %w", problem.Reason(err))
 	case len(text) > listLimit:
 		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: it is longer than %d MiB", listLimit>>20)
 	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
