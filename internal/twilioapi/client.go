@@ -28,10 +28,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	twilio "github.com/twilio/twilio-go/client"
+	twiliogo "github.com/twilio/twilio-go/client"
 
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Options says which account to talk to and how. The zero value of every field
@@ -121,7 +122,7 @@ func New(o Options) (*Client, error) {
 		edge:      edge,
 		emulator:  o.Emulator,
 		marker:    o.SIDMarker,
-		userAgent: "flexvc/" + buildinfo.Version + " twilio-go/" + twilio.LibraryVersion + " (" + runtime.GOOS + " " + runtime.GOARCH + ")",
+		userAgent: "flexvc/" + buildinfo.Version + " twilio-go/" + twiliogo.LibraryVersion + " (" + runtime.GOOS + " " + runtime.GOARCH + ")",
 		base:      o.Base,
 		log:       o.Log,
 		now:       o.Now,
@@ -165,7 +166,7 @@ func (c *Client) Stats() Stats {
 // CheckCredentials asks Twilio whether the credentials are accepted, with the
 // smallest request that an auth token and any kind of API key may make.
 func (c *Client) CheckCredentials(ctx context.Context) error {
-	o := op{what: "use the credentials of account " + short(c.account), repeat: always}
+	o := op{what: "use the credentials of account " + twilio.Short(c.account), repeat: always}
 	u, err := c.url(taskrouterURL + "/v1/Workspaces?PageSize=1")
 	if err != nil {
 		return c.problem(ctx, o, err)
@@ -189,7 +190,7 @@ func checkCredentials(o Options) error {
 		return problem.New(problem.ConfigInvalid, "cannot talk to Twilio: the user name is neither an account SID (AC…) nor an API key SID (SK…)").
 			WithHint("set TWILIO_API_KEY to the key's SID and TWILIO_API_SECRET to its secret")
 	case !alphanumeric(o.Password):
-		return problem.New(problem.CredentialsRefused, "cannot use the credentials of %s: the secret holds a character that Twilio's never do", short(o.Username)).
+		return problem.New(problem.CredentialsRefused, "cannot use the credentials of %s: the secret holds a character that Twilio's never do", twilio.Short(o.Username)).
 			WithHint("copy it again: a space, quote or line break may have come along")
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	twilio "github.com/twilio/twilio-go/client"
+	twiliogo "github.com/twilio/twilio-go/client"
 )
 
 // repeatable says when a request may be sent again without knowing whether the
@@ -304,7 +304,7 @@ type session struct {
 	op  op
 }
 
-var _ twilio.BaseClient = session{}
+var _ twiliogo.BaseClient = session{}
 
 // SendRequest is called by twilio-go with the finished address and parameters.
 func (s session) SendRequest(method, rawURL string, data url.Values, headers map[string]any, body ...byte) (*http.Response, error) {
@@ -340,5 +340,5 @@ func (s session) SendRequest(method, rawURL string, data url.Values, headers map
 
 func (s session) AccountSid() string       { return s.c.account }
 func (s session) SetTimeout(time.Duration) {}
-func (s session) SetOauth(twilio.OAuth)    {}
-func (s session) OAuth() twilio.OAuth      { return nil }
+func (s session) SetOauth(twiliogo.OAuth)  {}
+func (s session) OAuth() twiliogo.OAuth    { return nil }
