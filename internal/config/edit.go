@@ -177,7 +177,7 @@ func known(name string) (setting, error) {
 	if s, ok := lookup(name); ok {
 		return s, nil
 	}
-	near := nearest(name, append(Names(), ActiveProfile))
+	near := problem.Nearest(name, append(Names(), ActiveProfile))
 	switch {
 	case near != "":
 		return setting{}, problem.New(problem.Usage, "%q is not a setting: did you mean %s?", name, near).
