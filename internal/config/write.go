@@ -5,8 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
+	"github.com/flexvc/flexvc/internal/durable"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -22,23 +22,11 @@ func WriteFile(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	if err := replace(path, data); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return durable.WriteFile(path, data, 0o600)
 }
 
 // RemoveFile deletes the file at path, if it is there, durably.
-func RemoveFile(path string) error {
-	err := os.Remove(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
+func RemoveFile(path string) error { return durable.Remove(path) }
 
 // target follows symbolic links, so that a link into a dotfiles folder stays
 // one. The last link may point to a file that does not exist yet.
@@ -57,19 +45,6 @@ func target(path string) (string, error) {
 		return link, nil
 	}
 	return path, nil
-}
-
-// syncDir makes a new name in a folder durable. Windows cannot and need not.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // CheckWritable reports ConfigUnwritable when the settings file at path could

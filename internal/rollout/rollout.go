@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/flexvc/flexvc/internal/durable"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -325,7 +326,7 @@ func Write(dir string, s Settings, merged []byte) (names []string, err error) {
 	}
 	for _, f := range files {
 		path := filepath.Join(dir, f.Name)
-		if err := replace(path, f.Content); err != nil {
+		if err := durable.WriteFile(path, f.Content, 0o644); err != nil {
 			return nil, unwritable(path, err)
 		}
 		names = append(names, f.Name)
@@ -346,17 +347,4 @@ func Free(dir, id string) error {
 	}
 	return problem.New(problem.PolicyConflict, "cannot write policies to %s: those there are of another extension, %s", dir, u.Apps[0].ID).
 		WithHint("another key is another extension: use the key of that one, or name another folder with --policy")
-}
-
-func replace(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

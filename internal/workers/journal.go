@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -260,15 +259,6 @@ func unreadable(path string, err error) error {
 func unwritable(path string, err error) error {
 	return problem.New(problem.StateUnwritable, "cannot write %s: %w", path, problem.Reason(err)).
 		WithHint("check its permissions and the free space, then run the command again")
-}
-
-// syncDir makes a new name in dir durable. Not every system can; those that
-// cannot need not.
-func syncDir(dir string) {
-	if d, err := os.Open(filepath.Clean(dir)); err == nil {
-		_ = d.Sync()
-		_ = d.Close()
-	}
 }
 
 // ends returns the first record and, when it is a whole and short one, the last.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/durable"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/twilio"
 )
@@ -172,10 +173,9 @@ func (l *Lock) publish(run *Run, records []record) error {
 		_ = os.Remove(tmp)
 		return err
 	}
-	if err := os.Rename(tmp, run.path); err != nil {
+	if err := durable.Rename(tmp, run.path); err != nil {
 		return unwritable(run.path, err)
 	}
-	syncDir(l.Path)
 	return nil
 }
 
