@@ -126,12 +126,10 @@ func (f *Follower) follow(ctx context.Context, changed func(fleet.Event)) error 
 		if time.Since(down)+next > givenUp {
 			return lost(err)
 		}
-		t := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
-			t.Stop()
 			return ctx.Err()
-		case <-t.C:
+		case <-time.After(next):
 		}
 		wait, retry = min(2*wait, lastAgain), 0
 	}
