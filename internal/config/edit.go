@@ -39,7 +39,7 @@ func Edit(ctx context.Context, path, shown string) (*Editor, error) {
 	}
 	e := &Editor{path: path, shown: shown}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, e.unwritable(err)
+		return nil, unwritable(e.shown, err)
 	}
 	e.lock = flock.New(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock"), flock.SetPermissions(0o600))
 	wait, cancel := context.WithTimeout(ctx, lockWait)
@@ -50,7 +50,7 @@ func Edit(ctx context.Context, path, shown string) (*Editor, error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, problem.New(problem.Locked, "cannot edit %s: another flexvc is editing it", shown)
 	case err != nil:
-		return nil, e.unwritable(err)
+		return nil, unwritable(e.shown, err)
 	}
 	if err := e.read(); err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -148,7 +148,7 @@ func (e *Editor) Save() error {
 		return err
 	}
 	if err := WriteFile(e.path, text); err != nil {
-		return e.unwritable(err)
+		return unwritable(e.shown, err)
 	}
 	e.saved = text
 	return nil
@@ -166,11 +166,6 @@ func (e *Editor) encode() ([]byte, error) {
 
 // Close lets the next editor in. What was not saved is dropped.
 func (e *Editor) Close() error { return e.lock.Close() }
-
-func (e *Editor) unwritable(err error) error {
-	return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", e.shown, problem.Reason(err)).
-		WithHint("make %s writable, or name another file with --config", filepath.Dir(e.shown))
-}
 
 // known returns the setting of that name, or the problem to show.
 func known(name string) (setting, error) {

@@ -51,28 +51,24 @@ func target(path string) (string, error) {
 // not be written. It is asked before anything is made at Twilio. It leaves
 // nothing behind: a folder that does not exist is not made.
 func CheckWritable(path, shown string) error {
-	refuse := func(err error) error {
-		return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", shown, problem.Reason(err)).
-			WithHint("make %s writable, or name another file with --config", filepath.Dir(shown))
-	}
 	path, err := target(path)
 	if err != nil {
-		return refuse(err)
+		return unwritable(shown, err)
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return refuse(errors.New("it is not a regular file"))
+		return unwritable(shown, errors.New("it is not a regular file"))
 	}
 	dir := filepath.Dir(path)
 	for {
 		info, err := os.Stat(dir)
 		if err == nil {
 			if !info.IsDir() {
-				return refuse(errors.New(dir + " is not a folder"))
+				return unwritable(shown, errors.New(dir+" is not a folder"))
 			}
 			break
 		}
 		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
-			return refuse(err)
+			return unwritable(shown, err)
 		}
 		dir = filepath.Dir(dir)
 	}
@@ -80,12 +76,17 @@ func CheckWritable(path, shown string) error {
 	// disks all have a say.
 	probe, err := os.CreateTemp(dir, ".flexvc-*")
 	if err != nil {
-		return refuse(err)
+		return unwritable(shown, err)
 	}
 	_, err = probe.Write(make([]byte, 4096))
 	err = errors.Join(err, probe.Sync(), probe.Close(), os.Remove(probe.Name()))
 	if err != nil {
-		return refuse(err)
+		return unwritable(shown, err)
 	}
 	return nil
+}
+
+func unwritable(shown string, err error) error {
+	return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", shown, problem.Reason(err)).
+		WithHint("make %s writable, or name another file with --config", filepath.Dir(shown))
 }
