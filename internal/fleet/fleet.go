@@ -2,11 +2,12 @@ package fleet
 
 import (
 	"cmp"
-	"github.com/flexvc/flexvc/internal/attributes"
-	"github.com/flexvc/flexvc/internal/twilio"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Event is a change of one worker as Twilio pushes it: possibly late, more than
@@ -439,29 +440,6 @@ func (f *Fleet) Take() Update {
 	clear(f.changed)
 	f.gone, f.differences = nil, nil
 	return u
-}
-
-// Rows returns all workers whose attributes are known, by SID.
-func (f *Fleet) Rows() []Row {
-	rows := make([]Row, 0, f.read)
-	for _, m := range f.members {
-		if m.facts.Flag != "" {
-			rows = append(rows, m.row())
-		}
-	}
-	slices.SortFunc(rows, func(a, b Row) int { return cmp.Compare(a.SID, b.SID) })
-	return rows
-}
-
-// Counts is how many workers are in each state.
-func (f *Fleet) Counts() map[State]int {
-	counts := map[State]int{}
-	for _, m := range f.members {
-		if m.facts.Flag != "" {
-			counts[m.state]++
-		}
-	}
-	return counts
 }
 
 func (m *tracked) row() Row {

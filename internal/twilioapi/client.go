@@ -59,9 +59,6 @@ type Options struct {
 	// one without it never goes to the emulator: that is WrongTarget.
 	SIDMarker string
 
-	Concurrency int     // connections to keep open; default 32
-	MaxRate     float64 // requests per second never to exceed; 0 finds the server's limit alone
-
 	Now   func() time.Time                           // default time.Now
 	Sleep func(context.Context, time.Duration) error // default: a timer; returns the context's error
 	Rand  *rand.Rand                                 // jitter of the waits between attempts
@@ -144,7 +141,7 @@ func New(o Options) (*Client, error) {
 	if c.rand == nil {
 		c.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
-	c.pace = newPacer(newControl(firstRate, o.MaxRate), c.now, c.sleep)
+	c.pace = newPacer(newControl(firstRate, 0), c.now, c.sleep)
 	c.expression = newPacer(newControl(expressionRate, expressionRate), c.now, c.sleep)
 
 	if err := c.checkTarget(o.AccountSID, o.Username); err != nil {
@@ -203,13 +200,9 @@ func alphanumeric(s string) bool {
 }
 
 func newTransport(o Options) http.RoundTripper {
-	n := o.Concurrency
-	if n <= 0 {
-		n = 32
-	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = n
-	t.MaxIdleConns = 4 * n // taskrouter, flex-api, iam
+	t.MaxIdleConnsPerHost = 32
+	t.MaxIdleConns = 4 * 32 // taskrouter, flex-api, iam
 	if o.Emulator != nil {
 		t.Proxy = nil
 	}

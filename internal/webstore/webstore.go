@@ -109,7 +109,6 @@ type Status struct {
 	Submitted *Revision // nil: nothing submitted since
 	Upload    string    // SUCCEEDED, IN_PROGRESS, FAILED, NOT_FOUND or ""
 	TakenDown bool
-	Warned    bool
 }
 
 type revisionJSON struct {
@@ -138,12 +137,11 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 		Submitted *revisionJSON `json:"submittedItemRevisionStatus"`
 		Upload    string        `json:"lastAsyncUploadState"`
 		TakenDown bool          `json:"takenDown"`
-		Warned    bool          `json:"warned"`
 	}
 	if err := c.ask(ctx, http.MethodGet, "/v2/"+c.item.String()+":fetchStatus", "", nil, &answer); err != nil {
 		return nil, err
 	}
-	return &Status{answer.Published.revision(), answer.Submitted.revision(), answer.Upload, answer.TakenDown, answer.Warned}, nil
+	return &Status{answer.Published.revision(), answer.Submitted.revision(), answer.Upload, answer.TakenDown}, nil
 }
 
 // Upload puts a package, the ZIP archive, in the place of the item's draft, and
