@@ -1,5 +1,6 @@
 // Package archtest holds the project to ARCHITECTURE.md: who imports whom,
-// where the process's globals are touched, and what the repository may hold.
+// where the process's globals are touched, and what the repository may hold. What
+// the code does is tested beside it.
 package archtest
 
 import (

@@ -1,3 +1,6 @@
+// Package attributes reads the attributes of a worker and changes one key in their
+// text, so that every other byte stays. It knows no worker, no workspace and no
+// request: what to change, and whether, is its caller's decision.
 package attributes
 
 import (

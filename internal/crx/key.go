@@ -1,4 +1,5 @@
-// Package crx packs, signs and checks the browser extension.
+// Package crx packs, signs and checks the browser extension. How a package gets to
+// browsers is the business of internal/rollout and internal/webstore.
 package crx
 
 import (

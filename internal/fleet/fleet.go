@@ -1,3 +1,7 @@
+// Package fleet knows where calls ring now: it folds listings, fetches and pushed
+// events into one picture of the workers and judges which of them have drifted, for
+// watch, doctor and serve alike. It changes no worker and draws nothing: mending is
+// a run of internal/workers, and the browsers of a roll-out are internal/rollout's.
 package fleet
 
 import (

@@ -1,6 +1,7 @@
 // Package rollout writes what an administrator needs to bring a packed
 // extension to every browser: the update manifest and the same policy in the
-// formats of Chrome, Chromium and Edge on Linux, Windows and macOS.
+// formats of Chrome, Chromium and Edge on Linux, Windows and macOS. It also serves
+// both, in stages. It neither packs nor signs: a package comes from internal/crx.
 package rollout
 
 import (

@@ -1,5 +1,7 @@
 // Package tokensrv is the token endpoint: it trades an agent's Flex token for a
 // Twilio voice token, once Twilio has vouched for the Flex token.
+// Setting up the key that signs is internal/provision's, and events of workers are
+// internal/eventsrv's, although one process may serve all of them.
 //
 // A request passes, outermost first: panics, request id, access log, metrics,
 // size and rate limits, CORS, handler. The server is stateless; replicas may

@@ -1,6 +1,8 @@
 // Package twilioapi talks to Twilio's REST API: TaskRouter workers and
 // activities, the Flex configuration and its plugins, Serverless, and the
-// account's API keys.
+// account's API keys. What should be at Twilio is decided elsewhere: each method is
+// one resource's request, and every error is, or wraps, a *problem.Problem, told
+// apart by its code.
 //
 // twilio-go supplies the paths, the parameters and the models. What carries
 // its requests is this package's own client.BaseClient, because the one in

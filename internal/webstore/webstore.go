@@ -1,5 +1,7 @@
 // Package webstore publishes an extension in the Chrome Web Store through its
 // API v2: it asks for the item's status, uploads a package and submits it.
+// Packages come from internal/crx; organisations that serve their own use
+// internal/rollout.
 //
 // Source: https://developer.chrome.com/docs/webstore/api/reference/rest/v2/publishers.items
 package webstore

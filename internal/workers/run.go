@@ -1,3 +1,7 @@
+// Package workers changes many workers as one run: selection, plan, journal, lock,
+// writes, verification, resumption and rollback. What the text of the attributes
+// becomes is decided in internal/attributes, how a request reaches Twilio in
+// internal/twilioapi, and what a person sees of a run in internal/cli.
 package workers
 
 import (

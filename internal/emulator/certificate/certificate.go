@@ -1,5 +1,6 @@
 // Package certificate makes the certificate with which the emulator serves TLS
-// to a browser that takes it for Twilio.
+// to a browser that takes it for Twilio. The certificates of flexvc serve are files
+// that somebody gives it, and none of its business.
 package certificate
 
 import (
