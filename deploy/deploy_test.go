@@ -1,4 +1,5 @@
-// Package deploy_test holds what the files of this folder promise.
+// Package deploy_test holds what the files of this folder promise. What the
+// server itself does is tested in internal/tokensrv.
 package deploy_test
 
 import (

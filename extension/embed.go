@@ -1,4 +1,5 @@
 // Package extension holds the Chrome extension's folder, as Chrome loads it.
+// Packing, signing and checking it is internal/crx.
 package extension
 
 import (

@@ -1,4 +1,6 @@
-// Package plugin holds the Flex plugin's bundle, and gives it the settings of one account.
+// Package plugin holds the Flex plugin's bundle, and gives it the settings of one
+// account. How it is uploaded and released is in internal/provision, and its source
+// in src.
 package plugin
 
 import (

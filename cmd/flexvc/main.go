@@ -1,4 +1,5 @@
-// Command flexvc moves Twilio Flex voice calls into a browser extension.
+// Command flexvc moves Twilio Flex voice calls into a browser extension. Here the
+// process meets internal/cli, and nothing else belongs here.
 package main
 
 import (

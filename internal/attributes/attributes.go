@@ -1,3 +1,6 @@
+// Package attributes reads the attributes of a worker and changes one key in their
+// text, so that every other byte stays. It knows no worker, no workspace and no
+// request: what to change, and whether, is its caller's decision.
 package attributes
 
 import (
@@ -21,7 +24,7 @@ const MaxLength = 4096
 // along byte for byte.
 const (
 	EnabledKey    = "extensionVoiceClientEnabled"
-	ContactURIKey = "contact_uri"
+	contactURIKey = "contact_uri"
 )
 
 // Edit is what enabling or disabling does to a worker's attributes.
@@ -76,7 +79,7 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 		from := doc.contactURI.of(attributes)
 		if to, ok := withoutPrefix(from, e.Prefix); ok {
 			splices = append(splices, splice{doc.contactURI.start, doc.contactURI.end, to})
-			changes = append(changes, Change{ContactURIKey, from, to})
+			changes = append(changes, Change{contactURIKey, from, to})
 		}
 	}
 	if len(changes) == 0 {
@@ -161,7 +164,7 @@ func parse(text string) (document, error) {
 		switch key {
 		case EnabledKey:
 			doc.enabled = where
-		case ContactURIKey:
+		case contactURIKey:
 			doc.contactURI = where
 		}
 	}

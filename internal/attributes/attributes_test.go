@@ -84,7 +84,7 @@ func TestApplyTellsTheChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Change{{EnabledKey, "true", "false"}, {ContactURIKey, `"client:ext_bob"`, `"client:bob"`}}
+	want := []Change{{EnabledKey, "true", "false"}, {contactURIKey, `"client:ext_bob"`, `"client:bob"`}}
 	if len(changes) != 2 || changes[0] != want[0] || changes[1] != want[1] {
 		t.Errorf("got %v, want %v", changes, want)
 	}

@@ -1,7 +1,7 @@
 // Package config finds flexvc's settings and credentials: from flags, the
 // environment, a profile of flexvc.yaml, the twilio CLI's profiles and defaults,
 // in that order. It hands out one plain struct that knows where each value came
-// from. viper lives here only.
+// from. viper lives here only. What a setting is good for is its reader's business.
 //
 // A secret is never a setting. Credentials come from the environment or from the
 // twilio CLI; what flexvc itself has to keep goes to a SecretStore.

@@ -134,7 +134,7 @@ func legacyProfile(name string) error {
 func unknownProfile(name string, known []string) error {
 	p := problem.New(problem.ConfigInvalid, "cannot use profile %q: neither flexvc.yaml nor the twilio CLI has it", name)
 	slices.Sort(known)
-	if near := nearest(name, append(known, Emulator)); near != "" {
+	if near := problem.Nearest(name, append(known, Emulator)); near != "" {
 		return p.WithHint("did you mean -p %s? flexvc init -p %s would set up a new one", near, name)
 	}
 	return p.WithHint("flexvc init -p %s sets up a new one", name)

@@ -39,7 +39,7 @@ func Edit(ctx context.Context, path, shown string) (*Editor, error) {
 	}
 	e := &Editor{path: path, shown: shown}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, e.unwritable(err)
+		return nil, unwritable(e.shown, err)
 	}
 	e.lock = flock.New(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock"), flock.SetPermissions(0o600))
 	wait, cancel := context.WithTimeout(ctx, lockWait)
@@ -50,7 +50,7 @@ func Edit(ctx context.Context, path, shown string) (*Editor, error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, problem.New(problem.Locked, "cannot edit %s: another flexvc is editing it", shown)
 	case err != nil:
-		return nil, e.unwritable(err)
+		return nil, unwritable(e.shown, err)
 	}
 	if err := e.read(); err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -61,7 +61,7 @@ func Edit(ctx context.Context, path, shown string) (*Editor, error) {
 func (e *Editor) read() error {
 	data, err := ReadText(e.path, textLimit)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return problem.New(problem.ConfigUnreadable, "cannot read %s: %w", e.shown, cause(err))
+		return problem.New(problem.ConfigUnreadable, "cannot read %s: %w", e.shown, problem.Reason(err))
 	}
 	if e.doc, _, err = parseFile(data, e.shown); err != nil {
 		return err
@@ -148,7 +148,7 @@ func (e *Editor) Save() error {
 		return err
 	}
 	if err := WriteFile(e.path, text); err != nil {
-		return e.unwritable(err)
+		return unwritable(e.shown, err)
 	}
 	e.saved = text
 	return nil
@@ -167,17 +167,12 @@ func (e *Editor) encode() ([]byte, error) {
 // Close lets the next editor in. What was not saved is dropped.
 func (e *Editor) Close() error { return e.lock.Close() }
 
-func (e *Editor) unwritable(err error) error {
-	return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", e.shown, cause(err)).
-		WithHint("make %s writable, or name another file with --config", filepath.Dir(e.shown))
-}
-
 // known returns the setting of that name, or the problem to show.
 func known(name string) (setting, error) {
 	if s, ok := lookup(name); ok {
 		return s, nil
 	}
-	near := nearest(name, append(Names(), ActiveProfile))
+	near := problem.Nearest(name, append(Names(), ActiveProfile))
 	switch {
 	case near != "":
 		return setting{}, problem.New(problem.Usage, "%q is not a setting: did you mean %s?", name, near).

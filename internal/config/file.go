@@ -44,7 +44,7 @@ func readFile(path, shown string) (*settingsFile, error) {
 		return &settingsFile{missing: true}, nil
 	}
 	if err != nil {
-		return nil, problem.New(problem.ConfigUnreadable, "cannot read %s: %w", shown, cause(err)).
+		return nil, problem.New(problem.ConfigUnreadable, "cannot read %s: %w", shown, problem.Reason(err)).
 			WithHint("check its permissions, or name another file with --config")
 	}
 	_, file, err := parseFile(data, shown)
@@ -235,7 +235,7 @@ func (r *reader) profile(name string, n *yaml.Node) map[string]string {
 // unknown reports a name that is no setting, and says so loudly if it is one of
 // a secret.
 func (r *reader) unknown(key *yaml.Node, prefix string, known []string) {
-	near := nearest(prefix+key.Value, known)
+	near := problem.Nearest(prefix+key.Value, known)
 	switch {
 	case near != "":
 		r.fault(key, "%q is not a setting: did you mean %s?", key.Value, strings.TrimPrefix(near, prefix))

@@ -183,35 +183,3 @@ func isSecretStore(text string) string {
 	}
 	return `it is neither "keychain" nor "file:" and a path`
 }
-
-// nearest returns the candidate that is at most two edits from name, or "".
-func nearest(name string, candidates []string) string {
-	best, least := "", 3
-	for _, c := range candidates {
-		if d := edits(strings.ToLower(name), strings.ToLower(c)); d < least && d < len(name) {
-			best, least = c, d
-		}
-	}
-	return best
-}
-
-// edits is the Levenshtein distance of two words.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

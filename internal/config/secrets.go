@@ -190,7 +190,7 @@ func (f secretFile) read() ([]secretLine, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, f.unreadable(cause(err))
+		return nil, f.unreadable(err)
 	}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -202,7 +202,7 @@ func (f secretFile) read() ([]secretLine, error) {
 	}
 	file, err := os.Open(f.path)
 	if err != nil {
-		return nil, f.unreadable(cause(err))
+		return nil, f.unreadable(err)
 	}
 	defer file.Close()
 	// Between Lstat and Open the name may have come to mean another file.
@@ -229,12 +229,12 @@ func (f secretFile) read() ([]secretLine, error) {
 }
 
 func (f secretFile) unreadable(err error) *problem.Problem {
-	return problem.New(problem.ConfigUnreadable, "cannot read the secret file %s: %w", f.shown, err).
+	return problem.New(problem.ConfigUnreadable, "cannot read the secret file %s: %w", f.shown, problem.Reason(err)).
 		WithHint("check its permissions, or name another with --secret-file")
 }
 
 func (f secretFile) unwritable(err error) error {
-	return problem.New(problem.ConfigUnwritable, "cannot write the secret file %s: %w", f.shown, cause(err)).
+	return problem.New(problem.ConfigUnwritable, "cannot write the secret file %s: %w", f.shown, problem.Reason(err)).
 		WithHint("name another with --secret-file")
 }
 

@@ -5,8 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
+	"github.com/flexvc/flexvc/internal/durable"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -22,23 +22,11 @@ func WriteFile(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	if err := replace(path, data); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return durable.WriteFile(path, data, 0o600)
 }
 
 // RemoveFile deletes the file at path, if it is there, durably.
-func RemoveFile(path string) error {
-	err := os.Remove(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
+func RemoveFile(path string) error { return durable.Remove(path) }
 
 // target follows symbolic links, so that a link into a dotfiles folder stays
 // one. The last link may point to a file that does not exist yet.
@@ -59,45 +47,28 @@ func target(path string) (string, error) {
 	return path, nil
 }
 
-// syncDir makes a new name in a folder durable. Windows cannot and need not.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
 // CheckWritable reports ConfigUnwritable when the settings file at path could
 // not be written. It is asked before anything is made at Twilio. It leaves
 // nothing behind: a folder that does not exist is not made.
 func CheckWritable(path, shown string) error {
-	refuse := func(err error) error {
-		return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", shown, cause(err)).
-			WithHint("make %s writable, or name another file with --config", filepath.Dir(shown))
-	}
 	path, err := target(path)
 	if err != nil {
-		return refuse(err)
+		return unwritable(shown, err)
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return refuse(errors.New("it is not a regular file"))
+		return unwritable(shown, errors.New("it is not a regular file"))
 	}
 	dir := filepath.Dir(path)
 	for {
 		info, err := os.Stat(dir)
 		if err == nil {
 			if !info.IsDir() {
-				return refuse(errors.New(dir + " is not a folder"))
+				return unwritable(shown, errors.New(dir+" is not a folder"))
 			}
 			break
 		}
 		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
-			return refuse(err)
+			return unwritable(shown, err)
 		}
 		dir = filepath.Dir(dir)
 	}
@@ -105,26 +76,17 @@ func CheckWritable(path, shown string) error {
 	// disks all have a say.
 	probe, err := os.CreateTemp(dir, ".flexvc-*")
 	if err != nil {
-		return refuse(err)
+		return unwritable(shown, err)
 	}
 	_, err = probe.Write(make([]byte, 4096))
 	err = errors.Join(err, probe.Sync(), probe.Close(), os.Remove(probe.Name()))
 	if err != nil {
-		return refuse(err)
+		return unwritable(shown, err)
 	}
 	return nil
 }
 
-// cause strips operation and path from a file system error: the sentence around
-// it names the file already.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	var l *os.LinkError
-	if errors.As(err, &l) {
-		return l.Err
-	}
-	return err
+func unwritable(shown string, err error) error {
+	return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", shown, problem.Reason(err)).
+		WithHint("make %s writable, or name another file with --config", filepath.Dir(shown))
 }

@@ -55,7 +55,7 @@ func ReadFolder(ctx context.Context, fsys fs.FS, edits Edits, rules Rules) (*Fol
 	var manifest bytes.Buffer
 	text, err := readSmall(&manifest, fsys, ManifestName, manifestLimit)
 	if err != nil {
-		return nil, invalid("cannot read "+ManifestName+": %w", cause(err))
+		return nil, invalid("cannot read "+ManifestName+": %w", problem.Reason(err))
 	}
 	if text, err = edits.Apply(text); err != nil {
 		return nil, invalid("cannot use "+ManifestName+": %w", err)
@@ -209,7 +209,7 @@ func (f *Folder) check(name string, rules Rules, text *bytes.Buffer, buf []byte)
 	if !pinned && slices.Contains([]string{".js", ".mjs", ".html", ".htm", ".svg"}, kind) {
 		data, err := readSmall(text, f.fsys, name, scriptLimit)
 		if err != nil {
-			return checked{err: fmt.Errorf("%s: %w", name, cause(err))}
+			return checked{err: fmt.Errorf("%s: %w", name, problem.Reason(err))}
 		}
 		return checked{file: fileOf(name, data), crc: crc32.ChecksumIEEE(data), faults: remoteCode(name, data)}
 	}
@@ -221,7 +221,7 @@ func (f *Folder) check(name string, rules Rules, text *bytes.Buffer, buf []byte)
 	sum, crc := sha256.New(), crc32.NewIEEE()
 	size, err := io.CopyBuffer(io.MultiWriter(sum, crc), in, buf)
 	if err != nil {
-		return checked{err: fmt.Errorf("%s: %w", name, cause(err))}
+		return checked{err: fmt.Errorf("%s: %w", name, problem.Reason(err))}
 	}
 	c := checked{file: File{name, size, hex.EncodeToString(sum.Sum(nil))}, crc: crc.Sum32()}
 	if pinned && c.file.SHA256 != want {
@@ -388,7 +388,7 @@ var errChanged = errors.New("it changed while it was being packed")
 func (f *Folder) copyFile(w io.Writer, file File, buf []byte) error {
 	in, err := f.open(file.Name)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file.Name, cause(err))
+		return fmt.Errorf("%s: %w", file.Name, problem.Reason(err))
 	}
 	defer in.Close()
 	crc := crc32.NewIEEE() // a tenth of the cost of SHA-256, and enough to notice an edit
@@ -401,7 +401,7 @@ func (f *Folder) copyFile(w io.Writer, file File, buf []byte) error {
 		if errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return fmt.Errorf("%s: %w", file.Name, cause(err))
+			return fmt.Errorf("%s: %w", file.Name, problem.Reason(err))
 		}
 	}
 	if crc.Sum32() != f.crc[file.Name] {

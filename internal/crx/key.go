@@ -1,4 +1,5 @@
-// Package crx packs, signs and checks the browser extension.
+// Package crx packs, signs and checks the browser extension. How a package gets to
+// browsers is the business of internal/rollout and internal/webstore.
 package crx
 
 import (
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/flexvc/flexvc/internal/durable"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -34,33 +36,21 @@ func GenerateKey(random io.Reader) (*rsa.PrivateKey, error) {
 // WriteKey writes key to a new file at path as PKCS#8 PEM, readable by the owner
 // only. A file that is there already stays and is SigningKeyInvalid; the name
 // never stands for half a key, whatever happens meanwhile.
-func WriteKey(path string, key *rsa.PrivateKey) (err error) {
+func WriteKey(path string, key *rsa.PrivateKey) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return problem.New(problem.Internal, "cannot write the signing key: %w", err)
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return unwritable(path, err)
 	}
-	f, err := os.CreateTemp(dir, ".flexvc-key-*") // O_EXCL, 0600
-	if err != nil {
-		return unwritable(path, err)
-	}
-	defer os.Remove(f.Name())
-	err = pem.Encode(f, &pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return unwritable(path, err)
-	}
-	// A link, unlike a rename, fails when the name is taken, even by a file
-	// that came into being just now.
-	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	err = durable.Create(path, text, 0o600)
+	if errors.Is(err, fs.ErrExist) {
 		return problem.New(problem.SigningKeyInvalid, "cannot write the signing key: %s is already there", path).
 			WithHint("flexvc never replaces a signing key: another key is another extension")
-	} else if err != nil {
-		return unwritable(path, err)
 	}
-	if err := syncDir(dir); err != nil {
+	if err != nil {
 		return unwritable(path, err)
 	}
 	return nil
@@ -76,14 +66,14 @@ func ReadKey(path string) (key *rsa.PrivateKey, open bool, err error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return refuse(cause(err))
+		return refuse(problem.Reason(err))
 	}
 	if !info.Mode().IsRegular() {
 		return refuse(errors.New("it is not a regular file"))
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return refuse(cause(err))
+		return refuse(problem.Reason(err))
 	}
 	if key, err = ParseKey(data); err != nil {
 		return refuse(err)
@@ -151,32 +141,6 @@ func idOf(spki []byte) string {
 }
 
 func unwritable(path string, err error) error {
-	return problem.New(problem.ConfigUnwritable, "cannot write the signing key %s: %w", path, cause(err)).
+	return problem.New(problem.ConfigUnwritable, "cannot write the signing key %s: %w", path, problem.Reason(err)).
 		WithHint("make %s writable", filepath.Dir(path))
-}
-
-// cause strips operation and path: the sentence around it names the file.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	var l *os.LinkError
-	if errors.As(err, &l) {
-		return l.Err
-	}
-	return err
-}
-
-// syncDir makes a new name durable. Windows cannot and need not.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

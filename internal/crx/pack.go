@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/flexvc/flexvc/internal/durable"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -71,61 +72,42 @@ type output interface {
 }
 
 func pack(ctx context.Context, path string, folder *Folder, key *rsa.PrivateKey, through func(output) output) (p *Package, err error) {
-	err = whole(path, func(f *os.File) error {
-		var out output = f
-		if through != nil {
-			out = through(f)
-		}
-		if key == nil {
-			p, err = writeZip(ctx, out, folder)
-		} else {
-			p, err = writeCRX(ctx, out, folder, key)
-		}
-		if err != nil || p == nil {
-			return err
-		}
-		p.SHA256, p.Size, err = digestOf(f)
-		return err
+	var packing error
+	err = durable.Fill(path, 0o644, func(f *os.File) error { // readers may be anybody
+		p, packing = packInto(ctx, f, folder, key, through)
+		return packing
 	})
 	if err == nil {
 		return p, nil
 	}
-	var unwritten writeError
+	unwritten := writeError{err}
 	switch {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return nil, err
 	case problem.As(err) != nil:
 		return nil, err
-	case errors.As(err, &unwritten):
-		return nil, problem.New(problem.OutputUnwritable, "cannot write %s: %w", path, cause(unwritten.error)).
+	case packing == nil || errors.As(err, &unwritten):
+		return nil, problem.New(problem.OutputUnwritable, "cannot write %s: %w", path, problem.Reason(unwritten.error)).
 			WithHint("nothing was written; check space and permissions of %s", filepath.Dir(path))
 	}
 	return nil, problem.New(problem.ExtensionInvalid, "cannot pack the extension: %w", err)
 }
 
-// whole lets write fill a new file, which takes its name only when that has
-// succeeded. Readers may be anybody, whatever the umask says.
-func whole(path string, write func(*os.File) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+func packInto(ctx context.Context, f *os.File, folder *Folder, key *rsa.PrivateKey, through func(output) output) (p *Package, err error) {
+	var out output = f
+	if through != nil {
+		out = through(f)
+	}
+	if key == nil {
+		p, err = writeZip(ctx, out, folder)
+	} else {
+		p, err = writeCRX(ctx, out, folder, key)
+	}
 	if err != nil {
-		return writeError{err}
+		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = f.Close() // it may be closed already
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if err := write(f); err != nil {
-		return err
-	}
-	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return writeError{err}
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return writeError{err}
-	}
-	return nil // a power cut may still lose the new name, but never half a file
+	p.SHA256, p.Size, err = digestOf(f)
+	return p, err
 }
 
 // writeCRX leaves room for the header, streams the archive through the hash,
@@ -223,7 +205,7 @@ func digestOf(f *os.File) (sum string, size int64, err error) {
 // its name when it is whole; one that is there stays, and is OutputUnwritable.
 func Unpacked(ctx context.Context, dir string, folder *Folder) (err error) {
 	unwritable := func(err error) error {
-		return problem.New(problem.OutputUnwritable, "cannot write the folder %s: %w", dir, cause(err)).
+		return problem.New(problem.OutputUnwritable, "cannot write the folder %s: %w", dir, problem.Reason(err)).
 			WithHint("name another with --out, or remove it first")
 	}
 	if _, err := os.Lstat(dir); err == nil {

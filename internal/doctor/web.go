@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/flexvc/flexvc/internal/problem"
 )
 
 // Web is how addresses are asked that browsers ask. It may follow no redirects:
@@ -40,20 +42,11 @@ func (d *Doctor) ask(ctx context.Context, method, address, body string, header h
 	r.Header = header
 	res, err := d.Web.RoundTrip(r)
 	if err != nil {
-		return nil, nil, plain(err)
+		return nil, nil, problem.Reason(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	return res, text, err
-}
-
-// plain takes the address out of an error.
-func plain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
 }
 
 // unreachable says why an address cannot be asked.

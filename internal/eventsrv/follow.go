@@ -121,17 +121,15 @@ func (f *Follower) follow(ctx context.Context, changed func(fleet.Event)) error 
 		}
 		next := max(retry, time.Duration(float64(wait)*(0.5+f.Jitter()/2)))
 		if f.Lost != nil {
-			f.Lost(plain(err), next)
+			f.Lost(lost(err), next)
 		}
 		if time.Since(down)+next > givenUp {
-			return plain(err)
+			return lost(err)
 		}
-		t := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
-			t.Stop()
 			return ctx.Err()
-		case <-t.C:
+		case <-time.After(next):
 		}
 		wait, retry = min(2*wait, lastAgain), 0
 	}
@@ -242,14 +240,10 @@ func (f *Follower) tell(name string, data []byte, changed func(fleet.Event)) err
 	return nil
 }
 
-// plain leaves the address out of an error.
-func plain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
+// lost says why a connection ended. What cancelled it is the watchdog of read.
+func lost(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return errors.New("no sign of life")
 	}
-	return err
+	return problem.Reason(err)
 }

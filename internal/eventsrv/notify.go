@@ -196,7 +196,7 @@ func (n *Notifier) post(ctx context.Context, body []byte) (again bool, asked tim
 	r.Header.Set("User-Agent", "flexvc")
 	resp, err := n.o.Transport.RoundTrip(r) // no redirects: the message goes where it was sent
 	if err != nil {
-		return true, 0, plain(err)
+		return true, 0, problem.Reason(err)
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // for the connection's sake; what it says is not ours to print

@@ -1,4 +1,6 @@
 // Package eventsrv takes in what Twilio tells of workers and passes it on.
+// What a change means for a worker is judged in internal/fleet, and agents' tokens
+// are internal/tokensrv's.
 //
 // Twilio posts to Receiver: Event Streams a JSON array of CloudEvents, a
 // workspace callback a form. What is signed, new and about our workspace goes

@@ -2,10 +2,11 @@ package fleet
 
 import (
 	"encoding/json"
-	"github.com/flexvc/flexvc/internal/attributes"
-	"github.com/flexvc/flexvc/internal/twilio"
 	"strings"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // State is how a worker's contact URI agrees with its flag.

@@ -1,10 +1,11 @@
 package fleet
 
 import (
-	"github.com/flexvc/flexvc/internal/twilio"
-	"github.com/flexvc/flexvc/internal/workers/workerstest"
 	"testing"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 )
 
 var (

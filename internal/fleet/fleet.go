@@ -1,12 +1,17 @@
+// Package fleet knows where calls ring now: it folds listings, fetches and pushed
+// events into one picture of the workers and judges which of them have drifted, for
+// watch, doctor and serve alike. It changes no worker and draws nothing: mending is
+// a run of internal/workers, and the browsers of a roll-out are internal/rollout's.
 package fleet
 
 import (
 	"cmp"
-	"github.com/flexvc/flexvc/internal/attributes"
-	"github.com/flexvc/flexvc/internal/twilio"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Event is a change of one worker as Twilio pushes it: possibly late, more than
@@ -439,29 +444,6 @@ func (f *Fleet) Take() Update {
 	clear(f.changed)
 	f.gone, f.differences = nil, nil
 	return u
-}
-
-// Rows returns all workers whose attributes are known, by SID.
-func (f *Fleet) Rows() []Row {
-	rows := make([]Row, 0, f.read)
-	for _, m := range f.members {
-		if m.facts.Flag != "" {
-			rows = append(rows, m.row())
-		}
-	}
-	slices.SortFunc(rows, func(a, b Row) int { return cmp.Compare(a.SID, b.SID) })
-	return rows
-}
-
-// Counts is how many workers are in each state.
-func (f *Fleet) Counts() map[State]int {
-	counts := map[State]int{}
-	for _, m := range f.members {
-		if m.facts.Flag != "" {
-			counts[m.state]++
-		}
-	}
-	return counts
 }
 
 func (m *tracked) row() Row {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -370,4 +371,16 @@ func TestFoldRules(t *testing.T) {
 	f.Apply(eventOf(w, onTab, noon.Add(10*time.Second), 3))
 	f.Fetched(asked, w)
 	check("an answer that was overtaken by an event", f, StateDrift, 0)
+}
+
+// Rows returns all workers whose attributes are known, by SID.
+func (f *Fleet) Rows() []Row {
+	rows := make([]Row, 0, f.read)
+	for _, m := range f.members {
+		if m.facts.Flag != "" {
+			rows = append(rows, m.row())
+		}
+	}
+	slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(a.SID, b.SID) })
+	return rows
 }

@@ -1,4 +1,6 @@
-// Package problem holds the one user-facing error type.
+// Package problem holds the one user-facing error type, its codes, and what makes
+// its sentences: the reason without the names, the name that was meant. It prints
+// nothing and knows no other package, since all of them import it.
 //
 // A sentence is lower case, has no final period and says what could not be
 // done and why: "cannot read flexvc.yaml: permission denied". It names the

@@ -1,6 +1,7 @@
 // Package rollout writes what an administrator needs to bring a packed
 // extension to every browser: the update manifest and the same policy in the
-// formats of Chrome, Chromium and Edge on Linux, Windows and macOS.
+// formats of Chrome, Chromium and Edge on Linux, Windows and macOS. It also serves
+// both, in stages. It neither packs nor signs: a package comes from internal/crx.
 package rollout
 
 import (
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/flexvc/flexvc/internal/durable"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -314,7 +316,7 @@ func Write(dir string, s Settings, merged []byte) (names []string, err error) {
 		files[0].Content = merged
 	}
 	unwritable := func(path string, err error) error {
-		return problem.New(problem.OutputUnwritable, "cannot write %s: %w", path, cause(err)).
+		return problem.New(problem.OutputUnwritable, "cannot write %s: %w", path, problem.Reason(err)).
 			WithHint("check space and permissions of %s", dir)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -325,7 +327,7 @@ func Write(dir string, s Settings, merged []byte) (names []string, err error) {
 	}
 	for _, f := range files {
 		path := filepath.Join(dir, f.Name)
-		if err := replace(path, f.Content); err != nil {
+		if err := durable.WriteFile(path, f.Content, 0o644); err != nil {
 			return nil, unwritable(path, err)
 		}
 		names = append(names, f.Name)
@@ -346,25 +348,4 @@ func Free(dir, id string) error {
 	}
 	return problem.New(problem.PolicyConflict, "cannot write policies to %s: those there are of another extension, %s", dir, u.Apps[0].ID).
 		WithHint("another key is another extension: use the key of that one, or name another folder with --policy")
-}
-
-func replace(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// cause strips operation and path: the sentence around it names the file.
-func cause(err error) error {
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return err
 }

@@ -139,7 +139,7 @@ func (s *Server) Offer(release *Release) error {
 		return nil
 	case release.Version == old.Version:
 		return problem.New(problem.PackageInvalid, "cannot serve another %s: browsers that have %[1]s would never fetch it", release.Version).
-			WithHint("give it a higher number: flexvc pack --version %s", After(release.Version))
+			WithHint("give it a higher number: flexvc pack --version %s", after(release.Version))
 	case lower && !s.o.AllowDowngrade:
 		return Downgrade(release.Version, old.Version)
 	}
@@ -154,11 +154,11 @@ func (s *Server) Offer(release *Release) error {
 // Downgrade refuses to serve a version below one that browsers were offered.
 func Downgrade(version, offered string) error {
 	return problem.New(problem.DowngradeRefused, "cannot serve %s: browsers were offered %s, and none goes back to a lower version", version, offered).
-		WithHint("publish the old code under a higher number: flexvc pack --from DIR --version %s; or say --allow-downgrade, for browsers that have neither", After(offered))
+		WithHint("publish the old code under a higher number: flexvc pack --from DIR --version %s; or say --allow-downgrade, for browsers that have neither", after(offered))
 }
 
-// After is the version next to a well-formed one.
-func After(version string) string {
+// after is the version next to a well-formed one.
+func after(version string) string {
 	parts := strings.Split(version, ".")
 	if len(parts) < 4 {
 		return version + ".1"

@@ -300,7 +300,7 @@ func TestOfferRefusesWhatBrowsersWouldNotTake(t *testing.T) {
 
 func TestAfter(t *testing.T) {
 	for version, want := range map[string]string{"1": "1.1", "1.4.0": "1.4.0.1", "1.4.0.9": "1.4.0.10", "1.4.0.65535": "1.4.1.0"} {
-		if got := After(version); got != want {
+		if got := after(version); got != want {
 			t.Errorf("after %s comes %s, want %s", version, got, want)
 		}
 	}

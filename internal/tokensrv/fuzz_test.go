@@ -75,17 +75,17 @@ func FuzzValidatorAnswer(f *testing.F) {
 	}
 	now := func() time.Time { return goldenTime }
 	c := testConfig()
-	iam, err := newTwilio(c, nil, now, nil)
+	iam, err := newAuthority(c, nil, now, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
 	c.ValidateVia = ViaFlex
-	flex, err := newTwilio(c, nil, now, nil)
+	flex, err := newAuthority(c, nil, now, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, status int, retry string, body []byte) {
-		for _, tw := range []*twilio{iam, flex} {
+		for _, tw := range []*authority{iam, flex} {
 			got, err := tw.read(status, retry, body)
 			if err != nil {
 				var why *refusal

@@ -72,12 +72,7 @@ func Listen(addr string) (net.Listener, error) {
 }
 
 func unavailable(addr string, err error) error {
-	why := err.Error()
-	var sys syscall.Errno
-	if errors.As(err, &sys) {
-		why = sys.Error()
-	}
-	return problem.New(problem.AddressUnavailable, "cannot listen on %s: %s", addr, why).Because(err)
+	return problem.New(problem.AddressUnavailable, "cannot listen on %s: %w", addr, problem.Reason(err))
 }
 
 // firstInherited is the first descriptor systemd passes, see sd_listen_fds(3).

@@ -1,5 +1,7 @@
 // Package tokensrv is the token endpoint: it trades an agent's Flex token for a
 // Twilio voice token, once Twilio has vouched for the Flex token.
+// Setting up the key that signs is internal/provision's, and events of workers are
+// internal/eventsrv's, although one process may serve all of them.
 //
 // A request passes, outermost first: panics, request id, access log, metrics,
 // size and rate limits, CORS, handler. The server is stateless; replicas may
@@ -22,6 +24,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Deps are what the server needs of the world. Zero fields get the real thing,
@@ -147,7 +150,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s.identities = newLimiter("identity", cfg.IdentityRate, s.shared, s.now)
 	s.addresses = newLimiter("address", cfg.AddressRate, s.shared, s.now)
-	tw, err := newTwilio(cfg, deps.Transport, s.now, s.sawDrift)
+	tw, err := newAuthority(cfg, deps.Transport, s.now, s.sawDrift)
 	if err != nil {
 		return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: the validator's URL cannot be read")
 	}
@@ -177,16 +180,8 @@ func (s *Server) Preflight(ctx context.Context) error {
 	if err == nil || problem.As(err) != nil {
 		return err
 	}
-	return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s cannot sign voice tokens", short(s.minter.key)).
+	return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s cannot sign voice tokens", twilio.Short(s.minter.key)).
 		WithHint("create a Standard API key for this account in the Twilio Console; a Restricted key cannot sign").Because(err)
-}
-
-// short shows a SID as type and last four.
-func short(sid string) string {
-	if len(sid) < 8 {
-		return sid
-	}
-	return sid[:2] + "…" + sid[len(sid)-4:]
 }
 
 // Stats are the figures of the closing line.

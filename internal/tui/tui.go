@@ -1,4 +1,6 @@
-// Package tui is the screen of flexvc watch. bubbletea lives here only.
+// Package tui is the screen of flexvc watch. What it shows is judged in
+// internal/fleet, and what it changes is a run of internal/workers. bubbletea lives
+// here only.
 //
 // The model never waits and never asks anyone: what takes time is a command
 // that answers with a message. Only the rows that are visible are drawn.

@@ -15,7 +15,7 @@ import (
 // FlexConfiguration reads the account's Flex configuration.
 // https://www.twilio.com/docs/flex/developer/config/flex-configuration-rest-api
 func (c *Client) FlexConfiguration(ctx context.Context) (twilio.FlexConfiguration, error) {
-	o := op{what: "read the Flex configuration of " + short(c.account), repeat: always, flex: true}
+	o := op{what: "read the Flex configuration of " + twilio.Short(c.account), repeat: always, flex: true}
 	f, err := flex.NewApiService(c.handler(session{c, ctx, o})).FetchConfiguration(nil)
 	if err != nil {
 		return twilio.FlexConfiguration{}, c.problem(ctx, o, err)
@@ -33,7 +33,7 @@ func (c *Client) FlexConfiguration(ctx context.Context) (twilio.FlexConfiguratio
 // Keys lists the account's API keys.
 // https://www.twilio.com/docs/iam/api-keys/key-resource-v1
 func (c *Client) Keys(ctx context.Context) ([]twilio.Key, error) {
-	o := op{what: "list the API keys of " + short(c.account), repeat: always, keys: true}
+	o := op{what: "list the API keys of " + twilio.Short(c.account), repeat: always, keys: true}
 	address, err := c.url(listURL(iamURL+"/v1/Keys", url.Values{"AccountSid": {c.account}}))
 	if err != nil {
 		return nil, c.problem(ctx, o, err)
@@ -51,7 +51,7 @@ func (c *Client) Keys(ctx context.Context) ([]twilio.Key, error) {
 // CreateKey makes a Standard API key. Its secret is nowhere but in the answer,
 // so a lost answer leaves a key nobody can use: the error says so.
 func (c *Client) CreateKey(ctx context.Context, name string) (twilio.Key, string, error) {
-	o := op{what: "create API key " + printable(name) + " of " + short(c.account), repeat: never, keys: true}
+	o := op{what: "create API key " + printable(name) + " of " + twilio.Short(c.account), repeat: never, keys: true}
 	params := (&iam.CreateNewKeyParams{}).SetAccountSid(c.account).SetFriendlyName(name)
 	k, err := c.iam(ctx, o).CreateNewKey(params)
 	if err != nil {
@@ -68,7 +68,7 @@ func (c *Client) CreateKey(ctx context.Context, name string) (twilio.Key, string
 // access tokens: https://www.twilio.com/docs/iam/api-keys/restricted-api-keys.
 // Reading a key takes the auth token or a Main key.
 func (c *Client) KeyRestricted(ctx context.Context, sid string) (bool, error) {
-	o := op{what: "read API key " + short(sid) + " of " + short(c.account), repeat: always, keys: true}
+	o := op{what: "read API key " + twilio.Short(sid) + " of " + twilio.Short(c.account), repeat: always, keys: true}
 	if err := checkSID("SK", sid); err != nil {
 		return false, err
 	}
@@ -81,7 +81,7 @@ func (c *Client) KeyRestricted(ctx context.Context, sid string) (bool, error) {
 
 // RenameKey gives a key another friendly name.
 func (c *Client) RenameKey(ctx context.Context, sid, name string) error {
-	o := op{what: "rename API key " + short(sid) + " of " + short(c.account), repeat: always, keys: true}
+	o := op{what: "rename API key " + twilio.Short(sid) + " of " + twilio.Short(c.account), repeat: always, keys: true}
 	if err := checkSID("SK", sid); err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (c *Client) RenameKey(ctx context.Context, sid, name string) error {
 
 // DeleteKey removes a key for good.
 func (c *Client) DeleteKey(ctx context.Context, sid string) error {
-	o := op{what: "delete API key " + short(sid) + " of " + short(c.account), repeat: always, keys: true}
+	o := op{what: "delete API key " + twilio.Short(sid) + " of " + twilio.Short(c.account), repeat: always, keys: true}
 	if err := checkSID("SK", sid); err != nil {
 		return err
 	}

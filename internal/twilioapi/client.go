@@ -1,6 +1,8 @@
 // Package twilioapi talks to Twilio's REST API: TaskRouter workers and
 // activities, the Flex configuration and its plugins, Serverless, and the
-// account's API keys.
+// account's API keys. What should be at Twilio is decided elsewhere: each method is
+// one resource's request, and every error is, or wraps, a *problem.Problem, told
+// apart by its code.
 //
 // twilio-go supplies the paths, the parameters and the models. What carries
 // its requests is this package's own client.BaseClient, because the one in
@@ -28,10 +30,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	twilio "github.com/twilio/twilio-go/client"
+	twiliogo "github.com/twilio/twilio-go/client"
 
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Options says which account to talk to and how. The zero value of every field
@@ -57,9 +60,6 @@ type Options struct {
 	// makes up. With it set, an SID with the marker never goes to Twilio and
 	// one without it never goes to the emulator: that is WrongTarget.
 	SIDMarker string
-
-	Concurrency int     // connections to keep open; default 32
-	MaxRate     float64 // requests per second never to exceed; 0 finds the server's limit alone
 
 	Now   func() time.Time                           // default time.Now
 	Sleep func(context.Context, time.Duration) error // default: a timer; returns the context's error
@@ -121,7 +121,7 @@ func New(o Options) (*Client, error) {
 		edge:      edge,
 		emulator:  o.Emulator,
 		marker:    o.SIDMarker,
-		userAgent: "flexvc/" + buildinfo.Version + " twilio-go/" + twilio.LibraryVersion + " (" + runtime.GOOS + " " + runtime.GOARCH + ")",
+		userAgent: "flexvc/" + buildinfo.Version + " twilio-go/" + twiliogo.LibraryVersion + " (" + runtime.GOOS + " " + runtime.GOARCH + ")",
 		base:      o.Base,
 		log:       o.Log,
 		now:       o.Now,
@@ -143,7 +143,7 @@ func New(o Options) (*Client, error) {
 	if c.rand == nil {
 		c.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
-	c.pace = newPacer(newControl(firstRate, o.MaxRate), c.now, c.sleep)
+	c.pace = newPacer(newControl(firstRate, 0), c.now, c.sleep)
 	c.expression = newPacer(newControl(expressionRate, expressionRate), c.now, c.sleep)
 
 	if err := c.checkTarget(o.AccountSID, o.Username); err != nil {
@@ -165,7 +165,7 @@ func (c *Client) Stats() Stats {
 // CheckCredentials asks Twilio whether the credentials are accepted, with the
 // smallest request that an auth token and any kind of API key may make.
 func (c *Client) CheckCredentials(ctx context.Context) error {
-	o := op{what: "use the credentials of account " + short(c.account), repeat: always}
+	o := op{what: "use the credentials of account " + twilio.Short(c.account), repeat: always}
 	u, err := c.url(taskrouterURL + "/v1/Workspaces?PageSize=1")
 	if err != nil {
 		return c.problem(ctx, o, err)
@@ -189,7 +189,7 @@ func checkCredentials(o Options) error {
 		return problem.New(problem.ConfigInvalid, "cannot talk to Twilio: the user name is neither an account SID (AC…) nor an API key SID (SK…)").
 			WithHint("set TWILIO_API_KEY to the key's SID and TWILIO_API_SECRET to its secret")
 	case !alphanumeric(o.Password):
-		return problem.New(problem.CredentialsRefused, "cannot use the credentials of %s: the secret holds a character that Twilio's never do", short(o.Username)).
+		return problem.New(problem.CredentialsRefused, "cannot use the credentials of %s: the secret holds a character that Twilio's never do", twilio.Short(o.Username)).
 			WithHint("copy it again: a space, quote or line break may have come along")
 	}
 	return nil
@@ -202,13 +202,9 @@ func alphanumeric(s string) bool {
 }
 
 func newTransport(o Options) http.RoundTripper {
-	n := o.Concurrency
-	if n <= 0 {
-		n = 32
-	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = n
-	t.MaxIdleConns = 4 * n // taskrouter, flex-api, iam
+	t.MaxIdleConnsPerHost = 32
+	t.MaxIdleConns = 4 * 32 // taskrouter, flex-api, iam
 	if o.Emulator != nil {
 		t.Proxy = nil
 	}
@@ -216,10 +212,8 @@ func newTransport(o Options) http.RoundTripper {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

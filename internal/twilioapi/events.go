@@ -19,7 +19,7 @@ func (c *Client) events(ctx context.Context, o op) *streams.ApiService {
 
 // Sinks lists the account's Event Streams sinks.
 func (c *Client) Sinks(ctx context.Context) ([]twilio.Sink, error) {
-	o := op{what: "list the event sinks of " + short(c.account), repeat: always}
+	o := op{what: "list the event sinks of " + twilio.Short(c.account), repeat: always}
 	address, err := c.url(listURL(eventsURL+"/v1/Sinks", url.Values{}))
 	if err != nil {
 		return nil, c.problem(ctx, o, err)
@@ -36,7 +36,7 @@ func (c *Client) Sinks(ctx context.Context) ([]twilio.Sink, error) {
 
 // CreateSink makes a webhook sink.
 func (c *Client) CreateSink(ctx context.Context, description, destination string) (twilio.Sink, error) {
-	o := op{what: "create an event sink of " + short(c.account), repeat: never}
+	o := op{what: "create an event sink of " + twilio.Short(c.account), repeat: never}
 	params := (&streams.CreateSinkParams{}).SetDescription(description).SetSinkType("webhook").
 		SetSinkConfiguration(map[string]string{"destination": destination, "method": http.MethodPost})
 	made, err := c.events(ctx, o).CreateSink(params)
@@ -48,7 +48,7 @@ func (c *Client) CreateSink(ctx context.Context, description, destination string
 
 // DeleteSink removes a sink that no subscription uses.
 func (c *Client) DeleteSink(ctx context.Context, sid string) error {
-	o := op{what: "delete event sink " + short(sid), repeat: always}
+	o := op{what: "delete event sink " + twilio.Short(sid), repeat: always}
 	if err := checkSID("DG", sid); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (c *Client) DeleteSink(ctx context.Context, sid string) error {
 
 // Subscriptions lists the account's Event Streams subscriptions.
 func (c *Client) Subscriptions(ctx context.Context) ([]twilio.Subscription, error) {
-	o := op{what: "list the event subscriptions of " + short(c.account), repeat: always}
+	o := op{what: "list the event subscriptions of " + twilio.Short(c.account), repeat: always}
 	address, err := c.url(listURL(eventsURL+"/v1/Subscriptions", url.Values{}))
 	if err != nil {
 		return nil, c.problem(ctx, o, err)
@@ -74,7 +74,7 @@ func (c *Client) Subscriptions(ctx context.Context) ([]twilio.Subscription, erro
 
 // SubscribedTypes lists the event types of a subscription.
 func (c *Client) SubscribedTypes(ctx context.Context, sid string) ([]string, error) {
-	o := op{what: "list the types of event subscription " + short(sid), repeat: always}
+	o := op{what: "list the types of event subscription " + twilio.Short(sid), repeat: always}
 	if err := checkSID("DF", sid); err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (c *Client) SubscribedTypes(ctx context.Context, sid string) ([]string, err
 // Subscribe sends events of the given types to a sink, in the latest version of
 // their schema.
 func (c *Client) Subscribe(ctx context.Context, description, sinkSID string, types []string) (twilio.Subscription, error) {
-	o := op{what: "subscribe event sink " + short(sinkSID) + " to events of workers", repeat: never}
+	o := op{what: "subscribe event sink " + twilio.Short(sinkSID) + " to events of workers", repeat: never}
 	if err := checkSID("DG", sinkSID); err != nil {
 		return twilio.Subscription{}, err
 	}
@@ -113,7 +113,7 @@ func (c *Client) Subscribe(ctx context.Context, description, sinkSID string, typ
 
 // Unsubscribe removes a subscription; its sink stays.
 func (c *Client) Unsubscribe(ctx context.Context, sid string) error {
-	o := op{what: "delete event subscription " + short(sid), repeat: always}
+	o := op{what: "delete event subscription " + twilio.Short(sid), repeat: always}
 	if err := checkSID("DF", sid); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (c *Client) Unsubscribe(ctx context.Context, sid string) error {
 
 // Callback reads what the workspace calls for its events.
 func (w *Workspace) Callback(ctx context.Context) (twilio.Callback, error) {
-	o := op{what: "read workspace " + short(w.sid), repeat: always}
+	o := op{what: "read workspace " + twilio.Short(w.sid), repeat: always}
 	if err := checkSID("WS", w.sid); err != nil {
 		return twilio.Callback{}, err
 	}
@@ -135,7 +135,7 @@ func (w *Workspace) Callback(ctx context.Context) (twilio.Callback, error) {
 
 // SetCallback sets what the workspace calls, whatever it called before.
 func (w *Workspace) SetCallback(ctx context.Context, c twilio.Callback) error {
-	o := op{what: "set the event callback of workspace " + short(w.sid), repeat: always}
+	o := op{what: "set the event callback of workspace " + twilio.Short(w.sid), repeat: always}
 	if err := checkSID("WS", w.sid); err != nil {
 		return err
 	}

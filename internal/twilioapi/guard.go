@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Compiled on first use: a program that only prints its version need not pay.
@@ -26,10 +27,10 @@ func (c *Client) checkTarget(texts ...string) error {
 			madeUp := strings.HasPrefix(strings.ToLower(sid[2:]), c.marker)
 			switch {
 			case c.emulator != nil && !madeUp:
-				return problem.New(problem.WrongTarget, "refusing to send %s to the emulator: it is a real SID", short(sid)).
+				return problem.New(problem.WrongTarget, "refusing to send %s to the emulator: it is a real SID", twilio.Short(sid)).
 					WithHint("choose a profile of the real account with -p, or take the SID from flexvc -p emulator workers list")
 			case c.emulator == nil && madeUp:
-				return problem.New(problem.WrongTarget, "refusing to send %s to Twilio: the emulator made it up", short(sid)).
+				return problem.New(problem.WrongTarget, "refusing to send %s to Twilio: the emulator made it up", twilio.Short(sid)).
 					WithHint("add -p emulator")
 			}
 		}
@@ -50,14 +51,6 @@ func checkEmulator(u *url.URL) error {
 	}
 	return problem.New(problem.ConfigInvalid, "cannot use the emulator at %s: it is not on this machine", u.Redacted()).
 		WithHint("give an address like http://127.0.0.1:8021")
-}
-
-// short is how texts name an SID: its type and its last four digits.
-func short(sid string) string {
-	if len(sid) != 34 {
-		return sid
-	}
-	return sid[:2] + "…" + sid[30:]
 }
 
 // sidOf reports whether s has the form of an SID of the given type.

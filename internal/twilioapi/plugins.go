@@ -15,7 +15,7 @@ const pluginsURL = flexURL + "/v1/PluginService"
 
 // RegisteredServices reads which Serverless services Flex loads plugins from.
 func (c *Client) RegisteredServices(ctx context.Context) ([]string, error) {
-	o := op{what: "read the Flex configuration of " + short(c.account), repeat: always, flex: true}
+	o := op{what: "read the Flex configuration of " + twilio.Short(c.account), repeat: always, flex: true}
 	f, err := c.flex(ctx, o).FetchConfiguration(nil)
 	if err != nil {
 		return nil, c.problem(ctx, o, err)
@@ -26,7 +26,7 @@ func (c *Client) RegisteredServices(ctx context.Context) ([]string, error) {
 // RegisterServices replaces the list of those services and nothing else of the
 // configuration.
 func (c *Client) RegisterServices(ctx context.Context, sids []string) error {
-	o := op{what: "change the Flex configuration of " + short(c.account), repeat: always, flex: true}
+	o := op{what: "change the Flex configuration of " + twilio.Short(c.account), repeat: always, flex: true}
 	params := (&flex.UpdateConfigurationParams{}).SetBody(map[string]any{"account_sid": c.account, "serverless_service_sids": sids})
 	_, err := c.flex(ctx, o).UpdateConfiguration(params)
 	return c.problem(ctx, o, err)
@@ -67,7 +67,7 @@ func (c *Client) CreatePlugin(ctx context.Context, uniqueName, friendlyName, des
 
 // PluginVersions lists the versions of a plugin.
 func (c *Client) PluginVersions(ctx context.Context, pluginSID string) ([]twilio.PluginVersion, error) {
-	o := op{what: "list the versions of Flex plugin " + short(pluginSID), repeat: always}
+	o := op{what: "list the versions of Flex plugin " + twilio.Short(pluginSID), repeat: always}
 	if err := checkSID("FP", pluginSID); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (c *Client) PluginVersions(ctx context.Context, pluginSID string) ([]twilio
 
 // CreatePluginVersion adds a version, for logged-in users of Flex only.
 func (c *Client) CreatePluginVersion(ctx context.Context, pluginSID string, v twilio.PluginVersion) (twilio.PluginVersion, error) {
-	o := op{what: "create version " + printable(v.Version) + " of Flex plugin " + short(pluginSID), repeat: never}
+	o := op{what: "create version " + printable(v.Version) + " of Flex plugin " + twilio.Short(pluginSID), repeat: never}
 	if err := checkSID("FP", pluginSID); err != nil {
 		return twilio.PluginVersion{}, err
 	}
@@ -95,13 +95,13 @@ func (c *Client) CreatePluginVersion(ctx context.Context, pluginSID string, v tw
 // Releases lists all releases, the one in force first.
 // https://www.twilio.com/docs/flex/developer/plugins/api/release
 func (c *Client) Releases(ctx context.Context) ([]twilio.Release, error) {
-	o := op{what: "list the releases of Flex plugins of " + short(c.account), repeat: always}
+	o := op{what: "list the releases of Flex plugins of " + twilio.Short(c.account), repeat: always}
 	return list(ctx, c, o, pluginsURL+"/Releases", "releases", release)
 }
 
 // ConfiguredPlugins lists the plugins of a configuration.
 func (c *Client) ConfiguredPlugins(ctx context.Context, configurationSID string) ([]twilio.ConfiguredPlugin, error) {
-	o := op{what: "list the plugins of configuration " + short(configurationSID), repeat: always}
+	o := op{what: "list the plugins of configuration " + twilio.Short(configurationSID), repeat: always}
 	if err := checkSID("FJ", configurationSID); err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (c *Client) ConfiguredPlugins(ctx context.Context, configurationSID string)
 
 // CreateConfiguration makes a configuration of exactly these plugins.
 func (c *Client) CreateConfiguration(ctx context.Context, name, description string, plugins []twilio.ConfiguredPlugin) (string, error) {
-	o := op{what: "create a configuration of Flex plugins of " + short(c.account), repeat: never}
+	o := op{what: "create a configuration of Flex plugins of " + twilio.Short(c.account), repeat: never}
 	rows := make([]any, len(plugins))
 	for i, p := range plugins {
 		rows[i] = map[string]any{"plugin_version": p.VersionSID, "phase": p.Phase}
@@ -130,7 +130,7 @@ func (c *Client) CreateConfiguration(ctx context.Context, name, description stri
 
 // CreateRelease puts a configuration into force.
 func (c *Client) CreateRelease(ctx context.Context, configurationSID string) (twilio.Release, error) {
-	o := op{what: "release configuration " + short(configurationSID), repeat: never}
+	o := op{what: "release configuration " + twilio.Short(configurationSID), repeat: never}
 	made, err := c.flex(ctx, o).CreatePluginRelease((&flex.CreatePluginReleaseParams{}).SetConfigurationId(configurationSID))
 	if err != nil {
 		return twilio.Release{}, c.problem(ctx, o, err)

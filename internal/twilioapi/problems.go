@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // problem says what o could not do because of err.
@@ -85,20 +86,20 @@ func (c *Client) answered(ctx context.Context, o op, f *failure, cannot sentence
 		return cannot(problem.TwilioAnswer, "the answer is not one of Twilio's (HTTP %d)", f.status).
 			WithHint("check whether a proxy or a sign-in page stands between this machine and Twilio")
 	case f.status == http.StatusUnauthorized && c.denied(ctx, o, f), f.status == http.StatusForbidden:
-		p := cannot(problem.PermissionDenied, "%s may not do this", short(c.username))
+		p := cannot(problem.PermissionDenied, "%s may not do this", twilio.Short(c.username))
 		if o.keys {
 			return p.WithHint("use the auth token or a Main API key: Standard keys may not manage keys")
 		}
 		return p.WithHint("use the auth token, or an API key with this permission")
 	case f.status == http.StatusUnauthorized:
-		return cannot(problem.CredentialsRefused, "Twilio does not accept the credentials of %s", short(c.username)).
+		return cannot(problem.CredentialsRefused, "Twilio does not accept the credentials of %s", twilio.Short(c.username)).
 			WithHint("check the account SID and the auth token, or the API key and its secret")
 	case f.status == http.StatusNotFound && o.flex:
-		return cannot(problem.FlexNotFound, "account %s has no Flex", short(c.account)).
+		return cannot(problem.FlexNotFound, "account %s has no Flex", twilio.Short(c.account)).
 			WithHint("check the account, or name the workspace with --workspace")
 	case f.status == http.StatusNotFound:
 		return cannot(problem.NotFound, "Twilio does not know it (404, code %d)", f.code).
-			WithHint("check the SID, and that it is one of account %s", short(c.account))
+			WithHint("check the SID, and that it is one of account %s", twilio.Short(c.account))
 	case f.status == http.StatusBadRequest && o.filter:
 		return cannot(problem.FilterRefused, "Twilio does not accept the filter: %s", said).
 			WithHint("see https://www.twilio.com/docs/taskrouter/expression-syntax")

@@ -78,7 +78,7 @@ type trial struct {
 	n       int
 	callers int           // 32 if 0
 	latency time.Duration // 50 ms if 0
-	max     float64       // MaxRate
+	max     float64       // requests per second, never more; 0 for no bound
 
 	// The callers are busy with something else, such as a slow disk, for the
 	// last part of every period.

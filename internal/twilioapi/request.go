@@ -13,7 +13,8 @@ import (
 	"strings"
 	"time"
 
-	twilio "github.com/twilio/twilio-go/client"
+	"github.com/flexvc/flexvc/internal/problem"
+	twiliogo "github.com/twilio/twilio-go/client"
 )
 
 // repeatable says when a request may be sent again without knowing whether the
@@ -178,8 +179,8 @@ func (c *Client) attempt(ctx context.Context, o op, r request, u *url.URL, n int
 	// Twilio does not give.
 	res, err := c.base.RoundTrip(req)
 	if err != nil {
-		c.log.Debug("twilio", "method", r.method, "host", u.Host, "path", u.Path, "attempt", n, "error", plain(err))
-		return &failure{err: plain(err)}
+		c.log.Debug("twilio", "method", r.method, "host", u.Host, "path", u.Path, "attempt", n, "error", problem.Reason(err))
+		return &failure{err: problem.Reason(err)}
 	}
 	defer res.Body.Close()
 	limited := res.StatusCode == http.StatusTooManyRequests
@@ -240,7 +241,7 @@ func readAnswer(res *http.Response, read func(http.Header, io.Reader) error) err
 		status:    res.StatusCode,
 		requestID: res.Header.Get("Twilio-Request-Id"),
 		cut:       !isMismatch(err),
-		err:       plain(err),
+		err:       problem.Reason(err),
 	}
 }
 
@@ -275,7 +276,7 @@ func (c *Client) readFailure(res *http.Response) *failure {
 		return f // whole, whatever became of the connection
 	}
 	if err != nil {
-		f.cut, f.err = true, plain(err)
+		f.cut, f.err = true, problem.Reason(err)
 	}
 	return f
 }
@@ -295,15 +296,6 @@ func retryAfter(v string, now time.Time) time.Duration {
 	return 0
 }
 
-// plain takes the URL out of an error: its query may hold a token.
-func plain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
-
 // session lets twilio-go's services send one call with a context. It is the
 // client.BaseClient of that call alone.
 type session struct {
@@ -312,7 +304,7 @@ type session struct {
 	op  op
 }
 
-var _ twilio.BaseClient = session{}
+var _ twiliogo.BaseClient = session{}
 
 // SendRequest is called by twilio-go with the finished address and parameters.
 func (s session) SendRequest(method, rawURL string, data url.Values, headers map[string]any, body ...byte) (*http.Response, error) {
@@ -348,5 +340,5 @@ func (s session) SendRequest(method, rawURL string, data url.Values, headers map
 
 func (s session) AccountSid() string       { return s.c.account }
 func (s session) SetTimeout(time.Duration) {}
-func (s session) SetOauth(twilio.OAuth)    {}
-func (s session) OAuth() twilio.OAuth      { return nil }
+func (s session) SetOauth(twiliogo.OAuth)  {}
+func (s session) OAuth() twiliogo.OAuth    { return nil }

@@ -4,7 +4,7 @@ import (
 	"net/url"
 	"strings"
 
-	twilio "github.com/twilio/twilio-go/client"
+	twiliogo "github.com/twilio/twilio-go/client"
 
 	"github.com/flexvc/flexvc/internal/problem"
 )
@@ -60,8 +60,8 @@ func label(s string) bool {
 
 // handler carries the requests of twilio-go's services over b. It is built by
 // hand because the library's constructor reads TWILIO_REGION and TWILIO_EDGE.
-func (c *Client) handler(b twilio.BaseClient) *twilio.RequestHandler {
-	return &twilio.RequestHandler{Client: b, Region: c.region, Edge: c.edge}
+func (c *Client) handler(b twiliogo.BaseClient) *twiliogo.RequestHandler {
+	return &twiliogo.RequestHandler{Client: b, Region: c.region, Edge: c.edge}
 }
 
 // url puts region and edge into the address of a product.

@@ -19,7 +19,7 @@ import (
 // Services lists the account's Serverless services.
 // https://www.twilio.com/docs/serverless/api/resource/services
 func (c *Client) Services(ctx context.Context) ([]twilio.Service, error) {
-	o := op{what: "list the Serverless services of " + short(c.account), repeat: always}
+	o := op{what: "list the Serverless services of " + twilio.Short(c.account), repeat: always}
 	return list(ctx, c, o, serverlessURL+"/v1/Services", "services", service)
 }
 
@@ -27,7 +27,7 @@ func (c *Client) Services(ctx context.Context) ([]twilio.Service, error) {
 // make a second one; it is not repeated all the same, as the answer would then
 // be a conflict.
 func (c *Client) CreateService(ctx context.Context, uniqueName, friendlyName string) (twilio.Service, error) {
-	o := op{what: "create Serverless service " + printable(uniqueName) + " of " + short(c.account), repeat: never}
+	o := op{what: "create Serverless service " + printable(uniqueName) + " of " + twilio.Short(c.account), repeat: never}
 	params := (&serverless.CreateServiceParams{}).SetUniqueName(uniqueName).SetFriendlyName(friendlyName)
 	s, err := c.serverless(ctx, o).CreateService(params)
 	if err != nil {
@@ -38,7 +38,7 @@ func (c *Client) CreateService(ctx context.Context, uniqueName, friendlyName str
 
 // Environments lists the environments of a service.
 func (c *Client) Environments(ctx context.Context, serviceSID string) ([]twilio.Environment, error) {
-	o := op{what: "list the environments of " + short(serviceSID), repeat: always}
+	o := op{what: "list the environments of " + twilio.Short(serviceSID), repeat: always}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (c *Client) Environments(ctx context.Context, serviceSID string) ([]twilio.
 
 // CreateEnvironment makes an environment, whose domain ends in the suffix.
 func (c *Client) CreateEnvironment(ctx context.Context, serviceSID, uniqueName, suffix string) (twilio.Environment, error) {
-	o := op{what: "create environment " + printable(uniqueName) + " of " + short(serviceSID), repeat: never}
+	o := op{what: "create environment " + printable(uniqueName) + " of " + twilio.Short(serviceSID), repeat: never}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return twilio.Environment{}, err
 	}
@@ -61,7 +61,7 @@ func (c *Client) CreateEnvironment(ctx context.Context, serviceSID, uniqueName, 
 
 // Assets lists the assets of a service.
 func (c *Client) Assets(ctx context.Context, serviceSID string) ([]twilio.Asset, error) {
-	o := op{what: "list the assets of " + short(serviceSID), repeat: always}
+	o := op{what: "list the assets of " + twilio.Short(serviceSID), repeat: always}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (c *Client) Assets(ctx context.Context, serviceSID string) ([]twilio.Asset,
 // CreateAsset makes an asset, which has no file yet. Names are not unique, so it
 // is never repeated.
 func (c *Client) CreateAsset(ctx context.Context, serviceSID, friendlyName string) (twilio.Asset, error) {
-	o := op{what: "create asset " + printable(friendlyName) + " of " + short(serviceSID), repeat: never}
+	o := op{what: "create asset " + printable(friendlyName) + " of " + twilio.Short(serviceSID), repeat: never}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return twilio.Asset{}, err
 	}
@@ -84,7 +84,7 @@ func (c *Client) CreateAsset(ctx context.Context, serviceSID, friendlyName strin
 
 // AssetVersions lists the files that were uploaded for an asset.
 func (c *Client) AssetVersions(ctx context.Context, serviceSID, assetSID string) ([]twilio.AssetVersion, error) {
-	o := op{what: "list the versions of asset " + short(assetSID), repeat: always}
+	o := op{what: "list the versions of asset " + twilio.Short(assetSID), repeat: always}
 	if err := c.checkAsset(serviceSID, assetSID); err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (c *Client) checkAsset(serviceSID, assetSID string) error {
 // with a file.
 // https://www.twilio.com/docs/serverless/api/resource/asset-version
 func (c *Client) UploadScript(ctx context.Context, serviceSID, assetSID, path string, content []byte) (twilio.AssetVersion, error) {
-	o := op{what: "upload " + printable(path) + " to " + short(serviceSID), repeat: never}
+	o := op{what: "upload " + printable(path) + " to " + twilio.Short(serviceSID), repeat: never}
 	if err := c.checkAsset(serviceSID, assetSID); err != nil {
 		return twilio.AssetVersion{}, err
 	}
@@ -141,7 +141,7 @@ func scriptForm(path string, content []byte) (body []byte, contentType string) {
 
 // Builds lists the builds of a service.
 func (c *Client) Builds(ctx context.Context, serviceSID string) ([]twilio.Build, error) {
-	o := op{what: "list the builds of " + short(serviceSID), repeat: always}
+	o := op{what: "list the builds of " + twilio.Short(serviceSID), repeat: always}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (c *Client) Builds(ctx context.Context, serviceSID string) ([]twilio.Build,
 
 // Build fetches one build.
 func (c *Client) Build(ctx context.Context, serviceSID, sid string) (twilio.Build, error) {
-	o := op{what: "read build " + short(sid) + " of " + short(serviceSID), repeat: always}
+	o := op{what: "read build " + twilio.Short(sid) + " of " + twilio.Short(serviceSID), repeat: always}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return twilio.Build{}, err
 	}
@@ -166,7 +166,7 @@ func (c *Client) Build(ctx context.Context, serviceSID, sid string) (twilio.Buil
 
 // CreateBuild starts a build of exactly the files of b.
 func (c *Client) CreateBuild(ctx context.Context, serviceSID string, b twilio.Build) (twilio.Build, error) {
-	o := op{what: "start a build of " + short(serviceSID), repeat: never}
+	o := op{what: "start a build of " + twilio.Short(serviceSID), repeat: never}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return twilio.Build{}, err
 	}
@@ -188,7 +188,7 @@ func (c *Client) CreateBuild(ctx context.Context, serviceSID string, b twilio.Bu
 // Deploy puts a completed build into an environment. Doing so twice changes
 // nothing.
 func (c *Client) Deploy(ctx context.Context, serviceSID, environmentSID, buildSID string) error {
-	o := op{what: "deploy build " + short(buildSID) + " to " + short(environmentSID), repeat: always}
+	o := op{what: "deploy build " + twilio.Short(buildSID) + " to " + twilio.Short(environmentSID), repeat: always}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return err
 	}

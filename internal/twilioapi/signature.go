@@ -1,6 +1,6 @@
 package twilioapi
 
-import twilio "github.com/twilio/twilio-go/client"
+import twiliogo "github.com/twilio/twilio-go/client"
 
 // Signed reports whether Twilio made the signature, the X-Twilio-Signature of a
 // request with that body to that address, query included. With no auth token
@@ -10,6 +10,6 @@ func Signed(authToken, address string, body []byte, signature string) bool {
 	if authToken == "" || signature == "" {
 		return false
 	}
-	v := twilio.NewRequestValidator(authToken)
+	v := twiliogo.NewRequestValidator(authToken)
 	return v.ValidateBody(address, body, signature)
 }

@@ -29,7 +29,7 @@ func (c *Client) Workspace(sid string) *Workspace { return &Workspace{c, sid} }
 // "". An expression Twilio refuses is FilterRefused.
 // https://www.twilio.com/docs/taskrouter/expression-syntax
 func (w *Workspace) Workers(ctx context.Context, expression string) iter.Seq2[twilio.Worker, error] {
-	o := op{what: "list the workers of " + short(w.sid), repeat: always, filter: expression != ""}
+	o := op{what: "list the workers of " + twilio.Short(w.sid), repeat: always, filter: expression != ""}
 	query := url.Values{}
 	if expression != "" {
 		query.Set("TargetWorkersExpression", expression)
@@ -50,7 +50,7 @@ func (w *Workspace) Workers(ctx context.Context, expression string) iter.Seq2[tw
 
 // Worker fetches one worker.
 func (w *Workspace) Worker(ctx context.Context, sid string) (twilio.Worker, error) {
-	o := op{what: "read worker " + short(sid) + " of " + short(w.sid), repeat: always}
+	o := op{what: "read worker " + twilio.Short(sid) + " of " + twilio.Short(w.sid), repeat: always}
 	if err := w.check("WK", sid); err != nil {
 		return twilio.Worker{}, err
 	}
@@ -65,7 +65,7 @@ func (w *Workspace) Worker(ctx context.Context, sid string) (twilio.Worker, erro
 // the answer is PreconditionFailed although nobody else wrote: the caller
 // reads the worker again and finds the attributes as it wanted them.
 func (w *Workspace) SetAttributes(ctx context.Context, sid, attributes, etag string) (twilio.Worker, error) {
-	o := op{what: "change worker " + short(sid) + " of " + short(w.sid), repeat: conditional}
+	o := op{what: "change worker " + twilio.Short(sid) + " of " + twilio.Short(w.sid), repeat: conditional}
 	if err := w.check("WK", sid); err != nil {
 		return twilio.Worker{}, err
 	}
@@ -85,7 +85,7 @@ func bareETag(etag string) string {
 
 // Workspace reads the workspace itself.
 func (w *Workspace) Workspace(ctx context.Context) (twilio.Workspace, error) {
-	o := op{what: "read workspace " + short(w.sid), repeat: always}
+	o := op{what: "read workspace " + twilio.Short(w.sid), repeat: always}
 	if err := checkSID("WS", w.sid); err != nil {
 		return twilio.Workspace{}, err
 	}
@@ -98,7 +98,7 @@ func (w *Workspace) Workspace(ctx context.Context) (twilio.Workspace, error) {
 
 // Activities reads all activities; a workspace has at most 100.
 func (w *Workspace) Activities(ctx context.Context) ([]twilio.Activity, error) {
-	o := op{what: "list the activities of " + short(w.sid), repeat: always}
+	o := op{what: "list the activities of " + twilio.Short(w.sid), repeat: always}
 	address, err := w.list("/Activities", url.Values{})
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (w *Workspace) Activities(ctx context.Context) ([]twilio.Activity, error) {
 // that it did nothing: names need not be unique, so a repetition could make a
 // second one.
 func (w *Workspace) CreateActivity(ctx context.Context, name string, available bool) (twilio.Activity, error) {
-	o := op{what: "create activity " + printable(name) + " in " + short(w.sid), repeat: never}
+	o := op{what: "create activity " + printable(name) + " in " + twilio.Short(w.sid), repeat: never}
 	if err := checkSID("WS", w.sid); err != nil {
 		return twilio.Activity{}, err
 	}

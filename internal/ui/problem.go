@@ -9,8 +9,8 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
-// IssuesURL is where a bug is reported.
-const IssuesURL = "https://github.com/flexvc/flexvc/issues"
+// issuesURL is where a bug is reported.
+const issuesURL = "https://github.com/flexvc/flexvc/issues"
 
 // Problem prints err for a person. Detail lines are indented below the summary.
 func (s *Streams) Problem(err error) {
@@ -51,7 +51,7 @@ func asProblem(err error) *problem.Problem {
 		return p
 	}
 	return problem.New(problem.Internal, "this is a bug in flexvc: %w", err).
-		WithHint("please report it with this line: flexvc %s %s/%s, %s", buildinfo.Version, runtime.GOOS, runtime.GOARCH, IssuesURL)
+		WithHint("please report it with this line: flexvc %s %s/%s, %s", buildinfo.Version, runtime.GOOS, runtime.GOARCH, issuesURL)
 }
 
 // lines cleans each line of text and indents all but the first.

@@ -2,8 +2,10 @@ package ui
 
 import (
 	"io"
+	"strings"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Role is what a piece of text means; the terminal's own palette decides how
@@ -85,10 +87,11 @@ func (s *Streams) ASCII(text, replacement string) string {
 // SID shortens a Twilio SID for people: type and last four, "WS…91c0". Anything
 // that is no SID stays as it is.
 func (s *Streams) SID(sid string) string {
-	if len(sid) != 34 {
+	short := twilio.Short(sid)
+	if short == sid {
 		return sid
 	}
-	return sid[:2] + s.Ellipsis() + sid[30:]
+	return strings.Replace(short, "…", s.Ellipsis(), 1)
 }
 
 // Pad cuts or fills text to width columns, counting what the terminal shows.

@@ -1,5 +1,6 @@
 // Package ui is everything flexvc does with a terminal: streams, colour, signs,
-// tables, progress and questions. It knows no domain type.
+// tables, progress and questions. It knows no domain type: what a row or an error
+// says is decided by its callers.
 //
 // The rules of what is printed:
 //   - results go to standard output; questions, progress, hints and errors to

@@ -1,5 +1,7 @@
 // Package webstore publishes an extension in the Chrome Web Store through its
 // API v2: it asks for the item's status, uploads a package and submits it.
+// Packages come from internal/crx; organisations that serve their own use
+// internal/rollout.
 //
 // Source: https://developer.chrome.com/docs/webstore/api/reference/rest/v2/publishers.items
 package webstore
@@ -12,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,13 +90,11 @@ func New(item Item, account *Account, o Options) *Client {
 }
 
 func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
+	case <-time.After(d):
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 
@@ -112,7 +111,6 @@ type Status struct {
 	Submitted *Revision // nil: nothing submitted since
 	Upload    string    // SUCCEEDED, IN_PROGRESS, FAILED, NOT_FOUND or ""
 	TakenDown bool
-	Warned    bool
 }
 
 type revisionJSON struct {
@@ -141,12 +139,11 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 		Submitted *revisionJSON `json:"submittedItemRevisionStatus"`
 		Upload    string        `json:"lastAsyncUploadState"`
 		TakenDown bool          `json:"takenDown"`
-		Warned    bool          `json:"warned"`
 	}
 	if err := c.ask(ctx, http.MethodGet, "/v2/"+c.item.String()+":fetchStatus", "", nil, &answer); err != nil {
 		return nil, err
 	}
-	return &Status{answer.Published.revision(), answer.Submitted.revision(), answer.Upload, answer.TakenDown, answer.Warned}, nil
+	return &Status{answer.Published.revision(), answer.Submitted.revision(), answer.Upload, answer.TakenDown}, nil
 }
 
 // Upload puts a package, the ZIP archive, in the place of the item's draft, and
@@ -304,11 +301,7 @@ func (c *Client) do(req *http.Request) (status int, text []byte, err error) {
 		if ctx := req.Context(); ctx.Err() != nil {
 			return 0, nil, ctx.Err()
 		}
-		var failed *url.Error
-		if errors.As(err, &failed) {
-			err = failed.Err // without the address
-		}
-		return 0, nil, &lostError{what: err.Error()}
+		return 0, nil, &lostError{what: problem.Reason(err).Error()}
 	}
 	defer resp.Body.Close()
 	text, err = io.ReadAll(io.LimitReader(resp.Body, answerLimit))

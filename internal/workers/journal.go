@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -254,31 +252,13 @@ func encode(r record) ([]byte, error) {
 }
 
 func unreadable(path string, err error) error {
-	return problem.New(problem.StateUnreadable, "cannot read %s: %w", path, reason(err)).
+	return problem.New(problem.StateUnreadable, "cannot read %s: %w", path, problem.Reason(err)).
 		WithHint("check the path and its permissions")
 }
 
 func unwritable(path string, err error) error {
-	return problem.New(problem.StateUnwritable, "cannot write %s: %w", path, reason(err)).
+	return problem.New(problem.StateUnwritable, "cannot write %s: %w", path, problem.Reason(err)).
 		WithHint("check its permissions and the free space, then run the command again")
-}
-
-// reason strips the path from an error that would name it twice.
-func reason(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
-
-// syncDir makes a new name in dir durable. Not every system can; those that
-// cannot need not.
-func syncDir(dir string) {
-	if d, err := os.Open(filepath.Clean(dir)); err == nil {
-		_ = d.Sync()
-		_ = d.Close()
-	}
 }
 
 // ends returns the first record and, when it is a whole and short one, the last.

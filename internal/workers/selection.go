@@ -189,47 +189,10 @@ func (f findings) notFound() error {
 		list += fmt.Sprintf(" and %d more", n)
 	}
 	p := problem.New(problem.WorkerNotFound, "no worker has the name or SID %s", list)
-	if near := nearest(f.missing[0], f.known); near != "" {
+	if near := problem.Nearest(f.missing[0], f.known); near != "" {
 		return p.WithHint("did you mean %q? flexvc workers list shows all", near)
 	}
 	return p.WithHint("flexvc workers list shows all")
-}
-
-// nearest returns the known name that differs least from name, or "" when none
-// looks like a misspelling of it.
-func nearest(name string, known []string) string {
-	best, least := "", max(len(name)/3, 1)+1
-	for _, k := range known {
-		if d := distance(fold(name), fold(k), least); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance of a and b, or limit when it is at least
-// that.
-func distance(a, b string, limit int) int {
-	if d := len(a) - len(b); d >= limit || -d >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return min(row[len(b)], limit)
 }
 
 // nameColumns are the headers of a CSV column that names workers, the most
@@ -247,7 +210,7 @@ func ReadNames(r io.Reader) ([]string, error) {
 	text, err := io.ReadAll(io.LimitReader(r, listLimit+1))
 	switch {
 	case err != nil:
-		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: %w", reason(err))
+		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: %w", problem.Reason(err))
 	case len(text) > listLimit:
 		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: it is longer than %d MiB", listLimit>>20)
 	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:

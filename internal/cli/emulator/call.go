@@ -12,11 +12,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/durable"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/emulator/flexui"
 	"github.com/flexvc/flexvc/internal/emulator/voice"
@@ -323,7 +323,7 @@ func (o *emulatorCallOptions) keep(plane voicePlane, sid string) error {
 	}
 	path, err := filepath.Abs(o.record)
 	if err == nil {
-		err = renameio.WriteFile(path, content, 0o600)
+		err = durable.WriteFile(path, content, 0o600)
 	}
 	if err != nil {
 		return problem.New(problem.OutputUnwritable, "cannot record to %s: %w", o.record, cli.Reason(err)).

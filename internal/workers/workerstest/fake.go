@@ -1,3 +1,6 @@
+// Package workerstest is a TaskRouter workspace in memory for the tests of workers
+// and of the fleet. It is no emulator: it knows no HTTP and no rate limit, and only
+// tests import it.
 package workerstest
 
 import (

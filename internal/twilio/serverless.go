@@ -1,7 +1,5 @@
 package twilio
 
-import "time"
-
 // Service is a Serverless service, ZS….
 type Service struct {
 	SID        string
@@ -47,34 +45,3 @@ const (
 	BuildCompleted BuildStatus = "completed"
 	BuildFailed    BuildStatus = "failed"
 )
-
-// Plugin is a Flex plugin, FP….
-type Plugin struct {
-	SID        string
-	UniqueName string
-}
-
-// PluginVersion is one version of a plugin, FV….
-type PluginVersion struct {
-	SID       string
-	Version   string // semantic
-	URL       string
-	Changelog string
-	Created   time.Time
-}
-
-// ConfiguredPlugin is a plugin in a configuration.
-type ConfiguredPlugin struct {
-	PluginSID  string
-	VersionSID string
-	UniqueName string
-	Version    string
-	Phase      int // when Flex starts it; 3 is the usual
-}
-
-// Release puts a configuration into force, FK….
-type Release struct {
-	SID              string
-	ConfigurationSID string
-	Created          time.Time
-}

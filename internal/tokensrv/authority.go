@@ -23,10 +23,10 @@ type agent struct {
 	Expires   time.Time // zero when Twilio did not say
 }
 
-// twilio asks the endpoint that vouches for Flex tokens. Neither endpoint is in
+// authority asks the endpoint that vouches for Flex tokens. Neither endpoint is in
 // Twilio's public specification: their successes are known from Twilio's own
 // clients, their failures are not, so every shape is accepted and named.
-type twilio struct {
+type authority struct {
 	via       Via
 	url       *url.URL
 	account   string
@@ -37,8 +37,8 @@ type twilio struct {
 	sawDate   func(drift time.Duration)
 }
 
-func newTwilio(c Config, transport http.RoundTripper, now func() time.Time, sawDate func(time.Duration)) (*twilio, error) {
-	t := &twilio{
+func newAuthority(c Config, transport http.RoundTripper, now func() time.Time, sawDate func(time.Duration)) (*authority, error) {
+	t := &authority{
 		via:     c.ValidateVia,
 		account: c.AccountSID,
 		expiry:  c.CapToFlexToken,
@@ -81,7 +81,7 @@ func basic(user, password string) string {
 }
 
 // ask puts one question. The error is always a *refusal.
-func (t *twilio) ask(ctx context.Context, token string) (agent, error) {
+func (t *authority) ask(ctx context.Context, token string) (agent, error) {
 	resp, err := t.transport.RoundTrip(t.question(ctx, token))
 	if err != nil {
 		if ctx.Err() != nil {
@@ -103,7 +103,7 @@ func (t *twilio) ask(ctx context.Context, token string) (agent, error) {
 	return t.read(resp.StatusCode, resp.Header.Get("Retry-After"), body)
 }
 
-func (t *twilio) question(ctx context.Context, token string) *http.Request {
+func (t *authority) question(ctx context.Context, token string) *http.Request {
 	var body, kind, authorize string
 	switch t.via {
 	case ViaFlex:
@@ -147,7 +147,7 @@ type answer struct {
 }
 
 // read turns any answer into an agent or a *refusal that says what came.
-func (t *twilio) read(status int, retryAfter string, body []byte) (agent, error) {
+func (t *authority) read(status int, retryAfter string, body []byte) (agent, error) {
 	no := func(r reason, shape string, code int) (agent, error) {
 		return agent{}, &refusal{reason: r, upstreamStatus: status, upstreamCode: code, shape: shape}
 	}

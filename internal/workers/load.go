@@ -1,0 +1,152 @@
+package workers
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
+)
+
+// Load reads a run's journal. The caller closes the run.
+func (f Folder) Load(id string) (*Run, error) {
+	id, err := ParseRunID(id)
+	if err != nil {
+		return nil, err
+	}
+	path := f.journalPath(id)
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, problem.New(problem.RunNotFound, "there is no run %s in this workspace", id).
+			WithHint("flexvc runs list shows them")
+	}
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	r := newRun(path)
+	r.reader = file
+	if r.size, err = scan(path, file, r.replay); err == nil && r.V == 0 {
+		err = problem.New(problem.JournalDamaged, "cannot read %s: line 1 is damaged", path).
+			WithHint("restore the file from a backup")
+	}
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Has reports whether a run of that name is in the folder.
+func (f Folder) Has(id string) bool {
+	_, err := os.Lstat(f.journalPath(id))
+	return err == nil
+}
+
+var errOutOfPlace = errors.New("the record does not belong there")
+
+// replay applies one record.
+func (r *Run) replay(rec record, at place) error {
+	if (rec.Kind == kindRun) != (at.offset == 0) {
+		return errOutOfPlace
+	}
+	it := r.bySID[rec.SID]
+	if it == nil && (rec.Kind == kindIntent || rec.Kind == kindResult) {
+		return errOutOfPlace
+	}
+	r.Ended = rec.Kind == kindEnd
+	switch rec.Kind {
+	case kindRun:
+		if rec.Run == nil || rec.Run.V < 1 {
+			return errOutOfPlace
+		}
+		if rec.Run.V > journalVersion {
+			return problem.New(problem.StateUnreadable, "cannot read %s: a newer flexvc wrote it", r.path).
+				WithHint("update flexvc")
+		}
+		r.Header = *rec.Run
+	case kindPlan:
+		r.add(&item{sid: rec.SID, name: rec.Name})
+	case kindBlocked:
+		r.Blocked = append(r.Blocked, Blocked{rec.SID, rec.Name, rec.Code, rec.Reason})
+	case kindIntent:
+		if rec.Before == nil || rec.After == nil {
+			return errOutOfPlace
+		}
+		it.intended(at)
+	case kindResult:
+		it.finished(rec, at)
+	case kindResume, kindEnd:
+	default:
+		return errOutOfPlace
+	}
+	return nil
+}
+
+// intended notes an intent: the worker is unfinished until its result.
+func (it *item) intended(at place) {
+	it.last, it.uncertain, it.status = at, true, ""
+}
+
+func (it *item) finished(rec record, at place) {
+	it.status, it.code, it.reason, it.attempts = rec.Status, rec.Code, rec.Reason, rec.Attempts
+	if rec.Status != Changed {
+		return
+	}
+	if it.uncertain {
+		it.effective, it.uncertain, it.held = it.last, false, place{}
+		if rec.Held != nil {
+			it.held = at
+		}
+	}
+	if rec.Updated != nil {
+		it.updated = latest(it.updated, *rec.Updated)
+	}
+}
+
+// pair is what a worker had before an intent and what it held after it.
+type pair struct{ before, ours string }
+
+// written returns what the run wrote to a worker, the latest first. An intent
+// of which it is not known whether it was carried out is among them.
+func (r *Run) written(sid string) ([]pair, error) {
+	it := r.bySID[sid]
+	if it == nil {
+		return nil, nil
+	}
+	var pairs []pair
+	for _, at := range []place{it.last, it.effective} {
+		if at.size == 0 || (at == it.effective && len(pairs) > 0 && it.last == it.effective) {
+			continue
+		}
+		intent, err := r.read(at)
+		if err != nil {
+			return nil, err
+		}
+		p := pair{*intent.Before, *intent.After}
+		if at == it.effective && it.held.size > 0 {
+			result, err := r.read(it.held)
+			if err != nil {
+				return nil, err
+			}
+			p.ours = *result.Held
+		}
+		pairs = append(pairs, p)
+	}
+	return pairs, nil
+}
+
+// holds reports whether w holds what its latest intent was to write.
+func (r *Run) holds(w twilio.Worker) (bool, error) {
+	pairs, err := r.written(w.SID)
+	return err == nil && len(pairs) > 0 && w.Attributes != nil && *w.Attributes == pairs[0].ours, err
+}
+
+func (r *Run) read(at place) (record, error) {
+	var from io.ReaderAt = r.reader
+	if r.journal != nil {
+		from = r.journal.file
+	}
+	return readAt(from, r.path, at)
+}

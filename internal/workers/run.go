@@ -1,0 +1,177 @@
+// Package workers changes many workers as one run: selection, plan, journal, lock,
+// writes, verification, resumption and rollback. What the text of the attributes
+// becomes is decided in internal/attributes, how a request reaches Twilio in
+// internal/twilioapi, and what a person sees of a run in internal/cli.
+package workers
+
+import (
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/problem"
+)
+
+// Header says what a run is.
+type Header struct {
+	V         int              `json:"v"`
+	ID        string           `json:"id"`
+	Command   string           `json:"command"` // as typed: "workers enable", "runs rollback"
+	Selection string           `json:"selection,omitempty"`
+	Account   string           `json:"account"`
+	Workspace string           `json:"workspace"`
+	Started   time.Time        `json:"started"`
+	Edit      *attributes.Edit `json:"edit,omitempty"`
+	Of        string           `json:"of,omitempty"` // the run that this one rolls back
+	Same      int              `json:"same"`
+	Listed    int              `json:"listed,omitempty"` // workers in the workspace, if all were listed
+}
+
+// Verb is what the run does to a worker, as a participle: enabled, disabled,
+// repaired or restored.
+func (h Header) Verb() string {
+	switch {
+	case h.Edit == nil:
+		return "restored"
+	case h.Edit.URIOnly:
+		return "repaired"
+	case h.Edit.Enable:
+		return "enabled"
+	}
+	return "disabled"
+}
+
+// Status is how a run ended for one worker; empty while it has not.
+type Status string
+
+// The ends.
+const (
+	Changed Status = "changed"
+	Same    Status = "same"    // needed no change by then
+	Failed  Status = "failed"  // see the code and reason
+	Skipped Status = "skipped" // a rollback found it edited and left it alone
+)
+
+// Tally counts the workers of a run.
+type Tally struct {
+	Planned int `json:"planned"` // workers to change when the run began
+	Changed int `json:"changed"`
+	Same    int `json:"same"` // before or by then
+	Failed  int `json:"failed"`
+	Skipped int `json:"skipped"`
+	Blocked int `json:"blocked"` // left alone by the plan
+	Left    int `json:"left"`    // of Planned, without an end
+}
+
+// Whole reports whether every selected worker is as the run wanted it.
+func (t Tally) Whole() bool { return t.Failed+t.Skipped+t.Blocked+t.Left == 0 }
+
+// Outcome is how a run ended for one worker.
+type Outcome struct {
+	SID, Name string
+	Status    Status
+	Code      problem.Code
+	Reason    string
+	Attempts  int
+}
+
+// Run is a journalled run.
+type Run struct {
+	Header
+	Blocked []Blocked
+	Ended   bool
+
+	path  string
+	items []*item
+	bySID map[string]*item
+	size  int64 // of the whole records
+
+	reader  *os.File // what Load opened, to read texts back
+	journal *journal // nil unless the run may go on
+	spool   *spool
+}
+
+// item is a worker in a run. Texts stay in the journal: only their places are
+// kept, so that ten thousand workers fit into little memory.
+type item struct {
+	sid, name string
+	status    Status
+	code      problem.Code
+	reason    string
+	attempts  int
+
+	last      place // its latest intent
+	uncertain bool  // whether the latest intent was carried out is not known
+	effective place // the latest intent known to have been carried out
+	held      place // the result of that one, if Twilio holds other bytes than sent
+	updated   time.Time
+
+	etag string
+	text place // in the spool
+}
+
+const journalSuffix = ".jsonl"
+
+func (f Folder) journalPath(id string) string { return filepath.Join(f.Path, id+journalSuffix) }
+
+func newRun(path string) *Run { return &Run{path: path, bySID: map[string]*item{}} }
+
+func (r *Run) add(it *item) {
+	r.items = append(r.items, it)
+	r.bySID[it.sid] = it
+}
+
+// Resumed reports whether the run was read from its journal to go on with it.
+func (r *Run) Resumed() bool { return r.reader != nil }
+
+// Tally counts the run's workers as they are now.
+func (r *Run) Tally() Tally {
+	t := Tally{Planned: len(r.items), Same: r.Same, Blocked: len(r.Blocked)}
+	for _, it := range r.items {
+		switch it.status {
+		case Changed:
+			t.Changed++
+		case Same:
+			t.Same++
+		case Failed:
+			t.Failed++
+		case Skipped:
+			t.Skipped++
+		default:
+			t.Left++
+		}
+	}
+	return t
+}
+
+// Outcomes yields the planned workers in their order.
+func (r *Run) Outcomes() iter.Seq[Outcome] {
+	return func(yield func(Outcome) bool) {
+		for _, it := range r.items {
+			if !yield(it.outcome()) {
+				return
+			}
+		}
+	}
+}
+
+func (it *item) outcome() Outcome {
+	return Outcome{it.sid, it.name, it.status, it.code, it.reason, it.attempts}
+}
+
+// Close closes the run's files. The run itself ends in Apply.
+func (r *Run) Close() error {
+	var err error
+	if r.journal != nil {
+		err = r.journal.close()
+		r.journal = nil
+	}
+	if r.reader != nil {
+		_ = r.reader.Close()
+		r.reader = nil
+	}
+	r.spool.close()
+	return err
+}
