@@ -9,13 +9,7 @@ import (
 	iam "github.com/twilio/twilio-go/rest/iam/v1"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/twilio"
-)
-
-var (
-	_ provision.FlexAPI = (*Client)(nil)
-	_ provision.KeyAPI  = (*Client)(nil)
 )
 
 // FlexConfiguration reads the account's Flex configuration.

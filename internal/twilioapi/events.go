@@ -8,14 +8,7 @@ import (
 	streams "github.com/twilio/twilio-go/rest/events/v1"
 	taskrouter "github.com/twilio/twilio-go/rest/taskrouter/v1"
 
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/twilio"
-)
-
-var (
-	_ provision.SinkAPI         = (*Client)(nil)
-	_ provision.SubscriptionAPI = (*Client)(nil)
-	_ provision.CallbackAPI     = (*Workspace)(nil)
 )
 
 const eventsURL = "https://events.twilio.com"

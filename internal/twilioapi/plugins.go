@@ -8,14 +8,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/twilio"
-)
-
-var (
-	_ provision.RegistryAPI = (*Client)(nil)
-	_ provision.PluginAPI   = (*Client)(nil)
-	_ provision.ReleaseAPI  = (*Client)(nil)
 )
 
 const pluginsURL = flexURL + "/v1/PluginService"
@@ -39,7 +32,7 @@ func (c *Client) RegisterServices(ctx context.Context, sids []string) error {
 	return c.problem(ctx, o, err)
 }
 
-// Plugin finds a plugin by its unique name.
+// Plugin finds a plugin by its unique name; without one it is NotFound.
 // https://www.twilio.com/docs/flex/developer/plugins/api/plugin
 func (c *Client) Plugin(ctx context.Context, uniqueName string) (twilio.Plugin, error) {
 	o := op{what: "read Flex plugin " + printable(uniqueName), repeat: always}

@@ -13,14 +13,7 @@ import (
 
 	serverless "github.com/twilio/twilio-go/rest/serverless/v1"
 
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/twilio"
-)
-
-var (
-	_ provision.HostingAPI = (*Client)(nil)
-	_ provision.AssetAPI   = (*Client)(nil)
-	_ provision.BuildAPI   = (*Client)(nil)
 )
 
 // Services lists the account's Serverless services.

@@ -11,14 +11,7 @@ import (
 	taskrouter "github.com/twilio/twilio-go/rest/taskrouter/v1"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/twilio"
-	"github.com/flexvc/flexvc/internal/workers"
-)
-
-var (
-	_ workers.API           = (*Workspace)(nil)
-	_ provision.ActivityAPI = (*Workspace)(nil)
 )
 
 // Workspace reads and writes one TaskRouter workspace.
