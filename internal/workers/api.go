@@ -2,8 +2,9 @@ package workers
 
 import (
 	"context"
-	"github.com/flexvc/flexvc/internal/twilio"
 	"iter"
+
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // WorkerAPI reads and writes the workers of one workspace.

@@ -3,13 +3,14 @@ package workers
 import (
 	"context"
 	"errors"
-	"github.com/flexvc/flexvc/internal/attributes"
-	"github.com/flexvc/flexvc/internal/twilio"
-	"github.com/flexvc/flexvc/internal/workers/workerstest"
 	"iter"
 	"os"
 	"sync"
 	"testing"
+
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/workers/workerstest"
 )
 
 // enabled returns what the texts become when enabled.

@@ -25,8 +25,8 @@ import (
 
 	"github.com/flexvc/flexvc/extension"
 	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/cli/accounttest"
 	"github.com/flexvc/flexvc/internal/cli/clitest"
-	"github.com/flexvc/flexvc/internal/cli/clitest/rig"
 	doctorCmd "github.com/flexvc/flexvc/internal/cli/doctor"
 	initCmd "github.com/flexvc/flexvc/internal/cli/init"
 	pluginCmd "github.com/flexvc/flexvc/internal/cli/plugin"
@@ -43,7 +43,7 @@ import (
 // clinic is a whole set-up: an emulated account, flexvc serve in front of it, the
 // plugin in Flex, the extension packed and rolled out to this machine.
 type clinic struct {
-	*rig.Account
+	*accounttest.Account
 	id, version string
 	tokenURL    string
 	root        fstest.MapFS // of the machine
@@ -54,7 +54,7 @@ type clinic struct {
 
 func newClinic(t *testing.T) *clinic {
 	t.Helper()
-	r := rig.New(t, emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{
+	r := accounttest.New(t, emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{
 		{FriendlyName: "alice", Activity: "Available", Attributes: `{"email":"alice@acme.example","roles":["agent"],"contact_uri":"client:ext_alice_40acme_2Eexample","extensionVoiceClientEnabled":true}`},
 		{FriendlyName: "bob", Attributes: `{"email":"bob@acme.example","roles":["agent"],"contact_uri":"client:bob_40acme_2Eexample"}`},
 	}}})
@@ -172,7 +172,7 @@ func (c *clinic) doctor(args ...string) (exit int, out string) {
 	}
 	app.UI.Retype = nil
 	cmd := doctorCmd.New(app, func(ctx context.Context, o *doctorCmd.Options) error {
-		o.Bundle, o.Extension, o.Root, o.Web = rig.Bundle, c.folder, c.root, http.DefaultTransport
+		o.Bundle, o.Extension, o.Root, o.Web = accounttest.Bundle, c.folder, c.root, http.DefaultTransport
 		return doctorCmd.Run(ctx, o)
 	})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
@@ -368,7 +368,7 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 		{"a sign-in page in place of the package", func(c *clinic) { c.published["flexvc.crx"] = "<html>" }, "extension", "failed", `a sign-in page`, `publish the \.crx`, ""},
 		{"a plugin that is not released", func(c *clinic) { c.Must("rollback", "--yes") }, "plugin", "failed", `in no release`, `^flexvc plugin deploy`, ""},
 		{"a plugin with other settings", func(c *clinic) {
-			other := rig.Bundle
+			other := accounttest.Bundle
 			app := c.App(io.Discard, io.Discard)
 			clitest.Check(c.T, pluginCmd.Run(c.T.Context(), &pluginCmd.Options{App: app, Yes: true, Bundle: func(s plugin.Settings) ([]byte, error) {
 				s.HelpURL, s.TokenURL = "", "https://old.acme.example/"

@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/cli/accounttest"
 	"github.com/flexvc/flexvc/internal/cli/clitest"
-	"github.com/flexvc/flexvc/internal/cli/clitest/rig"
 	emulatorCmd "github.com/flexvc/flexvc/internal/cli/emulator"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/emulator/flexui"
@@ -80,7 +80,7 @@ func TestEmulatorServesFlexUI(t *testing.T) {
 // is what its Flex gets, other plugins included.
 func TestFlexLoadsWhatIsDeployed(t *testing.T) {
 	t.Parallel()
-	r := rig.New(t, emulator.Options{Agents: 1})
+	r := accounttest.New(t, emulator.Options{Agents: 1})
 	files := []flexui.Plugin{{Name: "file", Version: "0.0.0-file", Source: func() ([]byte, error) { return []byte("a file"), nil }}}
 	server := flexui.New(flexui.Options{Emulator: r.E, Plugins: func() []flexui.Plugin { return append(emulatorCmd.Released(r.E, files), files...) }})
 	defer server.Close()

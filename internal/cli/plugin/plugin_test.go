@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/cli/accounttest"
 	"github.com/flexvc/flexvc/internal/cli/clitest"
-	"github.com/flexvc/flexvc/internal/cli/clitest/rig"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
@@ -25,7 +25,7 @@ import (
 // TestPluginDeployed is the life of the plugin in an account that has others.
 func TestPluginDeployed(t *testing.T) {
 	t.Parallel()
-	r := rig.New(t, emulator.Options{Builds: emulator.Builds{Time: 4 * time.Second}})
+	r := accounttest.New(t, emulator.Options{Builds: emulator.Builds{Time: 4 * time.Second}})
 	r.Theirs("theirs")
 
 	if exit, _ := r.Run("deploy", "--dry-run", "--exit-code"); exit != problem.ExitPending {
@@ -67,7 +67,7 @@ func TestPluginDeployed(t *testing.T) {
 // TestPluginKeepsWhatIsDeployed: a build that leaves a file out takes it away.
 func TestPluginKeepsWhatIsDeployed(t *testing.T) {
 	t.Parallel()
-	r := rig.New(t, emulator.Options{})
+	r := accounttest.New(t, emulator.Options{})
 	ctx, d := t.Context(), r.Twilio()
 	service, err := d.CreateService(ctx, "default", "Theirs")
 	clitest.Check(t, err)
@@ -114,7 +114,7 @@ func TestPluginDeployGoesOnAfterAnyStep(t *testing.T) {
 		for _, lost := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d %s, done %t", at, writes[at], lost), func(t *testing.T) {
 				t.Parallel()
-				r := rig.New(t, emulator.Options{})
+				r := accounttest.New(t, emulator.Options{})
 				r.Theirs("theirs")
 				n := -1
 				r.Around = func(req *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
@@ -151,7 +151,7 @@ func TestPluginDeployGoesOnAfterAnyStep(t *testing.T) {
 
 func TestPluginVersionMustBeNewer(t *testing.T) {
 	t.Parallel()
-	r := rig.New(t, emulator.Options{})
+	r := accounttest.New(t, emulator.Options{})
 	r.Must("deploy", "--yes", "--version", "1.9.0")
 	r.Settings("https://other.acme.example/")
 	for version, why := range map[string]string{
@@ -177,7 +177,7 @@ func TestPluginBuildThatDoesNotEnd(t *testing.T) {
 		"failed":                 {Time: 2 * time.Second, Fail: true},
 		"is not done after 3m0s": {Time: time.Hour},
 	} {
-		r := rig.New(t, emulator.Options{Builds: builds})
+		r := accounttest.New(t, emulator.Options{Builds: builds})
 		exit, out := r.Run("deploy", "--yes")
 		if exit != problem.ExitFailed || !strings.Contains(out, why) {
 			t.Errorf("exit %d, want %q in:\n%s", exit, why, out)
@@ -197,7 +197,7 @@ func TestPluginBuildThatDoesNotEnd(t *testing.T) {
 // TestPluginReleasedByOthersMeanwhile: the plan would undo what they did.
 func TestPluginReleasedByOthersMeanwhile(t *testing.T) {
 	t.Parallel()
-	r := rig.New(t, emulator.Options{})
+	r := accounttest.New(t, emulator.Options{})
 	done := false
 	r.Around = func(req *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
 		if req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/Versions") && strings.Contains(req.URL.Path, "/Plugins/") && !done {
@@ -219,7 +219,7 @@ func TestPluginReleasedByOthersMeanwhile(t *testing.T) {
 
 func TestPluginNeedsItsActivity(t *testing.T) {
 	t.Parallel()
-	r := rig.New(t, emulator.Options{})
+	r := accounttest.New(t, emulator.Options{})
 	clitest.Check(t, os.Remove(filepath.Join(r.Dir, "emulator", "flexvc.yaml")))
 	exit, out := r.Run("deploy", "--yes")
 	if exit != problem.ExitUsage || !strings.Contains(out, `names no activity`) || !strings.Contains(out, "flexvc -p emulator init") {
@@ -229,7 +229,7 @@ func TestPluginNeedsItsActivity(t *testing.T) {
 
 func TestPluginWithoutABundle(t *testing.T) {
 	t.Parallel()
-	r := rig.New(t, emulator.Options{})
+	r := accounttest.New(t, emulator.Options{})
 	app := r.App(io.Discard, io.Discard)
 	cfg, err := app.Config()
 	clitest.Check(t, err)
@@ -250,7 +250,7 @@ func TestPluginGolden(t *testing.T) {
 		"tty": {true, 100, nil}, "narrow": {true, 60, nil}, "pipe": {false, 100, nil}, "json": {false, 100, []string{"-o", "json"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.New(t, emulator.Options{})
+			r := accounttest.New(t, emulator.Options{})
 			r.TTY, r.Width = look.tty, look.width
 			r.Theirs("theirs")
 			var all strings.Builder
