@@ -6,7 +6,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -22,21 +21,13 @@ var larger = map[string]string{
 	"internal/tokensrv": "a request's way through the server, one file for each step; a folder of its own for some steps would export what only the others may call",
 }
 
-// moving are folders that are taken apart now, with no limits until then.
-var moving = []string{"internal/cli", "internal/emulator", "internal/provision"}
-
-// exempt reports whether pkg is one of the folders or below one.
-func exempt(pkg string) bool {
-	return slices.ContainsFunc(moving, func(m string) bool { return pkg == m || strings.HasPrefix(pkg, m+"/") })
-}
-
 // TestSizes: what does not fit on a few screens has two subjects, and a folder
 // with too many files is two rooms. Tests and generated files are not counted.
 func TestSizes(t *testing.T) {
 	files := map[string]int{}
 	beyond := map[string]bool{}
 	for _, s := range sources(t) {
-		if strings.HasSuffix(s.path, "_test.go") || ast.IsGenerated(s.file) || exempt(s.pkg) {
+		if strings.HasSuffix(s.path, "_test.go") || ast.IsGenerated(s.file) {
 			continue
 		}
 		files[s.pkg]++
@@ -95,7 +86,6 @@ func TestPackageComments(t *testing.T) {
 	}
 	for pkg, texts := range comments {
 		switch {
-		case exempt(pkg) && len(texts) == 0:
 		case len(texts) != 1:
 			t.Errorf("%s has %d package comments, not one", pkg, len(texts))
 		case len(sentenceEnd.FindAllString(texts[0], -1)) < 2:

@@ -1,8 +1,6 @@
-// Package cli is flexvc's command tree. cobra lives here only.
-//
-// Each command is an options struct with a constructor that reads flags and
-// nothing else, and a run function that plans, shows, confirms, applies and
-// prints through the command's view.
+// Package cli holds what all commands share: the app, sessions, flags, and
+// plans that are shown, confirmed and applied. What one command alone needs
+// belongs to that command.
 package cli
 
 import (

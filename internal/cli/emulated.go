@@ -216,7 +216,7 @@ func ListenHere(flag, addr string) (net.Listener, error) {
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return nil, problem.New(problem.AddressUnavailable, "cannot listen on %s: %w", addr, Reason(err)).
+		return nil, problem.New(problem.AddressUnavailable, "cannot listen on %s: %w", addr, problem.Reason(err)).
 			WithHint("choose another port with %s 127.0.0.1:0", flag)
 	}
 	return l, nil
@@ -237,7 +237,7 @@ func AskEmulator(ctx context.Context, at *url.URL, method, name string, body, in
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return problem.New(problem.NetworkUnreachable, "cannot ask the emulator at %s: %w", at, Reason(err)).
+		return problem.New(problem.NetworkUnreachable, "cannot ask the emulator at %s: %w", at, problem.Reason(err)).
 			WithHint("start it again: flexvc emulator")
 	}
 	defer resp.Body.Close()

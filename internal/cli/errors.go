@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/flexvc/flexvc/internal/problem"
@@ -30,17 +29,8 @@ func Silent(code problem.Code) error {
 }
 
 func unwritten(err error) error {
-	return problem.New(problem.OutputUnwritable, "cannot write results: %w", Reason(err)).
+	return problem.New(problem.OutputUnwritable, "cannot write results: %w", problem.Reason(err)).
 		WithHint("see whether the disk is full")
-}
-
-// Reason is the innermost error: "address already in use" without the layers
-// that repeat the address.
-func Reason(err error) error {
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return err
 }
 
 // Told wraps an error whose message the command has printed in its own way: only

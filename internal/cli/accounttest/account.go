@@ -1,3 +1,5 @@
+// Package accounttest holds an emulated account for tests that use several
+// commands. Tests of a single command use clitest.
 package accounttest
 
 import (

@@ -1,3 +1,6 @@
+// Package bulk shows a bulk change of workers as people and programs see it:
+// plan, confirmation, progress, result. What a run does to a worker belongs
+// to internal/workers.
 package bulk
 
 import (

@@ -1,3 +1,6 @@
+// Package clitest holds what tests of commands share: processes, terminals,
+// golden files, an emulated account. It imports no command, so that tests
+// inside a command can use it.
 package clitest
 
 import (

@@ -132,7 +132,7 @@ func (b *browserDemo) start() error {
 	app := b.app
 	dir, err := os.MkdirTemp("", "flexvc-demo")
 	if err != nil {
-		return problem.New(problem.StateUnwritable, "cannot make a folder for the demo: %w", cli.Reason(err)).
+		return problem.New(problem.StateUnwritable, "cannot make a folder for the demo: %w", problem.Reason(err)).
 			WithHint("set TMPDIR to a folder with space")
 	}
 	b.stage.add("folder", func(ctx context.Context) error { return removeSoon(ctx, dir) })
@@ -159,7 +159,7 @@ func (b *browserDemo) start() error {
 	}
 	b.extension = filepath.Join(b.dir, "extension")
 	if err := os.CopyFS(b.extension, extension.App()); err != nil {
-		return problem.New(problem.StateUnwritable, "cannot unpack the extension: %w", cli.Reason(err)).
+		return problem.New(problem.StateUnwritable, "cannot unpack the extension: %w", problem.Reason(err)).
 			WithHint("set TMPDIR to a folder with space")
 	}
 	if err := b.serveTokens(); err != nil {
@@ -350,7 +350,7 @@ func (b *browserDemo) browse() error {
 		err = os.WriteFile(filepath.Join(profile, "Default", "Preferences"), []byte(preferences), 0o600)
 	}
 	if err != nil {
-		return problem.New(problem.StateUnwritable, "cannot prepare the browser's profile: %w", cli.Reason(err)).
+		return problem.New(problem.StateUnwritable, "cannot prepare the browser's profile: %w", problem.Reason(err)).
 			WithHint("set TMPDIR to a folder with space")
 	}
 	args := []string{
@@ -457,7 +457,7 @@ func removeSoon(ctx context.Context, dir string) error {
 		select {
 		case <-tick.C:
 		case <-within.Done():
-			return problem.New(problem.StateUnwritable, "cannot remove what the demo left: %w", cli.Reason(err)).WithHint("rm -r %s", dir)
+			return problem.New(problem.StateUnwritable, "cannot remove what the demo left: %w", problem.Reason(err)).WithHint("rm -r %s", dir)
 		}
 	}
 }

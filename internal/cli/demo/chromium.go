@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
 )
@@ -40,7 +39,7 @@ func startChromium(path, folder string, args []string) (*chromium, error) {
 	c.cmd.Env = append(c.cmd.Environ(), "TMPDIR="+folder)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := c.cmd.Start(); err != nil {
-		return nil, problem.New(problem.NotFound, "cannot start %s: %w", path, cli.Reason(err)).
+		return nil, problem.New(problem.NotFound, "cannot start %s: %w", path, problem.Reason(err)).
 			WithHint("set CHROMIUM to the path of a Chromium")
 	}
 	go func() {

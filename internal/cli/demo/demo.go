@@ -1,3 +1,5 @@
+// Package demo is flexvc demo, which runs other commands on an emulated
+// account. What those commands do belongs to them.
 package demo
 
 import (
@@ -69,7 +71,7 @@ func run(ctx context.Context, o *options) (err error) {
 	app := o.app
 	dir, err := os.MkdirTemp("", "flexvc-demo")
 	if err != nil {
-		return problem.New(problem.StateUnwritable, "cannot make a folder for the demo: %w", cli.Reason(err)).
+		return problem.New(problem.StateUnwritable, "cannot make a folder for the demo: %w", problem.Reason(err)).
 			WithHint("set TMPDIR to a folder with space")
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()

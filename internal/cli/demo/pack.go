@@ -33,7 +33,7 @@ func (d *demo) pack(ctx context.Context) error {
 	}
 	text, err := os.ReadFile(filepath.Join(policy, "linux.json"))
 	if err != nil {
-		return problem.New(problem.Internal, "the demo's policy cannot be read: %w", cli.Reason(err))
+		return problem.New(problem.Internal, "the demo's policy cannot be read: %w", problem.Reason(err))
 	}
 	out.Chat("\n%s\n%s\n", out.Paint(out.Out, ui.Faint, "# This is all a Linux machine needs. No agent installs anything, or is asked for the microphone."),
 		out.Paint(out.Out, ui.Strong, "$ cat "+filepath.Join(policy, "linux.json")))

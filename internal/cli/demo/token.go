@@ -76,7 +76,7 @@ func (d *demo) ask(ctx context.Context, address, agent string) error {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: it is this machine
 	resp, err := client.Do(req)
 	if err != nil {
-		return problem.New(problem.Internal, "the demo's token server does not answer: %w", cli.Reason(err))
+		return problem.New(problem.Internal, "the demo's token server does not answer: %w", problem.Reason(err))
 	}
 	defer resp.Body.Close()
 	var answer struct {

@@ -1,3 +1,5 @@
+// Package doctor is flexvc doctor: its flags, what it runs, and what it
+// prints. The checks belong to internal/doctor.
 package doctor
 
 import (

@@ -103,7 +103,7 @@ func emulatorCallRun(ctx context.Context, o *emulatorCallOptions) error {
 	if o.audio != "" {
 		const audioLimit = 64 << 20 // bytes
 		if order.WAV, err = config.ReadText(o.audio, audioLimit); err != nil {
-			return problem.New(problem.InputUnreadable, "cannot play %s: %w", o.audio, cli.Reason(err)).
+			return problem.New(problem.InputUnreadable, "cannot play %s: %w", o.audio, problem.Reason(err)).
 				WithHint("name a WAV file with --audio")
 		}
 	}
@@ -326,7 +326,7 @@ func (o *emulatorCallOptions) keep(plane voicePlane, sid string) error {
 		err = durable.WriteFile(path, content, 0o600)
 	}
 	if err != nil {
-		return problem.New(problem.OutputUnwritable, "cannot record to %s: %w", o.record, cli.Reason(err)).
+		return problem.New(problem.OutputUnwritable, "cannot record to %s: %w", o.record, problem.Reason(err)).
 			WithHint("name a file in a folder that you may write to with --record")
 	}
 	o.app.UI.Note("recorded to %s", o.record)

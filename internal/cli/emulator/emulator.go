@@ -1,3 +1,5 @@
+// Package emulator is flexvc emulator: its flags, what it runs, and what it
+// prints. What is emulated belongs to internal/emulator.
 package emulator
 
 import (
@@ -213,7 +215,7 @@ func readSeed(path string) (*emulator.Seed, error) {
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, problem.New(problem.InputUnreadable, "cannot read the seed %s: %w", path, cli.Reason(err)).
+		return nil, problem.New(problem.InputUnreadable, "cannot read the seed %s: %w", path, problem.Reason(err)).
 			WithHint("name a JSON file with --seed, or use --agents")
 	}
 	defer file.Close()

@@ -48,7 +48,7 @@ func (o *options) serveFlex(e *emulator.Emulator, listener net.Listener, dir str
 func ServeFlexUI(app *cli.App, e *emulator.Emulator, listener net.Listener, dir string, options flexui.Options) (*FlexDesk, error) {
 	if options.HostScript != "" {
 		if _, err := os.Stat(options.HostScript); err != nil {
-			return nil, problem.New(problem.InputUnreadable, "cannot read Flex UI's script %s: %w", options.HostScript, cli.Reason(err)).
+			return nil, problem.New(problem.InputUnreadable, "cannot read Flex UI's script %s: %w", options.HostScript, problem.Reason(err)).
 				WithHint("build it with: make flex-host")
 		}
 	}
@@ -82,7 +82,7 @@ func readPlugins(given []string) ([]flexui.Plugin, error) {
 			return nil, cli.Usagef("--flex-plugin %q is not NAME=FILE", text)
 		}
 		if _, err := os.Stat(file); err != nil {
-			return nil, problem.New(problem.InputUnreadable, "cannot read the plugin %s: %w", file, cli.Reason(err)).
+			return nil, problem.New(problem.InputUnreadable, "cannot read the plugin %s: %w", file, problem.Reason(err)).
 				WithHint("name the built bundle with --flex-plugin %s=FILE", name)
 		}
 		plugins = append(plugins, flexui.Plugin{Name: name, Version: "0.0.0-file", Source: func() ([]byte, error) { return os.ReadFile(file) }})

@@ -1,3 +1,6 @@
+// Package initcmd is flexvc init: its flags, what it runs, and what it
+// prints. What should exist in the account belongs to internal/provision. The
+// folder is called init, which Go allows no package to be.
 package initcmd
 
 import (

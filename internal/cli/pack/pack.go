@@ -1,3 +1,5 @@
+// Package pack is flexvc pack: its flags, what it runs, and what it prints.
+// Signing and checking belong to internal/crx, policies to internal/rollout.
 package pack
 
 import (
@@ -302,7 +304,7 @@ func (o *Options) source() (fs.FS, crx.Rules, error) {
 		if err == nil {
 			err = errors.New("it is not a folder")
 		}
-		return nil, rules, problem.New(problem.InputUnreadable, "cannot pack %s: %w", o.from, cli.Reason(err))
+		return nil, rules, problem.New(problem.InputUnreadable, "cannot pack %s: %w", o.from, problem.Reason(err))
 	}
 	source := os.DirFS(o.from)
 	if _, err := fs.Stat(source, extension.VoiceSDK); errors.Is(err, fs.ErrNotExist) {
@@ -342,7 +344,7 @@ func (o *Options) settings(cfg *config.Config, result *packResult) (s rollout.Se
 	}
 	existing, err := config.ReadText(o.merge, textLimit)
 	if err != nil {
-		return s, nil, problem.New(problem.InputUnreadable, "cannot read %s: %w", o.merge, cli.Reason(err))
+		return s, nil, problem.New(problem.InputUnreadable, "cannot read %s: %w", o.merge, problem.Reason(err))
 	}
 	merged, err = s.Merge(o.merge, existing, rollout.Chrome)
 	return s, merged, err
@@ -356,7 +358,7 @@ func verifyRun(o *Options) error {
 	}
 	f, err := os.Open(o.verify)
 	if err != nil {
-		return problem.New(problem.InputUnreadable, "cannot read %s: %w", o.verify, cli.Reason(err))
+		return problem.New(problem.InputUnreadable, "cannot read %s: %w", o.verify, problem.Reason(err))
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -364,11 +366,11 @@ func verifyRun(o *Options) error {
 		err = errors.New("it is not a regular file")
 	}
 	if err != nil {
-		return problem.New(problem.InputUnreadable, "cannot read %s: %w", o.verify, cli.Reason(err))
+		return problem.New(problem.InputUnreadable, "cannot read %s: %w", o.verify, problem.Reason(err))
 	}
 	report, err := crx.Verify(f, info.Size())
 	if err != nil {
-		return problem.New(problem.InputUnreadable, "cannot read %s: %w", o.verify, cli.Reason(err))
+		return problem.New(problem.InputUnreadable, "cannot read %s: %w", o.verify, problem.Reason(err))
 	}
 	result := &verifyResult{File: o.verify, Report: report}
 	wanted := &packResult{}
@@ -405,7 +407,7 @@ func (o *Options) checkPolicy(result *verifyResult) error {
 	path := filepath.Join(o.policy, rollout.UpdateFile)
 	text, err := config.ReadText(path, textLimit)
 	if err != nil {
-		return problem.New(problem.InputUnreadable, "cannot read %s: %w", path, cli.Reason(err))
+		return problem.New(problem.InputUnreadable, "cannot read %s: %w", path, problem.Reason(err))
 	}
 	r := result.Report
 	result.UpdateFaults = rollout.Settings{ID: r.ID, Version: r.Manifest.Version, SHA256: r.SHA256, Size: r.Size}.CheckUpdate(text)

@@ -112,7 +112,7 @@ func (p *publishing) run(ctx context.Context, out *published, archive string) er
 	}
 	data, err := os.ReadFile(archive)
 	if err != nil {
-		return problem.New(problem.InputUnreadable, "cannot read %s: %w", archive, cli.Reason(err))
+		return problem.New(problem.InputUnreadable, "cannot read %s: %w", archive, problem.Reason(err))
 	}
 	if err := p.client.Upload(ctx, data, out.Version); err != nil {
 		return err

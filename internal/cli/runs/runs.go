@@ -1,14 +1,16 @@
+// Package runs is flexvc runs: its flags, what it runs, and what it prints.
+// Journals belong to internal/workers.
 package runs
 
 import (
 	"context"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/cli/bulk"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/workers"
 )
@@ -20,58 +22,6 @@ was written, how it ended. Journals are kept below ~/.local/state/flexvc (see fl
 help environment), readable by you alone: they hold the workers' attributes.`,
 		newList(app, nil), newShow(app, nil),
 		newResume(app, nil), newRollback(app, nil))
-}
-
-type listOptions struct {
-	App       *cli.App
-	Workspace string
-}
-
-func newList(app *cli.App, runF func(context.Context, *listOptions) error) *cobra.Command {
-	opts := &listOptions{App: app}
-	if runF == nil {
-		runF = listRun
-	}
-	cmd := &cobra.Command{
-		Use:               "list",
-		Short:             "List the runs, the latest first",
-		Long:              "List the runs of all accounts and workspaces, the latest first. It asks Twilio nothing.",
-		Args:              cli.NoArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return runF(cmd.Context(), opts) },
-	}
-	cmd.Flags().StringVar(&opts.Workspace, "workspace", "", "only the runs of this workspace, WS…")
-	cli.NoCompletion(cmd, "workspace")
-	return cmd
-}
-
-func listRun(ctx context.Context, opts *listOptions) error {
-	folders, err := runFolders(opts.App, opts.Workspace)
-	if err != nil {
-		return err
-	}
-	var runs []listedRun
-	for _, f := range folders {
-		running := f.Running()
-		for s, err := range f.Runs() {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				s.Account, s.Workspace = filepath.Base(filepath.Dir(f.Path)), filepath.Base(f.Path)
-			}
-			runs = append(runs, listedRun{s, err, runState(s.Ended, s.ID == running)})
-		}
-	}
-	slices.SortStableFunc(runs, func(a, b listedRun) int { return strings.Compare(b.ID, a.ID) })
-	return newRunsView(opts.App).list(runs)
-}
-
-// listedRun is a run, or what is known of one whose journal cannot be read.
-type listedRun struct {
-	workers.Summary
-	err   error
-	state string
 }
 
 // The states of a run whose journal can be read.
@@ -89,59 +39,6 @@ func runState(ended, running bool) string {
 		return runRunning
 	}
 	return runUnfinished
-}
-
-type showOptions struct {
-	App       *cli.App
-	Run       string
-	Workspace string
-}
-
-func newShow(app *cli.App, runF func(context.Context, *showOptions) error) *cobra.Command {
-	opts := &showOptions{App: app}
-	if runF == nil {
-		runF = showRun
-	}
-	cmd := &cobra.Command{
-		Use:               "show <run>",
-		Short:             "Show how a run ended, worker by worker",
-		Long:              "Show how a run ended: the counts, and each worker that failed or was left alone. With\n-o json, every worker of the run. It asks Twilio nothing.",
-		Args:              oneRun,
-		ValidArgsFunction: completeRuns(app),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.Run = args[0]
-			return runF(cmd.Context(), opts)
-		},
-	}
-	cmd.Flags().StringVar(&opts.Workspace, "workspace", "", "the workspace of the run, WS…, should two have one of that name")
-	cli.NoCompletion(cmd, "workspace")
-	return cmd
-}
-
-func showRun(_ context.Context, opts *showOptions) error {
-	id, err := workers.ParseRunID(opts.Run)
-	if err != nil {
-		return err
-	}
-	folders, err := runFolders(opts.App, opts.Workspace)
-	if err != nil {
-		return err
-	}
-	folders = slices.DeleteFunc(folders, func(f workers.Folder) bool { return !f.Has(id) })
-	switch len(folders) {
-	case 0:
-		return problem.New(problem.RunNotFound, "there is no run %s", id).WithHint("flexvc runs list shows all")
-	case 1:
-	default:
-		return cli.Usagef("%d workspaces have a run %s: name one with --workspace", len(folders), id)
-	}
-	running := folders[0].Running()
-	run, err := folders[0].Load(id)
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	return newRunsView(opts.App).show(run, runState(run.Ended, id == running))
 }
 
 func oneRun(_ *cobra.Command, args []string) error {
@@ -198,4 +95,52 @@ func completeRuns(app *cli.App) cobra.CompletionFunc {
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 	}
+}
+
+// openRun opens the session that a run belongs to. A run of another workspace
+// is told apart from one that is not there at all.
+func openRun(ctx context.Context, app *cli.App, name, workspace string, concurrency int) (*bulk.Job, workers.Folder, error) {
+	id, err := workers.ParseRunID(name)
+	if err != nil {
+		return nil, workers.Folder{}, err
+	}
+	session, err := app.Open(ctx, cli.SessionOptions{Workspace: workspace, Discover: true})
+	if err != nil {
+		return nil, workers.Folder{}, err
+	}
+	b := &bulk.Job{App: app, Session: session, Concurrency: concurrency}
+	folder, err := b.Folder()
+	if err == nil {
+		err = whereIs(app, id, folder)
+	}
+	if err != nil {
+		session.Release()
+		return nil, folder, err
+	}
+	return b, folder, nil
+}
+
+func whereIs(app *cli.App, id string, folder workers.Folder) error {
+	folders, err := runFolders(app, "")
+	if err != nil {
+		return err
+	}
+	elsewhere := ""
+	for _, f := range folders {
+		if !f.Has(id) {
+			continue
+		}
+		if f.Path == folder.Path {
+			return nil
+		}
+		elsewhere = f.Path
+	}
+	if elsewhere == "" {
+		return problem.New(problem.RunNotFound, "there is no run %s in this workspace", id).
+			WithHint("flexvc runs list shows all")
+	}
+	workspace, account := filepath.Base(elsewhere), filepath.Base(filepath.Dir(elsewhere))
+	return problem.New(problem.RunNotFound, "run %s belongs to workspace %s of account %s, not to this one",
+		id, app.UI.SID(workspace), app.UI.SID(account)).
+		WithHint("choose that account with --profile, and add --workspace %s", workspace)
 }

@@ -84,7 +84,7 @@ func (o *Options) updates(app *cli.App) (*updates, error) {
 	}
 	u.options.Offered = func(version string, _ bool) {
 		if err := mark.write(version); err != nil {
-			app.UI.Warn("cannot note that %s is served, so a lower version would not be noticed after a restart: %v", version, cli.Reason(err))
+			app.UI.Warn("cannot note that %s is served, so a lower version would not be noticed after a restart: %v", version, problem.Reason(err))
 		}
 	}
 	return u, nil
@@ -127,7 +127,7 @@ func (u *updates) staged() string {
 // readRelease reads a package and checks it whole, as a browser will.
 func readRelease(path string) (*rollout.Release, error) {
 	unreadable := func(err error) error {
-		return problem.New(problem.InputUnreadable, "cannot serve %s: %w", path, cli.Reason(err)).
+		return problem.New(problem.InputUnreadable, "cannot serve %s: %w", path, problem.Reason(err)).
 			WithHint("flexvc pack makes one")
 	}
 	f, err := os.Open(path)

@@ -1,3 +1,6 @@
+// Package tree holds the command tree: every command in its group, help
+// topics, version and completion. What a command does belongs to its own
+// folder.
 package tree
 
 import (

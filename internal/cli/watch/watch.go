@@ -1,3 +1,5 @@
+// Package watch is flexvc watch: its flags, what it runs, and what it prints.
+// Judging workers belongs to internal/fleet, the screen to internal/tui.
 package watch
 
 import (

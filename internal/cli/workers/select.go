@@ -70,7 +70,7 @@ func (o *selectOptions) selection(in io.Reader) (workers.Selection, error) {
 	if o.From != "-" {
 		file, err := os.Open(o.From)
 		if err != nil {
-			return workers.Selection{}, problem.New(problem.InputUnreadable, "cannot read the list of workers in %s: %w", o.From, cli.Reason(err))
+			return workers.Selection{}, problem.New(problem.InputUnreadable, "cannot read the list of workers in %s: %w", o.From, problem.Reason(err))
 		}
 		defer file.Close()
 		in = file

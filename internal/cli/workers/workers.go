@@ -1,12 +1,11 @@
+// Package workers is flexvc workers: its flags, what it runs, and what it
+// prints. What a run does to a worker belongs to internal/workers.
 package workers
 
 import (
-	"context"
-
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/cli"
-	"github.com/flexvc/flexvc/internal/workers"
 )
 
 func New(app *cli.App) *cobra.Command {
@@ -15,104 +14,4 @@ func New(app *cli.App) *cobra.Command {
 change is planned, shown, confirmed and journalled; flexvc runs shows the journal.`,
 		newList(app, nil), newShow(app, nil),
 		newSet(app, true, nil), newSet(app, false, nil))
-}
-
-type listOptions struct {
-	App *cli.App
-	selectOptions
-	Workspace   string
-	Concurrency int
-}
-
-func newList(app *cli.App, runF func(context.Context, *listOptions) error) *cobra.Command {
-	opts := &listOptions{App: app}
-	if runF == nil {
-		runF = listRun
-	}
-	cmd := &cobra.Command{
-		Use:   "list [<worker>...]",
-		Short: "List workers and where their calls ring",
-		Long: `List workers: what their attributes say about the extension, and their contact
-URI. Without a selection all workers are listed.
-
-` + selectHelp,
-		Example: `  $ flexvc workers list
-  $ flexvc workers list --filter "team_name == 'sales'"
-  $ flexvc workers list -o json | jq -r 'select(.extension=="enabled").name'`,
-		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: completeWorkers(app),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.Workers = args
-			if err := opts.check(false); err != nil {
-				return err
-			}
-			if err := cli.CheckConcurrency(opts.Concurrency); err != nil {
-				return err
-			}
-			return runF(cmd.Context(), opts)
-		},
-	}
-	opts.flags(cmd)
-	cli.WorkspaceFlag(cmd, &opts.Workspace)
-	cli.ConcurrencyFlag(cmd, &opts.Concurrency)
-	return cmd
-}
-
-func listRun(ctx context.Context, opts *listOptions) error {
-	selection, err := opts.selection(opts.App.UI.In)
-	if err != nil {
-		return err
-	}
-	session, err := opts.App.Open(ctx, cli.SessionOptions{Workspace: opts.Workspace, Discover: true})
-	if err != nil {
-		return err
-	}
-	defer session.Release()
-	view := newWorkersView(opts.App)
-	if err := workers.Select(ctx, session.Workers, selection, opts.Concurrency, view.row); err != nil {
-		return err
-	}
-	return view.end()
-}
-
-type showOptions struct {
-	App       *cli.App
-	Worker    string
-	Workspace string
-}
-
-func newShow(app *cli.App, runF func(context.Context, *showOptions) error) *cobra.Command {
-	opts := &showOptions{App: app}
-	if runF == nil {
-		runF = showRun
-	}
-	cmd := &cobra.Command{
-		Use:   "show <worker>",
-		Short: "Show one worker with its attributes",
-		Long: `Show one worker with all its attributes. It is named by its friendly name, whatever
-its case, or by its SID.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return cli.Usagef("name one worker")
-			}
-			return nil
-		},
-		ValidArgsFunction: completeWorkers(app),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.Worker = args[0]
-			return runF(cmd.Context(), opts)
-		},
-	}
-	cli.WorkspaceFlag(cmd, &opts.Workspace)
-	return cmd
-}
-
-func showRun(ctx context.Context, opts *showOptions) error {
-	session, err := opts.App.Open(ctx, cli.SessionOptions{Workspace: opts.Workspace, Discover: true})
-	if err != nil {
-		return err
-	}
-	defer session.Release()
-	view := newWorkerView(opts.App)
-	return workers.Select(ctx, session.Workers, workers.Selection{Names: []string{opts.Worker}}, 1, view.show)
 }

@@ -1,0 +1,66 @@
+package runs
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/cli/bulk"
+)
+
+type resumeOptions struct {
+	App         *cli.App
+	Run         string
+	RetryFailed bool
+	Workspace   string
+	Concurrency int
+}
+
+func newResume(app *cli.App, runF func(context.Context, *resumeOptions) error) *cobra.Command {
+	opts := &resumeOptions{App: app}
+	if runF == nil {
+		runF = resumeRun
+	}
+	cmd := &cobra.Command{
+		Use:   "resume <run>",
+		Short: "Continue a run that was stopped",
+		Long: `Continue a run that was stopped, crashed, or could not write its journal. It was
+confirmed when it began, so nothing is asked again. Writes that were in flight are
+looked up first: none is made twice.`,
+		Example: `  $ flexvc runs resume 01J8X4
+  $ flexvc runs resume 01J8X4 --retry-failed`,
+		Args:              oneRun,
+		ValidArgsFunction: completeRuns(app),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.Run = args[0]
+			if err := cli.CheckConcurrency(opts.Concurrency); err != nil {
+				return err
+			}
+			return runF(cmd.Context(), opts)
+		},
+	}
+	cmd.Flags().BoolVar(&opts.RetryFailed, "retry-failed", false, "try workers again that failed")
+	cli.WorkspaceFlag(cmd, &opts.Workspace)
+	cli.ConcurrencyFlag(cmd, &opts.Concurrency)
+	return cmd
+}
+
+func resumeRun(ctx context.Context, opts *resumeOptions) error {
+	b, folder, err := openRun(ctx, opts.App, opts.Run, opts.Workspace, opts.Concurrency)
+	if err != nil {
+		return err
+	}
+	defer b.Session.Release()
+	lock, err := folder.Lock("runs resume")
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	run, err := lock.Reopen(opts.Run, opts.RetryFailed)
+	if err != nil {
+		return err
+	}
+	view := bulk.NewView(opts.App, run.Header, b.Session.Retries)
+	return b.Apply(ctx, folder, run, view)
+}

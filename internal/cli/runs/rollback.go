@@ -1,0 +1,67 @@
+package runs
+
+import (
+	"context"
+	"errors"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/workers"
+	"github.com/spf13/cobra"
+)
+
+type rollbackOptions struct {
+	App         *cli.App
+	Run         string
+	Workspace   string
+	Concurrency int
+	DryRun      bool
+	ExitCode    bool
+	Yes         bool
+}
+
+func newRollback(app *cli.App, runF func(context.Context, *rollbackOptions) error) *cobra.Command {
+	opts := &rollbackOptions{App: app}
+	if runF == nil {
+		runF = rollbackRun
+	}
+	cmd := &cobra.Command{
+		Use:   "rollback <run>",
+		Short: "Give workers back what they had before a run",
+		Long: `Give workers back the exact attributes they had before a run. Only workers that
+still hold exactly what the run wrote are restored; those edited since are left alone.
+A rollback is a run of its own: it can be resumed, and rolled back.`,
+		Example: `  $ flexvc runs rollback 01J8X4 --dry-run
+  $ flexvc runs rollback 01J8X4 --yes`,
+		Args:              oneRun,
+		ValidArgsFunction: completeRuns(app),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.Run = args[0]
+			err := errors.Join(cli.CheckPlanFlags(opts.DryRun, opts.ExitCode), cli.CheckConcurrency(opts.Concurrency))
+			if err != nil {
+				return err
+			}
+			return runF(cmd.Context(), opts)
+		},
+	}
+	cli.WorkspaceFlag(cmd, &opts.Workspace)
+	cli.PlanFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
+	cli.ConcurrencyFlag(cmd, &opts.Concurrency)
+	return cmd
+}
+
+func rollbackRun(ctx context.Context, opts *rollbackOptions) error {
+	b, folder, err := openRun(ctx, opts.App, opts.Run, opts.Workspace, opts.Concurrency)
+	if err != nil {
+		return err
+	}
+	defer b.Session.Release()
+	b.DryRun, b.ExitCode, b.Yes = opts.DryRun, opts.ExitCode, opts.Yes
+	id, err := workers.ParseRunID(opts.Run)
+	if err != nil {
+		return err
+	}
+	header := workers.Header{Command: "runs rollback", Selection: id, Of: id}
+	return b.Run(ctx, header, func(lock *workers.Lock) (*workers.Plan, error) {
+		return workers.PlanRollback(ctx, b.Session.Workers, folder, id, opts.Concurrency, lock)
+	})
+}

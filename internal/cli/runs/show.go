@@ -1,0 +1,64 @@
+package runs
+
+import (
+	"context"
+	"slices"
+
+	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/workers"
+	"github.com/spf13/cobra"
+)
+
+type showOptions struct {
+	App       *cli.App
+	Run       string
+	Workspace string
+}
+
+func newShow(app *cli.App, runF func(context.Context, *showOptions) error) *cobra.Command {
+	opts := &showOptions{App: app}
+	if runF == nil {
+		runF = showRun
+	}
+	cmd := &cobra.Command{
+		Use:               "show <run>",
+		Short:             "Show how a run ended, worker by worker",
+		Long:              "Show how a run ended: the counts, and each worker that failed or was left alone. With\n-o json, every worker of the run. It asks Twilio nothing.",
+		Args:              oneRun,
+		ValidArgsFunction: completeRuns(app),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.Run = args[0]
+			return runF(cmd.Context(), opts)
+		},
+	}
+	cmd.Flags().StringVar(&opts.Workspace, "workspace", "", "the workspace of the run, WS…, should two have one of that name")
+	cli.NoCompletion(cmd, "workspace")
+	return cmd
+}
+
+func showRun(_ context.Context, opts *showOptions) error {
+	id, err := workers.ParseRunID(opts.Run)
+	if err != nil {
+		return err
+	}
+	folders, err := runFolders(opts.App, opts.Workspace)
+	if err != nil {
+		return err
+	}
+	folders = slices.DeleteFunc(folders, func(f workers.Folder) bool { return !f.Has(id) })
+	switch len(folders) {
+	case 0:
+		return problem.New(problem.RunNotFound, "there is no run %s", id).WithHint("flexvc runs list shows all")
+	case 1:
+	default:
+		return cli.Usagef("%d workspaces have a run %s: name one with --workspace", len(folders), id)
+	}
+	running := folders[0].Running()
+	run, err := folders[0].Load(id)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	return newRunsView(opts.App).show(run, runState(run.Ended, id == running))
+}
