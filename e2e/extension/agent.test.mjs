@@ -20,7 +20,7 @@ const problem = (wanted, microphone) =>
   world.waitForPage(page, `a heartbeat that says ${wanted}`, ([wanted, microphone]) => window.latest.HEARTBEAT?.problem === wanted && window.latest.HEARTBEAT.microphone === microphone, [wanted, microphone]);
 const popupSays = (name) => popup.getByRole('heading', { name, exact: true }).waitFor();
 
-play('the microphone was never asked for: nothing is green until the agent has allowed it on the welcome page', async () => {
+play('the microphone was never prompted for: nothing is green until the agent has allowed it on the welcome page', async () => {
   popup = await world.openPopup();
   await icon('waiting for Flex');
   const opening = world.context.waitForEvent('page', (tab) => tab.url().startsWith(world.base) || tab.waitForURL(`${world.base}welcome/*`).then(() => true));

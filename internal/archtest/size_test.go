@@ -18,7 +18,7 @@ const (
 // larger names the files and folders beyond the limits, and why. ARCHITECTURE.md
 // has the same table, for those who wonder.
 var larger = map[string]string{
-	"internal/tokensrv": "a request's way through the server, one file for each step; a folder of its own for some steps would export what only the others may call",
+	"internal/tokensrv": "one file per step of a request; a subfolder for some steps would export what only the others may call",
 }
 
 // TestSizes: what does not fit on a few screens has two subjects, and a folder
@@ -157,7 +157,7 @@ func TestNewcomersTable(t *testing.T) {
 			}
 			for _, p := range paths {
 				if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(path.Clean(p[1])))); err != nil {
-					t.Errorf("%s: %s is not there", command[1], p[1])
+					t.Errorf("%s: %s does not exist", command[1], p[1])
 				}
 			}
 		}

@@ -88,7 +88,7 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	after := apply(attributes, splices)
 	if n := length(after); n > MaxLength {
 		return "", nil, problem.New(problem.AttributesTooLong,
-			"attributes would have %d characters, %d more than Twilio takes", n, n-MaxLength)
+			"attributes would be %d characters long, %d over Twilio's limit", n, n-MaxLength)
 	}
 	return after, changes, nil
 }
@@ -173,7 +173,7 @@ func parse(text string) (document, error) {
 
 func invalidAttributes() error {
 	return problem.New(problem.AttributesInvalid, "attributes are not a JSON object").
-		WithHint("repair them in the Twilio Console under TaskRouter, Workers")
+		WithHint("fix them in the Twilio Console under TaskRouter, Workers")
 }
 
 // withoutPrefix strips prefix from the identity of a JSON string

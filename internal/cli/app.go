@@ -146,7 +146,7 @@ func (a *App) Explain(ctx context.Context, command string, err error) error {
 	case a.UI.Lost() != nil && errors.Is(err, a.UI.Lost()):
 		return unwritten(a.UI.Lost())
 	case errors.Is(err, context.DeadlineExceeded):
-		return problem.New(problem.Timeout, "stopped: the time given with --timeout ran out").Because(err)
+		return problem.New(problem.Timeout, "stopped: the --timeout limit was reached").Because(err)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return problem.New(problem.Interrupted, "interrupted").Because(err)
 	}

@@ -20,10 +20,10 @@ func PluginBundle(cfg *config.Config, bundle func(plugin.Settings) ([]byte, erro
 		})
 		if errors.Is(err, plugin.ErrNotBuilt) {
 			return nil, problem.New(problem.PluginIncomplete, "cannot deploy the plugin: this flexvc was built without it").
-				WithHint("build with make build, which needs npm; or install a released flexvc")
+				WithHint("build with make build, which needs npm, or install a released flexvc")
 		}
 		if err != nil {
-			return nil, problem.New(problem.Internal, "cannot make the plugin's bundle: %w", err)
+			return nil, problem.New(problem.Internal, "cannot build the plugin's bundle: %w", err)
 		}
 		return script, nil
 	}

@@ -53,7 +53,7 @@ func (a *App) startEmulator(dir string) (*emulator.Emulator, error) {
 	fresh := errors.Is(err, fs.ErrNotExist)
 	e, err := emulator.New(emulator.Options{Products: products.All(), DataDir: dir, Agents: DefaultAgents, Now: a.Now, Log: a.Log()})
 	if err == nil && fresh {
-		a.UI.Note("made an emulated account with %d workers in %s", DefaultAgents, dir)
+		a.UI.Note("created an emulated account with %d workers in %s", DefaultAgents, dir)
 	}
 	return e, err
 }
@@ -188,7 +188,7 @@ func (a *App) Announce(at Address) (leave func(), err error) {
 		err = config.WriteFile(path, content)
 	}
 	if err != nil {
-		return nil, problem.New(problem.StateUnwritable, "cannot say where the emulator listens: %w", err).
+		return nil, problem.New(problem.StateUnwritable, "cannot save the emulator's address: %w", err).
 			WithHint("make %s writable, or set FLEXVC_STATE_DIR", dir)
 	}
 	return func() {
@@ -211,13 +211,13 @@ func ListenHere(flag, addr string) (net.Listener, error) {
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil || !ip.IsLoopback() {
-		return nil, problem.New(problem.Usage, "will not serve the emulator beyond this machine: %s is not a loopback address", addr).
+		return nil, problem.New(problem.Usage, "refusing to expose the emulator beyond this machine: %s is not a loopback address", addr).
 			WithHint("%s 127.0.0.1:%s", flag, port)
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, problem.New(problem.AddressUnavailable, "cannot listen on %s: %w", addr, problem.Reason(err)).
-			WithHint("choose another port with %s 127.0.0.1:0", flag)
+			WithHint("choose another port: %s 127.0.0.1:0", flag)
 	}
 	return l, nil
 }
@@ -237,8 +237,8 @@ func AskEmulator(ctx context.Context, at *url.URL, method, name string, body, in
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return problem.New(problem.NetworkUnreachable, "cannot ask the emulator at %s: %w", at, problem.Reason(err)).
-			WithHint("start it again: flexvc emulator")
+		return problem.New(problem.NetworkUnreachable, "cannot ask the emulator at %s: %w", at, Innermost(err)).
+			WithHint("restart it: flexvc emulator")
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/flexvc/flexvc/internal/problem"
@@ -30,9 +31,18 @@ func Silent(code problem.Code) error {
 
 func unwritten(err error) error {
 	return problem.New(problem.OutputUnwritable, "cannot write results: %w", problem.Reason(err)).
-		WithHint("see whether the disk is full")
+		WithHint("check that the disk is not full")
 }
 
 // Told wraps an error whose message the command has printed in its own way: only
 // its exit code is left to give.
 func Told(err error) error { return SilentError{err} }
+
+// Innermost is the error at the bottom: "connection refused" without the layers
+// that repeat the address the sentence around it names.
+func Innermost(err error) error {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err
+}

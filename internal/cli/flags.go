@@ -13,7 +13,7 @@ import (
 // NoArgs refuses arguments as a mistake on the command line.
 func NoArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return Usagef("%s takes no arguments, but was given %q", cmd.CommandPath(), ui.Clean(args[0]))
+		return Usagef("%s takes no arguments, got %q", cmd.CommandPath(), ui.Clean(args[0]))
 	}
 	return nil
 }
@@ -45,7 +45,7 @@ func WorkspaceFlag(cmd *cobra.Command, value *string) {
 }
 
 func ConcurrencyFlag(cmd *cobra.Command, value *int) {
-	cmd.Flags().IntVar(value, "concurrency", workers.DefaultConcurrency, "workers in hand at a time; the pace follows Twilio's limit")
+	cmd.Flags().IntVar(value, "concurrency", workers.DefaultConcurrency, "workers processed at once; the request rate follows Twilio's limit")
 	NoCompletion(cmd, "concurrency")
 }
 
@@ -59,14 +59,14 @@ func CheckConcurrency(n int) error {
 
 // PlanFlags defines the flags of every command that plans before it changes.
 func PlanFlags(cmd *cobra.Command, dryRun, exitCode, yes *bool) {
-	cmd.Flags().BoolVar(dryRun, "dry-run", false, "show the plan, change nothing")
-	cmd.Flags().BoolVar(exitCode, "exit-code", false, "with --dry-run: exit with 5 when there are changes to make")
-	cmd.Flags().BoolVar(yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(dryRun, "dry-run", false, "show the plan without changing anything")
+	cmd.Flags().BoolVar(exitCode, "exit-code", false, "with --dry-run: exit with 5 if changes are pending")
+	cmd.Flags().BoolVar(yes, "yes", false, "skip the confirmation")
 }
 
 func CheckPlanFlags(dryRun, exitCode bool) error {
 	if exitCode && !dryRun {
-		return Usagef("--exit-code tells about a plan: give --dry-run with it")
+		return Usagef("--exit-code requires --dry-run")
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func ParseStage(text string) (int, error) {
 	}
 	share, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
 	if err != nil || !(share >= 0.01 && share <= 100) {
-		return 0, Usagef("--stage %q is not a share like 10%%, of at least 0.01%% and at most 100%%", text)
+		return 0, Usagef("--stage %q is not a percentage between 0.01%% and 100%%, such as 10%%", text)
 	}
 	return int(share*100 + 0.5), nil
 }

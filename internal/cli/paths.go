@@ -39,7 +39,7 @@ func (a *App) under(variable string, below ...string) (string, error) {
 		home = a.Getenv("USERPROFILE")
 	}
 	if home == "" {
-		return "", problem.New(problem.ConfigUnreadable, "cannot tell where settings are kept: HOME is not set").
+		return "", problem.New(problem.ConfigUnreadable, "cannot locate the settings: HOME is not set").
 			WithHint("set HOME, or %s", variable)
 	}
 	return filepath.Join(append(append([]string{home}, below...), "flexvc")...), nil

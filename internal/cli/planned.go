@@ -66,8 +66,8 @@ func (p Planned) Run(ctx context.Context) error {
 // canAsk returns why a question cannot be asked, or nil.
 func canAsk(ctx context.Context, app *App) error {
 	if app.JSON() {
-		return problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation: -o json was given").
-			WithHint("review with --dry-run, then repeat with --yes")
+		return problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation with -o json").
+			WithHint("review with --dry-run, then run again with --yes")
 	}
 	if app.UI.NoInput || !app.UI.InTTY {
 		_, err := app.UI.Confirm(ctx, "")
@@ -89,8 +89,8 @@ func LockAccount(app *App, accountSID, file, command string) (release func(), er
 			WithHint("check the permissions of %s", dir)
 	}
 	if !locked {
-		return nil, problem.New(problem.Locked, "cannot set up %s: another %s is at it", accountSID, command).
-			WithHint("wait for it to end")
+		return nil, problem.New(problem.Locked, "cannot set up %s: another %s is already running", accountSID, command).
+			WithHint("wait for it to finish")
 	}
 	return func() { _ = lock.Close() }, nil
 }
@@ -104,7 +104,7 @@ func accountDir(app *App, accountSID string) (string, error) {
 	dir := filepath.Join(state, accountSID)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", problem.New(problem.StateUnwritable, "cannot use the state folder: %w", err).
-			WithHint("make it writable, or name another with FLEXVC_STATE_DIR")
+			WithHint("make it writable, or choose another folder with FLEXVC_STATE_DIR")
 	}
 	return dir, nil
 }

@@ -99,7 +99,7 @@ func (v *plannedTextView) item(item provision.Item, err error) {
 
 func (v *plannedTextView) end(err error) {
 	if err != nil {
-		v.ui.Note("what is done stays; %s, and it goes on from here", v.Text.Again)
+		v.ui.Note("completed steps are kept; %s to continue", v.Text.Again)
 		return
 	}
 	v.ui.Printf("\n%s\n", v.Text.Done)

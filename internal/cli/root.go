@@ -23,11 +23,11 @@ type Group struct {
 func NewRoot(app *App, groups []Group, topics []*cobra.Command) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "flexvc <command>",
-		Short: "Keep Flex calls alive when the browser tab is not",
+		Short: "Keep Flex calls alive when the browser tab dies",
 		Long: `flexvc moves the voice client of Twilio Flex from the browser tab into a Chrome
-extension, so that agents can refresh, close or crash the tab and the customer
-hears nothing. It provisions Flex, switches workers over, packs the extension and
-serves its tokens.`,
+extension, so that agents can refresh, close or crash the tab without the customer
+noticing. It provisions Flex, switches workers over, packs the extension and serves
+its tokens.`,
 		Example: `  $ flexvc demo                              the whole story, no account needed
   $ flexvc init                              prepare Flex
   $ flexvc workers enable --all --dry-run    what would change`,
@@ -57,10 +57,10 @@ serves its tokens.`,
 	flags.StringVar(&g.Config, "config", "", "settings file (default ~/.config/flexvc/flexvc.yaml) [env: FLEXVC_CONFIG]")
 	flags.StringVarP(&g.Output, "output", "o", "text", "text or json")
 	flags.BoolVarP(&g.Quiet, "quiet", "q", false, "print results and errors only")
-	flags.BoolVarP(&g.Verbose, "verbose", "v", false, "say what is done on the way")
-	flags.BoolVar(&g.NoInput, "no-input", false, "never ask")
+	flags.BoolVarP(&g.Verbose, "verbose", "v", false, "log each step")
+	flags.BoolVar(&g.NoInput, "no-input", false, "never prompt")
 	flags.StringVar(&g.Color, "color", "auto", "auto, always or never [env: NO_COLOR]")
-	flags.DurationVar(&g.Timeout, "timeout", 0, "stop after this long, such as 90s (default no limit)")
+	flags.DurationVar(&g.Timeout, "timeout", 0, "stop after this long, such as 90s (default: no limit)")
 	Complete(root, "output", "text", "json")
 	Complete(root, "color", "auto", "always", "never")
 
@@ -97,7 +97,7 @@ func (a *App) Prepare(cmd *cobra.Command) error {
 		g.Profile = a.Getenv("FLEXVC_PROFILE")
 	}
 	if g.Profile == config.Emulator && g.Config != "" {
-		return Usagef("--config does not go with the emulator, which keeps its settings with its data")
+		return Usagef("--config and -p emulator cannot be combined: the emulator keeps its settings with its data")
 	}
 	if g.Config == "" {
 		g.Config = a.Getenv("FLEXVC_CONFIG")

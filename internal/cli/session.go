@@ -122,8 +122,8 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		}
 		s.Found = &flex
 		if s.WorkspaceSID = flex.WorkspaceSID; s.WorkspaceSID == "" {
-			return nil, problem.New(problem.FlexNotFound, "account %s has Flex, but no workspace is set up in it", a.UI.SID(api.AccountSID)).
-				WithHint("finish the Flex set-up in the Twilio Console, or name the workspace with --workspace")
+			return nil, problem.New(problem.FlexNotFound, "account %s has Flex, but no workspace is set up", a.UI.SID(api.AccountSID)).
+				WithHint("finish the Flex set-up in the Twilio Console, or pass --workspace")
 		}
 	}
 	if s.WorkspaceSID != "" {

@@ -79,7 +79,7 @@ func Load(in Input) (*Config, error) {
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, problem.New(problem.ConfigUnreadable, "cannot tell where the settings file is: %w", err)
+		return nil, problem.New(problem.ConfigUnreadable, "cannot locate the settings file: %w", err)
 	}
 	c := &Config{File: path, home: homeOf(in.Getenv)}
 	file, err := readFile(path, c.short(path))
@@ -99,7 +99,7 @@ func Load(in Input) (*Config, error) {
 	var id identity
 	if c.Emulated() {
 		id = identity{credentials: in.Credentials, origin: "the emulator", missing: problem.New(problem.CredentialsMissing,
-			"cannot reach the emulator: it has given no credentials")}
+			"cannot reach the emulator: it provided no credentials")}
 		if in.Credentials.Username != "" {
 			id.missing = nil
 		}
@@ -209,16 +209,16 @@ func (c *Config) resolve(in Input, id identity, file *settingsFile) error {
 // sameAccount refuses one account's credentials with another's settings.
 func (c *Config) sameAccount() error {
 	if c.AccountSID == "" {
-		return problem.New(problem.CredentialsMissing, "cannot reach Twilio: the credentials are there, but no account SID").
+		return problem.New(problem.CredentialsMissing, "cannot reach Twilio: credentials are set, but no account SID").
 			WithHint("set TWILIO_ACCOUNT_SID")
 	}
 	stored := c.stored[AccountSID]
 	if c.Emulated() || stored == "" || stored == c.AccountSID {
 		return nil
 	}
-	return problem.New(problem.ConfigInvalid, "cannot use profile %q of %s: it is for account %s, but %s says %s",
+	return problem.New(problem.ConfigInvalid, "cannot use profile %q of %s: it is for account %s, but %s sets %s",
 		c.Profile, c.short(c.File), stored, c.Origin(AccountSID), c.AccountSID).
-		WithHint("give each account a profile of its own: flexvc init -p NAME")
+		WithHint("use one profile per account: flexvc init -p NAME")
 }
 
 // RequireCredentials returns nil when Credentials can be used for AccountSID,

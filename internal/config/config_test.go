@@ -160,7 +160,7 @@ func TestCredentialSources(t *testing.T) {
 		"same name as ours":           {cli: strings.Replace(cli, `"activeProject":"acme"`, `"activeProject":"acme"`, 1), settings: "active_profile: other", account: otherAC, user: otherSK, kind: APIKeyPair},
 		"another account's settings":  {env: env, settings: "profiles: {default: {account_sid: " + acmeAC + "}}", account: otherAC, user: otherAC, kind: AuthToken, region: "au1", missing: "is for account " + acmeAC},
 		"CLI profile without its key": {cli: `{"profiles":{"acme":{"accountSid":"` + acmeAC + `"}}}`, profile: "acme", missing: "it has no API key"},
-		"damaged CLI file":            {cli: `{"profiles":[`, missing: "is not the JSON"},
+		"damaged CLI file":            {cli: `{"profiles":[`, missing: "is not valid JSON"},
 		"damaged CLI file, not used":  {env: env, cli: `nonsense ` + hidden, account: otherAC, user: otherAC, kind: AuthToken, region: "au1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -114,7 +114,7 @@ func identify(in Input, profile string, file *settingsFile) (identity, error) {
 	if env("TWILIO_ACCOUNT_SID") != "" {
 		return identity{missing: noCredentials("TWILIO_ACCOUNT_SID is set, but TWILIO_AUTH_TOKEN is not", cli)}, nil
 	}
-	return identity{missing: noCredentials("no credentials were found", cli)}, nil
+	return identity{missing: noCredentials("no credentials found", cli)}, nil
 }
 
 func noCredentials(why string, cli twilioCLI) error {
@@ -127,15 +127,15 @@ func noCredentials(why string, cli twilioCLI) error {
 }
 
 func legacyProfile(name string) error {
-	return problem.New(problem.CredentialsMissing, "cannot use twilio CLI profile %q: its key is in a keychain only old releases of that CLI could read", name).
+	return problem.New(problem.CredentialsMissing, "cannot use twilio CLI profile %q: its key is in a keychain only old releases of that CLI can read", name).
 		WithHint("twilio profiles:create --profile %s", name)
 }
 
 func unknownProfile(name string, known []string) error {
-	p := problem.New(problem.ConfigInvalid, "cannot use profile %q: neither flexvc.yaml nor the twilio CLI has it", name)
+	p := problem.New(problem.ConfigInvalid, "cannot use profile %q: it is in neither flexvc.yaml nor the twilio CLI", name)
 	slices.Sort(known)
 	if near := problem.Nearest(name, append(known, Emulator)); near != "" {
-		return p.WithHint("did you mean -p %s? flexvc init -p %s would set up a new one", near, name)
+		return p.WithHint("did you mean -p %s? To create a new profile: flexvc init -p %s", near, name)
 	}
-	return p.WithHint("flexvc init -p %s sets up a new one", name)
+	return p.WithHint("create a new profile: flexvc init -p %s", name)
 }

@@ -79,11 +79,11 @@ func (e *Editor) Set(profile, name, text string) error {
 	root := e.doc.Content[0]
 	if name == ActiveProfile {
 		if text != "" && (!profileName(text) || text == Emulator) {
-			return problem.New(problem.ConfigInvalid, "cannot set %s: it is not the name of a profile of this file", ActiveProfile)
+			return problem.New(problem.ConfigInvalid, "cannot set %s: it is not a profile in this file", ActiveProfile)
 		}
 		if profiles := child(root, "profiles"); text != "" && text != "default" && (profiles == nil || child(profiles, text) == nil) {
 			return problem.New(problem.ConfigInvalid, "cannot set %s: %s has no profile %q", ActiveProfile, e.shown, text).
-				WithHint("flexvc init -p %s makes it", text)
+				WithHint("create it: flexvc init -p %s", text)
 		}
 		put(root, ActiveProfile, text, rootOrder)
 		return nil
@@ -176,13 +176,13 @@ func known(name string) (setting, error) {
 	switch {
 	case near != "":
 		return setting{}, problem.New(problem.Usage, "%q is not a setting: did you mean %s?", name, near).
-			WithHint("flexvc config list shows all of them")
+			WithHint("list all settings: flexvc config list")
 	case looksSecret(name):
-		return setting{}, problem.New(problem.Usage, "%q is a secret, and flexvc keeps no secrets among its settings", name).
-			WithHint("give credentials by the environment: flexvc help environment")
+		return setting{}, problem.New(problem.Usage, "%q is a secret, and secrets are not settings", name).
+			WithHint("pass credentials in the environment: flexvc help environment")
 	}
 	return setting{}, problem.New(problem.Usage, "%q is not a setting", name).
-		WithHint("flexvc config list shows all of them")
+		WithHint("list all settings: flexvc config list")
 }
 
 // Check returns nil if name is a setting of a profile, or the problem to show.

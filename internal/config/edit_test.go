@@ -181,7 +181,7 @@ func TestEditRefuses(t *testing.T) {
 		{"acme", AccountSID, hidden, "32 hexadecimal digits", problem.ConfigInvalid},
 		{"../x", Region, "ie1", "letters, digits", problem.Usage},
 		{"", ActiveProfile, "acne", `no profile "acne"`, problem.ConfigInvalid},
-		{"", ActiveProfile, "emulator", "not the name of a profile", problem.ConfigInvalid},
+		{"", ActiveProfile, "emulator", "not a profile in this file", problem.ConfigInvalid},
 	} {
 		err := p.edit(path, func(e *Editor) error { return e.Set(tc.profile, tc.name, tc.text) })
 		if !problem.Is(err, tc.code) || !strings.Contains(err.Error(), tc.wants) || strings.Contains(err.Error(), hidden) {

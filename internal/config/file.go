@@ -45,7 +45,7 @@ func readFile(path, shown string) (*settingsFile, error) {
 	}
 	if err != nil {
 		return nil, problem.New(problem.ConfigUnreadable, "cannot read %s: %w", shown, problem.Reason(err)).
-			WithHint("check its permissions, or name another file with --config")
+			WithHint("check its permissions, or choose another file with --config")
 	}
 	_, file, err := parseFile(data, shown)
 	return file, err
@@ -124,11 +124,11 @@ func (r *reader) problem(shown string) error {
 		for i, f := range r.faults {
 			lines[i] = fmt.Sprintf("line %d: %s", f.line, f.text)
 		}
-		p = problem.New(problem.ConfigInvalid, "cannot use %s: %d faults", shown, len(r.faults)).
+		p = problem.New(problem.ConfigInvalid, "cannot use %s: %d errors", shown, len(r.faults)).
 			WithDetail("%s", strings.Join(lines, "\n"))
 	}
 	if r.secret {
-		p.Hint = "delete the secret there and treat it as leaked; flexvc reads secrets from the environment, see flexvc help environment"
+		p.Hint = "delete the secret there and treat it as leaked; pass secrets in the environment: flexvc help environment"
 	}
 	return p
 }

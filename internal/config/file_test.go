@@ -27,7 +27,7 @@ profiles:
 	}
 	want := `line 1: version is not 1; a newer flexvc may have written it
 line 3: "profile" is not a setting: did you mean profiles?
-line 6: cannot use account_sid: it is not AC and 32 hexadecimal digits
+line 6: cannot use account_sid: it is not AC followed by 32 hexadecimal digits
 line 7: "workspce_sid" is not a setting: did you mean workspace_sid?
 line 8: region is not a single value
 line 10: "FLEX_APP_VOICE_CLIENT_TOKEN_GENERATOR_URI" is not a setting: did you mean FLEX_APP_VOICE_CLIENT_TOKEN_GENERATOR_URL?
@@ -36,7 +36,7 @@ line 12: a profile name is letters, digits, dots, hyphens and underscores`
 	if p.Detail != want {
 		t.Errorf("faults are\n%s\nwant\n%s", p.Detail, want)
 	}
-	if p.Summary != "cannot use flexvc.yaml: 8 faults" {
+	if p.Summary != "cannot use flexvc.yaml: 8 errors" {
 		t.Errorf("summary is %q", p.Summary)
 	}
 }
@@ -68,12 +68,12 @@ func TestShapesThatAreNoSettings(t *testing.T) {
 		{"profiles: {a: {<<: {region: ie1}}}", "not a plain name"},
 		{"\tx: 1", "cannot start any token"},
 		{"profiles: {a: {region: ie1", "did not find expected"},
-		{"profiles: {a: {token_url: 'http://voice.example/t'}}", "plain http is for this machine only"},
+		{"profiles: {a: {token_url: 'http://voice.example/t'}}", "http is allowed for this machine only"},
 		{"profiles: {a: {token_url: 'https://u:p@voice.example/t'}}", "user name or password"},
 		{"profiles: {a: {token_url: '/generateToken'}}", "not an absolute URL"},
 		{"profiles: {a: {secret_store: vault}}", "neither \"keychain\" nor"},
 		{"profiles: {a: {identity_prefix: 'ext-'}}", "letters, digits and underscores"},
-		{"profiles: {a: {activity_name: ' x'}}", "begins or ends with a space"},
+		{"profiles: {a: {activity_name: ' x'}}", "starts or ends with a space"},
 		{"profiles: {a: {activity_name: " + strings.Repeat("ä", 65) + "}}", "64 characters"},
 	} {
 		_, _, err := parseFile([]byte(tc.text), "flexvc.yaml")

@@ -108,7 +108,7 @@ func isSID(kind string) func(string) string {
 		if digits, ok := strings.CutPrefix(text, kind); ok && hexDigits(digits) {
 			return ""
 		}
-		return fmt.Sprintf("it is not %s and 32 hexadecimal digits", kind)
+		return fmt.Sprintf("it is not %s followed by 32 hexadecimal digits", kind)
 	}
 }
 
@@ -116,9 +116,9 @@ func isSID(kind string) func(string) string {
 func isActivityName(text string) string {
 	switch {
 	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
-		return "it has control characters"
+		return "it contains control characters"
 	case strings.TrimSpace(text) != text:
-		return "it begins or ends with a space"
+		return "it starts or ends with a space"
 	case utf8.RuneCountInString(text) > 64:
 		return "it is longer than Twilio's 64 characters"
 	}
@@ -142,13 +142,13 @@ func isTokenURL(text string) string {
 	case err != nil || u.Host == "" || u.Opaque != "":
 		return "it is not an absolute URL"
 	case u.User != nil:
-		return "it carries a user name or password"
+		return "it contains a user name or password"
 	case u.Fragment != "":
 		return "it has a fragment"
 	case u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()):
 		return ""
 	case u.Scheme == "http":
-		return "plain http is for this machine only; use https"
+		return "http is allowed for this machine only; use https"
 	}
 	return "it is neither https nor http"
 }
@@ -160,7 +160,7 @@ func isHelpURL(text string) string {
 	case err != nil || u.Host == "" || u.Scheme != "https":
 		return "it is not an absolute https URL"
 	case u.User != nil:
-		return "it carries a user name or password"
+		return "it contains a user name or password"
 	}
 	return ""
 }
@@ -181,5 +181,5 @@ func isSecretStore(text string) string {
 	if path, ok := strings.CutPrefix(text, "file:"); text == "keychain" || ok && path != "" {
 		return ""
 	}
-	return `it is neither "keychain" nor "file:" and a path`
+	return `it is neither "keychain" nor "file:" followed by a path`
 }

@@ -105,8 +105,8 @@ func (k keychain) Delete(sid string) error {
 }
 
 func (k keychain) unavailable(err error) error {
-	return problem.New(problem.KeychainUnavailable, "cannot use the system keychain: it is not available here").
-		WithHint("keep the secret in a file that only you can read: flexvc init --secret-file FILE").
+	return problem.New(problem.KeychainUnavailable, "cannot use the system keychain: it is not available").
+		WithHint("store the secret in a private file: flexvc init --secret-file FILE").
 		Because(err)
 }
 
@@ -133,7 +133,7 @@ func (f secretFile) Get(sid string) (string, error) {
 
 func (f secretFile) Set(sid, secret string) error {
 	if isSID("SK")(sid) != "" || secret == "" || strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return problem.New(problem.Internal, "cannot keep a secret: it is not one word of an API key")
+		return problem.New(problem.Internal, "cannot store a secret: it is not a single word")
 	}
 	return f.change(func(lines []secretLine) []secretLine { return append(lines, secretLine{sid, secret}) }, sid)
 }
@@ -194,11 +194,11 @@ func (f secretFile) read() ([]secretLine, error) {
 	}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return nil, f.unreadable(errors.New("it is a symbolic link")).WithHint("name the file itself with --secret-file")
+		return nil, f.unreadable(errors.New("it is a symbolic link")).WithHint("pass the file itself with --secret-file")
 	case !info.Mode().IsRegular():
 		return nil, f.unreadable(errors.New("it is not a regular file"))
 	case tooOpen(info):
-		return nil, f.unreadable(errors.New("others can read it")).WithHint("chmod 600 %s", f.shown)
+		return nil, f.unreadable(errors.New("other users can read it")).WithHint("chmod 600 %s", f.shown)
 	}
 	file, err := os.Open(f.path)
 	if err != nil {
@@ -207,7 +207,7 @@ func (f secretFile) read() ([]secretLine, error) {
 	defer file.Close()
 	// Between Lstat and Open the name may have come to mean another file.
 	if opened, err := file.Stat(); err != nil || !os.SameFile(info, opened) {
-		return nil, f.unreadable(errors.New("it changed while it was opened"))
+		return nil, f.unreadable(errors.New("it changed while being opened"))
 	}
 	var lines []secretLine
 	scanner := bufio.NewScanner(file)
@@ -218,7 +218,7 @@ func (f secretFile) read() ([]secretLine, error) {
 		}
 		sid, secret, ok := strings.Cut(text, " ")
 		if !ok || isSID("SK")(sid) != "" || strings.Contains(secret, " ") {
-			return nil, f.unreadable(errors.New("it is not a secret file of flexvc")).WithHint("name another with --secret-file")
+			return nil, f.unreadable(errors.New("it is not a flexvc secret file")).WithHint("choose another file with --secret-file")
 		}
 		lines = append(lines, secretLine{sid, secret})
 	}
@@ -230,12 +230,12 @@ func (f secretFile) read() ([]secretLine, error) {
 
 func (f secretFile) unreadable(err error) *problem.Problem {
 	return problem.New(problem.ConfigUnreadable, "cannot read the secret file %s: %w", f.shown, problem.Reason(err)).
-		WithHint("check its permissions, or name another with --secret-file")
+		WithHint("check its permissions, or choose another with --secret-file")
 }
 
 func (f secretFile) unwritable(err error) error {
 	return problem.New(problem.ConfigUnwritable, "cannot write the secret file %s: %w", f.shown, problem.Reason(err)).
-		WithHint("name another with --secret-file")
+		WithHint("choose another file with --secret-file")
 }
 
 var (

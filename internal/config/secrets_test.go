@@ -71,12 +71,12 @@ func TestSecretFilesThatAreRefused(t *testing.T) {
 		wants string
 		hint  string
 	}{
-		"readable by others": {func(p *place, path string) error { p.write("secrets", good); return os.Chmod(path, 0o644) }, "others can read it", "chmod 600 ~/secrets"},
-		"readable by group":  {func(p *place, path string) error { p.write("secrets", good); return os.Chmod(path, 0o640) }, "others can read it", "chmod 600 ~/secrets"},
+		"readable by others": {func(p *place, path string) error { p.write("secrets", good); return os.Chmod(path, 0o644) }, "other users can read it", "chmod 600 ~/secrets"},
+		"readable by group":  {func(p *place, path string) error { p.write("secrets", good); return os.Chmod(path, 0o640) }, "other users can read it", "chmod 600 ~/secrets"},
 		"symlink":            {func(p *place, path string) error { return os.Symlink(p.write("elsewhere", good), path) }, "symbolic link", "--secret-file"},
 		"folder":             {func(p *place, path string) error { return os.Mkdir(path, 0o700) }, "not a regular file", ""},
-		"something else":     {func(p *place, path string) error { p.write("secrets", "export PATH=x\n"); return nil }, "not a secret file", "--secret-file"},
-		"a key elsewhere":    {func(p *place, path string) error { p.write("secrets", "-----BEGIN X-----\n"); return nil }, "not a secret file", ""},
+		"something else":     {func(p *place, path string) error { p.write("secrets", "export PATH=x\n"); return nil }, "not a flexvc secret file", "--secret-file"},
+		"a key elsewhere":    {func(p *place, path string) error { p.write("secrets", "-----BEGIN X-----\n"); return nil }, "not a flexvc secret file", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlace(t)

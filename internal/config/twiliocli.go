@@ -56,8 +56,8 @@ func parseTwilioCLI(data []byte, path string) (twilioCLI, error) {
 	var cli twilioCLI
 	if err := json.Unmarshal(data, &cli); err != nil {
 		// The cause may quote the file, and the file holds secrets.
-		return twilioCLI{}, problem.New(problem.ConfigUnreadable, "cannot read the twilio CLI's profiles: %s is not the JSON that twilio CLI writes", path).
-			WithHint("twilio profiles:list shows whether that CLI can read it")
+		return twilioCLI{}, problem.New(problem.ConfigUnreadable, "cannot read the twilio CLI's profiles: %s is not valid JSON", path).
+			WithHint("check that the CLI can read it: twilio profiles:list")
 	}
 	return cli, nil
 }

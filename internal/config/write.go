@@ -88,5 +88,5 @@ func CheckWritable(path, shown string) error {
 
 func unwritable(shown string, err error) error {
 	return problem.New(problem.ConfigUnwritable, "cannot write %s: %w", shown, problem.Reason(err)).
-		WithHint("make %s writable, or name another file with --config", filepath.Dir(shown))
+		WithHint("make %s writable, or choose another file with --config", filepath.Dir(shown))
 }

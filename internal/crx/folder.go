@@ -83,7 +83,7 @@ func ReadFolder(ctx context.Context, fsys fs.FS, edits Edits, rules Rules) (*Fol
 			return nil
 		case d.IsDir():
 			if name == "_metadata" {
-				faults = append(faults, "_metadata: the name is the Web Store's own")
+				faults = append(faults, "_metadata: the name is reserved for the Web Store")
 			}
 			return nil
 		case !d.Type().IsRegular():
@@ -113,7 +113,7 @@ func ReadFolder(ctx context.Context, fsys fs.FS, edits Edits, rules Rules) (*Fol
 	if len(faults) > 0 {
 		p := problem.New(problem.ExtensionInvalid, "cannot pack the extension: %s", faults[0])
 		if len(faults) > 1 {
-			p = problem.New(problem.ExtensionInvalid, "cannot pack the extension: it has %d faults", len(faults)).
+			p = problem.New(problem.ExtensionInvalid, "cannot pack the extension: %d errors", len(faults)).
 				WithDetail("%s", strings.Join(faults, "\n"))
 		}
 		return nil, p
@@ -163,7 +163,7 @@ func badName(name string) string {
 	case len(name) > nameLimit:
 		return "the name is too long"
 	case strings.ContainsAny(name, `\:*?"<>|`):
-		return "Windows has no such names"
+		return "Windows does not allow such names"
 	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }):
 		return "the name is not plain ASCII"
 	}
@@ -225,7 +225,7 @@ func (f *Folder) check(name string, rules Rules, text *bytes.Buffer, buf []byte)
 	}
 	c := checked{file: File{name, size, hex.EncodeToString(sum.Sum(nil))}, crc: crc.Sum32()}
 	if pinned && c.file.SHA256 != want {
-		c.faults = []string{fmt.Sprintf("%s: its checksum is %s, pinned is %s", name, c.file.SHA256, want)}
+		c.faults = []string{fmt.Sprintf("%s: its checksum is %s, expected %s", name, c.file.SHA256, want)}
 	}
 	return c
 }
@@ -242,10 +242,10 @@ var remote = []struct {
 	pattern func() *regexp.Regexp
 	what    string
 }{
-	{[]string{"eval"}, compiled(`(?:^|[^.\w$])eval\s*\(`), "makes code from text (eval)"},
-	{[]string{"Function"}, compiled(`\bnew\s+Function\s*\(`), "makes code from text (new Function)"},
-	{addresses, compiled("\\bimportScripts\\s*\\(\\s*[\"'`](?:https?:)?//"), "loads a script from elsewhere"},
-	{addresses, compiled("\\bimport\\s*\\(?\\s*(?:[\\w${},*\\s]+\\bfrom\\s*)?[\"'`](?:https?:)?//"), "imports a module from elsewhere"},
+	{[]string{"eval"}, compiled(`(?:^|[^.\w$])eval\s*\(`), "creates code from text (eval)"},
+	{[]string{"Function"}, compiled(`\bnew\s+Function\s*\(`), "creates code from text (new Function)"},
+	{addresses, compiled("\\bimportScripts\\s*\\(\\s*[\"'`](?:https?:)?//"), "loads a remote script"},
+	{addresses, compiled("\\bimport\\s*\\(?\\s*(?:[\\w${},*\\s]+\\bfrom\\s*)?[\"'`](?:https?:)?//"), "imports a remote module"},
 }
 
 // addresses are how the text of an address begins.
@@ -270,7 +270,7 @@ func remoteCode(name string, data []byte) (faults []string) {
 		}
 	}
 	if ext := strings.ToLower(path.Ext(name)); ext != ".js" && ext != ".mjs" {
-		search(embeds(), "loads code from elsewhere")
+		search(embeds(), "loads remote code")
 	}
 	return faults
 }
@@ -280,7 +280,7 @@ func (r Rules) manifest(m *Manifest) (faults []string) {
 	for _, list := range [][]string{m.Permissions, m.OptionalPermissions} {
 		for _, p := range list {
 			if !slices.Contains(r.Permissions, p) {
-				faults = append(faults, fmt.Sprintf("%s: it asks for the permission %q, which flexvc does not know", ManifestName, p))
+				faults = append(faults, fmt.Sprintf("%s: it requests the unknown permission %q", ManifestName, p))
 			}
 		}
 	}
@@ -291,7 +291,7 @@ func (r Rules) manifest(m *Manifest) (faults []string) {
 	slices.Sort(hosts)
 	for _, host := range slices.Compact(hosts) {
 		if !slices.Contains(r.Hosts, host) {
-			faults = append(faults, fmt.Sprintf("%s: it asks for %s, which was not named with --host", ManifestName, host))
+			faults = append(faults, fmt.Sprintf("%s: it requests %s, which was not passed with --host", ManifestName, host))
 		}
 	}
 	if m.ContentSecurityPolicy != nil {
@@ -310,7 +310,7 @@ func (r Rules) manifest(m *Manifest) (faults []string) {
 				}
 				for _, source := range fields[1:] {
 					if !slices.Contains([]string{"'self'", "'none'", "'wasm-unsafe-eval'"}, source) {
-						faults = append(faults, fmt.Sprintf("%s: %s lets code in from %s", ManifestName, fields[0], source))
+						faults = append(faults, fmt.Sprintf("%s: %s allows code from %s", ManifestName, fields[0], source))
 					}
 				}
 			}
@@ -326,7 +326,7 @@ func (f *Folder) whole(rules Rules) (faults []string) {
 		names[file.Name] = true
 		lower := strings.ToLower(file.Name)
 		if other, ok := folded[lower]; ok {
-			faults = append(faults, fmt.Sprintf("%s and %s are one file on Windows and macOS", other, file.Name))
+			faults = append(faults, fmt.Sprintf("%s and %s are the same file on Windows and macOS", other, file.Name))
 		}
 		folded[lower] = file.Name
 	}
@@ -381,7 +381,7 @@ func (f *Folder) open(name string) (io.ReadCloser, error) {
 	return f.fsys.Open(name)
 }
 
-var errChanged = errors.New("it changed while it was being packed")
+var errChanged = errors.New("it changed while being packed")
 
 // copyFile writes a file's bytes to w, through buf, and stops when they are not
 // those that were checked.

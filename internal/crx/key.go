@@ -28,7 +28,7 @@ const keyBits = 2048
 func GenerateKey(random io.Reader) (*rsa.PrivateKey, error) {
 	key, err := rsa.GenerateKey(random, keyBits)
 	if err != nil {
-		return nil, problem.New(problem.Internal, "cannot make a signing key: %w", err)
+		return nil, problem.New(problem.Internal, "cannot create a signing key: %w", err)
 	}
 	return key, nil
 }
@@ -47,8 +47,8 @@ func WriteKey(path string, key *rsa.PrivateKey) error {
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	err = durable.Create(path, text, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return problem.New(problem.SigningKeyInvalid, "cannot write the signing key: %s is already there", path).
-			WithHint("flexvc never replaces a signing key: another key is another extension")
+		return problem.New(problem.SigningKeyInvalid, "cannot write the signing key: %s already exists", path).
+			WithHint("flexvc never replaces a signing key: a new key means a new extension")
 	}
 	if err != nil {
 		return unwritable(path, err)
@@ -62,7 +62,7 @@ func WriteKey(path string, key *rsa.PrivateKey) error {
 func ReadKey(path string) (key *rsa.PrivateKey, open bool, err error) {
 	refuse := func(why error) (*rsa.PrivateKey, bool, error) {
 		return nil, false, problem.New(problem.SigningKeyInvalid, "cannot use the signing key %s: %w", path, why).
-			WithHint("restore it from a backup: another key is another extension")
+			WithHint("restore it from a backup: a new key means a new extension")
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -126,7 +126,7 @@ func ParseKey(data []byte) (*rsa.PrivateKey, error) {
 func ExtensionID(pub crypto.PublicKey) (string, error) {
 	spki, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {
-		return "", problem.New(problem.SigningKeyInvalid, "cannot tell the extension's ID: %w", err)
+		return "", problem.New(problem.SigningKeyInvalid, "cannot derive the extension's ID: %w", err)
 	}
 	return idOf(spki), nil
 }

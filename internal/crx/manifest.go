@@ -54,11 +54,11 @@ func ParseManifest(text []byte) (*Manifest, error) {
 	if name, err := repeated(text); err != nil {
 		return nil, err
 	} else if name != "" {
-		return nil, fmt.Errorf("it says %q twice", name)
+		return nil, fmt.Errorf("%q is set twice", name)
 	}
 	switch {
 	case m.ManifestVersion != 3:
-		return nil, fmt.Errorf("manifest_version is %d, and Chrome wants 3", m.ManifestVersion)
+		return nil, fmt.Errorf("manifest_version is %d, but Chrome requires 3", m.ManifestVersion)
 	case m.Name == "":
 		return nil, errors.New("it has no name")
 	case len([]rune(m.Name)) > nameMost:
@@ -169,7 +169,7 @@ func CheckHost(pattern string) error {
 	case match == nil:
 		return fmt.Errorf("%q is not a pattern like https://flex.example.com/*", pattern)
 	case match[2] == "*":
-		return fmt.Errorf("%q stands for every site", pattern)
+		return fmt.Errorf("%q matches every site", pattern)
 	}
 	return nil
 }

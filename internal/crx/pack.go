@@ -88,7 +88,7 @@ func pack(ctx context.Context, path string, folder *Folder, key *rsa.PrivateKey,
 		return nil, err
 	case packing == nil || errors.As(err, &unwritten):
 		return nil, problem.New(problem.OutputUnwritable, "cannot write %s: %w", path, problem.Reason(unwritten.error)).
-			WithHint("nothing was written; check space and permissions of %s", filepath.Dir(path))
+			WithHint("nothing was written; check free space and permissions of %s", filepath.Dir(path))
 	}
 	return nil, problem.New(problem.ExtensionInvalid, "cannot pack the extension: %w", err)
 }
@@ -206,10 +206,10 @@ func digestOf(f *os.File) (sum string, size int64, err error) {
 func Unpacked(ctx context.Context, dir string, folder *Folder) (err error) {
 	unwritable := func(err error) error {
 		return problem.New(problem.OutputUnwritable, "cannot write the folder %s: %w", dir, problem.Reason(err)).
-			WithHint("name another with --out, or remove it first")
+			WithHint("choose another with --out, or remove it first")
 	}
 	if _, err := os.Lstat(dir); err == nil {
-		return unwritable(errors.New("it is already there"))
+		return unwritable(errors.New("it already exists"))
 	}
 	temp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".*")
 	if err != nil {

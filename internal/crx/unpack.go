@@ -90,9 +90,9 @@ func plain(err error) string {
 	var corrupt flate.CorruptInputError
 	switch {
 	case errors.As(err, &corrupt):
-		return "the compressed data make no sense"
+		return "the compressed data is invalid"
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "they end too early"
+		return "it ends too early"
 	}
 	return err.Error()
 }

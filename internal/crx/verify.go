@@ -74,11 +74,11 @@ func (r *Report) fault(at int64, chromium, format string, args ...any) {
 // wanted: another extension's ID or another version. Empty wants nothing.
 func (r *Report) Expect(id, version string) {
 	if id != "" && r.ID != "" && id != r.ID {
-		r.fault(r.idAt(), fmt.Sprintf("Expected ID %q, but ID was %q", id, r.ID), "it is signed with another key: the ID is %s, wanted is %s", r.ID, id)
+		r.fault(r.idAt(), fmt.Sprintf("Expected ID %q, but ID was %q", id, r.ID), "it is signed with another key: the ID is %s, expected %s", r.ID, id)
 	}
 	if version != "" && r.Manifest != nil && version != r.Manifest.Version {
 		r.fault(r.fileSums[ManifestName], fmt.Sprintf("Expected version %q, but version was %q", version, r.Manifest.Version),
-			"the version is %s, wanted is %s", r.Manifest.Version, version)
+			"the version is %s, expected %s", r.Manifest.Version, version)
 	}
 }
 

@@ -47,7 +47,7 @@ func (r *Report) readArchive(s *source) {
 	for _, e := range directory {
 		switch local, ok := readLocal(s, e.at); {
 		case e.at >= s.size:
-			r.fault(e.listed, "", "%s: the directory says that it starts behind the file's end", show(e.name))
+			r.fault(e.listed, "", "%s: the directory places it beyond the end of the file", show(e.name))
 			continue
 		case !ok || local.name != e.name:
 			r.fault(e.at, "", "%s: it does not start where the directory says", show(e.name))
@@ -56,7 +56,7 @@ func (r *Report) readArchive(s *source) {
 			r.fault(e.at, "", "%s: it is encrypted", show(e.name))
 			continue
 		case names[e.name]:
-			r.fault(e.at, "", "%s: it is there twice", show(e.name))
+			r.fault(e.at, "", "%s: it occurs twice", show(e.name))
 			continue
 		default:
 			names[e.name] = true
@@ -68,7 +68,7 @@ func (r *Report) readArchive(s *source) {
 	}
 	if r.manifest == nil {
 		if !names[ManifestName] {
-			r.fault(r.ArchiveAt, "", "there is no %s", ManifestName)
+			r.fault(r.ArchiveAt, "", "%s is missing", ManifestName)
 		}
 		return
 	}
@@ -117,7 +117,7 @@ func (r *Report) readDirectory(s *source) ([]entry, bool) {
 	}
 	at := bytes.LastIndex(buf, []byte(endSignature))
 	if at < 0 || len(buf)-at < endLength {
-		r.fault(s.size, saysSignature, "the file is cut: it ends at byte %d without the archive's directory", s.size)
+		r.fault(s.size, saysSignature, "the file is truncated: it ends at byte %d without the archive's directory", s.size)
 		return nil, false
 	}
 	end := buf[at:]
@@ -126,7 +126,7 @@ func (r *Report) readDirectory(s *source) ([]entry, bool) {
 	size := int64(binary.LittleEndian.Uint32(end[12:]))
 	offset := int64(binary.LittleEndian.Uint32(end[16:]))
 	if count == 0xffff || size == 0xffffffff || offset == 0xffffffff {
-		r.fault(endAt, "", "the archive is of the 64-bit kind, which extensions never need")
+		r.fault(endAt, "", "the archive is ZIP64, which extensions never need")
 		return nil, false
 	}
 	if offset+size != endAt-r.ArchiveAt {
@@ -164,7 +164,7 @@ func (r *Report) readDirectory(s *source) ([]entry, bool) {
 		pos += centralLength + int64(more)
 	}
 	if len(entries) != count {
-		r.fault(endAt, "", "the archive's directory has %d files, and says %d", len(entries), count)
+		r.fault(endAt, "", "the archive's directory lists %d files but claims %d", len(entries), count)
 		return nil, false
 	}
 	return entries, true
@@ -200,7 +200,7 @@ func readLocal(s *source, at int64) (e entry, ok bool) {
 // limit of unpacked bytes is used up.
 func (r *Report) readFile(s *source, e entry, left *int64) bool {
 	if e.packed > s.size-e.data {
-		r.fault(e.at, "", "%s: it would end beyond the file", show(e.name))
+		r.fault(e.at, "", "%s: it extends beyond the end of the file", show(e.name))
 		return true
 	}
 	r.fileSums[e.name] = e.at
@@ -213,7 +213,7 @@ func (r *Report) readFile(s *source, e entry, left *int64) bool {
 		r.fault(e.at, "", "the files are more than %d MiB when unpacked", unpackedLimit>>20)
 		return false
 	case err != nil:
-		r.fault(damagedAt(e, in, err), saysSignature, "%s: the data are damaged: %v", show(e.name), plain(err))
+		r.fault(damagedAt(e, in, err), saysSignature, "%s: the data is damaged: %v", show(e.name), plain(err))
 		return true
 	case n != e.unpacked:
 		r.fault(e.data, saysSignature, "%s: one of its bytes %d to %d was changed: it does not unpack to %d bytes", show(e.name), e.data, e.data+e.packed-1, e.unpacked)
@@ -240,11 +240,11 @@ func (r *Report) walk(s *source) {
 		}
 		e, ok := readLocal(s, at)
 		if !ok {
-			r.fault(at, saysSignature, "a file begins here, but not even its name is whole")
+			r.fault(at, saysSignature, "a file starts here, but its name is incomplete")
 			return
 		}
 		if e.data > s.size { // in the extra field behind the name
-			r.fault(s.size, saysSignature, "%s: it is not whole", show(e.name))
+			r.fault(s.size, saysSignature, "%s: it is incomplete", show(e.name))
 			return
 		}
 		length := s.size - e.data
@@ -260,7 +260,7 @@ func (r *Report) walk(s *source) {
 			return
 		}
 		if err != nil || e.flags&hasDescriptor == 0 && in.n < e.packed || length < 0 {
-			r.fault(damagedAt(e, in, err), saysSignature, "%s: it is not whole", show(e.name))
+			r.fault(damagedAt(e, in, err), saysSignature, "%s: it is incomplete", show(e.name))
 			return
 		}
 		r.fileSums[e.name] = e.at

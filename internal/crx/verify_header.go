@@ -45,17 +45,17 @@ func (r *Report) readStart(s *source) []field {
 		r.fault(0, saysHeader, "it is a plain ZIP archive, without a signature")
 		return nil
 	case string(start[:4]) != magic:
-		r.fault(0, saysHeader, "it is no .crx: it does not start with Cr24")
+		r.fault(0, saysHeader, "it is not a .crx: it does not start with Cr24")
 		return nil
 	}
 	if v := binary.LittleEndian.Uint32(start[4:]); v != version {
-		r.fault(4, saysHeader, "it is CRX version %d, and Chrome takes only 3", v)
+		r.fault(4, saysHeader, "it is CRX version %d, but Chrome accepts only 3", v)
 		return nil
 	}
 	length := int64(binary.LittleEndian.Uint32(start[8:]))
 	switch {
 	case length > headerMost:
-		r.fault(8, saysHeader, "the header is said to be %d bytes long, longer than any", length)
+		r.fault(8, saysHeader, "the header claims to be %d bytes long, more than is allowed", length)
 		return nil
 	case length > s.size-headerAt:
 		r.fault(s.size, saysHeader, "the file ends after %d bytes, in the middle of the header", s.size)
@@ -89,7 +89,7 @@ func (r *Report) readProofs(s *source, header []field) {
 		r.ID = declaredID(f.value)
 	}
 	if signed == nil {
-		r.fault(headerAt, saysProof, "the header does not say which extension it is")
+		r.fault(headerAt, saysProof, "the header does not identify the extension")
 		return
 	}
 	digest := newDigest(signed)
@@ -127,13 +127,13 @@ func (r *Report) readProofs(s *source, header []field) {
 		r.Proofs = append(r.Proofs, proof)
 		switch {
 		case !known:
-			r.fault(at+int64(spki.at), saysInit, "a public key is damaged or not of its kind")
+			r.fault(at+int64(spki.at), saysInit, "a public key is damaged or of the wrong kind")
 		case !proof.Valid:
-			r.fault(at+int64(signature.at), saysSignature, "the signature of %s does not fit: signature or archive were changed after signing", proof.ID)
+			r.fault(at+int64(signature.at), saysSignature, "the signature of %s does not match: signature or archive changed after signing", proof.ID)
 		}
 	}
 	if !own {
-		r.fault(headerAt, saysProof, "no signature is of the key that the ID %s belongs to", r.ID)
+		r.fault(headerAt, saysProof, "no signature is by the key of ID %s", r.ID)
 	}
 }
 

@@ -43,19 +43,19 @@ func TestVerifySaysWhatChromiumSays(t *testing.T) {
 		chromium string
 	}{
 		"empty":            {nil, 0, "the file ends after 0 bytes", "Package is invalid: 'CRX_HEADER_INVALID'."},
-		"wrong magic":      {change(func(b []byte) []byte { b[0] = 'X'; return b }), 0, "it is no .crx", "Package is invalid: 'CRX_HEADER_INVALID'."},
+		"wrong magic":      {change(func(b []byte) []byte { b[0] = 'X'; return b }), 0, "it is not a .crx", "Package is invalid: 'CRX_HEADER_INVALID'."},
 		"crx2":             {change(func(b []byte) []byte { b[4] = 2; return b }), 4, "CRX version 2", "Package is invalid: 'CRX_HEADER_INVALID'."},
 		"plain zip":        {good[593:], 0, "plain ZIP", "Package is invalid: 'CRX_HEADER_INVALID'."},
-		"header too long":  {change(func(b []byte) []byte { b[11] = 0x7f; return b }), 8, "longer than any", "Package is invalid: 'CRX_HEADER_INVALID'."},
+		"header too long":  {change(func(b []byte) []byte { b[11] = 0x7f; return b }), 8, "more than is allowed", "Package is invalid: 'CRX_HEADER_INVALID'."},
 		"header damaged":   {change(func(b []byte) []byte { b[12] = 0x07; return b }), 12, "the header is damaged", "Package is invalid: 'CRX_HEADER_INVALID'."},
 		"cut in header":    {good[:300], 300, "ends after 300 bytes", "Package is invalid: 'CRX_HEADER_INVALID'."},
 		"cut in directory": {good[:len(good)-30], len(good) - 30, "without the archive's directory", "Package is invalid: 'CRX_SIGNATURE_VERIFICATION_FAILED'."},
 		"cut in a file":    {good[:len(good)-600], len(good) - 600, "without the archive's directory", "Package is invalid: 'CRX_SIGNATURE_VERIFICATION_FAILED'."},
-		"signature":        {change(func(b []byte) []byte { b[400] ^= 1; return b }), 315, "does not fit", "Package is invalid: 'CRX_SIGNATURE_VERIFICATION_FAILED'."},
-		"key":              {change(func(b []byte) []byte { b[100] ^= 1; return b }), 12, "no signature is of the key", "Package is invalid: 'CRX_REQUIRED_PROOF_MISSING'."},
-		"declared id":      {change(func(b []byte) []byte { b[592] ^= 1; return b }), 12, "no signature is of the key", "Package is invalid: 'CRX_REQUIRED_PROOF_MISSING'."},
+		"signature":        {change(func(b []byte) []byte { b[400] ^= 1; return b }), 315, "does not match", "Package is invalid: 'CRX_SIGNATURE_VERIFICATION_FAILED'."},
+		"key":              {change(func(b []byte) []byte { b[100] ^= 1; return b }), 12, "no signature is by the key", "Package is invalid: 'CRX_REQUIRED_PROOF_MISSING'."},
+		"declared id":      {change(func(b []byte) []byte { b[592] ^= 1; return b }), 12, "no signature is by the key", "Package is invalid: 'CRX_REQUIRED_PROOF_MISSING'."},
 		"bit in a file":    {change(func(b []byte) []byte { b[at("icons/a.png")+200] ^= 4; return b }), at("icons/a.png") + 11, "icons/a.png: one of its bytes", "Package is invalid: 'CRX_SIGNATURE_VERIFICATION_FAILED'."},
-		"trailing byte":    {change(func(b []byte) []byte { return append(b, 0) }), 315, "does not fit", "Package is invalid: 'CRX_SIGNATURE_VERIFICATION_FAILED'."},
+		"trailing byte":    {change(func(b []byte) []byte { return append(b, 0) }), 315, "does not match", "Package is invalid: 'CRX_SIGNATURE_VERIFICATION_FAILED'."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := verify(t, tc.data)
@@ -108,7 +108,7 @@ func TestVerifyNamesTheFileThatIsCut(t *testing.T) {
 	cut := bytes.Index(good, []byte("manifest.json")) + 50
 	report := verify(t, good[:cut])
 	last := report.Faults[len(report.Faults)-1]
-	if !slices.ContainsFunc(report.Faults, func(f Fault) bool { return f.At == int64(cut) && f.What == "manifest.json: it is not whole" }) {
+	if !slices.ContainsFunc(report.Faults, func(f Fault) bool { return f.At == int64(cut) && f.What == "manifest.json: it is incomplete" }) {
 		t.Errorf("last fault is %+v", last)
 	}
 	var names []string

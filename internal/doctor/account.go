@@ -96,10 +96,10 @@ func (d *Doctor) Checks() []Check {
 	}
 	checks := []Check{
 		{"config", "settings file and profile", d.config},
-		{"credentials", "credentials, and the token server's key", d.credentials},
-		{"workspace", "workspace, and the activity of disconnected agents", d.workspace},
-		{"workers", "workers whose calls ring at the wrong place", d.workers},
-		{"token-server", "token endpoint, asked as an extension does", d.tokenServer},
+		{"credentials", "credentials and the token server's key", d.credentials},
+		{"workspace", "workspace and the activity of disconnected agents", d.workspace},
+		{"workers", "workers whose calls ring in the wrong place", d.workers},
+		{"token-server", "token endpoint, asked as the extension asks", d.tokenServer},
 		{"extension", "built-in extension, its key and update.xml", d.extension},
 		{"plugin", "plugin that Flex loads", d.plugin},
 		{"events", "Event Streams for flexvc serve --events", d.events},
@@ -125,11 +125,11 @@ func (d *Doctor) reach(ctx context.Context) (Result, bool) {
 func (d *Doctor) config(context.Context) Result {
 	s := d.Settings
 	if s.Err != nil {
-		return failure("the settings cannot be read", s.Err, "flexvc config list --origin")
+		return failure("cannot read the settings", s.Err, "flexvc config list --origin")
 	}
 	says := fmt.Sprintf("%s, profile %q", s.File, s.Profile)
 	if !s.Found {
-		return fail(says, "the profile is not in the settings file: nothing was set up with it", "flexvc init")
+		return fail(says, "the profile is not in the settings file: it was never set up", "flexvc init")
 	}
 	var missing []string
 	for _, f := range []struct{ name, value string }{
@@ -140,14 +140,14 @@ func (d *Doctor) config(context.Context) Result {
 		}
 	}
 	if len(missing) > 0 {
-		return fail(says, "it lacks "+strings.Join(missing, ", ")+": flexvc init did not get to its end", "flexvc init")
+		return fail(says, "it lacks "+strings.Join(missing, ", ")+": flexvc init did not finish", "flexvc init")
 	}
 	return pass(says)
 }
 
 func (d *Doctor) credentials(ctx context.Context) Result {
 	if err := d.access(ctx); err != nil {
-		return failure("no use can be made of the account", err, "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
+		return failure("cannot use this account", err, "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
 	}
 	user := d.Account.User
 	if user == d.Settings.AccountSID {
@@ -157,7 +157,7 @@ func (d *Doctor) credentials(ctx context.Context) Result {
 	keys, err := d.Account.Keys.Keys(ctx)
 	switch {
 	case problem.Is(err, problem.PermissionDenied):
-		return d.signing(says+"; it may not manage API keys, which only flexvc init does", nil, false)
+		return d.signing(says+"; it may not manage API keys, which only flexvc init needs", nil, false)
 	case err != nil:
 		return failure(says, err, "try again")
 	}
@@ -168,7 +168,7 @@ func (d *Doctor) credentials(ctx context.Context) Result {
 	restricted, err := d.Account.KeyRestricted(ctx, d.Settings.APIKeySID)
 	if err == nil && restricted {
 		return fail(says, fmt.Sprintf("the token server's key %s is a Restricted key, which cannot sign voice tokens", d.Settings.APIKeySID),
-			"flexvc config set api_key '' and flexvc init, which makes a Standard key")
+			"flexvc config set api_key '', then flexvc init, which creates a Standard key")
 	}
 	return r
 }
@@ -184,14 +184,14 @@ func (d *Doctor) signing(says string, keys []twilio.Key, known bool) Result {
 		exists = exists || k.SID == sid
 	}
 	if !exists {
-		return fail(says, fmt.Sprintf("the token server's key %s does not exist any more", sid), "flexvc init, then restart flexvc serve")
+		return fail(says, fmt.Sprintf("the token server's key %s no longer exists", sid), "flexvc init, then restart flexvc serve")
 	}
 	secret, err := d.Settings.KeySecret()
 	if err != nil {
 		return failure(says, err, "flexvc init --secret-file FILE")
 	}
 	if secret == "" {
-		return fail(says, fmt.Sprintf("the secret of the token server's key %s is not where the settings say", sid), "flexvc init, which makes another key")
+		return fail(says, fmt.Sprintf("the secret of the token server's key %s is not in the configured store", sid), "flexvc init, which creates another key")
 	}
 	return pass(says)
 }
@@ -201,12 +201,12 @@ func (d *Doctor) workspace(ctx context.Context) Result {
 		return r
 	}
 	if d.Settings.WorkspaceSID == "" {
-		return skip("no workspace is known: flexvc init")
+		return skip("no workspace is set: flexvc init")
 	}
 	says := "the workspace " + d.Settings.WorkspaceSID
 	ws, err := d.Account.Activities.Workspace(ctx)
 	if problem.Is(err, problem.NotFound) {
-		return fail(says, "Twilio does not know it: it was deleted, or is another account's", "flexvc init --workspace WS…")
+		return fail(says, "Twilio does not know it: it was deleted or belongs to another account", "flexvc init --workspace WS…")
 	}
 	if err != nil {
 		return failure(says, err, "try again")
@@ -230,10 +230,10 @@ func (d *Doctor) activity(says string, activities []twilio.Activity) Result {
 	case found == nil:
 		return fail(says, fmt.Sprintf("the activity %q is gone: the plugin cannot move agents to it", d.Settings.ActivityName), "flexvc init, then flexvc plugin deploy")
 	case found.Available:
-		return fail(says, fmt.Sprintf("the activity %q is available: yes, so calls are offered to agents without a voice client", found.FriendlyName),
+		return fail(says, fmt.Sprintf("the activity %q is available: yes, so agents without a voice client are offered calls", found.FriendlyName),
 			"rename it in the Console, then flexvc init and flexvc plugin deploy")
 	case found.FriendlyName != d.Settings.ActivityName:
-		return warn(says, fmt.Sprintf("the activity %q is now called %q", d.Settings.ActivityName, found.FriendlyName),
+		return warn(says, fmt.Sprintf("the activity %q was renamed to %q", d.Settings.ActivityName, found.FriendlyName),
 			fmt.Sprintf("flexvc init --activity-name %q", found.FriendlyName))
 	}
 	return pass(fmt.Sprintf("%s has %s, available: no", says, found.FriendlyName))
@@ -245,7 +245,7 @@ func (d *Doctor) workers(ctx context.Context) Result {
 		return r
 	}
 	if d.Settings.WorkspaceSID == "" {
-		return skip("no workspace is known: flexvc init")
+		return skip("no workspace is set: flexvc init")
 	}
 	rules := fleet.Rules{Prefix: d.Settings.Prefix, VoiceOffline: d.Settings.ActivitySID, LoggedOut: "Offline"}
 	if flex, err := d.Account.Flex.FlexConfiguration(ctx); err == nil && flex.OfflineActivitySID != "" {
@@ -254,7 +254,7 @@ func (d *Doctor) workers(ctx context.Context) Result {
 	total, in, hidden := 0, map[fleet.State]int{}, 0
 	for w, err := range d.Account.Workers.Workers(ctx, "") {
 		if err != nil {
-			return failure("the workers cannot be listed", err, "try again")
+			return failure("cannot list the workers", err, "try again")
 		}
 		total++
 		if w.Attributes == nil {
@@ -264,7 +264,7 @@ func (d *Doctor) workers(ctx context.Context) Result {
 		in[rules.Judge(rules.Facts(w), w, fleet.History{})]++
 	}
 	if hidden > 0 {
-		return skip(fmt.Sprintf("Twilio's list does not show the attributes of %d of %d workers: flexvc watch", hidden, total))
+		return skip(fmt.Sprintf("Twilio's list omits the attributes of %d of %d workers: flexvc watch", hidden, total))
 	}
 	var wrong []string
 	for _, state := range fleet.States() {
@@ -273,9 +273,9 @@ func (d *Doctor) workers(ctx context.Context) Result {
 		}
 	}
 	if len(wrong) > 0 {
-		return warn(fmt.Sprintf("%d workers, not all as their flag asks for", total), strings.Join(wrong, "; "), "flexvc watch")
+		return warn(fmt.Sprintf("%d workers, not all where their flag says", total), strings.Join(wrong, "; "), "flexvc watch")
 	}
-	return pass(fmt.Sprintf("%d workers, %d pending, none drifts", total, in[fleet.StatePending]))
+	return pass(fmt.Sprintf("%d workers, %d pending, none in drift", total, in[fleet.StatePending]))
 }
 
 func (d *Doctor) plugin(ctx context.Context) Result {
@@ -287,26 +287,26 @@ func (d *Doctor) plugin(ctx context.Context) Result {
 	case problem.Is(err, problem.PermissionDenied):
 		return skip("the credentials may not read Flex's plugins")
 	case problem.Is(err, problem.FlexNotFound), problem.Is(err, problem.NotFound):
-		return fail("the account has no Flex", "Flex was never set up in it", "check the account")
+		return fail("the account has no Flex", "Flex was never set up", "check the account")
 	case err != nil:
-		return failure("the plugins cannot be read", err, "try again")
+		return failure("cannot read the plugins", err, "try again")
 	case s.Version == "":
-		return fail("Flex does not load the plugin", "it is in no release that is in force", "flexvc plugin deploy")
+		return fail("Flex does not load the plugin", "the active release does not include it", "flexvc plugin deploy")
 	}
 	says := "Flex loads version " + s.Version
 	if s.Sum == "" {
-		return warn(says, "another tool deployed it, so its settings are not known", "flexvc plugin deploy")
+		return warn(says, "another tool deployed it, so its settings are unknown", "flexvc plugin deploy")
 	}
 	want, err := d.Account.PluginSum(s.Version)
 	switch {
 	case problem.Is(err, problem.PluginIncomplete):
-		return pass(says + "; this flexvc has no plugin to compare it with")
+		return pass(says + "; this flexvc has no plugin to compare with")
 	case err != nil:
 		return failure(says, err, "flexvc plugin deploy")
 	case want != s.Sum:
-		return warn(says, "it was made with other settings, or by another flexvc", "flexvc plugin deploy")
+		return warn(says, "it was built with other settings or by another flexvc", "flexvc plugin deploy")
 	}
-	return pass(says + ", with the present settings")
+	return pass(says + ", with the current settings")
 }
 
 func (d *Doctor) events(ctx context.Context) Result {
@@ -323,19 +323,19 @@ func (d *Doctor) events(ctx context.Context) Result {
 	case problem.Is(err, problem.NotFound):
 		return skip("see workspace")
 	case err != nil:
-		return failure("the event sinks cannot be read", err, "try again")
+		return failure("cannot read the event sinks", err, "try again")
 	case len(sinks) == 0:
 		return skip("events are not set up: flexvc watch polls")
 	}
 	for _, s := range sinks {
 		switch {
 		case !s.Active:
-			return fail("the event sink "+s.SID, "Twilio does not deliver to it: it failed, or was never confirmed", "flexvc events enable")
+			return fail("the event sink "+s.SID, "Twilio does not deliver to it: it failed or was never confirmed", "flexvc events enable")
 		case !s.Subscribed:
-			return fail("the event sink "+s.SID, "it has no subscription to workers' events", "flexvc events enable")
+			return fail("the event sink "+s.SID, "it has no subscription to worker events", "flexvc events enable")
 		}
 	}
-	return pass("workers' events go to " + sinks[0].SID)
+	return pass("worker events go to " + sinks[0].SID)
 }
 
 // Skews that matter. Twilio names none; its own answers are a second apart, and
@@ -352,7 +352,7 @@ func (d *Doctor) clock(ctx context.Context) Result {
 	before := d.Now()
 	theirs, err := d.Account.Time(ctx)
 	if err != nil {
-		return failure("Twilio's time cannot be read", err, "try again")
+		return failure("cannot read Twilio's time", err, "try again")
 	}
 	mine := before.Add(d.Now().Sub(before) / 2)
 	skew := mine.Sub(theirs)
@@ -361,12 +361,12 @@ func (d *Doctor) clock(ctx context.Context) Result {
 		skew, word = -skew, "behind"
 	}
 	says := fmt.Sprintf("%s %s Twilio's", skew.Round(time.Second), word)
-	const fix = "set it by NTP, on the machine of flexvc serve too: timedatectl set-ntp true"
+	const fix = "enable NTP, also where flexvc serve runs: timedatectl set-ntp true"
 	switch {
 	case skew >= skewFailed:
-		return fail(says, "voice tokens made here are not valid yet, or not any more, when they are used", fix)
+		return fail(says, "voice tokens issued here would be used before they are valid or after they expire", fix)
 	case skew >= skewWarned:
-		return warn(says, "voice tokens made here may be refused", fix)
+		return warn(says, "voice tokens issued here may be refused", fix)
 	}
 	return pass("agrees with Twilio's")
 }

@@ -31,10 +31,10 @@ type policies map[string]json.RawMessage
 
 func (d *Doctor) browser(context.Context) Result {
 	if d.Browser.Root == nil {
-		return skip("policies of " + d.Browser.OS + " are not looked at: see chrome://policy in the browser")
+		return skip("policies of " + d.Browser.OS + " are not checked: see chrome://policy in the browser")
 	}
 	if d.Extension.ID == "" {
-		return skip("without a signing key the extension is not known: see extension")
+		return skip("without a signing key the extension is unknown: see extension")
 	}
 	var looked []string
 	for _, f := range policyFolders {
@@ -43,7 +43,7 @@ func (d *Doctor) browser(context.Context) Result {
 			continue
 		}
 		if err != nil {
-			return fail(f.browser+"'s policies cannot be read", err.Error(), "repair or remove the file: the browser ignores it")
+			return fail(f.browser+"'s policies cannot be read", err.Error(), "fix or remove the file: the browser ignores it")
 		}
 		if r, ok := d.policy(f.browser, "/"+f.dir, p); !ok {
 			return r
@@ -104,16 +104,16 @@ func (d *Doctor) policy(browser, dir string, p policies) (Result, bool) {
 	case !ok && slices.ContainsFunc(origins("ExtensionInstallForcelist"), func(s string) bool { return strings.HasPrefix(s, d.Extension.ID) }):
 		return Result{}, true // the older policy; it says nothing wrong
 	case !ok:
-		return fail(says, fmt.Sprintf("no entry of ExtensionSettings is for %s", d.Extension.ID), write), false
+		return fail(says, fmt.Sprintf("ExtensionSettings has no entry for %s", d.Extension.ID), write), false
 	case entry.Mode != "force_installed" && entry.Mode != "normal_installed":
 		return fail(says, fmt.Sprintf("installation_mode is %q: the browser does not install the extension", entry.Mode), write), false
 	case entry.Update != d.Settings.UpdateURL:
-		return fail(says, fmt.Sprintf("update_url is %s, and the extension is at %s", entry.Update, d.Settings.UpdateURL), write), false
+		return fail(says, fmt.Sprintf("update_url is %s, but the extension is at %s", entry.Update, d.Settings.UpdateURL), write), false
 	case !entry.Override:
-		return warn(says, "override_update_url is not set: a package whose manifest names no address is never updated", write), false
+		return warn(says, "override_update_url is not set: a package without update_url in its manifest is never updated", write), false
 	case !slices.ContainsFunc(origins("AudioCaptureAllowedUrls"), func(s string) bool { return strings.TrimSuffix(s, "/") == origin }):
 		if string(p["AudioCaptureAllowed"]) == "false" {
-			return fail(says, "AudioCaptureAllowed is false and the extension is no exception: it has no microphone", write), false
+			return fail(says, "AudioCaptureAllowed is false and the extension is not an exception: it has no microphone", write), false
 		}
 		return warn(says, "AudioCaptureAllowedUrls lacks "+origin+"/: each agent is asked for the microphone", write), false
 	case ownEntry:

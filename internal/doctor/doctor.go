@@ -86,7 +86,7 @@ func warn(says, cause, fix string) Result {
 // failure turns an error into a result; fix is used when the error has no hint.
 func failure(says string, err error, fix string) Result {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fail(says, "there was no answer within "+Patience.String(), "check the network and the proxy settings, then try again")
+		return fail(says, "no answer within "+Patience.String(), "check the network and proxy settings, then try again")
 	}
 	if p := problem.As(err); p != nil {
 		if p.Hint != "" {

@@ -45,7 +45,7 @@ func TestACheckThatHangsHasFailed(t *testing.T) {
 		if err := Run(t.Context(), []Check{hangs}, time.Now, func(_ Check, r Result) { got = r }); err != nil {
 			t.Fatal(err)
 		}
-		if got.Status != Failed || got.Took != Patience || got.Cause != "there was no answer within 15s" {
+		if got.Status != Failed || got.Took != Patience || got.Cause != "no answer within 15s" {
 			t.Errorf("the result is %+v", got)
 		}
 	})
@@ -74,8 +74,8 @@ func TestEvents(t *testing.T) {
 	}{
 		"none":            {nil, nil, Skipped, ""},
 		"working":         {[]Sink{{"DG1", true, true}}, nil, Passed, ""},
-		"given up":        {[]Sink{{"DG1", false, true}}, nil, Failed, "Twilio does not deliver to it: it failed, or was never confirmed"},
-		"no subscription": {[]Sink{{"DG1", true, false}}, nil, Failed, "it has no subscription to workers' events"},
+		"given up":        {[]Sink{{"DG1", false, true}}, nil, Failed, "Twilio does not deliver to it: it failed or was never confirmed"},
+		"no subscription": {[]Sink{{"DG1", true, false}}, nil, Failed, "it has no subscription to worker events"},
 		"not permitted":   {nil, problem.New(problem.PermissionDenied, "no"), Skipped, ""},
 		"unavailable":     {nil, problem.New(problem.TwilioUnavailable, "cannot list sinks: Twilio cannot serve it now"), Failed, "cannot list sinks: Twilio cannot serve it now"},
 	} {

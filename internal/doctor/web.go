@@ -55,7 +55,7 @@ func unreachable(says string, err error, fix string) Result {
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	if errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) {
-		return fail(says, "browsers do not trust its certificate: "+err.Error(), "give it a certificate of this name that browsers trust")
+		return fail(says, "browsers do not trust its certificate: "+err.Error(), "give it a certificate for this name that browsers trust")
 	}
 	return failure(says, err, fix)
 }
@@ -65,9 +65,9 @@ func unreachable(says string, err error, fix string) Result {
 func (d *Doctor) tokenServer(ctx context.Context) Result {
 	at := d.Settings.TokenURL
 	if d.Extension.ID == "" {
-		return skip("without a signing key the extension's origin is not known: see extension")
+		return skip("without a signing key the extension's origin is unknown: see extension")
 	}
-	const start = "start it: flexvc serve; or set token_url to where it is"
+	const start = "start it with flexvc serve, or set token_url to its address"
 	preflight := http.Header{"Origin": {d.Extension.origin()}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"content-type"}}
 	res, text, err := d.ask(ctx, http.MethodOptions, at, "", preflight)
 	if err != nil {
@@ -93,9 +93,9 @@ func (d *Doctor) tokenServer(ctx context.Context) Result {
 	var answer struct{ Identity, Token string }
 	switch {
 	case json.Unmarshal(text, &answer) != nil || answer.Token == "":
-		return fail(at+" answers with something else than a token", "it is not flexvc serve, or a proxy stands in between", start)
+		return fail(at+" did not return a token", "it is not flexvc serve, or a proxy is in between", start)
 	case !strings.HasPrefix(answer.Identity, d.Settings.Prefix):
-		return fail(at+" gives tokens for other identities", fmt.Sprintf("they do not begin with %q: calls would go to the tab", d.Settings.Prefix),
+		return fail(at+" issues tokens for other identities", fmt.Sprintf("they do not start with %q: calls would go to the tab", d.Settings.Prefix),
 			"restart it with the identity_prefix of this profile")
 	}
 	return pass(at + " gave a token to the extension")
@@ -104,13 +104,13 @@ func (d *Doctor) tokenServer(ctx context.Context) Result {
 // flexToken gets the token of an agent for a minute. Where the account gives
 // none, the preflight is all that can be asked.
 func (d *Doctor) flexToken(ctx context.Context) (string, Result, bool) {
-	const reached = "%s answers the extension; it was not asked for a token: %s"
+	const reached = "%s accepts the extension; no token was requested: %s"
 	if d.access(ctx) != nil {
 		return "", pass(fmt.Sprintf(reached, d.Settings.TokenURL, "see credentials")), false
 	}
 	token, err := d.Account.FlexToken(ctx)
 	if err != nil {
-		return "", pass(fmt.Sprintf(reached, d.Settings.TokenURL, "the account gives no Flex token for trying")), false
+		return "", pass(fmt.Sprintf(reached, d.Settings.TokenURL, "the account issues no Flex token to test with")), false
 	}
 	return token, Result{}, true
 }
@@ -120,9 +120,9 @@ func (d *Doctor) allowed(res *http.Response, text []byte) (Result, bool) {
 	at, origin := d.Settings.TokenURL, d.Extension.origin()
 	switch {
 	case res.StatusCode == http.StatusNotFound:
-		return fail(fmt.Sprintf("%s is not a token endpoint (404)", at), "nothing is served under this path", "set token_url to the address that flexvc serve prints"), false
+		return fail(fmt.Sprintf("%s is not a token endpoint (404)", at), "nothing is served at this path", "set token_url to the address that flexvc serve prints"), false
 	case res.StatusCode/100 == 3:
-		return fail(fmt.Sprintf("%s leads elsewhere (%d)", at, res.StatusCode), "a browser follows no redirect of a preflight", "set token_url to the final address"), false
+		return fail(fmt.Sprintf("%s redirects (%d)", at, res.StatusCode), "browsers do not follow redirects of preflight requests", "set token_url to the final address"), false
 	case res.StatusCode == http.StatusForbidden && codeOf(text) == "origin-not-allowed",
 		res.StatusCode/100 == 2 && res.Header.Get("Access-Control-Allow-Origin") != origin && res.Header.Get("Access-Control-Allow-Origin") != "*":
 		return fail(fmt.Sprintf("%s refuses the extension (%d)", at, res.StatusCode), fmt.Sprintf("origin %s is not allowed", origin),
@@ -147,8 +147,8 @@ var refusals = map[string]string{
 	"other-account":                 "start it with the profile of this account",
 	"role-missing":                  "check its --require-role",
 	"worker-not-allowed":            "check its --allow-worker",
-	"worker-not-enabled":            "turn an agent over first: flexvc workers enable",
-	"validator-credentials-refused": "restart it with credentials that Twilio accepts",
+	"worker-not-enabled":            "enable an agent first: flexvc workers enable",
+	"validator-credentials-refused": "restart it with valid credentials",
 	"identity-rate-limited":         "try again in a moment",
 	"address-rate-limited":          "try again in a moment",
 }
@@ -156,18 +156,18 @@ var refusals = map[string]string{
 func (d *Doctor) refusal(status int, text []byte) Result {
 	var p struct{ Code, Detail, Title string }
 	_ = json.Unmarshal(text, &p) // not flexvc serve: the status says it alone
-	says := fmt.Sprintf("%s gives no token (%d)", d.Settings.TokenURL, status)
+	says := fmt.Sprintf("%s issues no token (%d)", d.Settings.TokenURL, status)
 	cause := p.Detail
 	if cause == "" {
 		cause = strings.ToLower(http.StatusText(status))
 	}
 	fix := refusals[p.Code]
 	if fix == "" {
-		fix = "look into its log"
+		fix = "check its log"
 	}
 	if p.Code == "worker-not-enabled" || p.Code == "worker-not-allowed" || p.Code == "role-missing" {
 		// The agent who was tried is one of many.
-		return Result{Status: Passed, Says: fmt.Sprintf("%s answers; the agent who was tried may have no token", d.Settings.TokenURL)}
+		return Result{Status: Passed, Says: fmt.Sprintf("%s responds, but the agent used for the test may not have a token", d.Settings.TokenURL)}
 	}
 	return fail(says, cause, fix)
 }
@@ -177,9 +177,9 @@ func (d *Doctor) extension(ctx context.Context) Result {
 	says := "built-in " + e.Version
 	switch {
 	case e.KeyErr != nil:
-		return failure("there is no signing key", e.KeyErr, "flexvc init")
+		return failure("no signing key", e.KeyErr, "flexvc init")
 	case e.Incomplete:
-		return fail(says, "this flexvc was built without the Voice SDK: the extension could not make calls", "build with make build, which needs npm; or install a released flexvc")
+		return fail(says, "this flexvc was built without the Voice SDK, so its extension could not make calls", "build with make build, which needs npm, or install a released flexvc")
 	}
 	at := d.Settings.UpdateURL
 	const publish = "flexvc pack, then publish the .crx and update.xml"
@@ -188,7 +188,7 @@ func (d *Doctor) extension(ctx context.Context) Result {
 		return unreachable(says+"; "+at+" cannot be reached", err, publish)
 	}
 	if res.StatusCode == http.StatusNotFound {
-		return warn(says+"; nothing at "+at, "browsers find no update there; another way to install it may be in use", publish)
+		return warn(says+"; nothing at "+at, "browsers find no update there, unless the extension is installed another way", publish)
 	}
 	if res.StatusCode != http.StatusOK {
 		return fail(fmt.Sprintf("%s; %s answers %d", says, at, res.StatusCode), "browsers cannot read update.xml", publish)
@@ -209,34 +209,34 @@ func (d *Doctor) update(ctx context.Context, says, at string, text []byte) Resul
 	}
 	const publish = "flexvc pack --policy DIR, then publish the .crx and update.xml"
 	if xml.Unmarshal(text, &u) != nil {
-		return fail(says+"; "+at+" is no update manifest", "browsers cannot read it", publish)
+		return fail(says+"; "+at+" is not an update manifest", "browsers cannot read it", publish)
 	}
 	for _, app := range u.Apps {
 		if app.ID != d.Extension.ID {
 			continue
 		}
 		if len(app.Checks) != 1 {
-			return fail(says+"; "+at+" offers no one version", "browsers want exactly one", publish)
+			return fail(says+"; "+at+" does not offer exactly one version", "browsers need exactly one", publish)
 		}
 		offer := app.Checks[0]
 		if offer.Version != d.Extension.Version {
-			return warn(fmt.Sprintf("%s; %s offers %s", says, at, offer.Version), "it is not the version that this flexvc has", publish)
+			return warn(fmt.Sprintf("%s; %s offers %s", says, at, offer.Version), "it is not the version built into this flexvc", publish)
 		}
 		return d.packageAt(ctx, says, offer.Codebase)
 	}
-	return fail(says+"; "+at+" is of another extension", fmt.Sprintf("it has no entry for %s: it was packed with another key", d.Extension.ID), publish)
+	return fail(says+"; "+at+" belongs to another extension", fmt.Sprintf("it has no entry for %s: it was packed with another key", d.Extension.ID), publish)
 }
 
 func (d *Doctor) packageAt(ctx context.Context, says, at string) Result {
 	res, text, err := d.ask(ctx, http.MethodGet, at, "", http.Header{"Range": {"bytes=0-3"}})
-	const publish = "publish the .crx under the name that update.xml gives"
+	const publish = "publish the .crx under the name given in update.xml"
 	switch {
 	case err != nil:
-		return unreachable(says+"; the package cannot be fetched", err, publish)
+		return unreachable(says+"; cannot fetch the package", err, publish)
 	case res.StatusCode/100 != 2:
-		return fail(fmt.Sprintf("%s; %s answers %d", says, at, res.StatusCode), "update.xml names a package that is not there", publish)
+		return fail(fmt.Sprintf("%s; %s answers %d", says, at, res.StatusCode), "update.xml names a package that does not exist", publish)
 	case !strings.HasPrefix(string(text), "Cr24"):
-		return fail(fmt.Sprintf("%s; %s is no package", says, at), "it does not begin as a .crx does: a sign-in page, perhaps", publish)
+		return fail(fmt.Sprintf("%s; %s is not a package", says, at), "it does not start like a .crx; it may be a sign-in page", publish)
 	}
 	return pass(says + " is what update.xml offers")
 }

@@ -40,7 +40,7 @@ type Options struct {
 	Limits          Limits
 	Builds          Builds   // of Twilio Serverless
 	Faults          []string // OPERATION:ACTION*TIMES@FIRST; package fault has the grammar
-	NoFlex          bool     // the account never set up Flex
+	NoFlex          bool     // emulate an account that never set up Flex
 
 	Outbound http.RoundTripper // carries event deliveries; nil posts them to servers on this machine, never to others
 

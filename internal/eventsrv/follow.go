@@ -57,11 +57,11 @@ func (f *Follower) Check() error {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return problem.New(problem.Usage, "cannot follow events: %q is not an address like https://voice.example.com", f.URL)
 	case u.User != nil:
-		return problem.New(problem.Usage, "cannot follow events: the address holds a user").
-			WithHint("leave it out: the profile's credentials are used")
+		return problem.New(problem.Usage, "cannot follow events: the address contains credentials").
+			WithHint("remove them: the profile's credentials are used")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return problem.New(problem.Usage, "cannot follow events over plain HTTP beyond this machine").
-			WithHint("write https://, or forward the port: ssh -L 9464:127.0.0.1:9464 HOST")
+			WithHint("use https://, or forward the port: ssh -L 9464:127.0.0.1:9464 HOST")
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = PathStream
@@ -142,7 +142,7 @@ func (f *Follower) refusal(status int) error {
 		return problem.New(problem.CredentialsRefused, "cannot follow events: %s does not accept the profile's credentials", u.Host).
 			WithHint("use the account's auth token, or the API key that flexvc serve uses")
 	}
-	return problem.New(problem.NotFound, "cannot follow events: there is no event stream at %s (HTTP %d)", u.Host, status).
+	return problem.New(problem.NotFound, "cannot follow events: no event stream at %s (HTTP %d)", u.Host, status).
 		WithHint("start the server with flexvc serve --events")
 }
 
@@ -225,7 +225,7 @@ func (f *Follower) tell(name string, data []byte, changed func(fleet.Event)) err
 	case nameWorker:
 		var e fleet.Event
 		if err := json.Unmarshal(data, &e); err != nil || e.WorkerSID == "" {
-			return errors.New("an event cannot be read")
+			return errors.New("an event is unreadable")
 		}
 		changed(e)
 	case nameResync:
@@ -243,7 +243,7 @@ func (f *Follower) tell(name string, data []byte, changed func(fleet.Event)) err
 // lost says why a connection ended. What cancelled it is the watchdog of read.
 func lost(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return errors.New("no sign of life")
+		return errors.New("connection lost")
 	}
 	return problem.Reason(err)
 }

@@ -84,7 +84,7 @@ const (
 func NewNotifier(o NotifierOptions) (*Notifier, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
-		return nil, problem.New(problem.Usage, "cannot notify: the URL of --notify is not https://…, or http:// on this machine")
+		return nil, problem.New(problem.Usage, "cannot notify: the --notify URL is neither https:// nor http:// on this machine")
 	}
 	if o.Format != FormatJSON && o.Format != FormatSlack {
 		return nil, problem.New(problem.Usage, "cannot notify: --notify-format %q is not json or slack", o.Format)
@@ -232,7 +232,7 @@ func (n *Notifier) message(changes []Change, dropped int) []byte {
 		fmt.Fprintf(&b, "\n• *%s*  %s → %s: %s", slackText(c.Name), c.From, c.To, c.Meaning)
 	}
 	if dropped > 0 {
-		fmt.Fprintf(&b, "\n… and %d earlier changes: flexvc watch shows them all", dropped)
+		fmt.Fprintf(&b, "\n… and %d earlier changes; see all with flexvc watch", dropped)
 	}
 	return encode(map[string]string{"text": b.String()})
 }

@@ -31,7 +31,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	signatures := r.Header["X-Twilio-Signature"]
 	if len(signatures) != 1 || !s.deps.Signed(s.address(r), body, signatures[0]) {
 		s.m.forged.Inc()
-		s.deps.Log.Warn("event refused", "reason", "signature", "hint", "does Twilio call the address of --events-url?")
+		s.deps.Log.Warn("event refused", "reason", "signature", "hint", "check that Twilio calls the address in --events-url")
 		answer(w, http.StatusForbidden)
 		return
 	}

@@ -48,8 +48,8 @@ func (quiet) Printf(context.Context, string, ...any) {}
 func newBus(cfg Config, h *hub, log *slog.Logger, m *metrics) (*bus, error) {
 	opt, err := redis.ParseURL(cfg.RedisURL)
 	if err != nil { // err would repeat the password
-		return nil, problem.New(problem.ConfigInvalid, "cannot receive events: the Redis URL cannot be read").
-			WithHint("write redis://host:6379/0, rediss:// for TLS, or unix:///path")
+		return nil, problem.New(problem.ConfigInvalid, "cannot receive events: invalid Redis URL").
+			WithHint("use redis://host:6379/0, rediss:// for TLS, or unix:///path")
 	}
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = redisPatience, redisPatience, redisPatience, redisPatience
 	opt.MaxRetries, opt.DialerRetries = -1, 1
@@ -90,7 +90,7 @@ func (b *bus) failed(err error) {
 	b.m.redisErrors.Inc()
 	b.owed.Store(true)
 	if !b.down.Swap(true) {
-		b.log.Warn("redis is down: other replicas get no events from this one until it is back")
+		b.log.Warn("redis is down: other replicas get no events from this one until it recovers")
 	}
 }
 

@@ -93,8 +93,8 @@ type Server struct {
 func New(cfg Config, deps Deps) (*Server, error) {
 	if cfg.AuthToken == "" {
 		// HMAC takes an empty key: anyone could sign.
-		return nil, problem.New(problem.CredentialsMissing, "cannot receive events: the account's auth token is not known, which signs them").
-			WithHint("set TWILIO_AUTH_TOKEN; an API key cannot take its place")
+		return nil, problem.New(problem.CredentialsMissing, "cannot receive events: the account's auth token, which signs them, is unknown").
+			WithHint("set TWILIO_AUTH_TOKEN; an API key is not enough")
 	}
 	if err := CheckURL(cfg.URL); err != nil {
 		return nil, err
@@ -150,8 +150,8 @@ func CheckURL(address string) error {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return problem.New(problem.ConfigInvalid, "cannot receive events: the events URL is not an address like https://voice.example.com%s", PathTwilio)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return problem.New(problem.ConfigInvalid, "cannot receive events: the events URL has a user, a query or a fragment").
-			WithHint("the signature protects it; write it like https://voice.example.com%s", PathTwilio)
+		return problem.New(problem.ConfigInvalid, "cannot receive events: the events URL contains credentials, a query or a fragment").
+			WithHint("requests are signed, so it needs none: https://voice.example.com%s", PathTwilio)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return problem.New(problem.ConfigInvalid, "cannot receive events: the events URL is not https").
 			WithHint("events carry agents' names and e-mail addresses; put the server behind TLS")

@@ -15,10 +15,10 @@ type State string
 // The states.
 const (
 	StateOK      State = "ok"      // the contact URI is what the flag asks for
-	StatePending State = "pending" // enabled, the agent has not logged in since
+	StatePending State = "pending" // enabled, but the agent has not logged in since
 	StateDrift   State = "drift"   // enabled and logged in, but not client:<prefix>X: calls ring the tab
 	StateStale   State = "stale"   // disabled, but still client:<prefix>X: calls go nowhere
-	StateOffline State = "offline" // in the Voice Client Offline activity: the extension is not there
+	StateOffline State = "offline" // in the Voice Client Offline activity: the extension is away
 	StateForeign State = "foreign" // the contact URI is a phone number or a SIP address
 	StateInvalid State = "invalid" // the attributes are not a JSON object
 )
@@ -59,13 +59,13 @@ func (s State) Meaning() string {
 	case StateOK:
 		return "the contact URI is what the flag asks for"
 	case StatePending:
-		return "enabled, the agent has not logged in since"
+		return "enabled, but the agent has not logged in since"
 	case StateDrift:
 		return "enabled and logged in, but calls ring the tab"
 	case StateStale:
 		return "disabled, but still on the extension's address: calls go nowhere"
 	case StateOffline:
-		return "in the Voice Client Offline activity: the extension is not there"
+		return "in the Voice Client Offline activity: the extension is away"
 	case StateForeign:
 		return "the contact URI is a phone number or a SIP address"
 	case StateInvalid:

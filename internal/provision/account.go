@@ -118,7 +118,7 @@ func (a *Account) planActivity(ctx context.Context, p *AccountPlan) error {
 		p.want.ActivitySID = found.SID
 		item.Action, item.ID = Same, found.SID
 	} else if i := slices.IndexFunc(activities, func(one twilio.Activity) bool { return one.SID == a.Settings.Stored().ActivitySID }); i >= 0 {
-		item.Detail += fmt.Sprintf("; the one in use is now called %q", activities[i].FriendlyName)
+		item.Detail += fmt.Sprintf("; the one in use was renamed to %q", activities[i].FriendlyName)
 	}
 	p.add(item, bind(a.applyActivity, p))
 	return nil
@@ -133,7 +133,7 @@ func findActivity(activities []twilio.Activity, name, sid string) (twilio.Activi
 		switch {
 		case a.FriendlyName == name && a.Available:
 			return twilio.Activity{}, problem.New(problem.ActivityUnusable,
-				"cannot use activity %q: it is available: yes, which Twilio never changes", name).
+				"cannot use activity %q: it is available: yes, which cannot be changed", name).
 				WithHint("rename it in the Console, or choose another name: --activity-name NAME")
 		case a.FriendlyName == name && (found.SID == "" || a.SID == sid):
 			found = a
@@ -145,9 +145,9 @@ func findActivity(activities []twilio.Activity, name, sid string) (twilio.Activi
 	folded := func(s string) string { return strings.Join(strings.Fields(s), " ") }
 	for _, a := range activities {
 		if strings.EqualFold(folded(a.FriendlyName), folded(name)) {
-			p := problem.New(problem.ActivityUnusable, "cannot add activity %q: there is %q, which people would take for it", name, a.FriendlyName)
+			p := problem.New(problem.ActivityUnusable, "cannot add activity %q: it would be confused with the existing %q", name, a.FriendlyName)
 			if a.Available {
-				return twilio.Activity{}, p.WithHint("rename that one in the Console, or choose another name: --activity-name NAME")
+				return twilio.Activity{}, p.WithHint("rename it in the Console, or choose another name: --activity-name NAME")
 			}
 			return twilio.Activity{}, p.WithHint("use it: --activity-name %q", a.FriendlyName)
 		}
@@ -170,7 +170,7 @@ func (a *Account) applyActivity(ctx context.Context, p *AccountPlan) (string, er
 		}
 	}
 	if made.Available {
-		return "", problem.New(problem.TwilioAnswer, "cannot use activity %q (%s): Twilio made it available: yes", name, made.SID)
+		return "", problem.New(problem.TwilioAnswer, "cannot use activity %q (%s): Twilio created it as available: yes", name, made.SID)
 	}
 	p.want.ActivitySID = made.SID
 	return made.SID, nil
@@ -185,7 +185,7 @@ func (a *Account) planSigningKey(_ context.Context, p *AccountPlan) error {
 	if exists {
 		item.Action = Same
 	} else if id == "" {
-		item.Detail = "the extension id comes from it"
+		item.Detail = "determines the extension id"
 	}
 	p.add(item, func(context.Context) (string, error) { return a.SigningKey.Write() })
 	return nil

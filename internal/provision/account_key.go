@@ -62,7 +62,7 @@ func (a *Account) planKey(ctx context.Context, p *AccountPlan) error {
 	keys, err := a.Keys.Keys(ctx)
 	if problem.Is(err, problem.PermissionDenied) {
 		return problem.New(problem.PermissionDenied, "cannot plan the token server's API key: these credentials may not manage the account's keys").
-			WithHint("use the account's auth token or a Main API key for init; a Standard key, such as those in twilio CLI profiles, will do for the rest").
+			WithHint("run init with the account's auth token or a Main API key; a Standard key, such as those in twilio CLI profiles, is enough for everything else").
 			Because(err)
 	}
 	if err != nil {
@@ -88,7 +88,7 @@ func (a *Account) planKey(ctx context.Context, p *AccountPlan) error {
 	switch {
 	case p.key == keyReady && slices.ContainsFunc(ours, isOurs):
 		p.key = keyUnnamed
-		item.Action, item.Detail = Change, "an earlier run did not finish; it only lacks its name"
+		item.Action, item.Detail = Change, "left unnamed by an interrupted run"
 	case p.key == keyElsewhere:
 		item.Action, item.Detail = Change, fmt.Sprintf("secret moves from %s to %s", a.Former.Place(), a.Secrets.Place())
 	case p.key == keyMissing:
@@ -98,11 +98,11 @@ func (a *Account) planKey(ctx context.Context, p *AccountPlan) error {
 		}
 		switch {
 		case p.key == keyUnnamed:
-			item.Action, item.Detail = Change, "made by an earlier run that did not finish"
+			item.Action, item.Detail = Change, "created by an interrupted run"
 		case exists:
-			item.Action, item.Detail = Add, "in place of "+inUse+", whose secret is gone"
+			item.Action, item.Detail = Add, "replaces "+inUse+", whose secret is lost"
 		case inUse != "":
-			item.Action, item.Detail = Add, "in place of "+inUse+", which is gone"
+			item.Action, item.Detail = Add, "replaces "+inUse+", which no longer exists"
 		default:
 			item.Action, item.Detail = Add, "secret goes to "+a.Secrets.Place()
 		}
@@ -116,7 +116,7 @@ func (a *Account) planKey(ctx context.Context, p *AccountPlan) error {
 	item.ID = p.want.APIKeySID
 	for _, k := range ours {
 		if k.SID != p.want.APIKeySID {
-			p.add(Item{KindKey, Remove, TokenKeyName, k.SID, "left by an earlier run, without its secret"}, func(ctx context.Context) (string, error) {
+			p.add(Item{KindKey, Remove, TokenKeyName, k.SID, "left by an interrupted run, its secret is lost"}, func(ctx context.Context) (string, error) {
 				return k.SID, a.removeKey(ctx, k.SID)
 			})
 		}

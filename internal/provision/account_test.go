@@ -379,12 +379,12 @@ func TestActivityRules(t *testing.T) {
 	}{
 		"none":             {there: []twilio.Activity{{SID: "WA1", FriendlyName: "Offline", Available: false}}},
 		"there":            {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: false}}, wants: "WA1"},
-		"available":        {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: true}}, fails: "available: yes, which Twilio never changes", hint: "--activity-name"},
+		"available":        {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: true}}, fails: "available: yes, which cannot be changed", hint: "--activity-name"},
 		"both":             {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: false}, {SID: "WA2", FriendlyName: name, Available: true}}, fails: "available: yes", hint: "--activity-name"},
 		"twice":            {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: false}, {SID: "WA2", FriendlyName: name, Available: false}}, wants: "WA1"},
 		"twice, one known": {there: []twilio.Activity{{SID: "WA1", FriendlyName: name, Available: false}, {SID: "WA2", FriendlyName: name, Available: false}}, known: "WA2", wants: "WA2"},
-		"other case":       {there: []twilio.Activity{{SID: "WA1", FriendlyName: "voice client offline", Available: false}}, fails: `there is "voice client offline", which`, hint: `--activity-name "voice client offline"`},
-		"other spaces":     {there: []twilio.Activity{{SID: "WA1", FriendlyName: "Voice  Client Offline ", Available: true}}, fails: "people would take for it", hint: "rename that one"},
+		"other case":       {there: []twilio.Activity{{SID: "WA1", FriendlyName: "voice client offline", Available: false}}, fails: `existing "voice client offline"`, hint: `--activity-name "voice client offline"`},
+		"other spaces":     {there: []twilio.Activity{{SID: "WA1", FriendlyName: "Voice  Client Offline ", Available: true}}, fails: "would be confused with", hint: "rename it"},
 		"case and exact":   {there: []twilio.Activity{{SID: "WA1", FriendlyName: "VOICE CLIENT OFFLINE", Available: true}, {SID: "WA2", FriendlyName: name, Available: false}}, wants: "WA2"},
 	} {
 		t.Run(label, func(t *testing.T) {
@@ -410,7 +410,7 @@ func TestRenamedActivityIsMentioned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := plan.Items[0]; got.Action != Add || got.Detail != `available: no; the one in use is now called "Pause"` {
+	if got := plan.Items[0]; got.Action != Add || got.Detail != `available: no; the one in use was renamed to "Pause"` {
 		t.Errorf("activity: %+v", got)
 	}
 	if got := plan.Items[len(plan.Items)-1]; got.Action != Change || got.Detail != "activity" {
@@ -487,7 +487,7 @@ func TestKeyRules(t *testing.T) {
 
 	w = ready()
 	w.keys = slices.Clone(foreignKeys)
-	if got := w.key(t); len(got) != 1 || got[0].Action != Add || got[0].Detail != "in place of "+sid+", which is gone" {
+	if got := w.key(t); len(got) != 1 || got[0].Action != Add || got[0].Detail != "replaces "+sid+", which no longer exists" {
 		t.Errorf("key gone: %+v", got)
 	}
 	w.run(t, 0, 0)
@@ -497,7 +497,7 @@ func TestKeyRules(t *testing.T) {
 
 	w = ready()
 	clear(w.secrets)
-	if got := w.key(t); len(got) != 1 || got[0].Action != Add || got[0].Detail != "in place of "+sid+", whose secret is gone" {
+	if got := w.key(t); len(got) != 1 || got[0].Action != Add || got[0].Detail != "replaces "+sid+", whose secret is lost" {
 		t.Errorf("secret gone: %+v", got)
 	}
 	w.run(t, 0, 0)

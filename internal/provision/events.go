@@ -216,7 +216,7 @@ func (e *Events) PlanCallback(ctx context.Context, address string) (*EventsPlan,
 		return nil, err
 	}
 	if now.URL != "" && now.URL != address {
-		return nil, problem.New(problem.EventsTaken, "cannot set the event callback of the workspace: it is in use for another address").
+		return nil, problem.New(problem.EventsTaken, "cannot set the workspace's event callback: it is in use for another address").
 			WithDetail("it calls %s", Redact(now.URL)).
 			WithHint("use Event Streams instead: flexvc events enable, without --callback")
 	}
@@ -233,7 +233,7 @@ func (e *Events) PlanCallback(ctx context.Context, address string) (*EventsPlan,
 		// Look once more: somebody may have taken it while the plan was read.
 		if again, err := e.Callbacks.Callback(ctx); err != nil || again.URL != now.URL {
 			if err == nil {
-				err = problem.New(problem.EventsTaken, "cannot set the event callback of the workspace: somebody else has just set it")
+				err = problem.New(problem.EventsTaken, "cannot set the workspace's event callback: someone else has just set it")
 			}
 			return "", err
 		}

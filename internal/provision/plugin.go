@@ -117,16 +117,16 @@ func (s *pluginState) choose(want PluginWant) (string, error) {
 	case want.Version == "":
 		return next(latest.Version), nil
 	case !isVersion(want.Version):
-		return "", problem.New(problem.Usage, "cannot deploy version %q: it is not three numbers, such as 1.4.0", want.Version)
+		return "", problem.New(problem.Usage, "cannot deploy version %q: it is not of the form 1.4.0", want.Version)
 	case newer(want.Version, latest.Version) || want.Version == latest.Version && same:
 		return want.Version, nil
 	}
 	why := fmt.Sprintf("it is not newer than %s", latest.Version)
 	if want.Version == latest.Version {
-		why = "it is there with another bundle"
+		why = "it already exists with another bundle"
 	}
 	return "", problem.New(problem.VersionNotNewer, "cannot deploy version %s of the plugin: %s", want.Version, why).
-		WithHint("flexvc plugin deploy --version %s, or without --version", next(latest.Version))
+		WithHint("use --version %s, or omit --version", next(latest.Version))
 }
 
 // next raises the last of the three numbers.
@@ -164,7 +164,7 @@ func (d *Plugin) PlanRollback(ctx context.Context) (*PluginPlan, error) {
 	}
 	now := is.released()
 	if now.Version == "" {
-		return nil, problem.New(problem.NothingToRollBack, "cannot roll the plugin back: Flex does not load it now").
+		return nil, problem.New(problem.NothingToRollBack, "cannot roll back the plugin: Flex does not load it").
 			WithHint("flexvc plugin status")
 	}
 	config, rows, err := d.before(ctx, &is)
@@ -182,8 +182,8 @@ func (d *Plugin) PlanRollback(ctx context.Context) (*PluginPlan, error) {
 }
 
 func changedMeanwhile(what string) error {
-	return problem.New(problem.EditedSince, "cannot deploy the plugin: %s since the plan was made", what).
-		WithHint("look again: flexvc plugin deploy")
+	return problem.New(problem.EditedSince, "cannot deploy the plugin: %s after the plan was made", what).
+		WithHint("make a new plan: flexvc plugin deploy")
 }
 
 // staying says that what is there stays; nothing for nothing.

@@ -42,14 +42,14 @@ func (d *Plugin) planHosting(p *PluginPlan) {
 	service := Item{Kind: KindService, Action: Same, Name: p.is.service.UniqueName, ID: p.is.service.SID}
 	switch {
 	case service.ID == "":
-		service.Action, service.Name, service.Detail = Add, serviceUniqueName, "Twilio Serverless; Flex is told of it"
+		service.Action, service.Name, service.Detail = Add, serviceUniqueName, "Twilio Serverless; registered with Flex"
 	case !slices.Contains(p.is.registered, service.ID):
-		service.Action, service.Detail = Change, "Flex is told of it"
+		service.Action, service.Detail = Change, "registered with Flex"
 	}
 	p.add(service, bind(d.applyService, p))
 	environment := Item{Kind: KindEnvironment, Action: Same, Name: PluginName, ID: p.is.environment.SID, Detail: p.is.environment.DomainName}
 	if environment.ID == "" {
-		environment.Action, environment.Detail = Add, "with a domain of its own"
+		environment.Action, environment.Detail = Add, "with its own domain"
 	}
 	p.add(environment, bind(d.applyEnvironment, p))
 
@@ -100,7 +100,7 @@ func (d *Plugin) adoptBuild(ctx context.Context, p *PluginPlan, item *Item) erro
 	for _, b := range builds {
 		if b.Status != twilio.BuildFailed && contains(b, p.build) && contains(p.build, b) && b.Dependencies == p.build.Dependencies {
 			p.build = b
-			item.Action, item.Detail = Change, "built by an earlier run; it only lacks its deployment"
+			item.Action, item.Detail = Change, "built by an interrupted run, not yet deployed"
 			return nil
 		}
 	}
@@ -210,8 +210,8 @@ func (d *Plugin) applyBuild(ctx context.Context, p *PluginPlan) error {
 			return problem.New(problem.PluginNotBuilt, "cannot deploy the plugin: Twilio's build %s failed", p.build.SID).
 				WithHint("try again: flexvc plugin deploy")
 		case !d.Now().Before(until):
-			return problem.New(problem.PluginNotBuilt, "cannot deploy the plugin: Twilio's build %s is not done after %v", p.build.SID, buildPatience).
-				WithHint("go on when it is: flexvc plugin deploy")
+			return problem.New(problem.PluginNotBuilt, "cannot deploy the plugin: Twilio's build %s did not finish within %v", p.build.SID, buildPatience).
+				WithHint("continue later: flexvc plugin deploy")
 		}
 		if err := d.Sleep(ctx, buildPause); err != nil {
 			return err

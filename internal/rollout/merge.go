@@ -23,7 +23,7 @@ func (s Settings) Merge(name string, existing []byte, b Browser) ([]byte, error)
 		return nil, problem.New(problem.InputUnreadable, "cannot merge into %s: it is not a JSON object", name)
 	}
 	if dec.More() {
-		return nil, problem.New(problem.InputUnreadable, "cannot merge into %s: something follows its JSON object", name)
+		return nil, problem.New(problem.InputUnreadable, "cannot merge into %s: extra data after its JSON object", name)
 	}
 	var want map[string]any // in the types that decoding gives
 	if err := json.Unmarshal(indent(s.policy(b)), &want); err != nil {
@@ -33,9 +33,9 @@ func (s Settings) Merge(name string, existing []byte, b Browser) ([]byte, error)
 	merge(have, want, nil, &conflicts)
 	if len(conflicts) > 0 {
 		slices.Sort(conflicts)
-		return nil, problem.New(problem.PolicyConflict, "cannot merge into %s: %s says otherwise", name, conflicts[0]).
+		return nil, problem.New(problem.PolicyConflict, "cannot merge into %s: %s has a conflicting value", name, conflicts[0]).
 			WithDetail("%s", strings.Join(conflicts, "\n")).
-			WithHint("it was left alone; change it by hand, or leave out --merge")
+			WithHint("the file was not changed; edit it by hand, or omit --merge")
 	}
 	return indent(have), nil
 }

@@ -62,9 +62,9 @@ func CheckURL(address string) error {
 	case err != nil:
 		return fmt.Errorf("%q is not an address", address)
 	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return fmt.Errorf("%q is not an absolute address of https or http", address)
+		return fmt.Errorf("%q is not an absolute http or https URL", address)
 	case u.User != nil:
-		return errors.New("an address with a password in it cannot be used: every browser gets to see it")
+		return errors.New("an address must not contain a password: every browser sees it")
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (s Settings) extension(b Browser) map[string]any {
 	}
 }
 
-// origin grants the microphone to the extension, so that agents are never asked.
+// origin grants the microphone to the extension, so that agents are never prompted.
 func (s Settings) origin() string { return "chrome-extension://" + s.ID + "/" }
 
 // managed is what the extension reads from storage.managed.
@@ -287,18 +287,18 @@ func (s Settings) CheckUpdate(text []byte) []Fault {
 	}
 	var faults []Fault
 	if len(u.Apps[at].Checks) == 0 {
-		return []Fault{{"its entry offers no version", failed(16, 4)}}
+		return []Fault{{"its entry has no version", failed(16, 4)}}
 	}
 	for _, c := range u.Apps[at].Checks {
 		if err := CheckURL(c.Codebase); err != nil {
-			faults = append(faults, Fault{"its codebase cannot be used: " + err.Error(), failed(16, 8)})
+			faults = append(faults, Fault{"its codebase is unusable: " + err.Error(), failed(16, 8)})
 		}
 		if c.Version != s.Version {
-			faults = append(faults, Fault{fmt.Sprintf("it offers version %s, and the package is %s", c.Version, s.Version),
+			faults = append(faults, Fault{fmt.Sprintf("it offers version %s, but the package is %s", c.Version, s.Version),
 				fmt.Sprintf("Expected version %q, but version was %q", c.Version, s.Version)})
 		}
 		if c.SHA256 != "" && !strings.EqualFold(c.SHA256, s.SHA256) || c.Size != 0 && c.Size != s.Size {
-			faults = append(faults, Fault{"its checksum or size is of another package", ""})
+			faults = append(faults, Fault{"its checksum or size belongs to another package", ""})
 		}
 	}
 	return faults
@@ -317,7 +317,7 @@ func Write(dir string, s Settings, merged []byte) (names []string, err error) {
 	}
 	unwritable := func(path string, err error) error {
 		return problem.New(problem.OutputUnwritable, "cannot write %s: %w", path, problem.Reason(err)).
-			WithHint("check space and permissions of %s", dir)
+			WithHint("check free space and permissions of %s", dir)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, unwritable(dir, err)
@@ -346,6 +346,6 @@ func Free(dir, id string) error {
 	if xml.Unmarshal(text, &u) != nil || len(u.Apps) == 0 || slices.ContainsFunc(u.Apps, func(a app) bool { return a.ID == id }) {
 		return nil
 	}
-	return problem.New(problem.PolicyConflict, "cannot write policies to %s: those there are of another extension, %s", dir, u.Apps[0].ID).
-		WithHint("another key is another extension: use the key of that one, or name another folder with --policy")
+	return problem.New(problem.PolicyConflict, "cannot write policies to %s: the existing ones are for another extension, %s", dir, u.Apps[0].ID).
+		WithHint("use that extension's key, or choose another folder with --policy")
 }

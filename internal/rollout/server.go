@@ -108,11 +108,11 @@ func NewServer(release *Release, o ServerOptions) (*Server, error) {
 	}
 	if b := o.Base; b != nil {
 		if b.ID != release.ID {
-			return nil, problem.New(problem.PackageInvalid, "cannot serve both packages: one is of %s, the other of %s", release.ID, b.ID).
-				WithHint("both must be signed with one key")
+			return nil, problem.New(problem.PackageInvalid, "cannot serve both packages: their IDs differ, %s and %s", release.ID, b.ID).
+				WithHint("sign both with the same key")
 		}
 		if o.Compare(b.Version, release.Version) >= 0 {
-			return nil, problem.New(problem.Usage, "cannot stage %s: the others would get %s, which is not older", release.Version, b.Version)
+			return nil, problem.New(problem.Usage, "cannot stage %s: the base version %s is not older", release.Version, b.Version)
 		}
 	}
 	s := &Server{o: o, fleet: newFleet(o.Now)}
@@ -138,8 +138,8 @@ func (s *Server) Offer(release *Release) error {
 	case release.SHA256 == old.SHA256:
 		return nil
 	case release.Version == old.Version:
-		return problem.New(problem.PackageInvalid, "cannot serve another %s: browsers that have %[1]s would never fetch it", release.Version).
-			WithHint("give it a higher number: flexvc pack --version %s", after(release.Version))
+		return problem.New(problem.PackageInvalid, "cannot serve a different %s: browsers with %[1]s would never fetch it", release.Version).
+			WithHint("raise the version: flexvc pack --version %s", after(release.Version))
 	case lower && !s.o.AllowDowngrade:
 		return Downgrade(release.Version, old.Version)
 	}
@@ -153,8 +153,8 @@ func (s *Server) Offer(release *Release) error {
 
 // Downgrade refuses to serve a version below one that browsers were offered.
 func Downgrade(version, offered string) error {
-	return problem.New(problem.DowngradeRefused, "cannot serve %s: browsers were offered %s, and none goes back to a lower version", version, offered).
-		WithHint("publish the old code under a higher number: flexvc pack --from DIR --version %s; or say --allow-downgrade, for browsers that have neither", after(offered))
+	return problem.New(problem.DowngradeRefused, "cannot serve %s: browsers were already offered %s and never downgrade", version, offered).
+		WithHint("publish the old code under a higher version: flexvc pack --from DIR --version %s; or pass --allow-downgrade for browsers that have neither", after(offered))
 }
 
 // after is the version next to a well-formed one.
@@ -209,7 +209,7 @@ func (s *Server) Follow(ctx context.Context, path string, ticks <-chan time.Time
 		}
 		why := err.Error()
 		s.broken.Store(&why)
-		s.o.Log.Warn("extension file changed and is not served; the one from before is", "version", s.now.Load().release.Version, "cause", why)
+		s.o.Log.Warn("the changed extension file is not served; still serving the previous one", "version", s.now.Load().release.Version, "cause", why)
 	}
 }
 
@@ -261,7 +261,7 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request) {
 	for _, ask := range asked {
 		if ask.id != now.release.ID {
 			if s.counts.foreign.Add(1) == 1 {
-				s.o.Log.Warn("a browser asks for another extension: its policy names another ID", "wanted", ask.id)
+				s.o.Log.Warn("a browser requests another extension: its policy has a different ID", "wanted", ask.id)
 			}
 			continue
 		}

@@ -107,20 +107,20 @@ func form(pattern string) func(string) bool {
 func (c Config) Validate() error {
 	var f faults
 
-	f.credential(!accountSID(c.AccountSID), "the account SID must be AC and 32 hex digits")
+	f.credential(!accountSID(c.AccountSID), "the account SID must be AC followed by 32 hex digits")
 	switch {
 	case c.KeySID == "":
 		f.credential(true, "the signing key is missing: an API key SID, SK…, of kind Main or Standard")
 	case strings.HasPrefix(c.KeySID, "AC"):
-		f.credential(true, "the account SID and auth token cannot sign voice tokens: an API key, SK…, is needed")
+		f.credential(true, "the account SID and auth token cannot sign voice tokens: an API key, SK…, is required")
 	default:
-		f.credential(!keySID(c.KeySID), "the signing key must be SK and 32 hex digits")
+		f.credential(!keySID(c.KeySID), "the signing key must be SK followed by 32 hex digits")
 	}
 	f.credential(c.KeySecret == "", "the signing key's secret is empty: anyone could sign with it")
 	switch c.ValidateVia {
 	case ViaIAM:
 		user := c.Validator.User
-		f.credential(user == "" || c.Validator.Password == "", "asking Twilio about Flex tokens needs an auth token or an API key with its secret")
+		f.credential(user == "" || c.Validator.Password == "", "validating Flex tokens requires an auth token or an API key with its secret")
 		f.credential(user != "" && user != c.AccountSID && !keySID(user), "the validator's user must be the account SID or an API key, SK…")
 	case ViaFlex:
 	default:
@@ -133,12 +133,12 @@ func (c Config) Validate() error {
 		u, err := url.Parse(c.ValidateURL)
 		// A Flex token is a bearer secret: beyond this machine it travels encrypted or not at all.
 		f.add(err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && (u.Scheme != "http" || !loopbackHost(u.Hostname()))),
-			"the validator's URL must be https, or http on this machine, without user and password")
+			"the validator's URL must be https (or http on this machine), without credentials")
 	}
 	f.add(!prefixText(c.Prefix), "the identity prefix must be 1 to 64 letters, digits or underscores, not %q", c.Prefix)
-	f.add(c.TTL < time.Second || c.TTL > MaxTTL || c.TTL%time.Second != 0, "the token life must be whole seconds between 1s and 24h, not %s", c.TTL)
+	f.add(c.TTL < time.Second || c.TTL > MaxTTL || c.TTL%time.Second != 0, "the token lifetime must be whole seconds between 1s and 24h, not %s", c.TTL)
 	for _, o := range c.AllowOrigins {
-		f.add(!exactOrigin(o), "allowed origin %q is not exact: write scheme://host[:port], without path or wildcard", o)
+		f.add(!exactOrigin(o), "allowed origin %q is not exact: use scheme://host[:port], without path or wildcard", o)
 	}
 	for _, r := range []struct {
 		name string
@@ -149,12 +149,12 @@ func (c Config) Validate() error {
 	f.add(c.MaxBody < 1<<10 || c.MaxBody > 1<<20, "the body limit must be between 1 kB and 1 MB, not %d bytes", c.MaxBody)
 	for _, p := range c.TrustedProxies {
 		f.add(!p.IsValid(), "a trusted proxy is not an address range")
-		f.add(p.IsValid() && p.Bits() == 0, "trusting every address as a proxy would let anyone choose their own address")
+		f.add(p.IsValid() && p.Bits() == 0, "trusting every address as a proxy would let clients forge their address")
 	}
-	f.add(len(c.TrustedProxies) > 0 && !c.BehindProxy, "trusted proxies are named, but not that the server is behind one: add --behind-proxy")
+	f.add(len(c.TrustedProxies) > 0 && !c.BehindProxy, "--trusted-proxy requires --behind-proxy")
 	if c.RedisURL != "" {
 		_, err := redis.ParseURL(c.RedisURL)
-		f.add(err != nil, "the Redis URL cannot be read: write redis://host:6379/0, rediss:// for TLS, or unix:///path") // err would repeat the password
+		f.add(err != nil, "invalid Redis URL: use redis://host:6379/0, rediss:// for TLS, or unix:///path") // err would repeat the password
 	}
 	return f.problem()
 }
@@ -187,7 +187,7 @@ func (f *faults) problem() error {
 		return nil
 	}
 	code := problem.ConfigInvalid
-	hint := "flexvc config list --origin shows where each value comes from"
+	hint := "see where each value comes from: flexvc config list --origin"
 	if f.credentials == len(f.lines) {
 		code = problem.CredentialsMissing
 		hint = "create a Standard API key in the Twilio Console and set TWILIO_API_KEY and TWILIO_API_SECRET, or use -p emulator"
@@ -195,6 +195,6 @@ func (f *faults) problem() error {
 	if len(f.lines) == 1 {
 		return problem.New(code, "cannot serve tokens: %s", f.lines[0]).WithHint("%s", hint)
 	}
-	return problem.New(code, "cannot serve tokens: %d settings cannot be used", len(f.lines)).
+	return problem.New(code, "cannot serve tokens: %d settings are invalid", len(f.lines)).
 		WithDetail("%s", strings.Join(f.lines, "\n")).WithHint("%s", hint)
 }

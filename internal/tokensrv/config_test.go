@@ -24,14 +24,14 @@ func TestConfigFaults(t *testing.T) {
 		{"account missing", func(c *Config) { c.AccountSID, c.Validator = "", Credentials{testKey, testSecret} }, problem.CredentialsMissing, "account SID"},
 		{"no signing key", func(c *Config) { c.KeySID = "" }, problem.CredentialsMissing, "Main or Standard"},
 		{"auth token as signing key", func(c *Config) { c.KeySID = c.AccountSID }, problem.CredentialsMissing, "cannot sign"},
-		{"signing key cut short", func(c *Config) { c.KeySID = "SK12" }, problem.CredentialsMissing, "SK and 32"},
+		{"signing key cut short", func(c *Config) { c.KeySID = "SK12" }, problem.CredentialsMissing, "SK followed by 32"},
 		{"empty secret", func(c *Config) { c.KeySecret = "" }, problem.CredentialsMissing, "anyone could sign"},
 		{"validator without password", func(c *Config) { c.Validator.Password = "" }, problem.CredentialsMissing, "auth token"},
 		{"validator of another account", func(c *Config) { c.Validator.User = "AC" + strings.Repeat("9", 32) }, problem.CredentialsMissing, "validator's user"},
 		{"unknown via", func(c *Config) { c.ValidateVia = "magic" }, problem.ConfigInvalid, `"magic"`},
 		{"no timeout", func(c *Config) { c.ValidateTimeout = 0 }, problem.ConfigInvalid, "timeout"},
 		{"validator over plain HTTP", func(c *Config) { c.ValidateURL = "http://iam.example.com/" }, problem.ConfigInvalid, "https"},
-		{"validator URL with password", func(c *Config) { c.ValidateURL = "https://u:p@iam.example.com/" }, problem.ConfigInvalid, "without user"},
+		{"validator URL with password", func(c *Config) { c.ValidateURL = "https://u:p@iam.example.com/" }, problem.ConfigInvalid, "without credentials"},
 		{"no prefix", func(c *Config) { c.Prefix = "" }, problem.ConfigInvalid, "prefix"},
 		{"prefix with a dash", func(c *Config) { c.Prefix = "ext-" }, problem.ConfigInvalid, "prefix"},
 		{"no life", func(c *Config) { c.TTL = 0 }, problem.ConfigInvalid, "token life"},
@@ -47,7 +47,7 @@ func TestConfigFaults(t *testing.T) {
 		{"everyone a proxy", func(c *Config) {
 			c.BehindProxy = true
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
-		}, problem.ConfigInvalid, "choose their own address"},
+		}, problem.ConfigInvalid, "forge their address"},
 		{"proxies, but not behind one", func(c *Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, problem.ConfigInvalid, "--behind-proxy"},
 		{"unreadable Redis", func(c *Config) { c.RedisURL = "http://:" + said.secret("redis-password") + "@host" }, problem.ConfigInvalid, "Redis URL"},
 		{"region with a host", func(c *Config) { c.Region = `ie1","x":"` }, problem.ConfigInvalid, "region"},

@@ -39,7 +39,7 @@ func ParseEnvFile(r io.Reader, name string) (EnvFile, error) {
 	env, err := gotenv.StrictParse(strings.NewReader(strings.ReplaceAll(string(raw), "$", "\x00")))
 	if err != nil {
 		// err quotes the line it stopped at: no Because.
-		return EnvFile{}, problem.New(problem.InputUnreadable, "cannot read %s: not a file of NAME=value lines", name)
+		return EnvFile{}, problem.New(problem.InputUnreadable, "cannot read %s: expected NAME=value lines", name)
 	}
 	e := EnvFile{AccountSID: env["ACCOUNT_SID"], AuthToken: env["AUTH_TOKEN"], APIKey: env["API_KEY"], APISecret: env["API_SECRET"]}
 	for _, v := range []struct{ name, value string }{

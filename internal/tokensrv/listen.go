@@ -25,13 +25,13 @@ func CheckListen(addr string, tls, behindProxy bool) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return problem.New(problem.Usage, "cannot listen on %q: not an address", addr).
-			WithHint("write host:port, such as 127.0.0.1:3001, or unix:/path")
+			WithHint("use host:port, such as 127.0.0.1:3001, or unix:/path")
 	}
 	if tls || behindProxy || loopbackHost(host) {
 		return nil
 	}
-	return problem.New(problem.Usage, "will not serve tokens over plain HTTP beyond this machine").
-		WithHint("add --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy and say --behind-proxy")
+	return problem.New(problem.Usage, "refusing to serve tokens over plain HTTP beyond this machine").
+		WithHint("add --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy with --behind-proxy")
 }
 
 func loopbackHost(host string) bool {
@@ -111,7 +111,7 @@ func Inherited(lookup func(string) (string, bool), pid int) (map[string][]net.Li
 					_ = ln.Close()
 				}
 			}
-			return nil, problem.New(problem.AddressUnavailable, "cannot take over systemd's socket %q: not a stream socket that listens", name).Because(err)
+			return nil, problem.New(problem.AddressUnavailable, "cannot take over systemd's socket %q: not a listening stream socket", name).Because(err)
 		}
 		out[name] = append(out[name], ln)
 	}

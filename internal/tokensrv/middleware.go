@@ -79,7 +79,7 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
-			s.log.Error("bug: a request ended in a panic", "cause", panicked(v), "req", x.id, "stack", string(debug.Stack()))
+			s.log.Error("bug: panic while handling a request", "cause", panicked(v), "req", x.id, "stack", string(debug.Stack()))
 			if x.status != 0 {
 				panic(http.ErrAbortHandler) // half an answer must not look whole
 			}

@@ -77,7 +77,7 @@ func newShared(c Config, now func() time.Time, log *slog.Logger, m *metrics) (*s
 				switch {
 				case from == gobreaker.StateClosed:
 					m.redisUp.Set(0)
-					log.Warn("redis is down: limits and cache are this replica's own until it is back")
+					log.Warn("redis is down: limits and cache are local to this replica until it recovers")
 				case to == gobreaker.StateClosed:
 					m.redisUp.Set(1)
 					log.Info("redis is back: limits and cache are shared again")

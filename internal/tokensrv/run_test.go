@@ -192,8 +192,8 @@ func TestCheckListen(t *testing.T) {
 		}
 	}
 	p := problem.As(CheckListen("0.0.0.0:3001", false, false))
-	if p.Summary != "will not serve tokens over plain HTTP beyond this machine" ||
-		p.Hint != "add --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy and say --behind-proxy" || problem.Exit(p) != 2 {
+	if p.Summary != "refusing to serve tokens over plain HTTP beyond this machine" ||
+		p.Hint != "add --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy with --behind-proxy" || problem.Exit(p) != 2 {
 		t.Errorf("%+v", p)
 	}
 	if err := CheckListen("3001", false, false); !problem.Is(err, problem.Usage) {
@@ -421,7 +421,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 			t.Errorf("with a broken file: %s", got)
 		}
 	}
-	if n := strings.Count(f.log.String(), "cannot be used"); n != 1 {
+	if n := strings.Count(f.log.String(), "are unusable"); n != 1 {
 		t.Errorf("%d warnings about one broken file", n)
 	}
 	write("third.example")

@@ -97,7 +97,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	if cfg.RequireEnabled && deps.WorkerEnabled == nil {
-		return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: --require-enabled needs a way to read workers' attributes")
+		return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: --require-enabled needs access to workers' attributes")
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
@@ -144,7 +144,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if cfg.RedisURL != "" {
 		sh, err := newShared(cfg, s.now, s.log, s.m)
 		if err != nil {
-			return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: the Redis URL cannot be read")
+			return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: invalid Redis URL")
 		}
 		s.shared = sh
 	}
@@ -152,12 +152,12 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s.addresses = newLimiter("address", cfg.AddressRate, s.shared, s.now)
 	tw, err := newAuthority(cfg, deps.Transport, s.now, s.sawDrift)
 	if err != nil {
-		return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: the validator's URL cannot be read")
+		return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: invalid validator URL")
 	}
 	s.verifier = newVerifier(cfg, tw.ask, s.shared, s.now, s.m, s.circuitChanged)
 
 	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 {
-		s.log.Warn("no trusted proxy is named: X-Forwarded-For is ignored and all clients share one address limit")
+		s.log.Warn("no trusted proxy is set: X-Forwarded-For is ignored and all clients share one address limit")
 	}
 	s.lookup = s.routes(deps.Extension, deps.Public)
 	s.handler = chain(http.HandlerFunc(dispatch), s.recoverPanics, s.requestID, s.accessLog, s.measure, s.limit, s.origins)
@@ -285,7 +285,7 @@ func (s *Server) circuitChanged(from, to gobreaker.State) {
 	s.m.circuit(to)
 	switch {
 	case from == gobreaker.StateClosed:
-		s.log.Warn("the validator is down: answering 503 until it is back", "failures", breakAfter)
+		s.log.Warn("the validator is down: responding 503 until it recovers", "failures", breakAfter)
 	case to == gobreaker.StateClosed:
 		s.log.Info("the validator is back")
 	}

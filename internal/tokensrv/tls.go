@@ -55,7 +55,7 @@ func (k *keypair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		k.looked = now
 		if k.stampNow() != k.stamp {
 			if err := k.load(); err != nil {
-				k.log.Warn("the TLS files changed and cannot be used; serving the certificate from before", "cause", err)
+				k.log.Warn("the changed TLS files are unusable; still serving the previous certificate", "cause", err)
 			} else {
 				k.log.Info("serving the renewed TLS certificate")
 			}

@@ -72,8 +72,8 @@ func parseTerm(word string) (term, error) {
 	}
 	t.field, t.contains = strings.ToLower(word[:at]), word[at] == '~'
 	if fields[t.field] == nil {
-		return t, problem.New(problem.Usage, "cannot read the filter %q: there is no field %q", whole, t.field).
-			WithHint("the fields are name, state, activity, uri, flag and sid")
+		return t, problem.New(problem.Usage, "invalid filter %q: unknown field %q", whole, t.field).
+			WithHint("fields: name, state, activity, uri, flag, sid")
 	}
 	for value := range strings.SplitSeq(word[at+1:], ",") {
 		if value != "" {
@@ -81,14 +81,14 @@ func parseTerm(word string) (term, error) {
 		}
 	}
 	if len(t.values) == 0 {
-		return t, problem.New(problem.Usage, "cannot read the filter %q: no value follows the field", whole).
+		return t, problem.New(problem.Usage, "invalid filter %q: the field has no value", whole).
 			WithHint("such as state:drift or name~smith")
 	}
 	if t.field == "state" && !t.contains {
 		for _, v := range t.values {
 			if fleet.State(v).Meaning() == "" {
-				return t, problem.New(problem.Usage, "cannot read the filter %q: there is no state %q", whole, v).
-					WithHint("the states are %s", stateWords())
+				return t, problem.New(problem.Usage, "invalid filter %q: unknown state %q", whole, v).
+					WithHint("states: %s", stateWords())
 			}
 		}
 	}
@@ -124,7 +124,7 @@ func split(text string) ([]string, error) {
 		}
 	}
 	if quoted {
-		return nil, problem.New(problem.Usage, "cannot read the filter: a quote is not closed").
+		return nil, problem.New(problem.Usage, "invalid filter: unclosed quote").
 			WithHint(`such as activity:"Voice Client Offline"`)
 	}
 	if some {

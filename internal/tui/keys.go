@@ -171,10 +171,10 @@ func (m *model) fix() tea.Cmd {
 	case it == nil || m.asking:
 		return nil
 	case it.State == fleet.StateDrift:
-		m.flash = "a drifting worker is mended by its agent: reload Flex, then look at the extension"
+		m.flash = "only the agent can fix drift: reload Flex, then check the extension"
 		return nil
 	case it.State != fleet.StateStale:
-		m.flash = "only a stale worker can be fixed from here; this one is " + string(it.State)
+		m.flash = "only stale workers can be fixed here; this one is " + string(it.State)
 		return nil
 	}
 	m.asking = true
@@ -194,7 +194,7 @@ func (m *model) proposed(msg proposedMsg) tea.Cmd {
 		m.flash = sentence(msg.err)
 	case len(msg.proposal.Changes) == 0 || it == nil:
 		msg.proposal.Close()
-		m.flash = "nothing is left to fix"
+		m.flash = "nothing to fix"
 		m.source.Refresh()
 	default:
 		m.proposal, m.about = msg.proposal, it

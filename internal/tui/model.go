@@ -142,7 +142,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.flash = sentence(msg.err)
 			break
 		}
-		m.flash = fmt.Sprintf("%s is repaired; undo: flexvc runs rollback %s", ui.Clean(msg.name), msg.run)
+		m.flash = fmt.Sprintf("%s repaired; undo: flexvc runs rollback %s", ui.Clean(msg.name), msg.run)
 		m.source.Refresh()
 	case tea.KeyPressMsg:
 		return m, m.key(msg)

@@ -58,10 +58,10 @@ func TestFilters(t *testing.T) {
 
 func TestFiltersThatAreNone(t *testing.T) {
 	for _, c := range []struct{ filter, want string }{
-		{"shape:round", "there is no field"},
-		{"state:drunk", "there is no state"},
+		{"shape:round", "unknown field"},
+		{"state:drunk", "unknown state"},
 		{"state:", "no value"},
-		{`activity:"Voice`, "a quote is not closed"},
+		{`activity:"Voice`, "unclosed quote"},
 		{"-state:,", "no value"},
 	} {
 		_, err := ParseFilter(c.filter)

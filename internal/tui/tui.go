@@ -2,7 +2,7 @@
 // internal/fleet, and what it changes is a run of internal/workers. bubbletea lives
 // here only.
 //
-// The model never waits and never asks anyone: what takes time is a command
+// The model never waits and never prompts anyone: what takes time is a command
 // that answers with a message. Only the rows that are visible are drawn.
 package tui
 

@@ -126,7 +126,7 @@ func (m *model) freshness() string {
 	case s.Sweeps == 0:
 		return "reading" + m.ellipsis()
 	case s.Pushed:
-		return fmt.Sprintf("live, by events, swept %s ago", seconds(now.Sub(s.Whole)))
+		return fmt.Sprintf("live by events, listed %s ago", seconds(now.Sub(s.Whole)))
 	case s.EventsErr != nil:
 		return m.styles.alarm.Render(m.eventsLost())
 	}
@@ -247,11 +247,11 @@ func (m *model) table() []string {
 func (m *model) empty() string {
 	switch {
 	case m.status.Sweeps == 0:
-		return "reading the workers" + m.ellipsis()
+		return "reading workers" + m.ellipsis()
 	case len(m.items) == 0:
-		return "there are no workers in this workspace"
+		return "this workspace has no workers"
 	}
-	return "no worker matches the filter; esc shows all"
+	return "no worker matches the filter; esc clears it"
 }
 
 // since is the time of day, or the day when that was not today. Nobody knows
@@ -318,7 +318,7 @@ func (t *trend) draw(ascii bool) string {
 
 func (m *model) keys() string {
 	if m.mode == filtering {
-		return m.styles.faint.Render(" enter apply   esc leave it   fields: name state activity uri flag sid   such as state:drift name~smith")
+		return m.styles.faint.Render(" enter apply   esc cancel   fields: name state activity uri flag sid   such as state:drift name~smith")
 	}
 	all := " enter details   / filter   s sort   f fix   p pause   c copy sid   ? keys   q quit"
 	if ansi.StringWidth(all) > m.columns() {
@@ -330,15 +330,15 @@ func (m *model) keys() string {
 func (m *model) help() []string {
 	lines := []string{" " + m.styles.title.Render("flexvc watch: keys"), ""}
 	for _, k := range [][2]string{
-		{"up down, j k", "one worker up or down; the mouse works as well"},
+		{"up down, j k", "one worker up or down; the mouse works too"},
 		{"pgup pgdown, space", "a screen up or down"},
 		{"g G", "first, last"},
-		{"enter", "details: what happened to the worker since the start"},
+		{"enter", "details: the worker's history since the start"},
 		{"/", "filter: state:drift activity:Available name~smith -state:ok"},
 		{"s", "sort by state, worker, activity, time"},
 		{"f", "fix a stale worker: shows the change, asks, journals it"},
-		{"r", "read all workers again now"},
-		{"p", "hold the picture still, and let it go on"},
+		{"r", "list all workers now"},
+		{"p", "pause and resume the picture"},
 		{"c", "copy the worker's SID"},
 		{"esc", "close the details, then show all workers"},
 		{"q", "quit"},
@@ -352,7 +352,7 @@ func (m *model) help() []string {
 	if over := len(lines) - (m.height - 2); over > 0 { // a low screen shows the keys
 		lines = lines[:max(m.height-2, 0)]
 	}
-	return append(lines, "", m.styles.faint.Render(" any key goes back"))
+	return append(lines, "", m.styles.faint.Render(" any key closes this"))
 }
 
 // details is the pane about the worker under the cursor.
@@ -369,7 +369,7 @@ func (m *model) details() []string {
 		fmt.Sprintf(" flag %s   contact uri %s   activity %s", it.Facts.Flag, ui.Clean(m.or(it.Facts.ContactURI)), ui.Clean(it.ActivityName)),
 	}
 	if len(it.history) == 0 {
-		lines = append(lines, m.styles.faint.Render(" nothing has happened to it since the watch began"))
+		lines = append(lines, m.styles.faint.Render(" nothing has changed since the watch started"))
 	}
 	for i := len(it.history) - 1; i >= 0 && len(lines) < height; i-- {
 		d := it.history[i]
@@ -431,7 +431,7 @@ func (m *model) question() []string {
 		lines = append(lines, m.whole("     "+m.pad(m.ascii("→", "->"), 3), c.To)...)
 	}
 	return append(lines, "",
-		" Nothing else changes; flexvc runs rollback undoes it.", "",
+		" Nothing else changes; undo with flexvc runs rollback.", "",
 		` Only "yes" is accepted: `+m.styles.input.Render(string(m.input))+m.styles.cursor.Render("_"), "",
-		m.styles.faint.Render(" enter answers   esc leaves it as it is"))
+		m.styles.faint.Render(" enter confirms   esc cancels"))
 }

@@ -142,7 +142,7 @@ var scenes = map[string]func(*model){
 	},
 	"events": func(m *model) { m.status.Pushed = true },
 	"events-lost": func(m *model) {
-		m.status.EventsErr, m.status.Interval = errors.New("no sign of life"), 10*time.Second
+		m.status.EventsErr, m.status.Interval = errors.New("connection lost"), 10*time.Second
 	},
 	"lost": func(m *model) {
 		m.status.Err, m.status.Whole, m.status.Retry = errors.New("no route to host"), now.Add(-41*time.Second), now.Add(8*time.Second)

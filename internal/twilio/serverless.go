@@ -6,7 +6,7 @@ type Service struct {
 	UniqueName string
 }
 
-// Environment is a Serverless environment, ZE…, with a domain of its own.
+// Environment is a Serverless environment, ZE…, with its own domain.
 type Environment struct {
 	SID        string
 	UniqueName string

@@ -58,7 +58,7 @@ func (c *Client) CreateKey(ctx context.Context, name string) (twilio.Key, string
 		return twilio.Key{}, "", c.problem(ctx, o, err)
 	}
 	if value(k.Sid) == "" || value(k.Secret) == "" {
-		return twilio.Key{}, "", problem.New(problem.TwilioAnswer, "cannot %s: the answer holds no secret", o.what).
+		return twilio.Key{}, "", problem.New(problem.TwilioAnswer, "cannot %s: the response contains no secret", o.what).
 			WithHint("delete the key in the Twilio Console and try again")
 	}
 	return key(k.Sid, k.FriendlyName, k.DateCreated), *k.Secret, nil

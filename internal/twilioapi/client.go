@@ -180,17 +180,17 @@ func (c *Client) CheckCredentials(ctx context.Context) error {
 func checkCredentials(o Options) error {
 	switch {
 	case o.AccountSID == "" || o.Username == "" || o.Password == "":
-		return problem.New(problem.CredentialsMissing, "cannot talk to Twilio: no credentials").
+		return problem.New(problem.CredentialsMissing, "cannot reach Twilio: no credentials").
 			WithHint("set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or use -p emulator")
 	case !sidOf("AC", o.AccountSID):
-		return problem.New(problem.ConfigInvalid, "cannot talk to Twilio: the account SID is not AC and 32 hexadecimal digits").
+		return problem.New(problem.ConfigInvalid, "cannot reach Twilio: the account SID is not AC followed by 32 hexadecimal digits").
 			WithHint("copy the Account SID from the Twilio Console")
 	case !sidOf("AC", o.Username) && !sidOf("SK", o.Username):
-		return problem.New(problem.ConfigInvalid, "cannot talk to Twilio: the user name is neither an account SID (AC…) nor an API key SID (SK…)").
+		return problem.New(problem.ConfigInvalid, "cannot reach Twilio: the user name is neither an account SID (AC…) nor an API key SID (SK…)").
 			WithHint("set TWILIO_API_KEY to the key's SID and TWILIO_API_SECRET to its secret")
 	case !alphanumeric(o.Password):
-		return problem.New(problem.CredentialsRefused, "cannot use the credentials of %s: the secret holds a character that Twilio's never do", twilio.Short(o.Username)).
-			WithHint("copy it again: a space, quote or line break may have come along")
+		return problem.New(problem.CredentialsRefused, "cannot use the credentials of %s: the secret contains an invalid character", twilio.Short(o.Username)).
+			WithHint("copy it again: it may include a space, quote or line break")
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ const flexTokenLife = time.Minute
 // agents, is NotFound. Nobody may print the token.
 // https://www.twilio.com/docs/flex/developer/user-management/flex-users-api
 func (c *Client) FlexToken(ctx context.Context) (string, error) {
-	o := op{what: "make a Flex token for trying", repeat: always}
+	o := op{what: "create a Flex token for a test", repeat: always}
 	flex, err := c.FlexConfiguration(ctx)
 	if err != nil {
 		return "", err

@@ -28,9 +28,9 @@ func (c *Client) checkTarget(texts ...string) error {
 			switch {
 			case c.emulator != nil && !madeUp:
 				return problem.New(problem.WrongTarget, "refusing to send %s to the emulator: it is a real SID", twilio.Short(sid)).
-					WithHint("choose a profile of the real account with -p, or take the SID from flexvc -p emulator workers list")
+					WithHint("select the real account's profile with -p, or use a SID from flexvc -p emulator workers list")
 			case c.emulator == nil && madeUp:
-				return problem.New(problem.WrongTarget, "refusing to send %s to Twilio: the emulator made it up", twilio.Short(sid)).
+				return problem.New(problem.WrongTarget, "refusing to send %s to Twilio: it is an emulated SID", twilio.Short(sid)).
 					WithHint("add -p emulator")
 			}
 		}
@@ -50,7 +50,7 @@ func checkEmulator(u *url.URL) error {
 		return nil
 	}
 	return problem.New(problem.ConfigInvalid, "cannot use the emulator at %s: it is not on this machine", u.Redacted()).
-		WithHint("give an address like http://127.0.0.1:8021")
+		WithHint("use an address such as http://127.0.0.1:8021")
 }
 
 // sidOf reports whether s has the form of an SID of the given type.
@@ -64,5 +64,5 @@ func checkSID(kind, s string) error {
 	if strings.HasPrefix(s, kind) && alphanumeric(s) {
 		return nil
 	}
-	return problem.New(problem.Usage, "cannot ask Twilio for %q: it is not an SID like %s…", s, kind)
+	return problem.New(problem.Usage, "cannot ask Twilio for %q: it is not a SID such as %s…", s, kind)
 }

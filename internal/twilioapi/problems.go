@@ -27,12 +27,12 @@ func (c *Client) problem(ctx context.Context, o op, err error) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return cannot(problem.Interrupted, "interrupted").Because(ctx.Err())
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return cannot(problem.Timeout, "the time given ran out").Because(ctx.Err()).
-			WithHint("give more time with --timeout")
+		return cannot(problem.Timeout, "the --timeout limit was reached").Because(ctx.Err()).
+			WithHint("raise --timeout")
 	}
 	var f *failure
 	if !errors.As(err, &f) {
-		return cannot(problem.TwilioAnswer, "Twilio's answer has an unknown shape").WithDetail("%s", printable(err.Error()))
+		return cannot(problem.TwilioAnswer, "Twilio's response has an unexpected format").WithDetail("%s", printable(err.Error()))
 	}
 	if f.status == 0 {
 		return c.unreachable(o, f, cannot)
@@ -49,7 +49,7 @@ func (c *Client) unreachable(o op, f *failure, cannot sentence) *problem.Problem
 	}
 	why := "cannot reach " + server
 	if errors.Is(f.err, context.DeadlineExceeded) {
-		why = fmt.Sprintf("no answer from %s within %v", server, attemptTimeout)
+		why = fmt.Sprintf("no response from %s within %v", server, attemptTimeout)
 	}
 	p := cannot(problem.NetworkUnreachable, "%s", why).WithDetail("%s%s", printable(f.err.Error()), mayBeDone(o))
 	if c.emulator != nil {
@@ -65,26 +65,26 @@ func (c *Client) answered(ctx context.Context, o op, f *failure, cannot sentence
 	}
 	switch {
 	case f.status/100 == 2 && f.cut:
-		return cannot(problem.TwilioAnswer, "Twilio's answer ended early%s", mayBeDone(o)).WithHint("try again")
+		return cannot(problem.TwilioAnswer, "Twilio's response was cut short%s", mayBeDone(o)).WithHint("try again")
 	case f.status/100 == 2:
-		return cannot(problem.TwilioAnswer, "Twilio's answer has an unknown shape%s", mayBeDone(o)).
-			WithHint("try again; if it stays, check what stands between this machine and Twilio")
+		return cannot(problem.TwilioAnswer, "Twilio's response has an unexpected format%s", mayBeDone(o)).
+			WithHint("try again; if it persists, check for a proxy between this machine and Twilio")
 	case f.status == http.StatusTooManyRequests:
-		return cannot(problem.RateLimited, "Twilio kept answering that requests come too fast").
+		return cannot(problem.RateLimited, "Twilio kept rate-limiting requests").
 			WithHint("try again later, with a smaller --concurrency if others use the account too")
 	case f.status >= 500:
 		return cannot(problem.TwilioUnavailable, "Twilio cannot serve it now (HTTP %d)%s", f.status, mayBeDone(o)).
 			WithHint("try again later; see https://status.twilio.com")
 	case f.status == http.StatusProxyAuthRequired:
-		return cannot(problem.NetworkUnreachable, "the proxy wants a user name and password").
-			WithHint("put them into HTTPS_PROXY")
+		return cannot(problem.NetworkUnreachable, "the proxy requires a user name and password").
+			WithHint("set them in HTTPS_PROXY")
 	case f.status == http.StatusPreconditionFailed && (f.spoken || f.cut):
-		return cannot(problem.PreconditionFailed, "it was changed meanwhile")
+		return cannot(problem.PreconditionFailed, "it was changed in the meantime")
 	case f.status/100 == 4 && f.cut: // what was refused was not carried out, whatever it was
-		return cannot(problem.TwilioAnswer, "Twilio's answer ended early (HTTP %d)", f.status).WithHint("try again")
+		return cannot(problem.TwilioAnswer, "Twilio's response was cut short (HTTP %d)", f.status).WithHint("try again")
 	case f.status/100 != 4 || !f.spoken:
-		return cannot(problem.TwilioAnswer, "the answer is not one of Twilio's (HTTP %d)", f.status).
-			WithHint("check whether a proxy or a sign-in page stands between this machine and Twilio")
+		return cannot(problem.TwilioAnswer, "the response is not from Twilio (HTTP %d)", f.status).
+			WithHint("check for a proxy or sign-in page between this machine and Twilio")
 	case f.status == http.StatusUnauthorized && c.denied(ctx, o, f), f.status == http.StatusForbidden:
 		p := cannot(problem.PermissionDenied, "%s may not do this", twilio.Short(c.username))
 		if o.keys {
@@ -96,7 +96,7 @@ func (c *Client) answered(ctx context.Context, o op, f *failure, cannot sentence
 			WithHint("check the account SID and the auth token, or the API key and its secret")
 	case f.status == http.StatusNotFound && o.flex:
 		return cannot(problem.FlexNotFound, "account %s has no Flex", twilio.Short(c.account)).
-			WithHint("check the account, or name the workspace with --workspace")
+			WithHint("check the account, or pass --workspace")
 	case f.status == http.StatusNotFound:
 		return cannot(problem.NotFound, "Twilio does not know it (404, code %d)", f.code).
 			WithHint("check the SID, and that it is one of account %s", twilio.Short(c.account))
@@ -120,7 +120,7 @@ func (c *Client) denied(ctx context.Context, o op, f *failure) bool {
 // mayBeDone warns when nobody can know whether something was created.
 func mayBeDone(o op) string {
 	if o.repeat == never {
-		return "; it may have been created all the same"
+		return "; it may have been created anyway"
 	}
 	return ""
 }

@@ -223,11 +223,11 @@ func TestProblemsSayWhatHappened(t *testing.T) {
 		{read, gives(400, `{"code":20001,"message":"Attributes too long"}`), problem.RequestRefused,
 			"cannot read worker WK…c3d0 of WS…91c0: Attributes too long (400, code 20001)", ""},
 		{read, gives(409, `{}`), problem.RequestRefused, "cannot read worker WK…c3d0 of WS…91c0: conflict (409, code 0)", "HTTP 409"},
-		{read, gives(403, html), problem.TwilioAnswer, "cannot read worker WK…c3d0 of WS…91c0: the answer is not one of Twilio's (HTTP 403)", ""},
-		{read, gives(407, html), problem.NetworkUnreachable, "cannot read worker WK…c3d0 of WS…91c0: the proxy wants a user name and password", ""},
-		{read, gives(429, html), problem.RateLimited, "cannot read worker WK…c3d0 of WS…91c0: Twilio kept answering that requests come too fast", ""},
+		{read, gives(403, html), problem.TwilioAnswer, "cannot read worker WK…c3d0 of WS…91c0: the response is not from Twilio (HTTP 403)", ""},
+		{read, gives(407, html), problem.NetworkUnreachable, "cannot read worker WK…c3d0 of WS…91c0: the proxy requires a user name and password", ""},
+		{read, gives(429, html), problem.RateLimited, "cannot read worker WK…c3d0 of WS…91c0: Twilio kept rate-limiting requests", ""},
 		{read, gives(503, html), problem.TwilioUnavailable, "cannot read worker WK…c3d0 of WS…91c0: Twilio cannot serve it now (HTTP 503)", ""},
-		{read, gives(200, html), problem.TwilioAnswer, "cannot read worker WK…c3d0 of WS…91c0: Twilio's answer has an unknown shape", "invalid character"},
+		{read, gives(200, html), problem.TwilioAnswer, "cannot read worker WK…c3d0 of WS…91c0: Twilio's response has an unexpected format", "invalid character"},
 		{read, invalid, problem.NetworkUnreachable, "cannot read worker WK…c3d0 of WS…91c0: cannot reach Twilio", "certificate signed by unknown authority"},
 		{read, fails(&net.DNSError{Err: "no such host", Name: "taskrouter.twilio.com", IsNotFound: true}), problem.NetworkUnreachable,
 			"cannot read worker WK…c3d0 of WS…91c0: cannot reach Twilio", "no such host"},
@@ -364,7 +364,7 @@ func TestServerThatNeverAnswersIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, err := newClient(t, options(hang)).Workspace(workspace).CreateActivity(t.Context(), "a", false)
 		p := wantCode(t, err, problem.NetworkUnreachable)
-		if want := "cannot create activity a in WS…91c0: no answer from Twilio within 30s"; p.Summary != want {
+		if want := "cannot create activity a in WS…91c0: no response from Twilio within 30s"; p.Summary != want {
 			t.Errorf("says %s, want %s", p.Summary, want)
 		}
 	})

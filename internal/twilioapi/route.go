@@ -34,7 +34,7 @@ var edgeOfRegion = map[string]string{
 
 func route(region, edge string) (string, string, error) {
 	if !label(region) || !label(edge) {
-		return "", "", problem.New(problem.ConfigInvalid, "cannot talk to Twilio: region %q and edge %q are no names of Twilio's", region, edge).
+		return "", "", problem.New(problem.ConfigInvalid, "cannot reach Twilio: region %q or edge %q is invalid", region, edge).
 			WithHint("use names like ie1 and dublin: https://www.twilio.com/docs/global-infrastructure")
 	}
 	switch {
@@ -45,7 +45,7 @@ func route(region, edge string) (string, string, error) {
 	case edge == "":
 		edge = edgeOfRegion[region]
 		if edge == "" {
-			return "", "", problem.New(problem.ConfigInvalid, "cannot talk to Twilio: region %q needs an edge", region).
+			return "", "", problem.New(problem.ConfigInvalid, "cannot reach Twilio: region %q requires an edge", region).
 				WithHint("set TWILIO_EDGE too: https://www.twilio.com/docs/global-infrastructure")
 		}
 	}

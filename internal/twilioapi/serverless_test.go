@@ -60,7 +60,7 @@ func TestWhatCannotBeTakenBackIsSentOnce(t *testing.T) {
 		"release": func() error { _, err := c.CreateRelease(ctx, "FJ00000000000000000000000000000001"); return err },
 	} {
 		sent = 0
-		if err := do(); sent != 1 || !problem.Is(err, problem.NetworkUnreachable) || !strings.Contains(problem.As(err).Detail, "it may have been created all the same") {
+		if err := do(); sent != 1 || !problem.Is(err, problem.NetworkUnreachable) || !strings.Contains(problem.As(err).Detail, "it may have been created anyway") {
 			t.Errorf("%s: sent %d times, %+v", name, sent, err)
 		}
 	}

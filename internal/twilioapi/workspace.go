@@ -25,7 +25,7 @@ type Workspace struct {
 // whether it exists.
 func (c *Client) Workspace(sid string) *Workspace { return &Workspace{c, sid} }
 
-// Workers streams the workers that a TaskRouter expression selects, all for
+// Workers streams the workers matching a TaskRouter expression, all for
 // "". An expression Twilio refuses is FilterRefused.
 // https://www.twilio.com/docs/taskrouter/expression-syntax
 func (w *Workspace) Workers(ctx context.Context, expression string) iter.Seq2[twilio.Worker, error] {
@@ -71,7 +71,7 @@ func (w *Workspace) SetAttributes(ctx context.Context, sid, attributes, etag str
 	}
 	match := bareETag(etag)
 	if match == "" || match == "*" {
-		return twilio.Worker{}, problem.New(problem.Internal, "cannot %s: no ETag to compare with", o.what)
+		return twilio.Worker{}, problem.New(problem.Internal, "cannot %s: no ETag to compare", o.what)
 	}
 	params := (&taskrouter.UpdateWorkerParams{}).SetAttributes(attributes).SetIfMatch(match)
 	return w.worker(ctx, o)(w.api(ctx, o).UpdateWorkerWithMetadata(w.sid, sid, params))

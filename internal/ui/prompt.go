@@ -11,7 +11,7 @@ import (
 )
 
 // Confirm asks question and reports whether the answer was exactly "yes". It
-// never asks when nobody can answer: that is ConfirmationNeeded. A context that
+// never prompts when nobody can answer: that is ConfirmationNeeded. A context that
 // ends while waiting ends the wait.
 func (s *Streams) Confirm(ctx context.Context, question string) (bool, error) {
 	why := ""
@@ -23,7 +23,7 @@ func (s *Streams) Confirm(ctx context.Context, question string) (bool, error) {
 	}
 	if why != "" {
 		return false, problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation: %s", why).
-			WithHint("review with --dry-run, then repeat with --yes")
+			WithHint("review with --dry-run, then run again with --yes")
 	}
 	if !strings.HasSuffix(question, "\n") {
 		question += " "

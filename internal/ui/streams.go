@@ -33,7 +33,7 @@ type Streams struct {
 
 	Quiet   bool // results and errors only
 	Verbose bool
-	NoInput bool // never ask
+	NoInput bool // never prompt
 
 	// Retype adds to each command in a hint what the person typed to get here,
 	// such as -p, so that the hint can be pasted as it stands. Nil adds nothing.

@@ -37,7 +37,7 @@ type Account struct {
 func ReadAccount(path string) (*Account, error) {
 	unusable := func(why string) error {
 		return problem.New(problem.InputUnreadable, "cannot use the service account %s: %s", path, why).
-			WithHint("make a JSON key in Google Cloud: IAM > Service accounts > Keys")
+			WithHint("create a JSON key in Google Cloud: IAM > Service accounts > Keys")
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -63,11 +63,11 @@ func ReadAccount(path string) (*Account, error) {
 		return nil, unusable("it is not JSON")
 	}
 	if file.Type != "service_account" || file.Email == "" {
-		return nil, unusable("it is no key of a service account")
+		return nil, unusable("it is not a service account key")
 	}
 	key, err := jwt.ParseRSAPrivateKeyFromPEM([]byte(file.Key))
 	if err != nil {
-		return nil, unusable("its private key cannot be read")
+		return nil, unusable("its private key is unreadable")
 	}
 	if file.TokenURL == "" {
 		file.TokenURL = "https://oauth2.googleapis.com/token"
@@ -75,7 +75,7 @@ func ReadAccount(path string) (*Account, error) {
 	// An assertion is as good as a password for its life: it travels encrypted.
 	u, err := url.Parse(file.TokenURL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && net.ParseIP(u.Hostname()).IsLoopback()) {
-		return nil, unusable("its token_uri is not an address of https")
+		return nil, unusable("its token_uri is not an https URL")
 	}
 	return &Account{Email: file.Email, keyID: file.KeyID, tokenURL: file.TokenURL, key: key}, nil
 }
@@ -118,7 +118,7 @@ func (c *Client) accessToken(ctx context.Context) (string, error) {
 	if json.Unmarshal(text, &answer) != nil || status != http.StatusOK || answer.Token == "" {
 		said := problemText(answer.Error + ": " + answer.Description)
 		return "", problem.New(problem.CredentialsRefused, "cannot publish: Google does not accept the service account (%d): %s", status, strings.Trim(said, ": ")).
-			WithHint("the key may be deleted, or this machine's clock be wrong; make another in Google Cloud")
+			WithHint("the key may have been deleted, or this machine's clock is wrong; create another in Google Cloud")
 	}
 	c.token, c.until = answer.Token, now.Add(time.Duration(answer.Life)*time.Second-tokenMargin)
 	return c.token, nil

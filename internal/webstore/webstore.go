@@ -159,8 +159,8 @@ func (c *Client) Upload(ctx context.Context, archive []byte, version string) err
 	state := answer.State
 	for i := 0; inProgress(state); i++ {
 		if i == uploadPolls {
-			return problem.New(problem.StoreUnavailable, "cannot publish %s: the store has not taken the upload in after %s", version, uploadPolls*pollPause).
-				WithHint("repeat the command: it goes on where it stopped")
+			return problem.New(problem.StoreUnavailable, "cannot publish %s: the store has not processed the upload after %s", version, uploadPolls*pollPause).
+				WithHint("run the command again to continue")
 		}
 		if err := c.o.Wait(ctx, pollPause); err != nil {
 			return err
@@ -174,9 +174,9 @@ func (c *Client) Upload(ctx context.Context, archive []byte, version string) err
 	switch {
 	case strings.TrimPrefix(state, "UPLOAD_") != "SUCCEEDED":
 		return problem.New(problem.StoreRefused, "cannot publish %s: the store did not take the package, its state is %q", version, state).
-			WithHint("the developer dashboard says why: https://chrome.google.com/webstore/devconsole")
+			WithHint("see why in the developer dashboard: https://chrome.google.com/webstore/devconsole")
 	case answer.Version != "" && answer.Version != version:
-		return problem.New(problem.StoreRefused, "cannot publish %s: the store says that the package is version %q", version, answer.Version)
+		return problem.New(problem.StoreRefused, "cannot publish %s: the store reports the package as version %q", version, answer.Version)
 	}
 	return nil
 }
@@ -244,7 +244,7 @@ func (e *lostError) Error() string { return e.what }
 
 func (e *lostError) problem() error {
 	return problem.New(problem.StoreUnavailable, "cannot reach the Chrome Web Store: %s", e.what).
-		WithHint("repeat the command later: it goes on where it stopped")
+		WithHint("run the command again later to continue")
 }
 
 func (e *lostError) pause(attempt int) time.Duration {
@@ -275,7 +275,7 @@ func (c *Client) once(ctx context.Context, method, path, kind string, body []byt
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.o.URL+path, bytes.NewReader(body))
 	if err != nil {
-		return problem.New(problem.Usage, "cannot reach the Chrome Web Store: its address cannot be read")
+		return problem.New(problem.Usage, "cannot reach the Chrome Web Store: invalid address")
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	if kind != "" {
@@ -289,7 +289,7 @@ func (c *Client) once(ctx context.Context, method, path, kind string, body []byt
 		return c.refused(status, text)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return problem.New(problem.StoreRefused, "cannot read the Chrome Web Store's answer: it is not JSON")
+		return problem.New(problem.StoreRefused, "cannot read the Chrome Web Store's response: it is not JSON")
 	}
 	return nil
 }
@@ -306,11 +306,11 @@ func (c *Client) do(req *http.Request) (status int, text []byte, err error) {
 	defer resp.Body.Close()
 	text, err = io.ReadAll(io.LimitReader(resp.Body, answerLimit))
 	if err != nil {
-		return 0, nil, &lostError{what: "its answer was cut off"}
+		return 0, nil, &lostError{what: "its response was cut short"}
 	}
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
 		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // absent or a date: our own pause
-		return 0, nil, &lostError{what: "it answers " + resp.Status, after: time.Duration(max(seconds, 0)) * time.Second}
+		return 0, nil, &lostError{what: "it responded with " + resp.Status, after: time.Duration(max(seconds, 0)) * time.Second}
 	}
 	return resp.StatusCode, text, nil
 }
@@ -334,7 +334,7 @@ func (c *Client) refused(status int, text []byte) error {
 			WithHint("add %s in the developer dashboard, under Account, and enable the Chrome Web Store API in its project", c.account.Email)
 	case http.StatusNotFound:
 		return problem.New(problem.StoreRefused, "cannot publish: the Chrome Web Store does not know %s", c.item).
-			WithHint("make the item in the developer dashboard, with a first upload by hand: the API cannot")
+			WithHint("create the item in the developer dashboard with a first manual upload: the API cannot")
 	}
 	return problem.New(problem.StoreRefused, "cannot publish: the Chrome Web Store refused (%d): %s", status, said)
 }

@@ -238,7 +238,7 @@ func TestRefusalsAreExplained(t *testing.T) {
 		says, hint string
 	}{
 		{"not added in the dashboard", refusing(403, "The caller does not have permission"), problem.PermissionDenied, "The caller does not have permission", "publisher@project.test"},
-		{"no such item", refusing(404, "Not found."), problem.StoreRefused, "does not know publishers/acme/items/", "first upload by hand"},
+		{"no such item", refusing(404, "Not found."), problem.StoreRefused, "does not know publishers/acme/items/", "first manual upload"},
 		{"a version that is too low", refusing(400, "Version number 1.4.0\nis not greater."), problem.StoreRefused, "Version number 1.4.0 is not greater", ""},
 		{"a redirect", func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/token" {

@@ -20,7 +20,7 @@ const (
 	maxAttempts = 10 // writes of one worker that changes under our hands
 	maxRounds   = 5  // times that overwritten workers are set again
 
-	workerGone = "worker no longer exists (404, code 20404)"
+	workerGone = "the worker no longer exists (404, code 20404)"
 )
 
 // ApplyOptions says how a run is carried out.
@@ -132,13 +132,13 @@ func (a *applying) reason(ctx context.Context) error {
 	done := t.Planned - t.Left
 	switch {
 	case ctx.Err() == context.DeadlineExceeded:
-		return a.run.resumable(problem.New(problem.Timeout, "stopped after %d of %d: the time given with --timeout ran out", done, t.Planned))
+		return a.run.resumable(problem.New(problem.Timeout, "stopped after %d of %d: the --timeout limit was reached", done, t.Planned))
 	case ctx.Err() != nil:
-		return a.run.resumable(problem.New(problem.Interrupted, "stopped at once after %d of %d; resuming finds out about the writes in flight", done, t.Planned))
+		return a.run.resumable(problem.New(problem.Interrupted, "stopped at once after %d of %d; resume checks the writes that were in flight", done, t.Planned))
 	case fatal != nil:
 		return a.run.resumable(fatal)
 	case a.stopped(ctx):
-		return a.run.resumable(problem.New(problem.Interrupted, "stopped after %d of %d; nothing is half-written", done, t.Planned))
+		return a.run.resumable(problem.New(problem.Interrupted, "stopped after %d of %d; no write is half-done", done, t.Planned))
 	}
 	return nil
 }
@@ -221,7 +221,7 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 			return result
 		}
 		if w.ETag == "" {
-			return fail(problem.New(problem.TwilioAnswer, "Twilio's answer has no ETag, so a write could overwrite another's"))
+			return fail(problem.New(problem.TwilioAnswer, "Twilio's response has no ETag, so a write could overwrite someone else's change"))
 		}
 		at, err := a.run.journal.commit(record{Kind: kindIntent, SID: it.sid, Before: &before, After: &next})
 		if err != nil {
@@ -253,7 +253,7 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		}
 		return result
 	}
-	return fail(problem.New(problem.PreconditionFailed, "worker changed under each of %d attempts", maxAttempts))
+	return fail(problem.New(problem.PreconditionFailed, "the worker changed during each of %d attempts", maxAttempts))
 }
 
 // fetch returns the worker, once from the plan if the plan had to fetch it.
@@ -320,7 +320,7 @@ func (a *applying) verify(ctx context.Context) {
 		}
 		if round == maxRounds {
 			for _, it := range lost {
-				a.finish(it, record{Status: Failed, Code: problem.PreconditionFailed, Reason: "something else keeps overwriting it"})
+				a.finish(it, record{Status: Failed, Code: problem.PreconditionFailed, Reason: "another program keeps overwriting it"})
 			}
 			return
 		}

@@ -96,8 +96,8 @@ func (l *Lock) Reopen(id string, retryFailed bool) (*Run, error) {
 		if err != nil {
 			return nil, err
 		}
-		return nil, problem.New(problem.RunNotResumable, "cannot resume run %s: run %s has rolled it back", run.ID, by).
-			WithHint("start a new one: flexvc %s", run.Command)
+		return nil, problem.New(problem.RunNotResumable, "cannot resume run %s: run %s rolled it back", run.ID, by).
+			WithHint("start a new run: flexvc %s", run.Command)
 	}
 	if retryFailed {
 		for _, it := range run.items {
@@ -111,9 +111,9 @@ func (l *Lock) Reopen(id string, retryFailed bool) (*Run, error) {
 		run.Close()
 		p := problem.New(problem.RunNotResumable, "run %s has nothing left to do", run.ID)
 		if failed > 0 {
-			return nil, p.WithHint("try its failed workers again: flexvc runs resume %s --retry-failed", run.ID)
+			return nil, p.WithHint("retry its failed workers: flexvc runs resume %s --retry-failed", run.ID)
 		}
-		return nil, p.WithHint("flexvc runs show %s tells how it ended", run.ID)
+		return nil, p.WithHint("see how it ended: flexvc runs show %s", run.ID)
 	}
 	if err := run.open(l.Folder); err != nil {
 		run.Close()

@@ -237,7 +237,7 @@ func scan(path string, file io.Reader, visit func(record, place) error) (int64, 
 		}
 		if err != nil {
 			return size, problem.New(problem.JournalDamaged, "cannot read %s: line %d is damaged", path, number).
-				Because(err).WithHint("restore the file from a backup; flexvc never rewrites it")
+				Because(err).WithHint("restore the file from a backup; flexvc never rewrites a journal")
 		}
 		size += int64(len(line))
 	}
@@ -258,7 +258,7 @@ func unreadable(path string, err error) error {
 
 func unwritable(path string, err error) error {
 	return problem.New(problem.StateUnwritable, "cannot write %s: %w", path, problem.Reason(err)).
-		WithHint("check its permissions and the free space, then run the command again")
+		WithHint("check permissions and free space, then run the command again")
 }
 
 // ends returns the first record and, when it is a whole and short one, the last.

@@ -180,7 +180,7 @@ func TestDamagedJournal(t *testing.T) {
 	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.folder(immortal(0)).Load(id); err == nil || !strings.Contains(err.Error(), "a newer flexvc wrote it") {
+	if _, err := w.folder(immortal(0)).Load(id); err == nil || !strings.Contains(err.Error(), "it was written by a newer flexvc") {
 		t.Errorf("%v, want that a newer flexvc wrote it", err)
 	}
 }
@@ -374,7 +374,7 @@ func TestStop(t *testing.T) {
 			close(stop)
 		}
 	}})
-	if !problem.Is(err, problem.Interrupted) || !strings.Contains(err.Error(), "nothing is half-written") {
+	if !problem.Is(err, problem.Interrupted) || !strings.Contains(err.Error(), "no write is half-done") {
 		t.Fatalf("%v, want interrupted", err)
 	}
 	if tally.Changed < 7 || tally.Changed > 7+2 || tally.Left != tally.Planned-tally.Changed || w.api.Written != tally.Changed {
@@ -526,7 +526,7 @@ func TestResumeOfWhatCannotBeResumed(t *testing.T) {
 	if _, err := w.rollback(immortal(0), id, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.enable(immortal(0), id); !problem.Is(err, problem.RunNotResumable) || !strings.Contains(err.Error(), "has rolled it back") {
+	if _, err := w.enable(immortal(0), id); !problem.Is(err, problem.RunNotResumable) || !strings.Contains(err.Error(), "rolled it back") {
 		t.Errorf("a run that was rolled back: %v", err)
 	}
 	if _, err := w.enable(immortal(0), "ZZZZZZ"); !problem.Is(err, problem.RunNotFound) {

@@ -19,8 +19,8 @@ func (f Folder) Load(id string) (*Run, error) {
 	path := f.journalPath(id)
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, problem.New(problem.RunNotFound, "there is no run %s in this workspace", id).
-			WithHint("flexvc runs list shows them")
+		return nil, problem.New(problem.RunNotFound, "run %s does not exist in this workspace", id).
+			WithHint("list runs: flexvc runs list")
 	}
 	if err != nil {
 		return nil, unreadable(path, err)
@@ -44,7 +44,7 @@ func (f Folder) Has(id string) bool {
 	return err == nil
 }
 
-var errOutOfPlace = errors.New("the record does not belong there")
+var errOutOfPlace = errors.New("a record is out of place")
 
 // replay applies one record.
 func (r *Run) replay(rec record, at place) error {
@@ -62,8 +62,8 @@ func (r *Run) replay(rec record, at place) error {
 			return errOutOfPlace
 		}
 		if rec.Run.V > journalVersion {
-			return problem.New(problem.StateUnreadable, "cannot read %s: a newer flexvc wrote it", r.path).
-				WithHint("update flexvc")
+			return problem.New(problem.StateUnreadable, "cannot read %s: it was written by a newer flexvc", r.path).
+				WithHint("upgrade flexvc")
 		}
 		r.Header = *rec.Run
 	case kindPlan:

@@ -88,10 +88,10 @@ func (f Folder) locked() error {
 		if h.Run != "" {
 			p = problem.New(problem.Locked, "cannot change workers: run %s (flexvc %s, process %d) is changing this workspace", h.Run, h.Command, h.PID)
 		}
-		return p.WithHint("wait for it to end, or press ^C there")
+		return p.WithHint("wait for it to finish, or press ^C in its terminal")
 	}
 	return problem.New(problem.Locked, "cannot change workers: another flexvc is changing this workspace").
-		WithHint("wait for it to end")
+		WithHint("wait for it to finish")
 }
 
 // holder is zero where nobody has written down who has the lock.

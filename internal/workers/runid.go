@@ -33,8 +33,8 @@ func formatID(n uint64) string {
 func ParseRunID(text string) (string, error) {
 	id := strings.NewReplacer("O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(strings.TrimSpace(text)))
 	if len(id) != idDigits || strings.Trim(id, idAlphabet) != "" {
-		return "", problem.New(problem.RunNotFound, "%q is not the name of a run", text).
-			WithHint("flexvc runs list shows them")
+		return "", problem.New(problem.RunNotFound, "%q is not a run name", text).
+			WithHint("list runs: flexvc runs list")
 	}
 	return id, nil
 }

@@ -190,9 +190,9 @@ func (f findings) notFound() error {
 	}
 	p := problem.New(problem.WorkerNotFound, "no worker has the name or SID %s", list)
 	if near := problem.Nearest(f.missing[0], f.known); near != "" {
-		return p.WithHint("did you mean %q? flexvc workers list shows all", near)
+		return p.WithHint("did you mean %q? list all workers: flexvc workers list", near)
 	}
-	return p.WithHint("flexvc workers list shows all")
+	return p.WithHint("list all workers: flexvc workers list")
 }
 
 // nameColumns are the headers of a CSV column that names workers, the most
@@ -215,7 +215,7 @@ func ReadNames(r io.Reader) ([]string, error) {
 		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: it is longer than %d MiB", listLimit>>20)
 	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
 		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: it is not text in UTF-8").
-			WithHint("in a spreadsheet, save it as \"CSV UTF-8\"")
+			WithHint("export it from the spreadsheet as \"CSV UTF-8\"")
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	names, err := readTable(text)

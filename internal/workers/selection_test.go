@@ -83,7 +83,7 @@ func TestUnknownWorkers(t *testing.T) {
 		summary, hint string
 	}{
 		{[]string{"agent1", "agnet2"}, `no worker has the name or SID "agnet2`, `did you mean "agent2"?`},
-		{[]string{"zzz"}, `"zzz"`, "flexvc workers list shows all"},
+		{[]string{"zzz"}, `"zzz"`, "list all workers: flexvc workers list"},
 		{[]string{"a1", "a2", "a3", "a4", "a5", "a6", "a7"}, `"a1", "a2", "a3", "a4", "a5" and 2 more`, ""},
 		{[]string{workerstest.SID(99)}, workerstest.SID(99), "flexvc workers list"},
 	} {

@@ -79,7 +79,7 @@ func (b *Job) unapplied(plan *workers.Plan) error {
 func (b *Job) confirm(ctx context.Context, header workers.Header, plan *workers.Plan) (bool, error) {
 	if b.App.JSON() {
 		return false, problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation with -o json").
-			WithHint("review with --dry-run, then repeat with --yes")
+			WithHint("review with --dry-run, then run again with --yes")
 	}
 	return b.App.UI.Confirm(ctx, question(header, len(plan.Change)))
 }

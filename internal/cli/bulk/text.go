@@ -44,7 +44,7 @@ func (v *textView) planEdit(say printf, p *workers.Plan) {
 	if len(p.Change) == 0 && len(p.Blocked) == 0 {
 		switch p.Total {
 		case 0:
-			say("No changes: no worker in %s is selected. Next: flexvc workers list\n", workspace)
+			say("No changes: the selection matches no worker in %s. Next: flexvc workers list\n", workspace)
 		case 1:
 			say("No changes: the worker in %s is already %s. Next: flexvc watch\n", workspace, state)
 		default:
@@ -63,7 +63,7 @@ func (v *textView) planEdit(say printf, p *workers.Plan) {
 	v.planLines(say, p)
 	say("\n")
 	if len(p.Change) == 0 {
-		say("No changes. Next: repair the attributes in the Twilio Console\n")
+		say("No changes. Next: fix the attributes in the Twilio Console\n")
 	}
 }
 
@@ -101,13 +101,13 @@ func (v *textView) planLines(say printf, p *workers.Plan) {
 		}
 	}
 	if more > 0 {
-		say("    %s %d more with the same change (list them: -o json)\n", v.ui.Ellipsis(), more)
+		say("    %s %d more with the same change (all of them: -o json)\n", v.ui.Ellipsis(), more)
 	}
 	for _, b := range blocked {
-		v.line(say, v.ui.Mark(v.ui.Out, ui.Alert), b.Name, names, b.Reason+"; left alone")
+		v.line(say, v.ui.Mark(v.ui.Out, ui.Alert), b.Name, names, b.Reason+"; skipped")
 	}
 	if n := len(p.Blocked) - len(blocked); n > 0 {
-		say("    %s %d more left alone (list them: -o json)\n", v.ui.Ellipsis(), n)
+		say("    %s %d more skipped (all of them: -o json)\n", v.ui.Ellipsis(), n)
 	}
 }
 
@@ -127,7 +127,7 @@ func (v *textView) planRollback(say printf, p *workers.Plan) {
 	}
 	counts := []string{fmt.Sprintf("%d to restore", len(p.Change))}
 	if p.Same > 0 {
-		counts = append(counts, fmt.Sprintf("%d restored already", p.Same))
+		counts = append(counts, fmt.Sprintf("%d already restored", p.Same))
 	}
 	var edited, gone, other []string
 	for _, b := range p.Blocked {
@@ -154,7 +154,7 @@ func (v *textView) planRollback(say printf, p *workers.Plan) {
 	}
 	left := ""
 	if len(p.Blocked) > 0 {
-		left = ", left alone"
+		left = ", skipped"
 	}
 	say("%d %s changed by run %s: %s%s\n", p.Total, was, v.header.Of, strings.Join(counts, ", "), left)
 	if len(p.Change) == 0 {
@@ -201,13 +201,13 @@ func (v *textView) end(run *workers.Run, t workers.Tally, err error) error {
 	v.ui.Printf("Done: %s.\n", strings.Join(TallyWords(run.Header, t), ", "))
 	switch {
 	case t.Failed > 0:
-		these := "that one"
+		these := "it"
 		if t.Failed > 1 {
-			these = fmt.Sprintf("those %d", t.Failed)
+			these = fmt.Sprintf("the %d", t.Failed)
 		}
-		v.ui.Hint("try %s again: flexvc runs resume %s --retry-failed", these, run.ID)
+		v.ui.Hint("retry %s: flexvc runs resume %s --retry-failed", these, run.ID)
 	case !t.Whole():
-		v.ui.Hint("see which were left alone: flexvc runs show %s", run.ID)
+		v.ui.Hint("see which were skipped: flexvc runs show %s", run.ID)
 	default:
 		v.ui.Chat("Next: flexvc watch     undo: flexvc runs rollback %s\n", run.ID)
 	}
@@ -315,7 +315,7 @@ func OutcomeLines(s *ui.Streams, outcomes []workers.Outcome, run string) {
 		s.Printf(" %s %s  %s\n", s.Mark(s.Out, sign), s.Pad(o.Name, width), ui.Clean(o.Reason))
 	}
 	if n := len(outcomes) - some; n > 0 {
-		s.Printf("   %s %d more (list them: flexvc runs show %s -o json)\n", s.Ellipsis(), n, run)
+		s.Printf("   %s %d more (all of them: flexvc runs show %s -o json)\n", s.Ellipsis(), n, run)
 	}
 }
 
@@ -324,7 +324,7 @@ func TallyWords(h workers.Header, t workers.Tally) []string {
 	words := []string{fmt.Sprintf("%d %s", t.Changed, h.Verb())}
 	alone := "blocked"
 	if h.Of != "" {
-		alone = "left alone"
+		alone = "skipped"
 	}
 	for _, row := range []struct {
 		n    int

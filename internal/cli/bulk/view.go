@@ -109,7 +109,7 @@ func question(h workers.Header, n int) string {
 	case h.Of != "":
 		return fmt.Sprintf("Plan: %d to change. ", n)
 	case h.Edit.Enable:
-		return fmt.Sprintf("Change %s? The plugin moves each agent to the extension at the next Flex start.\n", ui.Plural(n, "worker"))
+		return fmt.Sprintf("Change %s? The plugin moves each agent to the extension when they next start Flex.\n", ui.Plural(n, "worker"))
 	}
-	return fmt.Sprintf("Change %s? The plugin moves each agent back to the Flex tab at the next Flex start.\n", ui.Plural(n, "worker"))
+	return fmt.Sprintf("Change %s? The plugin moves each agent back to the Flex tab when they next start Flex.\n", ui.Plural(n, "worker"))
 }

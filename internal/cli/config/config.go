@@ -13,8 +13,8 @@ import (
 
 func New(app *cli.App) *cobra.Command {
 	return cli.Parent("config", "Show and change settings",
-		`Show and change the settings of a profile in flexvc.yaml. Secrets are no settings:
-they are never shown, and cannot be set here.`,
+		`Show and change the settings of a profile in flexvc.yaml. Secrets are
+not settings: they are never shown and cannot be set here.`,
 		newGet(app, nil), newSet(app, nil), newList(app, nil))
 }
 

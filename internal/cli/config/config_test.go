@@ -142,7 +142,7 @@ func TestConfigGet(t *testing.T) {
 
 func TestConfigSet(t *testing.T) {
 	r := newConfigRig(t)
-	if out := r.must("config", "set", "region", "ie1"); out != "region is set (~/.config/flexvc/flexvc.yaml, profile default)\n" {
+	if out := r.must("config", "set", "region", "ie1"); out != "region set (~/.config/flexvc/flexvc.yaml, profile default)\n" {
 		t.Errorf("set = %q", out)
 	}
 	if out := r.must("-p", "acme", "-o", "json", "config", "set", "region", "au1"); !strings.Contains(out, `"profile":"acme","name":"region","value":"au1"`) {
@@ -155,7 +155,7 @@ func TestConfigSet(t *testing.T) {
 	if out := r.must("config", "get", "active_profile"); out != "acme\n" {
 		t.Errorf("the active profile is %q", out)
 	}
-	if out := r.must("config", "set", "region", ""); !strings.Contains(out, "is not set any more") {
+	if out := r.must("config", "set", "region", ""); !strings.Contains(out, "region removed") {
 		t.Errorf("set to nothing = %q", out)
 	}
 	path := filepath.Join(r.home, clitest.SettingsFile)

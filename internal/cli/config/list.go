@@ -20,7 +20,7 @@ func newList(app *cli.App, runF func(context.Context, *listOptions) error) *cobr
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List all settings of a profile",
-		Long:  "List all settings of a profile with the value that applies, and with --origin where\nit comes from. Of a secret it is only said whether it is set.",
+		Long:  "List all settings of a profile with the value that applies, and with --origin where\nit comes from. Secrets show only as set or unset.",
 		Args:  cli.NameArgs(0, "flexvc config list takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {

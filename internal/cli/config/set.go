@@ -20,13 +20,13 @@ func newSet(app *cli.App, runF func(context.Context, *setOptions) error) *cobra.
 	return &cobra.Command{
 		Use:   "set <name> <value>",
 		Short: "Change one setting",
-		Long: `Change a setting in flexvc.yaml; an empty value takes it away. The profile is the
-one named with -p, which is made if need be, or else the active one. Comments and
-the order of the file stay. A secret is refused: it does not belong in a file that
-is read, shared and backed up.`,
+		Long: `Change a setting in flexvc.yaml; an empty value removes it. The profile is the one
+named with -p, which is created if needed, or the active one. Comments and order are
+preserved. Secrets are refused: they do not belong in a file that is shared and
+backed up.`,
 		Example: `  $ flexvc config set token_url https://voice.acme.example/generateToken
   $ flexvc config set active_profile acme`,
-		Args:              cli.NameArgs(2, "give a name and a value"),
+		Args:              cli.NameArgs(2, "expected a name and a value"),
 		ValidArgsFunction: completeSettings,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Name, opts.Value = args[0], args[1]
@@ -80,9 +80,9 @@ func setRun(ctx context.Context, opts *setOptions) error {
 		where += ", profile " + profile
 	}
 	if opts.Value == "" {
-		app.UI.Chat("%s is not set any more (%s)\n", opts.Name, where)
+		app.UI.Chat("%s removed (%s)\n", opts.Name, where)
 	} else {
-		app.UI.Chat("%s is set (%s)\n", opts.Name, where)
+		app.UI.Chat("%s set (%s)\n", opts.Name, where)
 	}
 	return nil
 }

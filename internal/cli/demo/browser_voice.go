@@ -115,13 +115,13 @@ func (b *browserDemo) check() error {
 	})
 	switch {
 	case i < 0:
-		return problem.New(problem.NotFound, "cannot open a browser: there is no %s", names[0]).
-			WithHint("apt-get install chromium, or set CHROMIUM to the path of one")
+		return problem.New(problem.NotFound, "cannot open a browser: %s not found", names[0]).
+			WithHint("apt-get install chromium, or set CHROMIUM to the path of a Chromium")
 	case !extension.HasVoiceSDK():
-		return problem.New(problem.ExtensionIncomplete, "cannot show the extension: flexvc was built without the Voice SDK, which makes the calls").
+		return problem.New(problem.ExtensionIncomplete, "cannot load the extension: this flexvc was built without the Voice SDK").
 			WithHint("make demo-browser, which needs npm")
 	case b.options.flexScript != "" && !plugin.HasBundle():
-		return problem.New(problem.ExtensionIncomplete, "cannot show Flex: flexvc was built without the bundle of the Flex plugin").
+		return problem.New(problem.ExtensionIncomplete, "cannot load Flex: this flexvc was built without the Flex plugin").
 			WithHint("make demo-browser, which needs npm")
 	}
 	return nil
@@ -132,8 +132,8 @@ func (b *browserDemo) start() error {
 	app := b.app
 	dir, err := os.MkdirTemp("", "flexvc-demo")
 	if err != nil {
-		return problem.New(problem.StateUnwritable, "cannot make a folder for the demo: %w", problem.Reason(err)).
-			WithHint("set TMPDIR to a folder with space")
+		return problem.New(problem.StateUnwritable, "cannot create a folder for the demo: %w", problem.Reason(err)).
+			WithHint("set TMPDIR to a folder with free space")
 	}
 	b.stage.add("folder", func(ctx context.Context) error { return removeSoon(ctx, dir) })
 	// Chromium makes an unpacked extension's id from its path, links resolved.
@@ -160,21 +160,21 @@ func (b *browserDemo) start() error {
 	b.extension = filepath.Join(b.dir, "extension")
 	if err := os.CopyFS(b.extension, extension.App()); err != nil {
 		return problem.New(problem.StateUnwritable, "cannot unpack the extension: %w", problem.Reason(err)).
-			WithHint("set TMPDIR to a folder with space")
+			WithHint("set TMPDIR to a folder with free space")
 	}
 	if err := b.serveTokens(); err != nil {
 		return err
 	}
 	out := app.UI
-	desktop := "a page that plays Flex"
+	desktop := "a stand-in for Flex"
 	if b.options.flexScript != "" {
 		desktop = "Flex"
 	}
 	out.Chat("%s\n", out.Paint(out.Out, ui.Strong, "flexvc demo --browser"))
-	out.Chat("A Chromium opens with the extension and %s; all of it is on this machine.\n"+
-		"Customers call %s, one after the other. Reload the page in a call, close it, kill it:\n"+
-		"the call goes on. The extension's icon has mute, keypad and hang-up.\n"+
-		"Close the browser or press Ctrl-C, and nothing of it is left.\n", desktop, ui.Clean(b.agent.FriendlyName))
+	out.Chat("A Chromium opens with the extension and %s, all on this machine.\n"+
+		"Customers call %s, one after another. Reload the page during a call, close it, kill it:\n"+
+		"the call continues. The extension's icon has mute, keypad and hang-up.\n"+
+		"Close the browser or press Ctrl-C; nothing is left behind.\n", desktop, ui.Clean(b.agent.FriendlyName))
 	return b.browse()
 }
 
@@ -351,7 +351,7 @@ func (b *browserDemo) browse() error {
 	}
 	if err != nil {
 		return problem.New(problem.StateUnwritable, "cannot prepare the browser's profile: %w", problem.Reason(err)).
-			WithHint("set TMPDIR to a folder with space")
+			WithHint("set TMPDIR to a folder with free space")
 	}
 	args := []string{
 		"--user-data-dir=" + profile, "--no-first-run", "--no-default-browser-check", "--disable-search-engine-choice-screen",
@@ -388,7 +388,7 @@ func (b *browserDemo) browse() error {
 func (b *browserDemo) calls(ctx context.Context) error {
 	args, caption := []string{"emulator", "call", b.agent.SID}, "# A customer calls."
 	if b.desk != nil {
-		args, caption = append(args, "--task"), "# A customer calls: accept the call in Flex, and complete it there after the hang-up."
+		args, caption = append(args, "--task"), "# A customer calls: accept the call in Flex, and complete the task after hanging up."
 	}
 	out := b.app.UI
 	for {
@@ -457,7 +457,7 @@ func removeSoon(ctx context.Context, dir string) error {
 		select {
 		case <-tick.C:
 		case <-within.Done():
-			return problem.New(problem.StateUnwritable, "cannot remove what the demo left: %w", problem.Reason(err)).WithHint("rm -r %s", dir)
+			return problem.New(problem.StateUnwritable, "cannot remove the demo's files: %w", problem.Reason(err)).WithHint("rm -r %s", dir)
 		}
 	}
 }

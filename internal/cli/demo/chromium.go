@@ -59,11 +59,11 @@ func (c *chromium) verdict() error {
 		said = bytes.TrimSpace(said)
 		why = string(said[bytes.LastIndexByte(said, '\n')+1:])
 	}
-	p := problem.New(problem.NotFound, "the browser ended by itself: %w", c.failed)
+	p := problem.New(problem.NotFound, "the browser exited unexpectedly: %w", c.failed)
 	if why != "" {
-		p = problem.New(problem.NotFound, "the browser ended by itself: %w: %s", c.failed, ui.Clean(why))
+		p = problem.New(problem.NotFound, "the browser exited unexpectedly: %w: %s", c.failed, ui.Clean(why))
 	}
-	return p.WithHint("does it start? %s --version; another one: set CHROMIUM", c.cmd.Path)
+	return p.WithHint("check that it runs: %s --version; or set CHROMIUM to another browser", c.cmd.Path)
 }
 
 // killPatience is how long killed processes may take to be gone.
@@ -84,7 +84,7 @@ func (c *chromium) end(ctx context.Context) error {
 	killed, cancel := context.WithTimeout(context.WithoutCancel(ctx), killPatience)
 	defer cancel()
 	if !c.gone(killed) {
-		return problem.New(problem.Internal, "the browser (process %d) cannot be ended", c.cmd.Process.Pid)
+		return problem.New(problem.Internal, "cannot stop the browser (process %d)", c.cmd.Process.Pid)
 	}
 	return nil
 }

@@ -32,17 +32,16 @@ func New(app *cli.App, runF func(context.Context, *options) error) *cobra.Comman
 	o := &options{app: app}
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Tell the whole story on the emulator, no account needed",
-		Long: `Tell the whole story on an emulated account that lives as long as the command: prepare
-Flex, switch every worker to the extension, look at one before and after, serve a voice
-token, pack the extension with its roll-out policy, go all the way back, and watch the
-agents move over as they start Flex anew. Every line that starts with $ is a command
-run for real; type it yourself with -p emulator. Nothing is left on this machine.
+		Short: "Run the whole story on the emulator, no account needed",
+		Long: `Run the whole story on a temporary emulated account: prepare Flex, switch every worker
+to the extension, look at one before and after, serve a voice token, pack the extension
+with its roll-out policy, roll everything back, and watch agents move over as they
+restart Flex. Every line that starts with $ is a real command; run it yourself with
+-p emulator. Nothing is left on this machine.
 
-With --browser it is another story, for eyes and ears: a Chromium opens with the
-extension and a page that plays Flex, or Flex itself with --flex-script, and one
-customer after the other calls. It ends when the browser is closed, or with Ctrl-C.
-CHROMIUM names the browser to start.`,
+With --browser, a Chromium opens with the extension and a stand-in for Flex (or Flex
+itself with --flex-script), and customers call one after another. It ends when you
+close the browser or press Ctrl-C. CHROMIUM selects the browser.`,
 		Example: `  $ flexvc demo
   $ flexvc demo --browser`,
 		Args: cli.NoArgs,
@@ -54,16 +53,16 @@ CHROMIUM names the browser to start.`,
 				return o.inBrowser(cmd.Context())
 			}
 			if o.flexScript != "" || len(o.browserArgs) > 0 {
-				return cli.Usagef("--flex-script and --browser-arg are for --browser")
+				return cli.Usagef("--flex-script and --browser-arg require --browser")
 			}
 			return run(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().IntVar(&o.agents, "agents", cli.DefaultAgents, "how many agents the contact centre has")
-	cmd.Flags().Float64Var(&o.rate, "rate", 120, "requests per second that the emulated Twilio serves")
-	cmd.Flags().BoolVar(&o.browser, "browser", false, "open a Chromium with the extension, and let customers call")
-	cmd.Flags().StringVar(&o.flexScript, "flex-script", "", "with --browser: Flex UI's script, as make flex-host builds it")
-	cmd.Flags().StringArrayVar(&o.browserArgs, "browser-arg", nil, "with --browser: one more argument for Chromium; may be given several times")
+	cmd.Flags().IntVar(&o.agents, "agents", cli.DefaultAgents, "number of agents in the contact centre")
+	cmd.Flags().Float64Var(&o.rate, "rate", 120, "request rate of the emulated Twilio, per second")
+	cmd.Flags().BoolVar(&o.browser, "browser", false, "open a Chromium with the extension and let customers call")
+	cmd.Flags().StringVar(&o.flexScript, "flex-script", "", "with --browser: Flex UI script built by make flex-host")
+	cmd.Flags().StringArrayVar(&o.browserArgs, "browser-arg", nil, "with --browser: extra argument for Chromium; may be repeated")
 	return cmd
 }
 
@@ -71,8 +70,8 @@ func run(ctx context.Context, o *options) (err error) {
 	app := o.app
 	dir, err := os.MkdirTemp("", "flexvc-demo")
 	if err != nil {
-		return problem.New(problem.StateUnwritable, "cannot make a folder for the demo: %w", problem.Reason(err)).
-			WithHint("set TMPDIR to a folder with space")
+		return problem.New(problem.StateUnwritable, "cannot create a folder for the demo: %w", problem.Reason(err)).
+			WithHint("set TMPDIR to a folder with free space")
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	e, err := emulator.New(emulator.Options{
@@ -94,10 +93,10 @@ func run(ctx context.Context, o *options) (err error) {
 	app.UI.Chat("An emulated contact centre with %s, on this machine only.\n", ui.Plural(o.agents, "agent"))
 	err = d.tell(ctx, []scene{
 		{"First, prepare Flex: an activity, a key for the token server, a signing key.", []string{"init", "--yes"}},
-		{"Today each agent's calls ring in the browser tab. Here is one of them.", []string{"workers", "show", agent}},
-		{"What would change? Nothing is ever changed without a plan.", []string{"workers", "enable", "--all", "--dry-run"}},
-		{"Switch them all. Every write is journalled first, so it can be taken back.", []string{"workers", "enable", "--all", "--yes"}},
-		{"The same agent: one key was added, every other byte is as it was.", []string{"workers", "show", agent}},
+		{"Today each agent's calls ring in the browser tab. Here is one agent.", []string{"workers", "show", agent}},
+		{"What would change? Nothing changes without a plan.", []string{"workers", "enable", "--all", "--dry-run"}},
+		{"Switch them all. Every write is journalled first, so it can be undone.", []string{"workers", "enable", "--all", "--yes"}},
+		{"The same agent: one key added, every other byte unchanged.", []string{"workers", "show", agent}},
 	})
 	if err != nil {
 		return err
@@ -119,7 +118,7 @@ func run(ctx context.Context, o *options) (err error) {
 	if err := d.watch(ctx); err != nil {
 		return err
 	}
-	app.UI.Chat("\n%s\n", app.UI.Paint(app.UI.Out, ui.Faint, "# That was the emulator; nothing is left of it. With your account, the same commands talk to Twilio."))
+	app.UI.Chat("\n%s\n", app.UI.Paint(app.UI.Out, ui.Faint, "# That was the emulator; nothing is left behind. With your account, the same commands talk to Twilio."))
 	app.UI.Chat("Next: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, then flexvc init --dry-run\n")
 	return nil
 }
@@ -150,7 +149,7 @@ func (d *demo) tell(ctx context.Context, scenes []scene) error {
 		d.announce(s.caption, args...)
 		code := d.command().Run(ctx, args)
 		if ctx.Err() != nil {
-			return problem.New(problem.Interrupted, "the demo was interrupted; nothing of it is left")
+			return problem.New(problem.Interrupted, "the demo was interrupted; nothing is left behind")
 		}
 		if code != problem.ExitDone && code != problem.ExitPartly {
 			return cli.Told(problem.New(problem.Internal, "the demo's command %v ended with exit code %d", args, code))

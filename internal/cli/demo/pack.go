@@ -18,12 +18,12 @@ import (
 func (d *demo) pack(ctx context.Context) error {
 	out := d.app.UI
 	if !extension.HasVoiceSDK() {
-		out.Chat("\n%s\n", out.Paint(out.Out, ui.Faint, "# Here the extension would be packed; this flexvc was built without the Voice SDK (npm fetches it)."))
+		out.Chat("\n%s\n", out.Paint(out.Out, ui.Faint, "# The extension would be packed here, but this flexvc was built without the Voice SDK (npm fetches it)."))
 		return nil
 	}
 	file, policy := filepath.Join(d.dir, "flexvc.crx"), filepath.Join(d.dir, "rollout")
 	err := d.tell(ctx, []scene{
-		{"The extension, signed, with the policies by which browsers install it.", []string{"pack", "--out", file, "--policy", policy, "--update-url", "https://voice.acme.example/extension/update.xml"}},
+		{"The signed extension, with the policies that install it in browsers.", []string{"pack", "--out", file, "--policy", policy, "--update-url", "https://voice.acme.example/extension/update.xml"}},
 	})
 	if err == nil {
 		err = d.verify(ctx, "pack", "--verify", file, "--policy", policy)
@@ -33,9 +33,9 @@ func (d *demo) pack(ctx context.Context) error {
 	}
 	text, err := os.ReadFile(filepath.Join(policy, "linux.json"))
 	if err != nil {
-		return problem.New(problem.Internal, "the demo's policy cannot be read: %w", problem.Reason(err))
+		return problem.New(problem.Internal, "cannot read the demo's policy: %w", problem.Reason(err))
 	}
-	out.Chat("\n%s\n%s\n", out.Paint(out.Out, ui.Faint, "# This is all a Linux machine needs. No agent installs anything, or is asked for the microphone."),
+	out.Chat("\n%s\n%s\n", out.Paint(out.Out, ui.Faint, "# This is all a Linux machine needs. Agents install nothing and are never prompted for the microphone."),
 		out.Paint(out.Out, ui.Strong, "$ cat "+filepath.Join(policy, "linux.json")))
 	out.Printf("%s\n", bytes.TrimSpace(text))
 	return nil
@@ -43,7 +43,7 @@ func (d *demo) pack(ctx context.Context) error {
 
 // verify has the package explained, and leaves out the long list of its files.
 func (d *demo) verify(ctx context.Context, args ...string) error {
-	d.announce("Would a browser take it? Signatures, every file, and update.xml are checked.", args...)
+	d.announce("Would a browser accept it? This checks signatures, every file, and update.xml.", args...)
 	out := d.app.UI
 	var said bytes.Buffer
 	app := d.command()

@@ -40,7 +40,7 @@ func (s *stage) closing(name string, end func() error) {
 		case err := <-ended:
 			return err
 		case <-ctx.Done():
-			return problem.New(problem.Internal, "the demo's %s did not end in time", name)
+			return problem.New(problem.Internal, "the demo's %s did not stop in time", name)
 		}
 	})
 }

@@ -33,7 +33,7 @@ func (d *demo) token(ctx context.Context, agent string) error {
 		ValidateVia: string(defaults.ValidateVia), ValidateTimeout: defaults.ValidateTimeout,
 		Ready: func(public string) { addresses <- public },
 	}
-	d.announce("The token server gives the agent's extension a voice token, once Twilio vouches for the Flex token.", "serve")
+	d.announce("The token server gives the agent's extension a voice token once Twilio has validated the Flex token.", "serve")
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
@@ -52,7 +52,7 @@ func (d *demo) token(ctx context.Context, agent string) error {
 	if err != nil {
 		return err
 	}
-	out.Chat("The signature is left out here: with it, this is the key to the agent's calls.\n")
+	out.Chat("The signature is omitted: with it, this would be the key to the agent's calls.\n")
 	return nil
 }
 
@@ -76,7 +76,7 @@ func (d *demo) ask(ctx context.Context, address, agent string) error {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: it is this machine
 	resp, err := client.Do(req)
 	if err != nil {
-		return problem.New(problem.Internal, "the demo's token server does not answer: %w", problem.Reason(err))
+		return problem.New(problem.Internal, "the demo's token server does not respond: %w", cli.Innermost(err))
 	}
 	defer resp.Body.Close()
 	var answer struct {
@@ -84,22 +84,22 @@ func (d *demo) ask(ctx context.Context, address, agent string) error {
 		TTL             int
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK {
-		return problem.New(problem.Internal, "the demo's token server answered %s", resp.Status)
+		return problem.New(problem.Internal, "the demo's token server responded with %s", resp.Status)
 	}
 	out := d.app.UI
 	out.Printf("POST /generateToken  %s  200, identity %s, lives %d s\n", out.Arrow(), answer.Identity, answer.TTL)
 	parts := strings.Split(answer.Token, ".")
 	if len(parts) != 3 {
-		return problem.New(problem.Internal, "the demo's token server answered something that is no JWT")
+		return problem.New(problem.Internal, "the demo's token server returned something that is not a JWT")
 	}
 	for i, name := range []string{"header", "payload"} {
 		text, err := base64.RawURLEncoding.DecodeString(parts[i])
 		if err != nil {
-			return problem.New(problem.Internal, "the demo's token server answered something that is no JWT")
+			return problem.New(problem.Internal, "the demo's token server returned something that is not a JWT")
 		}
 		var pretty bytes.Buffer
 		if err := json.Indent(&pretty, text, "  ", "  "); err != nil {
-			return problem.New(problem.Internal, "the demo's token server answered something that is no JWT")
+			return problem.New(problem.Internal, "the demo's token server returned something that is not a JWT")
 		}
 		out.Printf("  %s %s\n", out.Paint(out.Out, ui.Faint, name), &pretty)
 	}

@@ -29,7 +29,7 @@ func (d *demo) watch(ctx context.Context) error {
 		d.announce("Who is on the extension? Each agent moves at the next Flex start.", "watch", "--once")
 		return watchCmd.Run(ctx, o)
 	}
-	d.announce("Watch the agents move to the extension as they start Flex anew; q ends it.", "watch")
+	d.announce("Watch agents move to the extension as they restart Flex; q quits.", "watch")
 	working, stop := context.WithCancel(ctx)
 	var agents sync.WaitGroup
 	agents.Go(func() { d.logins(working) })

@@ -56,21 +56,21 @@ func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Comman
 	}
 	return &cobra.Command{
 		Use:   "doctor [<check>...]",
-		Short: "Find out what is wrong, and what mends it",
-		Long: `Look at everything that has to be right for calls to reach the extension, and say of
-each fault its cause and its fix. All checks run, or those that are named:
+		Short: "Find out what is wrong and how to fix it",
+		Long: `Check everything that calls need to reach the extension, and report the cause and fix
+of each fault. Without arguments all checks run:
 
 ` + list.String() + `
-Nothing is changed. Where the account allows it, the token endpoint is asked with the
-Flex token of an agent that lives for a minute. It exits with 1 when a check failed; a
-warning is no failure.`,
+Nothing is changed. Where the account allows it, the token endpoint is tried with an
+agent's Flex token that lives for a minute. Exits with 1 if a check failed; warnings
+are not failures.`,
 		Example: `  $ flexvc doctor
   $ flexvc doctor token-server browser
   $ flexvc doctor -o json | jq -r 'select(.status=="failed") | .fix'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			for _, name := range args {
 				if !slices.ContainsFunc(checks, func(c doctor.Check) bool { return c.ID == name }) {
-					return cli.Usagef("%q is no check: see flexvc doctor --help", ui.Clean(name))
+					return cli.Usagef("%q is not a check: see flexvc doctor --help", ui.Clean(name))
 				}
 			}
 			return nil
@@ -177,8 +177,8 @@ func (o *Options) extension(cfg *config.Config) doctor.Extension {
 	}
 	key, _, err := crx.ReadKey(cfg.SigningKey)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = problem.New(problem.SigningKeyInvalid, "%s is not there", cfg.Short(cfg.SigningKey)).
-			WithHint("restore it from a backup: another key is another extension; at first, flexvc init makes it")
+		err = problem.New(problem.SigningKeyInvalid, "%s does not exist", cfg.Short(cfg.SigningKey)).
+			WithHint("restore it from a backup (a new key means a new extension), or create it with flexvc init")
 	}
 	if err == nil {
 		e.ID, err = crx.ExtensionID(&key.PublicKey)

@@ -305,7 +305,7 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 		fix    string
 		also   string // checks that suffer with it
 	}{
-		{"no profile", func(c *clinic) { c.remove("flexvc.yaml") }, "config", "failed", `nothing was set up with it`, `^flexvc init`, "*"},
+		{"no profile", func(c *clinic) { c.remove("flexvc.yaml") }, "config", "failed", `it was never set up`, `^flexvc init`, "*"},
 		{"settings that are no YAML", func(c *clinic) {
 			clitest.Check(c.T, os.WriteFile(filepath.Join(c.Dir, "emulator", "flexvc.yaml"), []byte("profiles: ["), 0o600))
 		}, "config", "failed", `flexvc\.yaml`, `.`, "*"},
@@ -317,8 +317,8 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 					c.at("DELETE", "https://iam.twilio.com/v1/Keys/"+k.SID, "")
 				}
 			}
-		}, "credentials", "failed", `key SK.* does not exist any more`, `^flexvc init`, ""},
-		{"a secret that was lost", func(c *clinic) { c.remove("secrets") }, "credentials", "failed", `secret of the token server's key SK.* is not where`, `^flexvc init`, ""},
+		}, "credentials", "failed", `key SK.* no longer exists`, `^flexvc init`, ""},
+		{"a secret that was lost", func(c *clinic) { c.remove("secrets") }, "credentials", "failed", `secret of the token server's key SK.* is not in the configured store`, `^flexvc init`, ""},
 		{"a Restricted signing key", func(c *clinic) {
 			made := c.at("POST", "https://iam.twilio.com/v1/Keys", "AccountSid="+c.E.Account().SID+`&KeyType=restricted&Policy={"allow":["/twilio/iam/x"]}`)
 			cfg, err := c.App(io.Discard, io.Discard).Config()
@@ -334,11 +334,11 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 		{"an activity that was renamed", func(c *clinic) {
 			_, at := c.activity("Voice Client Offline")
 			c.at("POST", at, "FriendlyName=Away")
-		}, "workspace", "warning", `is now called "Away"`, `--activity-name "Away"`, ""},
+		}, "workspace", "warning", `was renamed to "Away"`, `--activity-name "Away"`, ""},
 		{"an activity that takes calls", func(c *clinic) {
 			sid, _ := c.activity("Available")
 			c.setting("activity_sid", sid)
-		}, "workspace", "failed", `available: yes, so calls are offered`, `rename it in the Console`, "plugin workers"},
+		}, "workspace", "failed", `available: yes, so agents without`, `rename it in the Console`, "plugin workers"},
 		{"a worker whose calls go nowhere", func(c *clinic) {
 			clitest.Check(c.T, c.E.Edit(c.E.ExportWorkers()[1].SID, `{"contact_uri":"client:ext_bob"}`))
 		}, "workers", "warning", `1 stale \(.*calls go nowhere`, `^flexvc watch`, ""},
@@ -347,10 +347,10 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 		}, "workers", "warning", `1 drift \(.*calls ring the tab`, `^flexvc watch`, ""},
 		{"a token server that is down", func(c *clinic) {
 			c.setting("token_url", "http://127.0.0.1:1/generateToken")
-		}, "token-server", "failed", `refused`, `start it: flexvc serve`, "extension browser"},
+		}, "token-server", "failed", `refused`, `start it with flexvc serve`, "extension browser"},
 		{"a token server that is not there", func(c *clinic) {
 			c.setting("token_url", c.tokenURL+"s")
-		}, "token-server", "failed", `nothing is served under this path`, `set token_url`, "browser"},
+		}, "token-server", "failed", `nothing is served at this path`, `set token_url`, "browser"},
 		{"a token server for another extension", func(c *clinic) {
 			other := httptest.NewServer(c.tokens("chrome-extension://" + strings.Repeat("a", 32)))
 			c.T.Cleanup(other.Close)
@@ -358,15 +358,15 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 		}, "token-server", "failed", `origin chrome-extension://[a-p]{32} is not allowed`, `--allow-origin chrome-extension://[a-p]{32}$`, "extension browser"},
 		{"a token server with another prefix", func(c *clinic) { c.setting("identity_prefix", "vc_") }, "token-server", "failed", `VoiceClientPrefix is not the prefix`, `identity_prefix`, "plugin workers"},
 		{"a token server that Twilio does not know", func(c *clinic) { clitest.Check(c.T, c.E.SetFaults("ValidateToken:401,code=20003")) }, "token-server", "failed",
-			`does not accept this server's own credentials`, `restart it with credentials`, ""},
-		{"a signing key that is gone", func(c *clinic) { c.remove("extension.pem") }, "extension", "failed", `extension\.pem is not there`, `restore it from a backup`, "token-server browser"},
+			`does not accept this server's own credentials`, `restart it with valid credentials`, ""},
+		{"a signing key that is gone", func(c *clinic) { c.remove("extension.pem") }, "extension", "failed", `extension\.pem does not exist`, `restore it from a backup`, "token-server browser"},
 		{"an extension without the Voice SDK", func(c *clinic) { delete(c.folder, extension.VoiceSDK) }, "extension", "failed", `built without the Voice SDK`, `make build`, ""},
 		{"update.xml of another extension", func(c *clinic) { c.publish(c.id, strings.Repeat("a", 32)) }, "extension", "failed", `packed with another key`, `^flexvc pack`, ""},
-		{"update.xml of another version", func(c *clinic) { c.publish(`version="`+c.version+`"`, `version="0.0.1"`) }, "extension", "warning", `not the version that this flexvc has`, `^flexvc pack`, ""},
+		{"update.xml of another version", func(c *clinic) { c.publish(`version="`+c.version+`"`, `version="0.0.1"`) }, "extension", "warning", `not the version built into this flexvc`, `^flexvc pack`, ""},
 		{"update.xml that is not there", func(c *clinic) { delete(c.published, rollout.UpdateFile) }, "extension", "warning", `find no update there`, `^flexvc pack`, ""},
-		{"a package that is not there", func(c *clinic) { delete(c.published, "flexvc.crx") }, "extension", "failed", `names a package that is not there`, `publish the \.crx`, ""},
+		{"a package that is not there", func(c *clinic) { delete(c.published, "flexvc.crx") }, "extension", "failed", `names a package that does not exist`, `publish the \.crx`, ""},
 		{"a sign-in page in place of the package", func(c *clinic) { c.published["flexvc.crx"] = "<html>" }, "extension", "failed", `a sign-in page`, `publish the \.crx`, ""},
-		{"a plugin that is not released", func(c *clinic) { c.Must("rollback", "--yes") }, "plugin", "failed", `in no release`, `^flexvc plugin deploy`, ""},
+		{"a plugin that is not released", func(c *clinic) { c.Must("rollback", "--yes") }, "plugin", "failed", `the active release does not include it`, `^flexvc plugin deploy`, ""},
 		{"a plugin with other settings", func(c *clinic) {
 			other := accounttest.Bundle
 			app := c.App(io.Discard, io.Discard)
@@ -374,10 +374,10 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 				s.HelpURL, s.TokenURL = "", "https://old.acme.example/"
 				return other(s)
 			}}))
-		}, "plugin", "warning", `made with other settings`, `^flexvc plugin deploy`, ""},
-		{"a clock that is slow", func(c *clinic) { c.skew = -10 * time.Minute }, "clock", "failed", `voice tokens made here are not valid`, `NTP`, ""},
+		}, "plugin", "warning", `built with other settings`, `^flexvc plugin deploy`, ""},
+		{"a clock that is slow", func(c *clinic) { c.skew = -10 * time.Minute }, "clock", "failed", `voice tokens issued here would be used`, `NTP`, ""},
 		{"a clock that is a little fast", func(c *clinic) { c.skew = time.Minute }, "clock", "warning", `may be refused`, `NTP`, ""},
-		{"a policy with another address", func(c *clinic) { c.policy("/extension/update.xml", "/old/update.xml") }, "browser", "failed", `update_url is http.*/old/update\.xml, and the extension is at`, `^flexvc pack --policy`, ""},
+		{"a policy with another address", func(c *clinic) { c.policy("/extension/update.xml", "/old/update.xml") }, "browser", "failed", `update_url is http.*/old/update\.xml, but the extension is at`, `^flexvc pack --policy`, ""},
 		{"a policy that blocks", func(c *clinic) { c.policy("force_installed", "blocked") }, "browser", "failed", `installation_mode is "blocked"`, `^flexvc pack --policy`, ""},
 		{"a policy without override_update_url", func(c *clinic) { c.policy(`"override_update_url": true`, `"override_update_url": false`) }, "browser", "warning", `override_update_url is not set`, `^flexvc pack --policy`, ""},
 		{"a policy without the microphone", func(c *clinic) { c.policy(`"chrome-extension://`, `"https://`) }, "browser", "warning", `AudioCaptureAllowedUrls lacks chrome-extension://`, `^flexvc pack --policy`, ""},
@@ -385,10 +385,10 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 		{"a policy for another token server", func(c *clinic) { c.policy("generateToken", "other") }, "browser", "failed", `may not send tokens to`, `^flexvc pack --policy`, ""},
 		{"a later file that wins", func(c *clinic) {
 			c.root[strings.Trim(rollout.Chrome.Linux[1], "/")+"/zz.json"] = &fstest.MapFile{Data: []byte(`{"ExtensionSettings":{"*":{"installation_mode":"blocked"}}}`)}
-		}, "browser", "failed", `no entry of ExtensionSettings is for`, `^flexvc pack --policy`, ""},
+		}, "browser", "failed", `ExtensionSettings has no entry for`, `^flexvc pack --policy`, ""},
 		{"a policy file that is no JSON", func(c *clinic) {
 			c.root[strings.Trim(rollout.Edge.Linux[0], "/")+"/a.json"] = &fstest.MapFile{Data: []byte(`{,`)}
-		}, "browser", "failed", `a\.json is not a JSON object`, `repair or remove`, ""},
+		}, "browser", "failed", `a\.json is not a JSON object`, `fix or remove`, ""},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
@@ -449,7 +449,7 @@ func TestDoctorRunsTheChecksThatAreNamed(t *testing.T) {
 	if exit != 0 || !regexp.MustCompile(`(?s)^\[✓\] config .*\n\[✓\] clock .*\n\n2 passed\.`).MatchString(out) {
 		t.Errorf("exit %d:\n%s", exit, out)
 	}
-	if err := doctorCmd.New(clitest.Quiet(), nil).Args(nil, []string{"clocks"}); err == nil || !strings.Contains(err.Error(), `"clocks" is no check`) {
+	if err := doctorCmd.New(clitest.Quiet(), nil).Args(nil, []string{"clocks"}); err == nil || !strings.Contains(err.Error(), `"clocks" is not a check`) {
 		t.Errorf("an unknown check is %v", err)
 	}
 }

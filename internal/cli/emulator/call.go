@@ -39,16 +39,16 @@ func newCall(app *cli.App, runF func(context.Context, *emulatorCallOptions) erro
 	cmd := &cobra.Command{
 		Use:   "call <worker>",
 		Short: "Let a customer call an emulated agent",
-		Long: `Let a customer call an emulated agent: every voice client rings that is registered
-under the worker's contact_uri. It says when the call rings, is answered and ends, and
-what became of its packets.
+		Long: `Let a customer call an emulated agent: every voice client registered under the
+worker's contact_uri rings. Reports when the call rings, is answered and ends, and the
+quality of its audio.
 
-An emulator with a voice edge has to run: flexvc emulator --voice-listen
-127.0.0.1:8443. The customer plays the WAV file over and over, or talks made-up
-syllables without one. Ctrl-C hangs up.
+Requires a running emulator with a voice edge: flexvc emulator --voice-listen
+127.0.0.1:8443. The customer loops the WAV file, or speaks made-up syllables without
+one. Ctrl-C hangs up.
 
-With --task the agent is offered the call in Flex first and accepts it there, which
-rings the voice client: flexvc emulator --flex-listen 127.0.0.1:8443.`,
+With --task the call is offered in Flex first, and the voice client rings once the
+agent accepts it: flexvc emulator --flex-listen 127.0.0.1:8443.`,
 		Example: `  $ flexvc emulator call alice --seconds 20
   $ flexvc emulator call alice --audio customer.wav --record agent.wav`,
 		Args: cli.NameArgs(1, "name one worker of the emulator"),
@@ -63,9 +63,9 @@ rings the voice client: flexvc emulator --flex-listen 127.0.0.1:8443.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&o.from, "from", "+15550100", "the customer's number")
-	f.Float64Var(&o.seconds, "seconds", 0, "hang up so long after the answer (default when the agent does)")
-	f.StringVar(&o.audio, "audio", "", "WAV file that the customer plays")
-	f.StringVar(&o.record, "record", "", "WAV file for what the customer hears")
+	f.Float64Var(&o.seconds, "seconds", 0, "hang up this long after the answer (default: when the agent does)")
+	f.StringVar(&o.audio, "audio", "", "WAV file the customer plays")
+	f.StringVar(&o.record, "record", "", "WAV file to record what the customer hears")
 	f.BoolVar(&o.task, "task", false, "offer the call in Flex, for the agent to accept")
 	cmd.MarkFlagsMutuallyExclusive("task", "audio")
 	cmd.MarkFlagsMutuallyExclusive("task", "record")
@@ -93,7 +93,7 @@ func emulatorCallRun(ctx context.Context, o *emulatorCallOptions) error {
 	var sockets []voice.Socket
 	if err := plane.order(ctx, "sockets", voice.Order{}, &sockets); err != nil {
 		return problem.New(problem.NotFound, "cannot call %s: the emulator at %s has no voice edge", name, at).
-			WithHint("start it again: flexvc emulator --voice-listen 127.0.0.1:8443").Because(err)
+			WithHint("restart it: flexvc emulator --voice-listen 127.0.0.1:8443").Because(err)
 	}
 	identity, err := o.identity(ctx, at)
 	if err != nil {
@@ -109,7 +109,7 @@ func emulatorCallRun(ctx context.Context, o *emulatorCallOptions) error {
 	}
 	if !registered(sockets, identity) {
 		return problem.New(problem.WorkerOffline, "cannot call %s: no voice client is registered as %s", name, ui.Clean(identity)).
-			WithHint("sign the agent in to Flex with the extension, in a browser that takes the emulator for Twilio's")
+			WithHint("sign the agent in to Flex with the extension, in a browser pointed at the emulator")
 	}
 	var sid string
 	// Whoever interrupts while the edge already rings still has to hang up, and
@@ -138,7 +138,7 @@ func (o *emulatorCallOptions) offer(ctx context.Context, plane voicePlane) error
 	var r flexui.Reservation
 	if err := ask("reservations", flexui.Order{}, new([]flexui.Reservation)); err != nil {
 		return problem.New(problem.NotFound, "cannot offer %s a call: the emulator at %s does not serve Flex UI", name, plane.at).
-			WithHint("start it again: flexvc emulator --flex-listen 127.0.0.1:8443").Because(err)
+			WithHint("restart it: flexvc emulator --flex-listen 127.0.0.1:8443").Because(err)
 	}
 	if err := ask("offer", flexui.Order{Incoming: flexui.Incoming{Worker: o.worker, From: o.from}}, &r); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (o *emulatorCallOptions) offer(ctx context.Context, plane voicePlane) error
 		}
 		i := slices.IndexFunc(all, func(other flexui.Reservation) bool { return other.SID == r.SID })
 		if i < 0 {
-			return problem.New(problem.NotFound, "lost sight of the call to %s: the emulator was reset", name)
+			return problem.New(problem.NotFound, "lost track of the call to %s: the emulator was reset", name)
 		}
 		r = all[i]
 		switch {
@@ -174,7 +174,7 @@ func (o *emulatorCallOptions) offer(ctx context.Context, plane voicePlane) error
 			return nil // we hung up
 		case r.Status != "pending":
 			return problem.New(problem.WorkerOffline, "%s did not take the call: %s", name, r.Status).
-				WithHint("is the voice client of the worker's contact_uri registered? flexvc -p emulator workers show %s", r.Worker)
+				WithHint("check that the voice client in the worker's contact_uri is registered: flexvc -p emulator workers show %s", r.Worker)
 		}
 	}
 	stats, err := o.follow(ctx, plane, r.CallSID)
@@ -210,7 +210,7 @@ func (o *emulatorCallOptions) identity(ctx context.Context, at *url.URL) (string
 		address, _, _ := strings.Cut(attributes.ContactURI, "?")
 		identity, ok := strings.CutPrefix(address, "client:")
 		if !ok || identity == "" {
-			return "", problem.New(problem.AttributesInvalid, "cannot call %s: the worker's contact_uri %q is no voice client", ui.Clean(o.worker), ui.Clean(attributes.ContactURI)).
+			return "", problem.New(problem.AttributesInvalid, "cannot call %s: the worker's contact_uri %q is not a voice client", ui.Clean(o.worker), ui.Clean(attributes.ContactURI)).
 				WithHint("flexvc -p emulator workers show %s", w.SID)
 		}
 		return identity, nil
@@ -327,7 +327,7 @@ func (o *emulatorCallOptions) keep(plane voicePlane, sid string) error {
 	}
 	if err != nil {
 		return problem.New(problem.OutputUnwritable, "cannot record to %s: %w", o.record, problem.Reason(err)).
-			WithHint("name a file in a folder that you may write to with --record")
+			WithHint("choose a file in a writable folder with --record")
 	}
 	o.app.UI.Note("recorded to %s", o.record)
 	return nil

@@ -45,15 +45,15 @@ func New(app *cli.App, runF func(context.Context, *options) error) *cobra.Comman
 		Use:   "emulator",
 		Short: "Serve an emulated Twilio account on this machine",
 		Long: `Serve an emulated Twilio account: TaskRouter, Flex, API keys and Flex tokens.
-Commands with -p emulator use it while it runs, and otherwise start one themselves on
+Commands with -p emulator use it while it runs; otherwise they start one themselves on
 the same data folder.
 
-The account is kept in the data folder. One that is already there is used as it is;
---reset makes it anew. What is emulated, and what is not, is in COVERAGE.md.
+The account is kept in the data folder and reused; --reset recreates it. COVERAGE.md
+lists what is emulated and what is not.
 
-A fault is OPERATION:EFFECT, with *N for how often and @K for from which call on:
-  --fault 'UpdateWorker:429*5'           five updates are refused as too many
-  --fault 'UpdateWorker:drop-after@3'    from the third on, the answer is lost
+A fault is OPERATION:EFFECT, with *N for how many times and @K for the first call:
+  --fault 'UpdateWorker:429*5'           five updates are answered 429
+  --fault 'UpdateWorker:drop-after@3'    the response is lost from the third on
   --fault 'FetchWorker:delay=200ms'      every fetch takes 200 ms longer`,
 		Example: `  $ flexvc emulator --agents 500
   $ flexvc emulator --memory --agents 10000 --rate 200 --listen 127.0.0.1:0`,
@@ -67,26 +67,26 @@ A fault is OPERATION:EFFECT, with *N for how often and @K for from which call on
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8021", "loopback address to serve on; port 0 chooses one")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8021", "loopback address to listen on; port 0 picks a free one")
 	f.StringVar(&o.data, "data", "", "data folder (default ~/.local/state/flexvc/emulator)")
 	f.BoolVar(&o.memory, "memory", false, "keep the account in memory only")
-	f.BoolVar(&o.reset, "reset", false, "throw away the account in the data folder first")
-	f.IntVar(&o.agents, "agents", cli.DefaultAgents, "how many workers a new account has")
-	f.Uint64Var(&o.seedValue, "seed-value", 0, "number that a new account's SIDs and workers follow from")
-	f.StringVar(&o.seed, "seed", "", "JSON file with the state of a new account")
-	f.StringVar(&o.listAttributes, "list-attributes", "present", "attributes in lists of workers: present or null")
+	f.BoolVar(&o.reset, "reset", false, "delete the account in the data folder first")
+	f.IntVar(&o.agents, "agents", cli.DefaultAgents, "number of workers in a new account")
+	f.Uint64Var(&o.seedValue, "seed-value", 0, "seed for a new account's SIDs and workers")
+	f.StringVar(&o.seed, "seed", "", "JSON file with the initial state of a new account")
+	f.StringVar(&o.listAttributes, "list-attributes", "present", "attributes in worker lists: present or null")
 	f.StringVar(&o.validate, "validate-failure", "", "how a bad Flex token is refused: see COVERAGE.md")
-	f.BoolVar(&o.noFlex, "no-flex", false, "the account never set up Flex")
-	f.Float64Var(&o.limits.RequestsPerSecond, "rate", 0, "requests per second that are served (default no limit)")
-	f.IntVar(&o.limits.Burst, "burst", 0, "requests at once within --rate (default one second's worth)")
-	f.IntVar(&o.limits.Concurrency, "max-in-flight", 0, "requests at the same time (default no limit)")
+	f.BoolVar(&o.noFlex, "no-flex", false, "emulate an account that never set up Flex")
+	f.Float64Var(&o.limits.RequestsPerSecond, "rate", 0, "request rate limit per second (default unlimited)")
+	f.IntVar(&o.limits.Burst, "burst", 0, "burst allowed by --rate (default one second's worth)")
+	f.IntVar(&o.limits.Concurrency, "max-in-flight", 0, "concurrent requests (default unlimited)")
 	f.BoolVar(&o.limits.RetryAfter, "retry-after", false, "send Retry-After with 429")
-	f.DurationVar(&o.limits.Latency, "latency", 0, "time added to every request")
-	f.StringArrayVar(&o.faults, "fault", nil, "fault to inject; may be given several times")
+	f.DurationVar(&o.limits.Latency, "latency", 0, "latency added to every request")
+	f.StringArrayVar(&o.faults, "fault", nil, "fault to inject; may be repeated")
 	cli.Complete(cmd, "list-attributes", "present", "null")
 	f.StringVar(&o.flexListen, "flex-listen", "", "loopback address of Flex UI's back end, such as 127.0.0.1:8443")
-	f.StringVar(&o.flexScript, "flex-script", "", "Flex UI's script, as make flex-host builds it")
-	f.StringArrayVar(&o.flexPlugins, "flex-plugin", nil, "plugin that Flex UI loads, as NAME=FILE; may be given several times")
+	f.StringVar(&o.flexScript, "flex-script", "", "Flex UI script built by make flex-host")
+	f.StringArrayVar(&o.flexPlugins, "flex-plugin", nil, "plugin for Flex UI to load, as NAME=FILE; may be repeated")
 	cmd.AddCommand(newToken(app, nil))
 	addVoice(cmd, o)
 	return cmd
@@ -188,7 +188,7 @@ func (o *options) print(e *emulator.Emulator, at cli.Address, dir string, edge *
 	app.UI.Note("emulated account %s, %s, data in %s", app.UI.SID(e.Account().SID), ui.Plural(len(e.ExportWorkers()), "worker"), where)
 	app.UI.Note("listening on %s", at.URL)
 	if edge.address != "" {
-		app.UI.Note("voice edge on %s; a Chromium takes it for Twilio's with", edge.address)
+		app.UI.Note("voice edge on %s; start Chromium with", edge.address)
 		for _, flag := range edge.browserFlags() {
 			app.UI.Note("  %s", flag)
 		}
@@ -216,12 +216,12 @@ func readSeed(path string) (*emulator.Seed, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, problem.New(problem.InputUnreadable, "cannot read the seed %s: %w", path, problem.Reason(err)).
-			WithHint("name a JSON file with --seed, or use --agents")
+			WithHint("pass a JSON file with --seed, or use --agents")
 	}
 	defer file.Close()
 	seed, err := emulator.ReadSeed(file)
 	if p := problem.As(err); p != nil {
-		return nil, p.WithHint("name a JSON file with --seed in place of %s, or use --agents", path)
+		return nil, p.WithHint("pass a JSON file with --seed instead of %s, or use --agents", path)
 	}
 	return seed, err
 }

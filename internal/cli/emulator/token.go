@@ -26,8 +26,8 @@ func newToken(app *cli.App, runF func(context.Context, *tokenOptions) error) *co
 	cmd := &cobra.Command{
 		Use:   "token <worker>",
 		Short: "Log an emulated agent in to Flex and print the Flex token",
-		Long: `Log an emulated agent in to Flex and print the Flex token, for trying flexvc serve. An
-emulator has to run: flexvc emulator, or flexvc -p emulator serve.`,
+		Long: `Log an emulated agent in to Flex and print the Flex token, to try flexvc serve.
+Requires a running emulator: flexvc emulator, or flexvc -p emulator serve.`,
 		Example: `  $ curl -d Token=$(flexvc emulator token alice) http://127.0.0.1:3001/generateToken`,
 		Args:    cli.NameArgs(1, "name one worker of the emulator"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,7 +38,7 @@ emulator has to run: flexvc emulator, or flexvc -p emulator serve.`,
 			return tokenRun(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().DurationVar(&o.ttl, "ttl", time.Hour, "how long the Flex token lives")
+	cmd.Flags().DurationVar(&o.ttl, "ttl", time.Hour, "lifetime of the Flex token")
 	return cmd
 }
 

@@ -20,13 +20,13 @@ func NewSet(app *cli.App, enable bool, runF func(context.Context, *options) erro
 	cmd := &cobra.Command{
 		Use:   "enable",
 		Short: "Have Twilio push changes to this server",
-		Long: `Make an Event Streams sink and a subscription that push changes of the workspace's
-workers to flexvc serve --events. Both carry a description by which flexvc knows them
-again; every other sink and subscription of the account is left alone. It may be run
-again at any time: what is there stays, and what an interrupted run began is completed.
+		Long: `Create an Event Streams sink and a subscription that push the workspace's worker
+changes to flexvc serve --events. flexvc recognises both by their description and
+leaves every other sink and subscription alone. Safe to run again at any time: existing
+items are kept, and an interrupted run is completed.
 
-With --callback the workspace's event callback is used instead, for accounts without
-Event Streams. A workspace has one: somebody else's is never replaced.`,
+With --callback, use the workspace's event callback instead, for accounts without
+Event Streams. A workspace has only one: another owner's is never replaced.`,
 		Example: `  $ flexvc events enable --url https://voice.acme.example/events/twilio
   $ flexvc events enable --dry-run --exit-code`,
 		Args: cli.NoArgs,
@@ -40,14 +40,14 @@ Event Streams. A workspace has one: somebody else's is never replaced.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	cli.WorkspaceFlag(cmd, &opts.Workspace)
-	f.StringVar(&opts.URL, "url", "", "where Twilio reaches flexvc serve --events (default /events/twilio beside the token URL)")
+	f.StringVar(&opts.URL, "url", "", "address where Twilio reaches flexvc serve --events (default /events/twilio next to the token URL)")
 	if enable {
 		f.BoolVar(&opts.Callback, "callback", false, "use the workspace's event callback instead of Event Streams")
 	} else {
 		cmd.Use = "disable"
-		cmd.Short = "Take away what events enable made"
-		cmd.Long = `Remove flexvc's sinks and subscriptions of the workspace, and its event callback if
-it leads to --url. Everybody else's are left alone.`
+		cmd.Short = "Remove what events enable created"
+		cmd.Long = `Remove flexvc's sinks and subscriptions for the workspace, and its event callback if
+it points to --url. All others are left alone.`
 		cmd.Example = `  $ flexvc events disable`
 	}
 	cli.PlanFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
@@ -61,7 +61,7 @@ func (o *options) address(cfg *config.Config, emulated bool) (string, error) {
 	if address == "" {
 		u, err := url.Parse(cfg.TokenURL)
 		if err != nil || u.Host == "" {
-			return "", cli.Usagef("--url is needed: where Twilio reaches flexvc serve --events")
+			return "", cli.Usagef("--url is required: the address where Twilio reaches flexvc serve --events")
 		}
 		u.Path, u.RawQuery, u.Fragment, u.User = strings.TrimSuffix(u.Path, "/generateToken")+eventsrv.PathTwilio, "", "", nil
 		address = u.String()
@@ -70,7 +70,7 @@ func (o *options) address(cfg *config.Config, emulated bool) (string, error) {
 		return "", err
 	}
 	if !emulated && !strings.HasPrefix(address, "https://") {
-		return "", cli.Usagef("Twilio cannot reach %s: give the public address of flexvc serve --events with --url", address)
+		return "", cli.Usagef("Twilio cannot reach %s: pass the public address of flexvc serve --events with --url", address)
 	}
 	return address, nil
 }

@@ -9,16 +9,16 @@ import (
 )
 
 func New(app *cli.App) *cobra.Command {
-	return cli.Parent("events", "Have Twilio push changes of workers", `Have Twilio push changes of workers to flexvc serve --events, so that flexvc watch and
-/metrics know of drift within a second:
+	return cli.Parent("events", "Have Twilio push worker changes", `Have Twilio push worker changes to flexvc serve --events, so that flexvc watch and
+/metrics see drift within a second:
 
-  flexvc serve --events     receives them; it needs the account's auth token, which
-                            signs them, and an address that Twilio reaches
-  flexvc events enable      makes Twilio call that address
-  flexvc watch --events     follows what the server streams
+  flexvc serve --events     receives them; needs the account's auth token, which
+                            signs them, and an address Twilio can reach
+  flexvc events enable      has Twilio call that address
+  flexvc watch --events     follows the server's stream
 
-Events come late, twice, out of order or not at all, so all workers are still listed
-every few minutes.`,
+Events may come late, twice, out of order or not at all, so all workers are still
+listed every few minutes.`,
 		NewSet(app, true, nil), NewSet(app, false, nil), newStatus(app, nil))
 }
 

@@ -14,8 +14,8 @@ func newStatus(app *cli.App, runF func(context.Context, *options) error) *cobra.
 	}
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Show who pushes events where",
-		Long:    `Show flexvc's sinks and subscriptions of the workspace, and its event callback.`,
+		Short:   "Show where events are pushed",
+		Long:    `Show flexvc's sinks and subscriptions for the workspace, and its event callback.`,
 		Example: `  $ flexvc events status`,
 		Args:    cli.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runF(cmd.Context(), opts) },

@@ -30,17 +30,17 @@ func eventsText(s *ui.Streams, workspaceSID string, enable bool, p *provision.Ev
 			}
 			return name
 		},
-		Again: "run it again",
+		Again: "run the command again",
 	}
 	for _, one := range p.Left {
-		text.Warnings = append(text.Warnings, fmt.Sprintf("sink %s is left alone: somebody else's subscription uses it", s.SID(one.SID)))
+		text.Warnings = append(text.Warnings, fmt.Sprintf("sink %s is kept: another subscription uses it", s.SID(one.SID)))
 	}
 	if enable {
-		text.Nothing = fmt.Sprintf("No changes: events of %s are pushed already. Next: %s", workspace, s.Suggest(nextAfterEvents))
+		text.Nothing = fmt.Sprintf("No changes: events of %s are already pushed. Next: %s", workspace, s.Suggest(nextAfterEvents))
 		text.Done, text.Next = "Done: events are pushed.", "Next: "+nextAfterEvents
 	} else {
-		text.Nothing = fmt.Sprintf("No changes: flexvc has nothing push events of %s.", workspace)
-		text.Done = "Done: events are not pushed any more."
+		text.Nothing = fmt.Sprintf("No changes: nothing of flexvc's pushes events of %s.", workspace)
+		text.Done = "Done: events are no longer pushed."
 	}
 	return text
 }
@@ -68,7 +68,7 @@ func printEventsStatus(s *ui.Streams, status *provision.EventsStatus) {
 		s.Printf("%s%s\n", s.Pad("event streams", cli.PlanKindWidth), "none of flexvc's")
 	}
 	for _, one := range status.Sinks {
-		types := "no subscription: flexvc events enable completes it"
+		types := "no subscription: run flexvc events enable"
 		for _, sub := range status.Subscriptions {
 			if sub.SinkSID == one.SID {
 				types = ui.Plural(len(status.Types[sub.SID]), "event type")

@@ -41,16 +41,14 @@ func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Comman
 		Long: `Prepare the account for the extension: find the Flex workspace, show what is
 missing, ask, and add it.
 
-  activity      agents are moved to it while their extension is not connected;
-                it is available: no
+  activity      for agents whose extension is not connected (available: no)
   api key       signs the tokens of flexvc serve; its secret goes to the system
-                keychain, or to the file named with --secret-file (mode 0600)
-  signing key   makes the extension's ID; back it up, it is never replaced
-  settings      a profile in flexvc.yaml that names all of these
+                keychain, or to --secret-file (mode 0600)
+  signing key   determines the extension's ID; back it up, it is never replaced
+  settings      a profile in flexvc.yaml that records all of these
 
-It may be run again at any time: what is there is left alone, and a run that was
-cut short is continued. Making API keys needs the account's auth token or a Main
-API key.`,
+Safe to run again at any time: existing items are left alone, and an interrupted run
+is continued. Creating API keys requires the account's auth token or a Main API key.`,
 		Example: `  $ flexvc init
   $ flexvc init -p acme --token-url https://voice.acme.example/generateToken
   $ flexvc init --dry-run --exit-code`,
@@ -68,9 +66,9 @@ API key.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	cli.WorkspaceFlag(cmd, &opts.Workspace)
-	flags.StringVar(&opts.ActivityName, "activity-name", "", `activity of disconnected agents (default "Voice Client Offline")`)
-	flags.StringVar(&opts.TokenURL, "token-url", "", "where agents' browsers reach flexvc serve (default http://localhost:3001/generateToken)")
-	flags.StringVar(&opts.SecretFile, "secret-file", "", "keep the API key's secret in this file instead of the keychain")
+	flags.StringVar(&opts.ActivityName, "activity-name", "", `activity for disconnected agents (default "Voice Client Offline")`)
+	flags.StringVar(&opts.TokenURL, "token-url", "", "address where browsers reach flexvc serve (default http://localhost:3001/generateToken)")
+	flags.StringVar(&opts.SecretFile, "secret-file", "", "store the API key's secret in this file instead of the keychain")
 	cli.PlanFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
 	cli.NoCompletion(cmd, "activity-name")
 	cli.NoCompletion(cmd, "token-url")

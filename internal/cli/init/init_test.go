@@ -357,7 +357,7 @@ func TestInitWithNobodyToAsk(t *testing.T) {
 	want := `-- stdout --
 -- stderr --
 flexvc: error: cannot ask for confirmation: standard input is not a terminal
-flexvc: hint: review with --dry-run, then repeat with --yes
+flexvc: hint: review with --dry-run, then run again with --yes
 `
 	if out != want || exit != problem.ExitUsage {
 		t.Errorf("exit %d\n%s", exit, out)
@@ -366,7 +366,7 @@ flexvc: hint: review with --dry-run, then repeat with --yes
 		t.Errorf("something was made: files %q, keys %v", files, r.keys)
 	}
 	r.tty, r.output = true, "json"
-	if out, exit := r.run(); exit != problem.ExitUsage || !strings.Contains(out, `"summary":"cannot ask for confirmation: -o json was given"`) {
+	if out, exit := r.run(); exit != problem.ExitUsage || !strings.Contains(out, `"summary":"cannot ask for confirmation with -o json"`) {
 		t.Errorf("with -o json: exit %d\n%s", exit, out)
 	}
 	r.output = "text"
@@ -640,7 +640,7 @@ func TestTwoInitsAtOnce(t *testing.T) {
 	if ok, err := lock.TryLock(); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	if out, exit := r.run("--yes"); exit != problem.ExitLocked || !strings.Contains(out, "another flexvc init is at it") || r.calls != 0 {
+	if out, exit := r.run("--yes"); exit != problem.ExitLocked || !strings.Contains(out, "another flexvc init is already running") || r.calls != 0 {
 		t.Errorf("exit %d after %d requests\n%s", exit, r.calls, out)
 	}
 	if _, exit := r.run("--dry-run"); exit != 0 {
@@ -660,10 +660,10 @@ func TestInitBadInput(t *testing.T) {
 		exit    int
 		wants   []string
 	}{
-		"no credentials":   {prepare: func(r *initRig) { clear(r.env) }, exit: problem.ExitCredentials, wants: []string{"no credentials were found", "-p emulator"}},
+		"no credentials":   {prepare: func(r *initRig) { clear(r.env) }, exit: problem.ExitCredentials, wants: []string{"no credentials found", "-p emulator"}},
 		"no flex":          {prepare: func(r *initRig) { r.flexError = problem.New(problem.FlexNotFound, "the account has no Flex") }, exit: problem.ExitFailed, wants: []string{"no Flex"}},
 		"standard key":     {prepare: func(r *initRig) { r.broken = map[string]error{"Keys": permission} }, exit: problem.ExitCredentials, wants: []string{"may not manage", "Main API key"}},
-		"workspace":        {args: []string{"--workspace", "AC1"}, exit: problem.ExitUsage, wants: []string{"--workspace", "WS and 32 hexadecimal digits"}},
+		"workspace":        {args: []string{"--workspace", "AC1"}, exit: problem.ExitUsage, wants: []string{"--workspace", "WS followed by 32 hexadecimal digits"}},
 		"token url":        {args: []string{"--token-url", "http://voice.acme.example/t"}, exit: problem.ExitUsage, wants: []string{"--token-url", "use https"}},
 		"activity":         {args: []string{"--activity-name", " x"}, exit: problem.ExitUsage, wants: []string{"--activity-name"}},
 		"exit code alone":  {args: []string{"--exit-code"}, exit: problem.ExitUsage, wants: []string{"--dry-run"}},

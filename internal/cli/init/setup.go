@@ -133,7 +133,7 @@ func (k *signingKeyFile) Prepare() (id string, exists bool, err error) {
 	switch {
 	case err == nil:
 		if open {
-			k.opts.App.UI.Warn("others can read the signing key: chmod 600 %s", k.Place())
+			k.opts.App.UI.Warn("other users can read the signing key: chmod 600 %s", k.Place())
 		}
 		id, err = crx.ExtensionID(key.Public())
 		return id, true, err
@@ -178,8 +178,8 @@ func (f intentFile) Load() (intent provision.Intent, err error) {
 		err = json.Unmarshal(data, &intent)
 	}
 	if err != nil {
-		return intent, problem.New(problem.StateUnreadable, "cannot read what an earlier run left in %s: %w", f.path, err).
-			WithHint("if it is damaged, delete it, and in the Console the API key whose name begins with %q", provision.TokenKeyName+" (setup")
+		return intent, problem.New(problem.StateUnreadable, "cannot read the state of an earlier run in %s: %w", f.path, err).
+			WithHint("if it is damaged, delete it, and delete the API key named %q… in the Console", provision.TokenKeyName+" (setup")
 	}
 	return intent, nil
 }
@@ -198,8 +198,8 @@ func (f intentFile) unwritable(err error) error {
 	if err == nil {
 		return nil
 	}
-	return problem.New(problem.StateUnwritable, "cannot note what is about to be done: %w", err).
-		WithHint("free disk space, or name another folder with FLEXVC_STATE_DIR")
+	return problem.New(problem.StateUnwritable, "cannot record the next step: %w", err).
+		WithHint("free disk space, or choose another folder with FLEXVC_STATE_DIR")
 }
 
 var (

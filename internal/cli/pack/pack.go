@@ -60,24 +60,24 @@ func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Comman
 		Short: "Pack and sign the extension, and write its roll-out policies",
 		Long: `Pack the built-in extension into one signed file that browsers install by policy.
 
-Everything is checked before the file gets its name: that the manifest is one
-Chrome takes and asks for nothing new, that no code comes from elsewhere, and that the
-Voice SDK is the pinned one. The same files and key give the same bytes.
+Everything is checked before the file appears: Chrome accepts the manifest, it requests
+no new permissions, no code is loaded remotely, and the Voice SDK is the pinned one.
+The same files and key always give the same bytes.
 
-The extension's ID belongs to the signing key that flexvc init made. A lost key is
-not replaced, and a package of another key not overwritten.
+The signing key created by flexvc init determines the extension's ID. A lost key is
+never replaced, and a package signed with another key is never overwritten.
 
   crx   signed, for roll-out by policy
-  zip   for the Chrome Web Store, which signs with a key of its own; --publish uploads
-        and submits it, and does nothing when that version is there already
+  zip   for the Chrome Web Store, which signs with its own key; --publish uploads and
+        submits it, and does nothing if that version is already there
   dir   for "Load unpacked", with the same ID as the crx
 
---policy DIR also writes update.xml and the policies of Chrome, Chromium and Edge for
+--policy DIR also writes update.xml and the Chrome, Chromium and Edge policies for
 Linux, Windows, macOS and the Google Admin console, with a README that says where each
-goes. Agents then need to do nothing, and are never asked for the microphone.
+goes. Agents then have nothing to do and are never prompted for the microphone.
 
 --verify FILE explains any .crx: its key, signatures and files, and what is wrong with
-a damaged one. With --key, --version or --policy it also compares with those.`,
+a damaged one. With --key, --version or --policy it also compares against those.`,
 		Example: `  $ flexvc pack
   $ flexvc pack --policy rollout/ --update-url https://ext.acme.example/flexvc/update.xml
   $ flexvc pack --policy rollout/ --merge /etc/opt/chrome/policies/managed/acme.json
@@ -102,13 +102,13 @@ a damaged one. With --key, --version or --policy it also compares with those.`,
 	f.StringVar(&o.out, "out", "", "file or folder to write (default flexvc-VERSION.crx)")
 	f.StringVar(&o.format, "format", "crx", "crx, zip or dir")
 	f.StringVar(&o.keyFile, "key", "", "signing key, PEM (default the profile's)")
-	f.StringVar(&o.version, "version", "", "version of the package (default the manifest's)")
-	f.StringVar(&o.name, "name", "", "name that browsers show (default the manifest's)")
-	f.StringArrayVar(&o.hosts, "host", nil, "another place where agents open Flex, such as https://flex.acme.example/*")
-	f.StringVar(&o.updateURL, "update-url", "", "where browsers will find update.xml (default below the profile's token URL)")
-	f.StringArrayVar(&o.tokenURLs, "token-url", nil, "token endpoint that the policy allows (default the profile's)")
+	f.StringVar(&o.version, "version", "", "package version (default the manifest's)")
+	f.StringVar(&o.name, "name", "", "name shown by browsers (default the manifest's)")
+	f.StringArrayVar(&o.hosts, "host", nil, "additional place where agents open Flex, such as https://flex.acme.example/*")
+	f.StringVar(&o.updateURL, "update-url", "", "address of update.xml (default below the profile's token URL)")
+	f.StringArrayVar(&o.tokenURLs, "token-url", nil, "token endpoint allowed by the policy (default the profile's)")
 	f.StringVar(&o.policy, "policy", "", "write update.xml and policies to this folder")
-	f.StringVar(&o.merge, "merge", "", "Linux policy file of yours to which linux.json is to add")
+	f.StringVar(&o.merge, "merge", "", "existing Linux policy file to merge linux.json into")
 	f.StringVar(&o.from, "from", "", "pack this folder instead of the built-in extension")
 	f.StringVar(&o.verify, "verify", "", "explain a .crx instead of packing one")
 	o.publishOptions.flags(f)
@@ -124,7 +124,7 @@ func (o *Options) check(cmd *cobra.Command) error {
 	if o.verify != "" {
 		for _, flag := range []string{"out", "format", "name", "host", "update-url", "token-url", "merge", "from", "publish"} {
 			if cmd.Flags().Changed(flag) {
-				return cli.Usagef("--verify packs nothing: leave out --%s", flag)
+				return cli.Usagef("--verify and --%s cannot be combined", flag)
 			}
 		}
 	}
@@ -132,7 +132,7 @@ func (o *Options) check(cmd *cobra.Command) error {
 		o.format = "zip"
 	}
 	if o.publish != "" && o.format != "zip" {
-		return cli.Usagef("--publish is for a zip: the store takes no %s", o.format)
+		return cli.Usagef("--publish requires --format zip, not %s", o.format)
 	}
 	switch o.format {
 	case "crx", "zip", "dir":
@@ -140,13 +140,13 @@ func (o *Options) check(cmd *cobra.Command) error {
 		return cli.Usagef("--format %q is not crx, zip or dir", o.format)
 	}
 	if o.policy != "" && o.format != "crx" {
-		return cli.Usagef("--policy is for a crx: a %s is not installed by policy", o.format)
+		return cli.Usagef("--policy requires --format crx, not %s", o.format)
 	}
 	if o.policy == "" && o.merge != "" {
-		return cli.Usagef("--merge needs --policy, the folder to write to")
+		return cli.Usagef("--merge requires --policy")
 	}
 	if o.policy == "" && len(o.tokenURLs) > 0 {
-		return cli.Usagef("--token-url needs --policy, which is what tells browsers of it")
+		return cli.Usagef("--token-url requires --policy")
 	}
 	if o.version != "" {
 		if err := crx.CheckVersion(o.version); err != nil {
@@ -210,14 +210,14 @@ func Run(ctx context.Context, o *Options) error {
 		result.File = "flexvc-" + result.Folder.Manifest.Version + strings.TrimSuffix("."+o.format, ".dir")
 	}
 	if info, err := os.Stat(result.File); err == nil && !info.Mode().IsRegular() && o.format != "dir" {
-		return problem.New(problem.OutputUnwritable, "cannot write %s: it is there, and no regular file", result.File).
-			WithHint("name another file with --out")
+		return problem.New(problem.OutputUnwritable, "cannot write %s: it is not a regular file", result.File).
+			WithHint("choose another file with --out")
 	}
 	view := newPackView(o.app, cfg)
 	if o.format == "crx" && result.ID != "" {
 		if other := crx.FileID(result.File); other != "" && other != result.ID {
-			return problem.New(problem.SigningKeyInvalid, "cannot replace %s: it is signed with another key, its ID is %s, and this key's is %s", result.File, other, result.ID).
-				WithHint("name that key with --key, or another file with --out: another key is another extension")
+			return problem.New(problem.SigningKeyInvalid, "cannot replace %s: it is signed with another key (its ID is %s, this key's is %s)", result.File, other, result.ID).
+				WithHint("pass that key with --key, or write to another file with --out: a new key means a new extension")
 		}
 	}
 	settings, merged, err := o.settings(cfg, result)
@@ -270,10 +270,10 @@ func (o *Options) key(cfg *config.Config, result *packResult) (*rsa.PrivateKey, 
 	}
 	key, open, err := crx.ReadKey(result.KeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		p := problem.New(problem.SigningKeyInvalid, "cannot sign the extension: there is no key at %s", cfg.Short(result.KeyFile)).Because(err).
+		p := problem.New(problem.SigningKeyInvalid, "cannot sign the extension: no key at %s", cfg.Short(result.KeyFile)).Because(err).
 			WithHint("check the path")
 		if o.keyFile == "" {
-			p.Hint = "flexvc init makes one; if there was one before, restore it from a backup: another key is another extension"
+			p.Hint = "restore it from a backup if you had one (a new key means a new extension); otherwise flexvc init creates it"
 		}
 		return nil, p
 	}
@@ -295,8 +295,8 @@ func (o *Options) source() (fs.FS, crx.Rules, error) {
 	}
 	if o.from == "" {
 		if !o.complete {
-			return nil, rules, problem.New(problem.ExtensionIncomplete, "cannot pack the built-in extension: flexvc was built without the Voice SDK, which makes the calls").
-				WithHint("make build, which needs npm; or npm ci and npm run build in extension/, then flexvc pack --from extension/app")
+			return nil, rules, problem.New(problem.ExtensionIncomplete, "cannot pack the built-in extension: this flexvc was built without the Voice SDK").
+				WithHint("run make build, which needs npm; or npm ci and npm run build in extension/, then flexvc pack --from extension/app")
 		}
 		return o.builtIn, rules, nil
 	}
@@ -391,8 +391,8 @@ func verifyRun(o *Options) error {
 		return err
 	}
 	if n := len(report.Faults) + len(result.UpdateFaults); n > 0 {
-		return problem.New(problem.PackageInvalid, "cannot vouch for %s: it has %s", o.verify, ui.Plural(n, "fault")).
-			WithHint("flexvc pack makes it anew")
+		return problem.New(problem.PackageInvalid, "cannot verify %s: it has %s", o.verify, ui.Plural(n, "fault")).
+			WithHint("pack it again: flexvc pack")
 	}
 	return nil
 }

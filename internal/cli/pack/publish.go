@@ -23,10 +23,10 @@ type publishOptions struct {
 }
 
 func (o *publishOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.publish, "publish", "", "publish it in the Chrome Web Store as PUBLISHER/ITEM")
-	f.StringVar(&o.serviceAccount, "service-account", "", "JSON key of the Google service account that may publish")
-	f.StringVar(&o.share, "publish-share", "", "share of users that get it at first, such as 10% (default all)")
-	f.BoolVar(&o.dryRun, "dry-run", false, "with --publish: check, ask the store how things are, and change nothing")
+	f.StringVar(&o.publish, "publish", "", "publish in the Chrome Web Store as PUBLISHER/ITEM")
+	f.StringVar(&o.serviceAccount, "service-account", "", "JSON key of the Google service account used to publish")
+	f.StringVar(&o.share, "publish-share", "", "percentage of users who get it at first, such as 10% (default all)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "with --publish: check and query the store without changing anything")
 }
 
 // publishing is a publication whose flags and key file are good.
@@ -41,7 +41,7 @@ func (o *publishOptions) open() (*publishing, error) {
 	if o.publish == "" {
 		for flag, given := range map[string]bool{"--service-account": o.serviceAccount != "", "--publish-share": o.share != "", "--dry-run": o.dryRun} {
 			if given {
-				return nil, cli.Usagef("%s is about --publish, which is not given", flag)
+				return nil, cli.Usagef("%s requires --publish", flag)
 			}
 		}
 		return nil, nil
@@ -54,12 +54,12 @@ func (o *publishOptions) open() (*publishing, error) {
 	if o.share != "" {
 		hundredths, err := cli.ParseStage(o.share)
 		if err != nil || hundredths%100 != 0 {
-			return nil, cli.Usagef("--publish-share %q is not a share in whole percent, like 10%%", o.share)
+			return nil, cli.Usagef("--publish-share %q is not a whole percentage, such as 10%%", o.share)
 		}
 		p.percent = hundredths / 100
 	}
 	if o.serviceAccount == "" {
-		return nil, cli.Usagef("--publish needs --service-account FILE, the JSON key of a Google service account")
+		return nil, cli.Usagef("--publish requires --service-account FILE, the JSON key of a Google service account")
 	}
 	account, err := webstore.ReadAccount(o.serviceAccount)
 	if err != nil {
@@ -95,8 +95,8 @@ func (p *publishing) plan(ctx context.Context, version string) (*published, erro
 	if status.Published != nil {
 		out.Before = status.Published.Version
 		if crx.CheckVersion(out.Before) == nil && crx.CompareVersions(out.Before, version) > 0 {
-			return nil, problem.New(problem.DowngradeRefused, "cannot publish %s: the store has %s, and takes higher versions only", version, out.Before).
-				WithHint("give it a higher number: flexvc pack --version N --publish %s/%s", p.item.Publisher, p.item.ID)
+			return nil, problem.New(problem.DowngradeRefused, "cannot publish %s: the store already has %s and accepts only higher versions", version, out.Before).
+				WithHint("raise the version: flexvc pack --version N --publish %s/%s", p.item.Publisher, p.item.ID)
 		}
 	}
 	if r := status.Has(version); r != nil {
@@ -145,10 +145,10 @@ func (v *packText) published(p *published) error {
 	case p.Submitted:
 		v.line(ui.Done, "publish", "%s uploaded and submitted: %s", p.Version, stateWords(p.State))
 	default:
-		v.line(ui.Done, "publish", "%s is there already: %s", p.Version, stateWords(p.State))
+		v.line(ui.Done, "publish", "%s is already there: %s", p.Version, stateWords(p.State))
 	}
 	if p.State != "PUBLISHED" && !p.DryRun {
-		v.ui.Chat("\nNext: wait for the store's review; the same command says how it is\n")
+		v.ui.Chat("\nNext: wait for the store's review; run the same command to see its state\n")
 	}
 	return nil
 }

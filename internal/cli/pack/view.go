@@ -90,9 +90,9 @@ func (v *packText) checked(r *packResult) {
 	switch {
 	case r.Format != "crx":
 	case m.UpdateURL == "":
-		v.line(ui.Alert, "updates", "none: the manifest has no update_url; give --update-url")
+		v.line(ui.Alert, "updates", "none: the manifest has no update_url; pass --update-url")
 	case onlyHere(m.UpdateURL):
-		v.line(ui.Alert, "updates", "%s, for browsers on this machine only; for others give --update-url", m.UpdateURL)
+		v.line(ui.Alert, "updates", "%s, for browsers on this machine only; for others pass --update-url", m.UpdateURL)
 	default:
 		v.line(ui.Done, "updates", "%s", m.UpdateURL)
 	}
@@ -115,7 +115,7 @@ func (v *packText) packed(r *packResult) error {
 	switch {
 	case r.Publishing:
 	case r.Format == "zip":
-		v.ui.Chat("\nNext: upload it in the Chrome Web Store's developer dashboard; its ID there is another\n")
+		v.ui.Chat("\nNext: upload it in the Chrome Web Store's developer dashboard; it gets a different ID there\n")
 	case r.Format == "dir":
 		v.ui.Chat("\nNext: chrome://extensions, \"Load unpacked\", %s\n", r.File)
 	case r.PolicyDir != "":
@@ -151,7 +151,7 @@ func (v *packText) verified(r *verifyResult) error {
 		if m.UpdateURL != "" {
 			v.line(ui.Done, "updates", "%s", m.UpdateURL)
 		} else {
-			v.line(ui.Alert, "updates", "none, unless a policy says override_update_url")
+			v.line(ui.Alert, "updates", "none, unless a policy sets override_update_url")
 		}
 	}
 	if r.OurID != "" && p.ID != "" && r.OurID != p.ID {

@@ -32,18 +32,17 @@ func NewDeploy(app *cli.App, runF func(context.Context, *Options) error) *cobra.
 	opts := &Options{App: app, Bundle: plugin.Bundle}
 	cmd := &cobra.Command{
 		Use:   "deploy",
-		Short: "Put the plugin into Flex",
-		Long: `Put the plugin that this flexvc brings into Flex: upload it to Twilio Serverless,
-build and deploy it there, tell Flex's Plugins API of the version, and release it
-together with the plugins that are released now. Agents get it at the next start of
-their Flex.
+		Short: "Deploy the plugin to Flex",
+		Long: `Deploy the included plugin to Flex: upload it to Twilio Serverless, build and deploy it
+there, register the version with Flex's Plugins API, and release it together with the
+plugins that are already released. Agents get it when they next start Flex.
 
-What is deployed or released already stays: other plugins, other files, and the earlier
-versions of this one, to which a rollback goes. A run that was cut short is continued
-by the next one.
+Everything already deployed or released is kept: other plugins, other files, and
+earlier versions of this one for rollback. An interrupted run is continued by the next
+one.
 
-Without --version it is flexvc's own version, or the one after the latest when only the
-settings have changed.`,
+The default version is flexvc's own, or the next patch version if only the settings
+have changed.`,
 		Example: `  $ flexvc plugin deploy --dry-run
   $ flexvc plugin deploy
   $ flexvc plugin deploy --version 2.0.0 --changelog "new token server" --yes`,
@@ -52,8 +51,8 @@ settings have changed.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&opts.Version, "version", "", "version to deploy, newer than all others")
-	flags.StringVar(&opts.Changelog, "changelog", "", "what Flex's list of plugins says about the version")
+	flags.StringVar(&opts.Version, "version", "", "version to deploy; must be newer than all others")
+	flags.StringVar(&opts.Changelog, "changelog", "", "description of the version in Flex's plugin list")
 	cli.PlanFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
 	cli.NoCompletion(cmd, "version")
 	cli.NoCompletion(cmd, "changelog")
@@ -64,10 +63,10 @@ func NewRollback(app *cli.App, runF func(context.Context, *Options) error) *cobr
 	opts := &Options{App: app, Bundle: plugin.Bundle, Rollback: true}
 	cmd := &cobra.Command{
 		Use:   "rollback",
-		Short: "Release the version before the present one",
-		Long: `Release what was released before the present version of the plugin: an older version,
-or Flex without the plugin when there was none. Other plugins stay as they are now.
-Nothing is deleted, so flexvc plugin deploy leads back.`,
+		Short: "Release the previous version",
+		Long: `Release what was released before the current version of the plugin: an older version,
+or Flex without the plugin if there was none. Other plugins stay as they are.
+Nothing is deleted, so flexvc plugin deploy undoes it.`,
 		Example: `  $ flexvc plugin rollback --dry-run
   $ flexvc plugin rollback`,
 		Args: cli.NameArgs(0, "flexvc plugin rollback takes no arguments"),
@@ -143,7 +142,7 @@ func pluginReady(app *cli.App, cfg *config.Config) error {
 			WithHint("flexvc init")
 	}
 	if at, err := url.Parse(cfg.Value(config.PluginTokenURL)); err == nil && at.Scheme == "http" && !cfg.Emulated() {
-		app.UI.Warn("agents' browsers will ask %s for tokens, which is this machine only: set token_url with flexvc init --token-url", at)
+		app.UI.Warn("browsers will request tokens from %s, which only works on this machine: set token_url with flexvc init --token-url", at)
 	}
 	return nil
 }

@@ -10,9 +10,9 @@ import (
 
 func New(app *cli.App) *cobra.Command {
 	return cli.Parent("plugin <command>", "The Flex plugin: deploy it, see what Flex loads, roll it back",
-		`The plugin makes Flex use the extension: it hands over the token, points each agent's
-calls at the extension, and lets Flex's own buttons work for them. flexvc brings it
-along and puts it into Flex over Twilio's REST API alone; its settings come from
-flexvc.yaml. Other plugins are never touched.`,
+		`The plugin makes Flex use the extension: it passes on the Flex token, routes each
+agent's calls to the extension, and makes Flex's own call controls work. flexvc
+includes it and deploys it over Twilio's REST API; its settings come from flexvc.yaml.
+Other plugins are never touched.`,
 		NewDeploy(app, nil), NewStatus(app, nil), NewRollback(app, nil))
 }

@@ -39,11 +39,11 @@ func TestPluginDeployed(t *testing.T) {
 	r.WantBundle("1.4.0", "https://voice.acme.example/generateToken ext_ WA")
 	clitest.WantMatch(t, r.Must("deploy", "--yes"), `^No changes: Flex already loads version 1\.4\.0\.`)
 	clitest.WantMatch(t, r.Must("deploy", "--yes", "--version", "1.4.0"), `^No changes`)
-	clitest.WantMatch(t, r.Must("status"), `what this flexvc deploys`, `^before +Flex without the plugin$`)
+	clitest.WantMatch(t, r.Must("status"), `same as this flexvc would deploy`, `^before +Flex without the plugin$`)
 
 	// Another token server is another bundle, so it is another version.
 	r.Settings("https://other.acme.example/generateToken")
-	clitest.WantMatch(t, r.Must("status"), `^bundle +not what this flexvc deploys`, `Next: flexvc -p emulator plugin deploy`)
+	clitest.WantMatch(t, r.Must("status"), `^bundle +differs from what this flexvc would deploy`, `Next: flexvc -p emulator plugin deploy`)
 	r.Must("deploy", "--yes")
 	r.WantLoads("flexvc-voice-client 1.4.1", "theirs 0.0.1")
 	r.WantBundle("1.4.1", "https://other.acme.example")
@@ -59,7 +59,7 @@ func TestPluginDeployed(t *testing.T) {
 	if exit != problem.ExitFailed {
 		t.Errorf("a rollback of nothing exits with %d", exit)
 	}
-	clitest.WantMatch(t, out, `cannot roll the plugin back: Flex does not load it now`)
+	clitest.WantMatch(t, out, `cannot roll back the plugin: Flex does not load it`)
 	r.Must("deploy", "--yes")
 	r.WantLoads("flexvc-voice-client 1.4.1", "second 0.0.1", "theirs 0.0.1")
 }
@@ -155,11 +155,11 @@ func TestPluginVersionMustBeNewer(t *testing.T) {
 	r.Must("deploy", "--yes", "--version", "1.9.0")
 	r.Settings("https://other.acme.example/")
 	for version, why := range map[string]string{
-		"1.9.0":  "cannot deploy version 1.9.0 of the plugin: it is there with another bundle",
+		"1.9.0":  "cannot deploy version 1.9.0 of the plugin: it already exists with another bundle",
 		"1.8.9":  "cannot deploy version 1.8.9 of the plugin: it is not newer than 1.9.0",
 		"0.10.0": "it is not newer than 1.9.0",
-		"1.9":    `cannot deploy version "1.9": it is not three numbers`,
-		"v2.0.0": "it is not three numbers",
+		"1.9":    `cannot deploy version "1.9": it is not of the form 1.4.0`,
+		"v2.0.0": "it is not of the form 1.4.0",
 	} {
 		exit, out := r.Run("deploy", "--yes", "--version", version)
 		if exit != problem.ExitUsage || !strings.Contains(out, why) {
@@ -174,8 +174,8 @@ func TestPluginVersionMustBeNewer(t *testing.T) {
 func TestPluginBuildThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	for why, builds := range map[string]emulator.Builds{
-		"failed":                 {Time: 2 * time.Second, Fail: true},
-		"is not done after 3m0s": {Time: time.Hour},
+		"failed":                     {Time: 2 * time.Second, Fail: true},
+		"did not finish within 3m0s": {Time: time.Hour},
 	} {
 		r := accounttest.New(t, emulator.Options{Builds: builds})
 		exit, out := r.Run("deploy", "--yes")
@@ -207,7 +207,7 @@ func TestPluginReleasedByOthersMeanwhile(t *testing.T) {
 		return next()
 	}
 	exit, out := r.Run("deploy", "--yes")
-	if exit != problem.ExitFailed || !strings.Contains(out, "cannot deploy the plugin: other plugins were released since the plan was made") {
+	if exit != problem.ExitFailed || !strings.Contains(out, "cannot deploy the plugin: other plugins were released after the plan was made") {
 		t.Errorf("exit %d:\n%s", exit, out)
 	}
 	r.WantLoads("theirs 0.0.1")

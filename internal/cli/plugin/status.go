@@ -24,8 +24,8 @@ func NewStatus(app *cli.App, runF func(context.Context, *StatusOptions) error) *
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show what Flex loads",
-		Long: `Show which version of the plugin Flex loads, from where, whether it is what this flexvc
-would deploy with the present settings, and what a rollback leads to.`,
+		Long: `Show which version of the plugin Flex loads, from where, whether it matches what this
+flexvc would deploy with the current settings, and what a rollback would release.`,
 		Args:              cli.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return runF(cmd.Context(), opts) },

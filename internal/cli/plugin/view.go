@@ -33,8 +33,8 @@ func pluginText(s *ui.Streams, account string, rollback bool, p *provision.Plugi
 			}
 			return cli.ResultLine(s, name(item), item.ID, cli.InSeconds(took))
 		},
-		Again: "run it again",
-		Done:  fmt.Sprintf("Done: %s from the next start of each agent's Flex%s.", what, others(p.Others())),
+		Again: "run the command again",
+		Done:  fmt.Sprintf("Done: %s when each agent next starts Flex%s.", what, others(p.Others())),
 		Next:  "Next: flexvc plugin status     undo: flexvc plugin " + undo,
 	}
 }
@@ -82,9 +82,9 @@ func printPluginStatus(s *ui.Streams, status provision.PluginStatus, ours bundle
 	}
 	row("plugin", "%s %s, released %s", provision.PluginName, status.Version, status.Released.UTC().Format("2006-01-02 15:04 UTC"))
 	row("bundle", "%s", map[bundleIs]string{
-		bundleOurs:    "what this flexvc deploys with the present settings",
-		bundleOther:   "not what this flexvc deploys with the present settings",
-		bundleUnknown: "cannot be compared with what this flexvc deploys",
+		bundleOurs:    "same as this flexvc would deploy with the current settings",
+		bundleOther:   "differs from what this flexvc would deploy with the current settings",
+		bundleUnknown: "cannot be compared with what this flexvc would deploy",
 	}[ours])
 	row("from", "%s", status.URL)
 	before := status.Previous

@@ -8,7 +8,7 @@ import (
 )
 
 func New(app *cli.App) *cobra.Command {
-	return cli.Parent("rollout <command>", "Watch the extension reach its browsers",
-		"See how far a version of the extension that flexvc serve offers has come.",
+	return cli.Parent("rollout <command>", "See how the extension's roll-out progresses",
+		"See how far a version of the extension offered by flexvc serve has spread.",
 		newStatus(app, nil))
 }

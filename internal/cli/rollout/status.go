@@ -27,12 +27,12 @@ func newStatus(app *cli.App, runF func(context.Context, *Options) error) *cobra.
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show which versions browsers have",
-		Long: `Show which versions of the extension browsers have, as a running flexvc serve has
-learnt from their questions for updates in the last 24 hours.
+		Long: `Show which versions of the extension browsers have, as seen by a running flexvc serve
+in their update checks of the last 24 hours.
 
-Browsers are told apart by client address, system, language and their own version,
-which is all that Chrome tells: behind one address, browsers that are the same in these
-count once. Each replica of the server knows those that asked it.`,
+Chrome reveals only client address, operating system, language and browser version, so
+browsers that share all of these count once. Each replica of the server knows only the
+browsers that asked it.`,
 		Example: `  $ flexvc rollout status
   $ flexvc rollout status --server http://10.0.0.7:9464 -o json`,
 		Args: cli.NoArgs,
@@ -75,8 +75,8 @@ func ask(ctx context.Context, address string) (status rollout.Status, err error)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return status, problem.New(problem.NetworkUnreachable, "cannot ask the server at %s: %w", address, problem.Reason(err)).
-			WithHint("start it: flexvc serve --extension FILE; or name its --metrics-listen address with --server")
+		return status, problem.New(problem.NetworkUnreachable, "cannot ask the server at %s: %w", address, cli.Innermost(err)).
+			WithHint("start it with flexvc serve --extension FILE, or pass its --metrics-listen address with --server")
 	}
 	defer resp.Body.Close()
 	switch {
@@ -84,11 +84,11 @@ func ask(ctx context.Context, address string) (status rollout.Status, err error)
 		return status, problem.New(problem.NotFound, "the server at %s offers no extension", address).
 			WithHint("start it with flexvc serve --extension FILE")
 	case resp.StatusCode != http.StatusOK:
-		return status, problem.New(problem.RequestRefused, "the server at %s answered %s", address, resp.Status)
+		return status, problem.New(problem.RequestRefused, "the server at %s responded with %s", address, resp.Status)
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&status); err != nil || status.V != 1 {
-		return status, problem.New(problem.NotFound, "what answers at %s is no flexvc serve of this version", address).
-			WithHint("name the server's --metrics-listen address with --server")
+		return status, problem.New(problem.NotFound, "%s is not a flexvc serve of this version", address).
+			WithHint("pass the server's --metrics-listen address with --server")
 	}
 	return status, nil
 }

@@ -23,11 +23,11 @@ func printStatus(app *cli.App, s rollout.Status) {
 		out.Printf(" %s %s\n", out.Mark(out.Out, ui.Failed), ui.Clean(s.NotServed))
 	}
 	if s.Foreign > 0 {
-		out.Printf(" %s %s for another extension: a policy names another ID\n", out.Mark(out.Out, ui.Alert), ui.Plural(int(s.Foreign), "request"))
+		out.Printf(" %s %s for another extension: a policy has a different ID\n", out.Mark(out.Out, ui.Alert), ui.Plural(int(s.Foreign), "request"))
 	}
 	out.Chat("\n")
 	if s.Browsers == 0 {
-		out.Printf("No browser has asked yet. They do at their start, and every five hours.\n")
+		out.Printf("No browser has checked yet. Browsers check at start and every five hours.\n")
 		return
 	}
 	rows := make([][]string, len(s.Fleet))
@@ -41,7 +41,7 @@ func printStatus(app *cli.App, s rollout.Status) {
 	out.Table([]string{"VERSION", "BROWSERS", "SHARE", "LAST ASKED"}, rows)
 	out.Chat("\n%s asked in the last %s", ui.Plural(s.Browsers, "browser"), cli.Lifetime(time.Duration(s.Window)*time.Second))
 	if s.Dropped > 0 {
-		out.Chat("; at least: %d more were too many to remember", s.Dropped)
+		out.Chat("; at least: %d more exceeded the table's size", s.Dropped)
 	}
 	out.Chat("\n")
 }

@@ -23,8 +23,8 @@ func newList(app *cli.App, runF func(context.Context, *listOptions) error) *cobr
 	}
 	cmd := &cobra.Command{
 		Use:               "list",
-		Short:             "List the runs, the latest first",
-		Long:              "List the runs of all accounts and workspaces, the latest first. It asks Twilio nothing.",
+		Short:             "List runs, latest first",
+		Long:              "List the runs of all accounts and workspaces, latest first. Does not contact Twilio.",
 		Args:              cli.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return runF(cmd.Context(), opts) },

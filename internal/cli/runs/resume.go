@@ -26,8 +26,8 @@ func newResume(app *cli.App, runF func(context.Context, *resumeOptions) error) *
 		Use:   "resume <run>",
 		Short: "Continue a run that was stopped",
 		Long: `Continue a run that was stopped, crashed, or could not write its journal. It was
-confirmed when it began, so nothing is asked again. Writes that were in flight are
-looked up first: none is made twice.`,
+confirmed when it started, so there is no further question. Writes that were in flight
+are looked up first, so none is made twice.`,
 		Example: `  $ flexvc runs resume 01J8X4
   $ flexvc runs resume 01J8X4 --retry-failed`,
 		Args:              oneRun,
@@ -40,7 +40,7 @@ looked up first: none is made twice.`,
 			return runF(cmd.Context(), opts)
 		},
 	}
-	cmd.Flags().BoolVar(&opts.RetryFailed, "retry-failed", false, "try workers again that failed")
+	cmd.Flags().BoolVar(&opts.RetryFailed, "retry-failed", false, "retry workers that failed")
 	cli.WorkspaceFlag(cmd, &opts.Workspace)
 	cli.ConcurrencyFlag(cmd, &opts.Concurrency)
 	return cmd

@@ -26,10 +26,10 @@ func newRollback(app *cli.App, runF func(context.Context, *rollbackOptions) erro
 	}
 	cmd := &cobra.Command{
 		Use:   "rollback <run>",
-		Short: "Give workers back what they had before a run",
-		Long: `Give workers back the exact attributes they had before a run. Only workers that
-still hold exactly what the run wrote are restored; those edited since are left alone.
-A rollback is a run of its own: it can be resumed, and rolled back.`,
+		Short: "Restore what workers had before a run",
+		Long: `Restore the exact attributes workers had before a run. Only workers that still hold
+exactly what the run wrote are restored; those edited since are skipped. A rollback is
+itself a run: it can be resumed and rolled back.`,
 		Example: `  $ flexvc runs rollback 01J8X4 --dry-run
   $ flexvc runs rollback 01J8X4 --yes`,
 		Args:              oneRun,

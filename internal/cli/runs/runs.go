@@ -16,10 +16,10 @@ import (
 )
 
 func New(app *cli.App) *cobra.Command {
-	return cli.Parent("runs <command>", "The journal of every bulk change: resume it, roll it back",
-		`Each change of workers is a run with a journal: what every worker had before, what
-was written, how it ended. Journals are kept below ~/.local/state/flexvc (see flexvc
-help environment), readable by you alone: they hold the workers' attributes.`,
+	return cli.Parent("runs <command>", "List, resume and roll back bulk changes",
+		`Each bulk change is a run with a journal: what every worker had before, what was
+written, how it ended. Journals are kept in ~/.local/state/flexvc (see flexvc help
+environment), readable only by you: they contain workers' attributes.`,
 		newList(app, nil), newShow(app, nil),
 		newResume(app, nil), newRollback(app, nil))
 }
@@ -43,7 +43,7 @@ func runState(ended, running bool) string {
 
 func oneRun(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return cli.Usagef("name one run: flexvc runs list shows them")
+		return cli.Usagef("name one run (list runs: flexvc runs list)")
 	}
 	return nil
 }
@@ -136,11 +136,11 @@ func whereIs(app *cli.App, id string, folder workers.Folder) error {
 		elsewhere = f.Path
 	}
 	if elsewhere == "" {
-		return problem.New(problem.RunNotFound, "there is no run %s in this workspace", id).
-			WithHint("flexvc runs list shows all")
+		return problem.New(problem.RunNotFound, "run %s does not exist in this workspace", id).
+			WithHint("list all runs: flexvc runs list")
 	}
 	workspace, account := filepath.Base(elsewhere), filepath.Base(filepath.Dir(elsewhere))
-	return problem.New(problem.RunNotFound, "run %s belongs to workspace %s of account %s, not to this one",
+	return problem.New(problem.RunNotFound, "run %s belongs to workspace %s of account %s",
 		id, app.UI.SID(workspace), app.UI.SID(account)).
-		WithHint("choose that account with --profile, and add --workspace %s", workspace)
+		WithHint("select that account with --profile, and add --workspace %s", workspace)
 }

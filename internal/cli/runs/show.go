@@ -24,7 +24,7 @@ func newShow(app *cli.App, runF func(context.Context, *showOptions) error) *cobr
 	cmd := &cobra.Command{
 		Use:               "show <run>",
 		Short:             "Show how a run ended, worker by worker",
-		Long:              "Show how a run ended: the counts, and each worker that failed or was left alone. With\n-o json, every worker of the run. It asks Twilio nothing.",
+		Long:              "Show how a run ended: the counts, and each worker that failed or was skipped. With\n-o json, every worker of the run. Does not contact Twilio.",
 		Args:              oneRun,
 		ValidArgsFunction: completeRuns(app),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -32,7 +32,7 @@ func newShow(app *cli.App, runF func(context.Context, *showOptions) error) *cobr
 			return runF(cmd.Context(), opts)
 		},
 	}
-	cmd.Flags().StringVar(&opts.Workspace, "workspace", "", "the workspace of the run, WS…, should two have one of that name")
+	cmd.Flags().StringVar(&opts.Workspace, "workspace", "", "workspace of the run, WS…, if two have a run of that name")
 	cli.NoCompletion(cmd, "workspace")
 	return cmd
 }
@@ -49,10 +49,10 @@ func showRun(_ context.Context, opts *showOptions) error {
 	folders = slices.DeleteFunc(folders, func(f workers.Folder) bool { return !f.Has(id) })
 	switch len(folders) {
 	case 0:
-		return problem.New(problem.RunNotFound, "there is no run %s", id).WithHint("flexvc runs list shows all")
+		return problem.New(problem.RunNotFound, "run %s does not exist", id).WithHint("list all runs: flexvc runs list")
 	case 1:
 	default:
-		return cli.Usagef("%d workspaces have a run %s: name one with --workspace", len(folders), id)
+		return cli.Usagef("%d workspaces have a run %s: choose one with --workspace", len(folders), id)
 	}
 	running := folders[0].Running()
 	run, err := folders[0].Load(id)

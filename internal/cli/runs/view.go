@@ -98,11 +98,11 @@ func (v runsText) show(run *workers.Run, state string) error {
 	}
 	switch {
 	case state == runRunning:
-		v.ui.Hint("it is being written: ^C there stops it, and nothing is half-written")
+		v.ui.Hint("it is still running: ^C in its terminal stops it safely")
 	case state == runUnfinished:
 		v.ui.Hint("continue: flexvc runs resume %s     undo: flexvc runs rollback %s", run.ID, run.ID)
 	case t.Failed > 0:
-		v.ui.Hint("try again: flexvc runs resume %s --retry-failed     undo: flexvc runs rollback %s", run.ID, run.ID)
+		v.ui.Hint("retry: flexvc runs resume %s --retry-failed     undo: flexvc runs rollback %s", run.ID, run.ID)
 	default:
 		v.ui.Hint("undo: flexvc runs rollback %s", run.ID)
 	}

@@ -32,12 +32,12 @@ type eventsFlags struct {
 
 func (e *eventsFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVar(&e.on, "events", false, "receive Twilio's events of workers, watch for drift and stream both to flexvc watch")
-	f.StringVar(&e.url, "events-url", "", "the address that Twilio calls, when a proxy is in front; see flexvc events enable")
-	f.DurationVar(&e.sweep, "sweep-interval", 5*time.Minute, "how often all workers are listed, as events may be lost")
-	f.StringVar(&e.notify, "notify", "", "webhook to tell of drift, once per change [env: FLEXVC_NOTIFY_URL]")
+	f.BoolVar(&e.on, "events", false, "receive Twilio's worker events, detect drift, and stream both to flexvc watch")
+	f.StringVar(&e.url, "events-url", "", "address Twilio calls, if a proxy is in front; see flexvc events enable")
+	f.DurationVar(&e.sweep, "sweep-interval", 5*time.Minute, "how often to list all workers, as events may be lost")
+	f.StringVar(&e.notify, "notify", "", "webhook notified once per change of state [env: FLEXVC_NOTIFY_URL]")
 	f.StringVar(&e.notifyFormat, "notify-format", eventsrv.FormatJSON, "json or slack")
-	f.DurationVar(&e.notifyAfter, "notify-after", notifyAfter, "how long a worker has to drift before it is told")
+	f.DurationVar(&e.notifyAfter, "notify-after", notifyAfter, "how long a state must last before it is reported")
 	cli.Complete(cmd, "notify-format", eventsrv.FormatJSON, eventsrv.FormatSlack)
 }
 
@@ -49,19 +49,19 @@ func (o *Options) checkEvents() error {
 	}
 	switch {
 	case !e.on && e.url != "":
-		return cli.Usagef("--events-url needs --events")
+		return cli.Usagef("--events-url requires --events")
 	case !e.on && e.notify != "":
-		return cli.Usagef("--notify needs --events")
+		return cli.Usagef("--notify requires --events")
 	case !e.on:
 		return nil
 	case o.envFile != "":
-		return cli.Usagef("--events needs a profile, --env-file has none: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN instead")
+		return cli.Usagef("--events and --env-file cannot be combined: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN instead")
 	case o.behindProxy && e.url == "":
-		return cli.Usagef("--events behind a proxy needs --events-url, the address that Twilio calls: its signature covers that address")
+		return cli.Usagef("--events with --behind-proxy requires --events-url, the address Twilio calls: Twilio's signature covers it")
 	case e.sweep < time.Second:
 		return cli.Usagef("--sweep-interval %s is less than a second", e.sweep)
 	case e.notify == "" && (e.notifyFormat != eventsrv.FormatJSON || e.notifyAfter != notifyAfter):
-		return cli.Usagef("--notify-format and --notify-after are about --notify, and no webhook is named")
+		return cli.Usagef("--notify-format and --notify-after require --notify")
 	case e.notifyAfter < 0:
 		return cli.Usagef("--notify-after %s is negative", e.notifyAfter)
 	}

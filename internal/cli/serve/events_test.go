@@ -201,7 +201,7 @@ func TestWatchTellsWhatEventsBring(t *testing.T) {
 	for _, c := range []struct {
 		out         *clitest.Output
 		first, live string
-	}{{out, `"event":"summary"`, `"event":"events_live"`}, {text, "20 workers in", "live, by events"}} {
+	}{{out, `"event":"summary"`, `"event":"events_live"`}, {text, "20 workers in", "live by events"}} {
 		clitest.Eventually(t, "the watch is live: "+c.out.String(), func() bool {
 			return strings.Contains(c.out.String(), c.first) && strings.Contains(c.out.String(), c.live)
 		})

@@ -38,10 +38,10 @@ type updatesOptions struct {
 }
 
 func (o *updatesOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.extension, "extension", "", "serve this package of flexvc pack to browsers, and what replaces it")
-	f.StringVar(&o.stage, "stage", "100%", "share of browsers that are offered it")
-	f.StringVar(&o.stageBase, "stage-base", "", "package for the other browsers (default none: they keep what they have)")
-	f.BoolVar(&o.allowDowngrade, "allow-downgrade", false, "serve a lower version than was served before")
+	f.StringVar(&o.extension, "extension", "", "serve this package to browsers, and any file that replaces it")
+	f.StringVar(&o.stage, "stage", "100%", "percentage of browsers offered the new version")
+	f.StringVar(&o.stageBase, "stage-base", "", "package for the other browsers (default: they keep theirs)")
+	f.BoolVar(&o.allowDowngrade, "allow-downgrade", false, "allow serving a lower version than before")
 }
 
 // updates is the extension that `flexvc serve` offers.
@@ -57,7 +57,7 @@ type updates struct {
 func (o *Options) updates(app *cli.App) (*updates, error) {
 	if o.extension == "" {
 		if o.stage != "" && o.stage != "100%" || o.stageBase != "" || o.allowDowngrade {
-			return nil, cli.Usagef("--stage, --stage-base and --allow-downgrade are about an --extension, and none is named")
+			return nil, cli.Usagef("--stage, --stage-base and --allow-downgrade require --extension")
 		}
 		return nil, nil
 	}
@@ -84,7 +84,7 @@ func (o *Options) updates(app *cli.App) (*updates, error) {
 	}
 	u.options.Offered = func(version string, _ bool) {
 		if err := mark.write(version); err != nil {
-			app.UI.Warn("cannot note that %s is served, so a lower version would not be noticed after a restart: %v", version, problem.Reason(err))
+			app.UI.Warn("cannot record that %s is served, so a downgrade would go unnoticed after a restart: %v", version, problem.Reason(err))
 		}
 	}
 	return u, nil
@@ -128,7 +128,7 @@ func (u *updates) staged() string {
 func readRelease(path string) (*rollout.Release, error) {
 	unreadable := func(err error) error {
 		return problem.New(problem.InputUnreadable, "cannot serve %s: %w", path, problem.Reason(err)).
-			WithHint("flexvc pack makes one")
+			WithHint("create one: flexvc pack")
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -156,7 +156,7 @@ func readRelease(path string) (*rollout.Release, error) {
 	if !report.OK() {
 		return nil, problem.New(problem.PackageInvalid, "cannot serve %s: it has %s, the first at byte %d: %s",
 			path, ui.Plural(len(report.Faults), "fault"), report.Faults[0].At, report.Faults[0].What).
-			WithHint("flexvc pack --verify %s explains it; flexvc pack makes it anew", path)
+			WithHint("see why with flexvc pack --verify %s, then pack it again", path)
 	}
 	m := report.Manifest
 	return &rollout.Release{

@@ -120,7 +120,7 @@ func TestServeExtension(t *testing.T) {
 	if err := os.WriteFile(file, want[:500], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	waitFor("the refusal", func() bool { return strings.Contains(out.String(), "extension file changed and is not served") })
+	waitFor("the refusal", func() bool { return strings.Contains(out.String(), "the changed extension file is not served") })
 	if _, body := get(ask); !strings.Contains(body, id+"-1.5.0.crx") {
 		t.Errorf("beside a broken file it offers\n%s", body)
 	}
@@ -256,7 +256,7 @@ func TestPackPublishes(t *testing.T) {
 		t.Errorf("%v, %v\n%s", err, calls, out)
 	}
 	out, err = run("1.4.0")
-	if err != nil || !strings.Contains(out, "1.4.0 is there already: pending review") || count(":upload")+count(":publish") != 0 {
+	if err != nil || !strings.Contains(out, "1.4.0 is already there: pending review") || count(":upload")+count(":publish") != 0 {
 		t.Errorf("again: %v, %v\n%s", err, calls, out)
 	}
 	submitted = ""

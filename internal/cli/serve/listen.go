@@ -26,7 +26,7 @@ func (o *Options) open() (l tokensrv.Listeners, where string, err error) {
 	var secure *tls.Config
 	if o.tlsCert != "" || o.tlsKey != "" {
 		if o.tlsCert == "" || o.tlsKey == "" {
-			return l, "", cli.Usagef("--tls-cert and --tls-key go together")
+			return l, "", cli.Usagef("--tls-cert and --tls-key must be used together")
 		}
 		log, err := o.log()
 		if err != nil {
@@ -105,7 +105,7 @@ func parseRate(flag, text string) (tokensrv.Rate, error) {
 	rate, err := strconv.ParseFloat(perSecond, 64)
 	n, errBurst := strconv.Atoi(burst)
 	if err != nil || errBurst != nil {
-		return tokensrv.Rate{}, cli.Usagef("%s %q is not a rate and a burst like 5,20, and not none", flag, text)
+		return tokensrv.Rate{}, cli.Usagef("%s %q is neither a rate and burst such as 5,20 nor none", flag, text)
 	}
 	return tokensrv.Rate{PerSecond: rate, Burst: n}, nil
 }

@@ -63,32 +63,32 @@ func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Comman
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve voice tokens to agents' extensions",
-		Long: `Serve voice tokens: an extension sends an agent's Flex token, Twilio vouches for it,
-and the extension gets a voice token for that agent and nobody else.
+		Long: `Serve voice tokens: an extension sends an agent's Flex token, Twilio validates it, and
+the extension gets a voice token for that agent only.
 
-The account and its credentials come from the profile. Tokens are signed with the
-API key that flexvc init made, or else with TWILIO_API_KEY and TWILIO_API_SECRET. It
-has to be a Standard or a Main key: a Restricted one cannot sign.
+The account and its credentials come from the profile. Tokens are signed with the API
+key that flexvc init created, or with TWILIO_API_KEY and TWILIO_API_SECRET. It must be
+a Standard or Main key: a Restricted key cannot sign.
 
-It serves plain HTTP on this machine only. For agents on other machines give it a
-certificate, or put it behind a proxy that has one and say --behind-proxy. Any number
-of replicas may run side by side; with --redis-url they share rate limits, what
-Twilio said of a Flex token, and events.
+Plain HTTP is served on this machine only. For agents on other machines, pass a
+certificate, or run behind a TLS proxy with --behind-proxy. Any number of replicas may
+run side by side; with --redis-url they share rate limits, validated Flex tokens and
+events.
 
-With --events it also receives what Twilio tells of workers, counts drift on
-/metrics, tells a webhook of it, and streams changes to flexvc watch --events.
-flexvc events enable makes Twilio call it, see flexvc events --help.
+With --events it also receives Twilio's worker events, counts drift on /metrics,
+notifies a webhook, and streams changes to flexvc watch --events. flexvc events enable
+has Twilio call it: see flexvc events --help.
 
-With --extension it also serves a package of flexvc pack to browsers, and its later
-versions: put a new file in place of the old and it is taken up. Browsers ask at their
-start and every five hours; flexvc rollout status shows which versions they have.
---stage offers it to a share of them. Chrome says nothing that tells one browser from
-another but its address, so the share is taken by a hash of version and client
-address: all browsers behind one address go together, and always the same ones. Add
-?browser=NAME to the update address in a machine's policy to stage it by that name.
+With --extension it also serves a package made by flexvc pack to browsers. Replace the
+file to publish a new version. Browsers check at start and every five hours; flexvc
+rollout status shows which versions they have. --stage offers it to a share of them.
+Chrome identifies a browser by nothing but its address, so the share is chosen by a
+hash of version and client address: all browsers behind one address are staged
+together. Add ?browser=NAME to the update address in a machine's policy to stage it by
+name.
 
-With -p emulator it needs no account: it serves the emulated one, and starts the
-emulator if none runs. flexvc emulator token WORKER gives a Flex token to try.`,
+With -p emulator it needs no account: it serves the emulated one, starting the emulator
+if none is running. flexvc emulator token WORKER prints a Flex token to try it with.`,
 		Example: `  $ flexvc serve
   $ flexvc serve --listen :3001 --tls-cert cert.pem --tls-key key.pem
   $ flexvc serve --extension flexvc-1.4.0.crx --stage 10%
@@ -103,25 +103,25 @@ emulator if none runs. flexvc emulator token WORKER gives a Flex token to try.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.Listen, "listen", "127.0.0.1:3001", "address to serve on, or unix:/path")
-	f.StringVar(&o.MetricsListen, "metrics-listen", "127.0.0.1:9464", "address of /metrics and health checks, or none")
-	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate chain, PEM; a renewed file is taken up by itself")
-	f.StringVar(&o.tlsKey, "tls-key", "", "its private key, PEM")
-	f.BoolVar(&o.behindProxy, "behind-proxy", false, "a proxy in front ends TLS")
-	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "address or range whose X-Forwarded-For is believed")
-	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "origin that may ask (default the extension of our signing key)")
-	f.BoolVar(&o.AllowGet, "allow-get", d.AllowGet, "answer GET too, as the original extension asks")
-	f.DurationVar(&o.TTL, "token-ttl", d.TTL, "life of a voice token, at most 24h")
-	f.BoolVar(&o.capToFlexToken, "cap-to-flex-token", false, "let no voice token outlive the Flex token it was made from")
-	f.StringArrayVar(&o.requireRoles, "require-role", nil, "Flex role an agent must have; any of several")
-	f.StringArrayVar(&o.allowWorkers, "allow-worker", nil, "worker SID or identity that may ask; all others may not")
-	f.BoolVar(&o.requireEnabled, "require-enabled", false, "only workers who were enabled with flexvc workers enable")
-	f.StringVar(&o.IdentityRate, "identity-rate", rateText(d.IdentityRate), "requests per second and agent, then how many at once")
-	f.StringVar(&o.AddressRate, "address-rate", rateText(d.AddressRate), "requests per second and client address, then how many at once")
-	f.StringVar(&o.ValidateVia, "validate-via", string(d.ValidateVia), "who vouches for Flex tokens: iam, or flex as Flex UI itself asks")
-	f.DurationVar(&o.ValidateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to vouch")
-	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service that this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
-	f.StringVar(&o.redisURL, "redis-url", "", "Redis that replicas share [env: FLEXVC_REDIS_URL]")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:3001", "address to listen on, or unix:/path")
+	f.StringVar(&o.MetricsListen, "metrics-listen", "127.0.0.1:9464", "address for /metrics and health checks, or none")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate chain, PEM; reloaded automatically when renewed")
+	f.StringVar(&o.tlsKey, "tls-key", "", "the certificate's private key, PEM")
+	f.BoolVar(&o.behindProxy, "behind-proxy", false, "a proxy in front terminates TLS")
+	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "address or range whose X-Forwarded-For is trusted")
+	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "origin allowed to request tokens (default: the profile's extension)")
+	f.BoolVar(&o.AllowGet, "allow-get", d.AllowGet, "also answer GET, as the original extension uses")
+	f.DurationVar(&o.TTL, "token-ttl", d.TTL, "lifetime of a voice token, at most 24h")
+	f.BoolVar(&o.capToFlexToken, "cap-to-flex-token", false, "let no voice token outlive its Flex token")
+	f.StringArrayVar(&o.requireRoles, "require-role", nil, "Flex role an agent must have; may be repeated, any one suffices")
+	f.StringArrayVar(&o.allowWorkers, "allow-worker", nil, "worker SID or identity allowed to request tokens; all others are refused")
+	f.BoolVar(&o.requireEnabled, "require-enabled", false, "only serve workers enabled with flexvc workers enable")
+	f.StringVar(&o.IdentityRate, "identity-rate", rateText(d.IdentityRate), "rate limit per agent: requests per second, burst")
+	f.StringVar(&o.AddressRate, "address-rate", rateText(d.AddressRate), "rate limit per client address: requests per second, burst")
+	f.StringVar(&o.ValidateVia, "validate-via", string(d.ValidateVia), "API that validates Flex tokens: iam, or flex as used by Flex UI")
+	f.DurationVar(&o.ValidateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to validate a token")
+	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
+	f.StringVar(&o.redisURL, "redis-url", "", "Redis shared by replicas [env: FLEXVC_REDIS_URL]")
 	o.updatesOptions.flags(f)
 	o.events.add(cmd)
 	cli.Complete(cmd, "validate-via", string(tokensrv.ViaIAM), string(tokensrv.ViaFlex))
@@ -227,7 +227,7 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 		deps.Admin = append(deps.Admin, tokensrv.Route{Path: rollout.PathStatus, Handler: updates.server.StatusHandler()})
 		deps.Metrics = append(deps.Metrics, updates.server.WriteMetrics)
 		if origin := "chrome-extension://" + updates.release.ID; len(c.AllowOrigins) > 0 && !slices.Contains(c.AllowOrigins, origin) {
-			o.App.UI.Warn("the extension served here may not ask for tokens here: %s is not among the allowed origins", origin)
+			o.App.UI.Warn("the extension served here may not request tokens here: %s is not an allowed origin", origin)
 		}
 	}
 	var session *cli.Session
@@ -237,7 +237,7 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 			return nil, nil, nil, err
 		}
 		if o.requireEnabled {
-			return nil, nil, nil, cli.Usagef("--require-enabled needs a profile, --env-file has none: set TWILIO_ACCOUNT_SID and a key instead")
+			return nil, nil, nil, cli.Usagef("--require-enabled and --env-file cannot be combined: set TWILIO_ACCOUNT_SID and an API key instead")
 		}
 	} else {
 		if session, err = o.App.Open(ctx, cli.SessionOptions{Discover: o.requireEnabled || o.events.on}); err != nil {
@@ -299,8 +299,8 @@ func (o *Options) origins(cfg *config.Config) ([]string, error) {
 	}
 	key, _, err := crx.ReadKey(cfg.SigningKey)
 	if errors.Is(err, os.ErrNotExist) {
-		o.App.UI.Warn("no origin is allowed: %s, the signing key whose extension would be, is not there", cfg.Short(cfg.SigningKey))
-		o.App.UI.Hint("flexvc init makes it; or name the extension with --allow-origin chrome-extension://<id>")
+		o.App.UI.Warn("no extension may request tokens: signing key %s not found", cfg.Short(cfg.SigningKey))
+		o.App.UI.Hint("create it with flexvc init, or name the extension with --allow-origin chrome-extension://<id>")
 		return nil, nil
 	}
 	if err != nil {
@@ -350,13 +350,13 @@ func checkSigningKey(ctx context.Context, session *cli.Session, sid string) erro
 	case problem.Is(err, problem.PermissionDenied):
 		return nil
 	case problem.Is(err, problem.NotFound):
-		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s…%s does not exist any more", sid[:2], sid[len(sid)-4:]).
-			WithHint("flexvc init makes another").Because(err)
+		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s…%s no longer exists", sid[:2], sid[len(sid)-4:]).
+			WithHint("create another: flexvc init").Because(err)
 	case err != nil:
 		return err
 	case restricted:
 		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s…%s is a Restricted key, which cannot sign voice tokens", sid[:2], sid[len(sid)-4:]).
-			WithHint("flexvc init makes a Standard key; or set TWILIO_API_KEY and TWILIO_API_SECRET to one")
+			WithHint("create a Standard key with flexvc init, or set TWILIO_API_KEY and TWILIO_API_SECRET to one")
 	}
 	return nil
 }
@@ -365,7 +365,7 @@ func (o *Options) readEnvFile(c *tokensrv.Config) error {
 	file, err := os.Open(o.envFile)
 	if err != nil {
 		return problem.New(problem.InputUnreadable, "cannot read %s: %w", o.envFile, problem.Reason(err)).
-			WithHint("name the .env of the serverless service with --env-file")
+			WithHint("pass the .env of the serverless service with --env-file")
 	}
 	defer file.Close()
 	env, err := tokensrv.ParseEnvFile(file, o.envFile)

@@ -136,7 +136,7 @@ func TestServeRefusesToStart(t *testing.T) {
 	}{
 		"plain HTTP beyond this machine": {
 			args: []string{"--listen", "0.0.0.0:0"}, secret: "x", restricted: good,
-			code: problem.Usage, sentence: "will not serve tokens over plain HTTP beyond this machine",
+			code: problem.Usage, sentence: "refusing to serve tokens over plain HTTP beyond this machine",
 		},
 		"tokens for two days": {
 			args: []string{"--token-ttl", "48h"}, secret: "x", restricted: good,
@@ -152,7 +152,7 @@ func TestServeRefusesToStart(t *testing.T) {
 		},
 		"half a certificate": {
 			args: []string{"--tls-cert", "cert.pem"}, secret: "x", restricted: good,
-			code: problem.Usage, sentence: "go together",
+			code: problem.Usage, sentence: "must be used together",
 		},
 		"an empty secret": {
 			restricted: good, code: problem.CredentialsMissing, sentence: "secret is empty",
@@ -165,7 +165,7 @@ func TestServeRefusesToStart(t *testing.T) {
 			secret: "x", restricted: func(context.Context, string) (bool, error) {
 				return false, problem.New(problem.NotFound, "no such key")
 			},
-			code: problem.CredentialsRefused, sentence: "does not exist any more",
+			code: problem.CredentialsRefused, sentence: "no longer exists",
 		},
 		"an env file that is not there": {
 			args: []string{"--env-file", filepath.Join(dir, "none")}, secret: "x", restricted: good,

@@ -48,14 +48,14 @@ func TestRefusedWithNothingDone(t *testing.T) {
 			[][]string{setup},
 			problem.ExitCredentials,
 			`^flexvc: error: cannot plan the token server's API key: these credentials may not manage the account's keys$`,
-			`^flexvc: hint: use the account's auth token or a Main API key for init`,
+			`^flexvc: hint: run init with the account's auth token or a Main API key`,
 		},
 		{
 			"no Flex", emulator.Options{NoFlex: true},
 			[][]string{enable, setup, {"workers", "list"}},
 			problem.ExitFailed,
 			`^flexvc: error: cannot .*: account AC….{4} has no Flex$`,
-			`^flexvc: hint: check the account, or name the workspace with --workspace$`,
+			`^flexvc: hint: check the account, or pass --workspace$`,
 		},
 		{
 			"a filter Twilio refuses", emulator.Options{},
@@ -72,14 +72,14 @@ func TestRefusedWithNothingDone(t *testing.T) {
 			[][]string{{"workers", "enable", "judy.ibrahim", "nobody", "--yes"}, {"workers", "disable", "nobody", "--yes"}},
 			problem.ExitUsage,
 			`^flexvc: error: no worker has the name or SID "nobody"; nothing was changed$`,
-			`^flexvc: hint: .*flexvc workers list shows all$`,
+			`^flexvc: hint: .*list all workers: flexvc workers list$`,
 		},
 		{
 			"nobody to show", emulator.Options{},
 			[][]string{{"workers", "show", "nobody"}, {"workers", "show", "WKe0e0e0e0000000000000000000000000"}},
 			problem.ExitUsage,
 			`^flexvc: error: no worker has the name or SID "\w+"$`,
-			`^flexvc: hint: .*flexvc workers list shows all$`,
+			`^flexvc: hint: .*list all workers: flexvc workers list$`,
 		},
 		{
 			"Twilio is away", emulator.Options{Faults: []string{"*:503html"}},
@@ -92,7 +92,7 @@ func TestRefusedWithNothingDone(t *testing.T) {
 			"a list that always breaks off", emulator.Options{Faults: []string{"ListWorker:truncate"}},
 			[][]string{enable},
 			problem.ExitFailed,
-			`^flexvc: error: cannot list the workers of WS….{4}: Twilio's answer ended early$`,
+			`^flexvc: error: cannot list the workers of WS….{4}: Twilio's response was cut short$`,
 			`^flexvc: hint: try again$`,
 		},
 		{
@@ -190,20 +190,20 @@ func TestOddAttributesAreLeftAlone(t *testing.T) {
 	}
 	s.Wants(problem.ExitPartly, []string{"workers", "enable", "--all", "--yes"},
 		`^9 workers in WS….{4}: 2 to enable, 7 blocked$`,
-		`^  ! array  +attributes are not a JSON object; left alone$`,
-		`^    … 2 more left alone \(list them: -o json\)$`,
+		`^  ! array  +attributes are not a JSON object; skipped$`,
+		`^    … 2 more skipped \(all of them: -o json\)$`,
 		`^Done: 2 enabled, 7 blocked\.$`,
-		`^flexvc: hint: see which were left alone: flexvc runs show `)
+		`^flexvc: hint: see which were skipped: flexvc runs show `)
 	s.WantAttributes("enabled", want)
 
 	s.Wants(problem.ExitDone, []string{"runs", "show", s.LatestRun()},
-		`^ ! full  +attributes would have 4097 characters, 1 more than Twilio takes$`,
+		`^ ! full  +attributes would be 4097 characters long, 1 over Twilio's limit$`,
 		`^ ! empty  +attributes are not a JSON object$`)
 	s.Wants(problem.ExitPartly, []string{"workers", "enable", "--all", "--yes"},
 		`^9 workers in WS….{4}: 0 to enable, 2 already enabled, 7 blocked$`, `^No changes\. Next: `)
 	s.Wants(problem.ExitPartly, []string{"workers", "enable", "empty", "--yes"}, `: 0 to enable, 1 blocked$`)
 	s.WantAttributes("enabled again", want)
-	s.Wants(problem.ExitDone, []string{"workers", "show", "empty"}, `^  extension     invalid$`, `^flexvc: hint: repair the attributes`)
+	s.Wants(problem.ExitDone, []string{"workers", "show", "empty"}, `^  extension     invalid$`, `^flexvc: hint: fix the attributes`)
 }
 
 // Storms of refusals, lost answers and torn lists cost time, and nothing else:
@@ -343,13 +343,13 @@ func TestLockedWhileAnotherRunIsUnderWay(t *testing.T) {
 		{"runs", "resume", run},
 		{"runs", "rollback", run, "--yes"},
 	} {
-		s.Wants(problem.ExitLocked, args, locked, `^flexvc: hint: wait for it to end, or press \^C there$`)
+		s.Wants(problem.ExitLocked, args, locked, `^flexvc: hint: wait for it to finish, or press \^C in its terminal$`)
 	}
 	s.WantAttributes("still locked", before)
 	s.Wants(problem.ExitDone, []string{"workers", "disable", "--all", "--dry-run"}, `Nothing was changed`)
 	s.Wants(problem.ExitDone, []string{"runs", "list"}, run+`.*running: \d+ of \d+`, `^flexvc: hint: flexvc runs show `+run+`$`)
 	s.Wants(problem.ExitDone, []string{"runs", "list", "-o", "json"}, `"state":"running"`)
-	s.Wants(problem.ExitDone, []string{"runs", "show", run}, `^  state +running: \d+ of \d+$`, `hint: it is being written: \^C there stops it`)
+	s.Wants(problem.ExitDone, []string{"runs", "show", run}, `^  state +running: \d+ of \d+$`, `hint: it is still running: \^C in its terminal stops it`)
 
 	if err := running.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -388,7 +388,7 @@ func TestDamagedJournals(t *testing.T) {
 	for _, args := range [][]string{{"runs", "show", run}, {"runs", "resume", run}, {"runs", "rollback", run, "--yes"}} {
 		s.Wants(problem.ExitFailed, args,
 			`^flexvc: error: cannot read `+regexp.QuoteMeta(path)+`: line 4 is damaged$`,
-			`^flexvc: hint: restore the file from a backup; flexvc never rewrites it$`)
+			`^flexvc: hint: restore the file from a backup; flexvc never rewrites a journal$`)
 	}
 	s.WantAttributes("damaged", enabled)
 	write([]byte("nonsense\n"), bytes.Join(lines[1:], nil))

@@ -53,9 +53,9 @@ func TestTerminalAsksBeforeItChanges(t *testing.T) {
 				clitest.WantMatch(t, question,
 					`^40 workers in WS….{4}: \d+ to enable, \d+ already enabled$`,
 					`^  ~ \S+ +extensionVoiceClientEnabled   unset → true$`,
-					`^    … \d+ more with the same change \(list them: -o json\)$`,
+					`^    … \d+ more with the same change \(all of them: -o json\)$`,
 					`^Plan: \d+ to change\.$`,
-					`^Change \d+ workers\? The plugin moves each agent to the extension at the next Flex start\.$`)
+					`^Change \d+ workers\? The plugin moves each agent to the extension when they next start Flex\.$`)
 				for line := range strings.Lines(question) {
 					// The question itself may wrap: cutting it would hide what is asked.
 					if width := ansi.StringWidth(strings.TrimRight(line, "\n")); width > columns && !strings.HasPrefix(line, "Change ") {
@@ -175,7 +175,7 @@ func TestTerminalStopsGently(t *testing.T) {
 			run := s.LatestRun()
 			clitest.WantMatch(t, screen,
 				`flexvc: stopping after the writes in flight \(press \^C again to stop now\)$`,
-				`^flexvc: stopped after \d+ of \d+; nothing is half-written$`,
+				`^flexvc: stopped after \d+ of \d+; no write is half-done$`,
 				`^flexvc: hint: continue: flexvc runs resume `+run+`     undo: flexvc runs rollback `+run+`$`)
 			changed := 0
 			for sid, text := range s.Attributes() {
@@ -214,7 +214,7 @@ func TestTerminalStopsAtOnce(t *testing.T) {
 	screen := tm.Exit(problem.ExitInterrupted)
 	run := s.LatestRun()
 	clitest.WantMatch(t, screen,
-		`^(\^C)?flexvc: stopped at once after 9 of \d+; resuming finds out about the writes in flight$`,
+		`^(\^C)?flexvc: stopped at once after 9 of \d+; resume checks the writes that were in flight$`,
 		`^flexvc: hint: continue: flexvc runs resume `+run)
 	if err := s.SetFaults(); err != nil {
 		t.Fatal(err)
@@ -324,7 +324,7 @@ func TestTerminalNoInput(t *testing.T) {
 	screen := s.Terminal(80, "workers", "enable", "--all", "--no-input").Exit(problem.ExitUsage)
 	clitest.WantMatch(t, screen,
 		`^flexvc: error: cannot ask for confirmation: --no-input was given$`,
-		`^flexvc: hint: review with --dry-run, then repeat with --yes$`)
+		`^flexvc: hint: review with --dry-run, then run again with --yes$`)
 	s.WantAttributes("nobody confirmed", before)
 	clitest.WantNoRun(t, s)
 }
@@ -482,7 +482,7 @@ func TestInitStoppedBetweenItems(t *testing.T) {
 			clitest.Eventually(t, operation+" is asked for", func() bool { return s.Faults()[0].Fired > 0 })
 			tm.Types(clitest.CtrlC)
 			clitest.WantMatch(t, tm.Exit(problem.ExitInterrupted),
-				`interrupted`, `^flexvc: what is done stays; run flexvc init again, and it goes on from here$`)
+				`interrupted`, `^flexvc: completed steps are kept; run flexvc init again to continue$`)
 			if err := s.SetFaults(); err != nil {
 				t.Fatal(err)
 			}

@@ -13,14 +13,15 @@ import (
 // `flexvc help environment` prints them.
 func helpTopics() []*cobra.Command {
 	return []*cobra.Command{
-		{Use: "environment", Short: "Environment variables flexvc reads", Long: environmentTopic},
-		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesTopic()},
-		{Use: "output", Short: "What is printed where, and the JSON forms", Long: outputTopic},
+		{Use: "environment", Short: "Environment variables", Long: environmentTopic},
+		{Use: "exit-codes", Short: "Exit codes", Long: exitCodesTopic()},
+		{Use: "output", Short: "Output streams and JSON", Long: outputTopic},
 	}
 }
 
-const environmentTopic = `Flags win over environment variables, those over the profile in flexvc.yaml, and
-that over the defaults. flexvc config list --origin shows where a value is from.
+const environmentTopic = `Flags take precedence over environment variables, those over the profile in
+flexvc.yaml, and that over defaults. See where each value comes from with flexvc config
+list --origin.
 
 Twilio's own variables
   TWILIO_ACCOUNT_SID    account, AC…
@@ -49,11 +50,11 @@ Common variables
 
 const outputTopic = `Results go to standard output; questions, progress, hints and errors to standard
 error. Text shortens SIDs to their type and last four characters; JSON never does.
-On a terminal, tables are aligned and cut to its width (60 to 100 columns). Off a
-terminal they are whole, parted by tabs, without a header.
+On a terminal, tables are aligned and cut to its width (60 to 100 columns). Otherwise
+they are complete, tab-separated and without a header.
 
-With -o json, standard output carries one JSON object per line; each has "v":1, and
-those of long operations have an "event". New fields may be added within a version.
+With -o json, standard output is one JSON object per line; each has "v":1, and those of
+long operations have an "event". Fields may be added within a version.
 
   {"v":1,"event":"plan","run":"…","change":507,"same":4,"blocked":1}
   {"v":1,"event":"worker","sid":"WK…","name":"…","status":"enabled","attempts":1}
@@ -63,8 +64,8 @@ An error is one object on standard error:
 
   {"v":1,"event":"error","code":"worker-not-found","exit":2,"summary":"…","hint":"…"}
 
-The codes are stable; docs/errors.md lists them. A command that changes something
-and would have to ask needs --yes with -o json.
+The codes are stable; docs/errors.md lists them. With -o json, a command that would ask
+for confirmation requires --yes.
 `
 
 func exitCodesTopic() string {
@@ -76,7 +77,7 @@ func exitCodesTopic() string {
 		{problem.ExitDone, "done, or nothing to do"},
 		{problem.ExitFailed, "failed"},
 		{problem.ExitUsage, "the command line or the configuration is wrong; nothing was changed"},
-		{problem.ExitPartly, "partly done: some workers failed or were left alone; the journal is kept"},
+		{problem.ExitPartly, "partly done: some workers failed or were skipped; the journal is kept"},
 		{problem.ExitCredentials, "credentials are missing, refused, or may not do this"},
 		{problem.ExitPending, "changes are pending (only with --exit-code)"},
 		{problem.ExitLocked, "another run holds the lock"},
@@ -84,6 +85,6 @@ func exitCodesTopic() string {
 	} {
 		fmt.Fprintf(&b, "%5d  %s\n", row.code, row.meaning)
 	}
-	b.WriteString("\nThe kind of an error is finer than its exit code: see docs/errors.md, and -o json.\n")
+	b.WriteString("\nAn error's code is more specific than the exit code: see docs/errors.md and -o json.\n")
 	return b.String()
 }

@@ -50,7 +50,7 @@ func TestWatchScreen(t *testing.T) {
 	tm.Await(`sort: state, worst first`)
 
 	tm.Presses("g", "Enter")
-	tm.Await(`^ carol   WK[0-9a-f]{32}`, `nothing has happened to it`)
+	tm.Await(`^ carol   WK[0-9a-f]{32}`, `nothing has changed since`)
 	if err := s.Edit(s.SID("carol"), `{"extensionVoiceClientEnabled":true,"contact_uri":"client:ext_carol"}`); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestWatchFix(t *testing.T) {
 	tm.Await(`Only "yes" is accepted`)
 	tm.Types("yes")
 	tm.Presses("Enter")
-	tm.Await(`erin is repaired; undo: flexvc runs rollback [0-9A-Z]{6}`, `^ > erin +Available +client:erin +ok`)
+	tm.Await(`erin repaired; undo: flexvc runs rollback [0-9A-Z]{6}`, `^ > erin +Available +client:erin +ok`)
 	want := `{"extensionVoiceClientEnabled":false, "contact_uri":"client:erin"}`
 	if got := s.Attributes()[s.SID("erin")]; got != want {
 		t.Errorf("erin has %s, want %s", got, want)
@@ -132,7 +132,7 @@ func TestWatchFixOfAWorkerThatWasEnabledMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	tm.Types("f")
-	tm.Await(`nothing is left to fix`, `^ > erin .* ok`)
+	tm.Await(`nothing to fix`, `^ > erin .* ok`)
 	if got := s.Attributes()[s.SID("erin")]; got != enabled {
 		t.Errorf("erin has %s", got)
 	}

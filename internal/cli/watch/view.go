@@ -160,7 +160,7 @@ func (v *watchText) update(u fleet.Update) error {
 	case lost:
 		v.ui.Warn("events lost: %s; polling every %s", u.Status.EventsErr, u.Status.Interval)
 	case flowing:
-		v.ui.Note("live, by events")
+		v.ui.Note("live by events")
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (v *watchText) picture() error {
 	}
 	v.ui.Note("%s in %s: %s", ui.Plural(len(v.rows), "worker"), v.ui.SID(v.session.WorkspaceSID), v.counts())
 	if v.once && v.faulty() > 0 {
-		v.ui.Hint("flexvc watch --filter state:drift,stale shows them as they change")
+		v.ui.Hint("follow them as they change: flexvc watch --filter state:drift,stale")
 	}
 	return nil
 }

@@ -48,31 +48,31 @@ func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Comman
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Watch where every agent's calls ring",
-		Long: `Watch all workers of the workspace: which agents are on the extension, which only
-should be, and which have drifted, so that the next call would be lost on a refresh.
+		Long: `Watch all workers of the workspace: which agents are on the extension, which should be
+but are not yet, and which have drifted and would lose a call on a refresh.
 
   ok        the contact URI is what the flag asks for
-  pending   enabled, the agent has not logged in since
+  pending   enabled, but the agent has not logged in since
   drift     enabled and logged in, but calls ring the tab
   stale     disabled, but still on the extension's address: calls go nowhere
-  offline   in the Voice Client Offline activity: the extension is not there
+  offline   in the Voice Client Offline activity: the extension is away
   foreign   the contact URI is a phone number or a SIP address
   invalid   the attributes are not a JSON object
 
-On a terminal it is a screen: ? shows the keys, q leaves it. Off a terminal, with
---plain or with -o json, each change is a line.
+On a terminal it is a full screen: ? shows the keys, q quits. Without a terminal, or
+with --plain or -o json, each change is a line.
 
-A filter has terms that all have to match: FIELD:VALUE[,VALUE...] for one that is,
-FIELD~PART for one that contains, - in front for one that is not. The fields are name,
-state, activity, uri, flag and sid. A bare word is a state, or a part of a name.
+A filter is a list of terms that must all match: FIELD:VALUE[,VALUE...] equals,
+FIELD~PART contains, a leading - negates. Fields are name, state, activity, uri, flag
+and sid. A bare word is a state or part of a name.
 
-With --events a flexvc serve --events tells of each change within a second, and all
-workers are read every 5 minutes only, unless --interval says otherwise. While the events
-are lost, they are read as often as without.
+With --events, a flexvc serve --events reports each change within a second, and all
+workers are listed only every 5 minutes unless --interval is set. While events are
+lost, they are listed as often as without.
 
-With --once the workers that need somebody are printed and the command ends; with a
-filter, those it selects. With --exit-code as well it exits with 5 when any of them is
-in drift, stale, foreign or invalid.`,
+With --once, print the workers that need attention (or that the filter selects) and
+exit. With --exit-code as well, exit with 5 if any of them is in drift, stale, foreign
+or invalid.`,
 		Example: `  $ flexvc watch
   $ flexvc watch --filter 'state:drift,stale -activity:Offline'
   $ flexvc watch --events https://voice.acme.example
@@ -89,12 +89,12 @@ in drift, stale, foreign or invalid.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&o.Interval, "interval", defaultInterval, "time from one reading of all workers to the next")
-	flags.StringVar(&o.Filter, "filter", "", "show only workers that it selects, such as state:drift")
-	flags.BoolVar(&o.Plain, "plain", false, "a line per change, on a terminal too")
-	flags.BoolVar(&o.Once, "once", false, "print the workers that need somebody, and end")
-	flags.BoolVar(&o.ExitCode, "exit-code", false, "with --once: exit with 5 when there are any")
-	flags.StringVar(&o.Events, "events", "", "follow the changes that a flexvc serve --events at this address tells of")
+	flags.DurationVar(&o.Interval, "interval", defaultInterval, "time between listings of all workers")
+	flags.StringVar(&o.Filter, "filter", "", "show only matching workers, such as state:drift")
+	flags.BoolVar(&o.Plain, "plain", false, "print a line per change, even on a terminal")
+	flags.BoolVar(&o.Once, "once", false, "print the workers that need attention and exit")
+	flags.BoolVar(&o.ExitCode, "exit-code", false, "with --once: exit with 5 if any worker is in a faulty state")
+	flags.StringVar(&o.Events, "events", "", "follow events from the flexvc serve --events at this address")
 	cli.WorkspaceFlag(cmd, &o.Workspace)
 	cli.ConcurrencyFlag(cmd, &o.Concurrency)
 	cli.NoCompletion(cmd, "interval")
@@ -105,11 +105,11 @@ in drift, stale, foreign or invalid.`,
 
 func (o *Options) check() error {
 	if o.ExitCode && !o.Once {
-		return cli.Usagef("--exit-code tells about one look: give --once with it")
+		return cli.Usagef("--exit-code requires --once")
 	}
 	if o.Events != "" {
 		if o.Once {
-			return cli.Usagef("--once is one look, and --events is about what comes after it: give one of them")
+			return cli.Usagef("--once and --events cannot be combined")
 		}
 		if err := (&eventsrv.Follower{URL: o.Events}).Check(); err != nil {
 			return err

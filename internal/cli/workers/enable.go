@@ -25,12 +25,11 @@ type setOptions struct {
 
 const setHelp = `
 
-The plan is shown first and has to be confirmed. Then each worker's attributes are
-written back with this one change and every other byte as it was, unless something
-else changed them meanwhile: then flexvc reads them again. Each write is journalled
-before it is made, so a run can be stopped with ^C, resumed and rolled back: see
-flexvc runs. Workers whose attributes are not a JSON object, or would grow beyond
-Twilio's 4096 characters, are left alone.`
+The plan is shown first and must be confirmed. Each worker's attributes are then
+written with this one change and every other byte unchanged; if they changed in the
+meantime, flexvc reads them again. Each write is journalled first, so a run can be
+stopped with ^C, resumed and rolled back: see flexvc runs. Workers whose attributes are
+not a JSON object, or would exceed Twilio's 4096 characters, are skipped.`
 
 func newSet(app *cli.App, enable bool, runF func(context.Context, *setOptions) error) *cobra.Command {
 	opts := &setOptions{App: app, Enable: enable}
@@ -41,7 +40,7 @@ func newSet(app *cli.App, enable bool, runF func(context.Context, *setOptions) e
 		Use:   "enable {<worker>... | --all | --filter <expr> | --from <file>}",
 		Short: "Switch workers to the extension",
 		Long: `Switch workers to the extension: set extensionVoiceClientEnabled to true in their
-attributes. The plugin moves each agent over at the next Flex start.
+attributes. The plugin moves each agent over when they next start Flex.
 
 ` + selectHelp + setHelp,
 		Example: `  $ flexvc workers enable --all --dry-run
@@ -61,10 +60,10 @@ attributes. The plugin moves each agent over at the next Flex start.
 	if !enable {
 		cmd.Use = "disable {<worker>... | --all | --filter <expr> | --from <file>}"
 		cmd.Short = "Switch workers back to the Flex tab"
-		cmd.Long = `Switch workers back to the Flex tab: set extensionVoiceClientEnabled to false in
-their attributes. The plugin moves each agent back at the next Flex start; for agents
-who will not start Flex again, --reset-contact-uri takes the extension's prefix off
-their contact URI at once.
+		cmd.Long = `Switch workers back to the Flex tab: set extensionVoiceClientEnabled to false in their
+attributes. The plugin moves each agent back when they next start Flex; for agents who
+will not start Flex again, --reset-contact-uri removes the extension's prefix from
+their contact URI immediately.
 
 ` + selectHelp + setHelp
 		cmd.Example = `  $ flexvc workers disable alice

@@ -53,11 +53,11 @@ func TestSetOptions(t *testing.T) {
 
 func TestSetOptionsThatAreRefused(t *testing.T) {
 	for line, want := range map[string]string{
-		"":                          "no workers are selected",
-		"--dry-run":                 "no workers are selected",
-		"alice --all":               "names and --all select workers in different ways",
-		"--all --filter x --from -": "--all and --filter and --from select",
-		"--all --exit-code":         "--exit-code tells about a plan",
+		"":                          "no workers selected",
+		"--dry-run":                 "no workers selected",
+		"alice --all":               "names and --all cannot be combined",
+		"--all --filter x --from -": "--all and --filter and --from cannot be combined",
+		"--all --exit-code":         "--exit-code requires --dry-run",
 		"--all --concurrency 0":     "--concurrency 0 is not between 1 and 1000",
 		"--all --reset-contact-uri": "unknown flag: --reset-contact-uri",
 	} {

@@ -23,8 +23,8 @@ func newList(app *cli.App, runF func(context.Context, *listOptions) error) *cobr
 	cmd := &cobra.Command{
 		Use:   "list [<worker>...]",
 		Short: "List workers and where their calls ring",
-		Long: `List workers: what their attributes say about the extension, and their contact
-URI. Without a selection all workers are listed.
+		Long: `List workers with their extension flag and contact URI. Without a selection, list all
+workers.
 
 ` + selectHelp,
 		Example: `  $ flexvc workers list

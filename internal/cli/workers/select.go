@@ -24,16 +24,16 @@ type selectOptions struct {
 	From    string
 }
 
-const selectHelp = `Workers are named by their friendly name (whatever its case) or SID, by --all, by
-a TaskRouter expression that Twilio evaluates (--filter), or by a file (--from; "-"
-is standard input). The file has one name or SID per line, or is a CSV table with a
-column sid, friendly_name, worker, username, email or name.`
+const selectHelp = `Select workers by friendly name (case-insensitive) or SID, with --all, with a
+TaskRouter expression that Twilio evaluates (--filter), or from a file (--from; "-" is
+standard input). The file has one name or SID per line, or is CSV with a column sid,
+friendly_name, worker, username, email or name.`
 
 func (o *selectOptions) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.All, "all", false, "all workers of the workspace")
-	flags.StringVar(&o.Filter, "filter", "", "workers that a TaskRouter expression selects")
-	flags.StringVar(&o.From, "from", "", "workers named in a file, a list or CSV")
+	flags.StringVar(&o.Filter, "filter", "", "workers matching a TaskRouter expression")
+	flags.StringVar(&o.From, "from", "", "workers listed in a file, one per line or CSV")
 	cli.NoCompletion(cmd, "filter")
 }
 
@@ -54,9 +54,9 @@ func (o *selectOptions) check(needed bool) error {
 	}
 	switch {
 	case len(kinds) > 1:
-		return cli.Usagef("%s select workers in different ways: give one of them", strings.Join(kinds, " and "))
+		return cli.Usagef("%s cannot be combined", strings.Join(kinds, " and "))
 	case len(kinds) == 0 && needed:
-		return cli.Usagef("no workers are selected: name them, or give --all, --filter or --from")
+		return cli.Usagef("no workers selected: name them, or use --all, --filter or --from")
 	}
 	return nil
 }

@@ -22,8 +22,8 @@ func newShow(app *cli.App, runF func(context.Context, *showOptions) error) *cobr
 	cmd := &cobra.Command{
 		Use:   "show <worker>",
 		Short: "Show one worker with its attributes",
-		Long: `Show one worker with all its attributes. It is named by its friendly name, whatever
-its case, or by its SID.`,
+		Long: `Show one worker, named by friendly name (case-insensitive) or SID, with all its
+attributes.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return cli.Usagef("name one worker")

@@ -150,7 +150,7 @@ func (v workerText) show(w twilio.Worker) error {
 	case attributes.Enabled:
 		v.ui.Hint("flexvc workers disable %s", typed(w))
 	case attributes.Invalid:
-		v.ui.Hint("repair the attributes in the Twilio Console: they are not a JSON object")
+		v.ui.Hint("fix the attributes in the Twilio Console: they are not a JSON object")
 	}
 	return nil
 }

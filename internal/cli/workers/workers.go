@@ -10,8 +10,8 @@ import (
 
 func New(app *cli.App) *cobra.Command {
 	return cli.Parent("workers <command>", "Switch workers to the extension and back",
-		`See which agents take their calls in the extension, and switch them over. Each
-change is planned, shown, confirmed and journalled; flexvc runs shows the journal.`,
+		`See which agents take calls in the extension, and switch them over. Each change is
+planned, shown, confirmed and journalled; see the journal with flexvc runs.`,
 		newList(app, nil), newShow(app, nil),
 		newSet(app, true, nil), newSet(app, false, nil))
 }

@@ -319,7 +319,7 @@ func TestConfirmation(t *testing.T) {
 		if got := d.run("workers", "enable", "bob"); got != tc.exit || writes != tc.writes {
 			t.Errorf("%q: exit %d after %d writes, want %d after %d", tc.answer, got, writes, tc.exit, tc.writes)
 		}
-		if want := "Change 1 worker? The plugin moves each agent to the extension at the next Flex start.\nOnly \"yes\" is accepted: "; !strings.Contains(d.err.String(), want) {
+		if want := "Change 1 worker? The plugin moves each agent to the extension when they next start Flex.\nOnly \"yes\" is accepted: "; !strings.Contains(d.err.String(), want) {
 			t.Errorf("the question is %q", d.err.String())
 		}
 		if declined := strings.Contains(d.out.String(), "Nothing was changed.\n"); declined != (tc.exit == 1) {
