@@ -25,6 +25,7 @@ type App struct {
 	UI     *ui.Streams
 	Getenv func(string) string
 	Now    func() time.Time
+	Sleep  func(context.Context, time.Duration) error
 	Random io.Reader
 
 	Global Global
@@ -79,6 +80,7 @@ func Main(args []string, getenv func(string) string, in io.Reader, out, err io.W
 		UI:     ui.New(in, out, err, getenv),
 		Getenv: getenv,
 		Now:    time.Now,
+		Sleep:  Sleep,
 		Random: rand.Reader,
 		Tree:   tree,
 
@@ -99,7 +101,7 @@ func Main(args []string, getenv func(string) string, in io.Reader, out, err io.W
 // Child is an App for another command line in this process: the same terminal,
 // clock and ^C, in another environment.
 func (a *App) Child(getenv func(string) string) *App {
-	return &App{UI: a.UI, Getenv: getenv, Now: a.Now, Random: a.Random, Tree: a.Tree, interrupt: a.interrupt}
+	return &App{UI: a.UI, Getenv: getenv, Now: a.Now, Sleep: a.Sleep, Random: a.Random, Tree: a.Tree, interrupt: a.interrupt}
 }
 
 // Run executes one command line and reports its error, if any.

@@ -15,35 +15,30 @@ import (
 	"github.com/flexvc/flexvc/internal/workers"
 )
 
-// Session is a command's way to one Twilio account, real or emulated.
+// Session is a command's way to one Twilio account, real or emulated. It holds
+// what tests put a fake in the place of; the rest is asked for with a method.
 type Session struct {
 	AccountSID   string
 	WorkspaceSID string // empty until it is known: see SessionOptions
 	Emulated     bool
-
-	Workers    workers.API           // nil without a workspace
-	Activities provision.ActivityAPI // nil without a workspace
-	Flex       doctor.FlexAPI
-	Found      *twilio.FlexConfiguration // nil unless Flex was asked for the workspace
-	Keys       provision.KeyAPI
-	Plugins    *provision.Plugin
-
-	Sinks         provision.SinkAPI
-	Subscriptions provision.SubscriptionAPI
-	Callbacks     provision.CallbackAPI // nil without a workspace
+	Found        *twilio.FlexConfiguration // nil unless Flex was asked for the workspace
 
 	// Credentials are those the session uses; SigningKey is an API key that may
 	// sign tokens when the settings name none, empty if there is none.
 	Credentials, SigningKey config.Credentials
+
+	Client     *twilioapi.Client
+	Workers    workers.API           // nil without a workspace
+	Activities provision.ActivityAPI // nil without a workspace
+	Flex       doctor.FlexAPI
+	Keys       provision.KeyAPI
 	// KeyRestricted tells whether an API key is a Restricted one.
 	KeyRestricted func(ctx context.Context, sid string) (bool, error)
-	Doctor        doctor.Account // the parts of it that only the client can tell
+
 	// Transport leads to the emulator for a client other than the session's own;
 	// nil is Twilio.
 	Transport http.RoundTripper
-
-	Retried func() int // requests repeated so far because of the rate limit
-	Close   func() error
+	Close     func() error
 }
 
 // SessionOptions says what a command needs of its session.
@@ -96,21 +91,14 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		return nil, err
 	}
 	s := &Session{
-		AccountSID:   api.AccountSID,
-		WorkspaceSID: o.Workspace,
-		Emulated:     api.Emulator != nil,
-		Flex:         client,
-		Keys:         client,
-		Plugins:      &provision.Plugin{Client: client, Random: a.Random, Now: a.Now, Sleep: sleep},
-
-		Sinks:         client,
-		Subscriptions: client,
-
+		AccountSID:    api.AccountSID,
+		WorkspaceSID:  o.Workspace,
+		Emulated:      api.Emulator != nil,
+		Client:        client,
+		Flex:          client,
+		Keys:          client,
 		KeyRestricted: client.KeyRestricted,
-		Doctor:        doctor.Account{Check: client.CheckCredentials, Time: client.ServerTime, FlexToken: client.FlexToken},
-
-		Retried: func() int { return int(client.Stats().RateLimited) },
-		Close:   done,
+		Close:         done,
 	}
 	if s.WorkspaceSID == "" {
 		s.WorkspaceSID = cfg.WorkspaceSID
@@ -127,47 +115,45 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		}
 	}
 	if s.WorkspaceSID != "" {
-		s.bind(client)
+		workspace := client.Workspace(s.WorkspaceSID)
+		s.Workers, s.Activities = workspace, workspace
 	}
 	return s, nil
 }
 
-// sleep waits, unless the context ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// Sleep waits, unless the context ends first.
+func Sleep(ctx context.Context, d time.Duration) error {
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// bind points the session at its workspace.
-func (s *Session) bind(client *twilioapi.Client) {
-	workspace := client.Workspace(s.WorkspaceSID)
-	s.Workers, s.Activities, s.Callbacks = workspace, workspace, workspace
-}
-
-// close ends the session; what a failure to do so could cost is already over.
+// Release ends the session; what a failure to do so could cost is already over.
 func (s *Session) Release() {
 	if s.Close != nil {
 		_ = s.Close()
 	}
 }
 
-// Retries is how many requests were repeated because of the rate limit.
+// Retries is how many requests were repeated so far because of the rate limit.
 func (s *Session) Retries() int {
-	if s.Retried == nil {
+	if s.Client == nil {
 		return 0
 	}
-	return s.Retried()
+	return int(s.Client.Stats().RateLimited)
 }
 
 // Events is what pushes the events of the session's workspace.
 func (s *Session) Events() *provision.Events {
 	return &provision.Events{
-		Workspace: s.WorkspaceSID, Sinks: s.Sinks, Subscriptions: s.Subscriptions, Callbacks: s.Callbacks,
+		Workspace: s.WorkspaceSID, Sinks: s.Client, Subscriptions: s.Client, Callbacks: s.Client.Workspace(s.WorkspaceSID),
 	}
+}
+
+// Plugin is what deploys the Flex plugin to the session's account.
+func (a *App) Plugin(s *Session) *provision.Plugin {
+	return &provision.Plugin{Client: s.Client, Random: a.Random, Now: a.Now, Sleep: a.Sleep}
 }

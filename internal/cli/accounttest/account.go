@@ -61,6 +61,7 @@ func (r *Account) App(stdout, stderr io.Writer) *cli.App {
 		UI:     streams,
 		Getenv: func(name string) string { return map[string]string{"FLEXVC_STATE_DIR": r.Dir}[name] },
 		Now:    r.E.Now,
+		Sleep:  func(ctx context.Context, d time.Duration) error { r.E.Advance(d); return ctx.Err() },
 		Random: &counting{},
 		Global: cli.Global{Profile: "emulator"},
 	}
@@ -72,11 +73,7 @@ func (r *Account) App(stdout, stderr io.Writer) *cli.App {
 			}
 			return next()
 		})
-		s, err := app.Emulated(ctx, o, r.E.Account(), &url.URL{Scheme: "http", Host: "127.0.0.1"}, transport, func() error { return nil })
-		if err == nil {
-			s.Plugins.Sleep = func(ctx context.Context, d time.Duration) error { r.E.Advance(d); return ctx.Err() }
-		}
-		return s, err
+		return app.Emulated(ctx, o, r.E.Account(), &url.URL{Scheme: "http", Host: "127.0.0.1"}, transport, func() error { return nil })
 	}
 	return app
 }
@@ -135,7 +132,7 @@ func (r *Account) Twilio() *twilioapi.Client {
 	if err != nil {
 		r.T.Fatal(err)
 	}
-	return s.Plugins.Client
+	return s.Client
 }
 
 // Theirs releases a plugin of somebody else, beside what is released.

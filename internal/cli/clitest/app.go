@@ -38,6 +38,7 @@ func App(dir string, out io.Writer) *cli.App {
 			return map[string]string{"HOME": dir, "FLEXVC_STATE_DIR": dir, "FLEXVC_PROFILE": "emulator"}[name]
 		},
 		Now:    time.Now,
+		Sleep:  cli.Sleep,
 		Random: rand.Reader,
 	}
 	app.Open = app.OpenSession

@@ -136,11 +136,11 @@ func (o *Options) doctor(ctx context.Context) (*doctor.Doctor, func() error) {
 		return d, nothing
 	}
 	d.Settings.AccountSID, d.Settings.WorkspaceSID = session.AccountSID, session.WorkspaceSID
-	d.Account = session.Doctor
+	d.Account = doctor.Account{Check: session.Client.CheckCredentials, Time: session.Client.ServerTime, FlexToken: session.Client.FlexToken}
 	d.Account.User = session.Credentials.Username
 	d.Account.Flex, d.Account.Activities, d.Account.Workers, d.Account.Keys = session.Flex, session.Activities, session.Workers, session.Keys
 	d.Account.KeyRestricted = session.KeyRestricted
-	d.Account.Plugin = session.Plugins.Status
+	d.Account.Plugin = app.Plugin(session).Status
 	d.Account.Sinks = func(ctx context.Context) ([]doctor.Sink, error) {
 		if session.WorkspaceSID == "" {
 			return nil, nil

@@ -111,7 +111,7 @@ func Run(ctx context.Context, opts *Options) (err error) {
 		}
 		defer release()
 	}
-	plan, err := opts.plan(ctx, cfg, session.Plugins)
+	plan, err := opts.plan(ctx, cfg, app.Plugin(session))
 	if err != nil {
 		return err
 	}

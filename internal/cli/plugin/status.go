@@ -42,7 +42,7 @@ func StatusRun(ctx context.Context, opts *StatusOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, session.Close()) }()
-	status, err := session.Plugins.Status(ctx)
+	status, err := opts.App.Plugin(session).Status(ctx)
 	if err != nil {
 		return err
 	}
