@@ -192,7 +192,7 @@ func TestDemoBrowserThatWillNotEnd(t *testing.T) {
 	for name, presses := range map[string]int{"patience": 1, "none": 2} {
 		t.Run(name, func(t *testing.T) {
 			d := demoInBrowser(t, playedBrowser(t, stubborn))
-			d.Await("nothing of it is left")
+			d.Await("nothing is left behind")
 			late := time.After(clitest.Patience)
 			for {
 				if ready, _ := filepath.Glob(filepath.Join(d.temp, "flexvc-demo*", "ready")); len(ready) > 0 {
