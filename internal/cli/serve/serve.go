@@ -22,6 +22,7 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/tokensrv"
+	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
@@ -350,12 +351,12 @@ func checkSigningKey(ctx context.Context, session *cli.Session, sid string) erro
 	case problem.Is(err, problem.PermissionDenied):
 		return nil
 	case problem.Is(err, problem.NotFound):
-		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s…%s no longer exists", sid[:2], sid[len(sid)-4:]).
+		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s no longer exists", twilio.Short(sid)).
 			WithHint("create another: flexvc init").Because(err)
 	case err != nil:
 		return err
 	case restricted:
-		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s…%s is a Restricted key, which cannot sign voice tokens", sid[:2], sid[len(sid)-4:]).
+		return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s is a Restricted key, which cannot sign voice tokens", twilio.Short(sid)).
 			WithHint("create a Standard key with flexvc init, or set TWILIO_API_KEY and TWILIO_API_SECRET to one")
 	}
 	return nil
