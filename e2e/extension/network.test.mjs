@@ -15,6 +15,9 @@ after(() => world?.stop());
 
 const play = plays(() => world.atRest(page));
 
+/** The socket with which the document takes the next call; the end of a call may bring another one. */
+const preparedSocket = () => world.atEdge('a prepared socket', (sockets) => sockets.length === 2 && sockets.find((s) => !s.registered));
+
 play('signalling is dropped in a call: it goes on', async (t) => {
   const sid = await world.answered(page);
   for (const code of [0, 1011]) {
@@ -53,6 +56,28 @@ play('the network is gone for 25 s in a call: it comes back by itself', async (t
   const fired = await world.order('fired');
   assert.ok(fired.refuse_sockets > 0 && fired.block_media > 0, JSON.stringify(fired));
   await world.hangUp(page, sid);
+});
+
+play('"I was Available, the phone showed green, and the customer heard nothing": the prepared socket is dead when the call comes', async (t) => {
+  for (let i = 0; i < 3; i += 1) {
+    const prepared = await preparedSocket();
+    assert.equal(await world.order('strand', { identity: world.identity, socket: prepared.id }), 1);
+    const sid = await world.answered(page);
+    const s = await world.stats(sid);
+    t.diagnostic(`answered ${Math.round(s.marks.connect / 1e6)} ms after the invite`);
+    const events = await world.order('events');
+    assert.deepEqual(events.filter((e) => e.call_sid === sid && /reject|hangup/.test(e.kind)), [], 'nothing was said against the call');
+    await world.hangUp(page, sid);
+    await world.atRest(page);
+  }
+  assert.ok((await world.order('fired')).strand > 0);
+});
+
+play('"between two calls the network hiccuped": a dead socket is found and replaced before a call needs it', async () => {
+  const prepared = await preparedSocket();
+  await world.order('strand', { identity: world.identity, socket: prepared.id });
+  await world.atEdge('another socket', (sockets) => sockets.some((s) => !s.registered && s.id > prepared.id));
+  await world.hangUp(page, await world.answered(page));
 });
 
 play('voice tokens of 25 s, a Flex token that expires and a token endpoint out of order: a call outlives them all', async (t) => {

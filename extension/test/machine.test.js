@@ -108,7 +108,8 @@ test('no event in any state breaks what must always hold', () => {
       if (state.line === 'unconfigured') assert.equal(state.config, null, where);
       // What a person asked for, or what the document says, is all that ends a call.
       const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked'].includes(name);
-      if (before.call && !mayEnd) {
+      const nobodyHasIt = name === 'inviteGone' && before.document !== 'ready';
+      if (before.call && !mayEnd && !nobodyHasIt) {
         assert.equal(state.call?.callSid, 'CA1', `${where} lost the call`);
         for (const effect of ['hangUp', 'closeDocument', 'reloadExtension']) {
           assert.ok(!effects.some((e) => e.do === effect), `${where} does ${effect}`);
@@ -349,10 +350,45 @@ test('a call that could not be taken is given back', () => {
   assert.deepEqual(did(run(stateOf('registered', 'open'), 'callEnded'), 'rejectInvite'), []);
 });
 
-test('a document started for a call does not make the call vanish by not knowing it yet', () => {
-  const state = { ...stateOf('registered', 'connecting'), document: 'starting' };
-  assert.equal(run(state, 'documentConnected', { call: null }).state.call.callSid, 'CA1');
-  assert.equal(run({ ...state, document: 'ready' }, 'documentConnected', { call: null }).state.call, null);
+const invite = { callSid: 'CA1', connectToken: 'connect', from: '+15550100' };
+const rings = (document) => ({ ...stateOf('registered', 'connecting'), invite, document });
+
+test('a call that comes before the document can be told of it waits for it', () => {
+  for (const document of ['none', 'starting']) {
+    const invited = run({ ...stateOf('registered', 'none'), document }, 'callInvited', { callSid: 'CA1' });
+    assert.deepEqual(did(invited, 'takeCall'), []);
+    assert.equal(did(invited, 'ensureDocument').length, 1);
+    const step = run(invited.state, 'documentConnected');
+    assert.deepEqual(did(step, 'takeCall').map((e) => e.callSid), ['CA1']);
+    assert.deepEqual(did(step, 'rejectInvite'), [], 'the customer does not hear busy');
+    assert.equal(step.state.call.callSid, 'CA1');
+  }
+});
+
+test('the worker was woken a moment before the call, and its document has not reported yet: the call is answered', () => {
+  const { state, effects } = story(stateOf('registered', 'none'), ['workerStarted', { document: true }], ['lineRegistered'], ['callInvited', { callSid: 'CA1' }], ['documentConnected']);
+  assert.equal(state.call.callSid, 'CA1');
+  assert.deepEqual(effects.filter((e) => ['takeCall', 'rejectInvite'].includes(e.do)).map((e) => e.do), ['takeCall']);
+});
+
+test('a document that missed the call, or crashed while it took it, is given it again as long as it rings', () => {
+  const again = run(rings('ready'), 'documentConnected');
+  assert.equal(did(again, 'takeCall').length, 1);
+  const crashed = run(rings('ready'), 'documentGone');
+  assert.equal(did(crashed, 'rejectInvite').length, 0);
+  assert.equal(did(run(crashed.state, 'documentConnected'), 'takeCall').length, 1);
+  const withdrawn = run(crashed.state, 'inviteGone');
+  assert.equal(withdrawn.state.call, null, 'the customer gave up meanwhile');
+  assert.equal(did(run(rings('ready'), 'documentConnected', { ended: { callSid: 'CA1', reason: 'not_answered' } }), 'takeCall').length, 0, 'it has tried');
+});
+
+test('a call that somebody took is never refused', () => {
+  for (const reason of ['answered_elsewhere', 'ended', 'connection_lost']) {
+    const step = run(rings('ready'), 'callEnded', { reason });
+    assert.deepEqual(did(step, 'rejectInvite'), [], reason);
+    assert.equal(step.state.lastEnd, reason);
+    assert.deepEqual(did(run(rings('ready'), 'documentConnected', { ended: { callSid: 'CA1', reason } }), 'rejectInvite'), [], reason);
+  }
 });
 
 test('the welcome page opens once, and only when the microphone is really missing', () => {

@@ -21,6 +21,8 @@ export const deviceOptions = ({ edge, appVersion }) => ({
   // The SDK's own 20 s between attempts would leave an agent unreachable long after the network is back.
   backoffMaxMs: 4_000,
   edge,
+  // Tokens are renewed here; the SDK would start a timer of its own with every answer.
+  tokenRefreshMs: undefined,
   appName: 'flexvc',
   appVersion,
   closeProtection: false,

@@ -17,6 +17,7 @@ import { untilNextFetch } from './schedule.js';
  *   lossPercent: number | null }} Quality
  * @typedef {{ callSid: string, from: string, status: CallStatus, muted: boolean, direction: 'inbound',
  *   startedAt: number | null, quality: Quality | null }} Call  startedAt in milliseconds since the epoch
+ * @typedef {{ callSid: string, connectToken: string, from: string }} Invite  connectToken: lets the document take the call
  * @typedef {{ callSid: string, reason: string }} End
  * @typedef {'granted' | 'prompt' | 'denied' | 'missing' | 'unknown'} Microphone
  * @typedef {{ input: string, output: string, ringtone: string }} Chosen  labels; empty for the system's default
@@ -41,8 +42,9 @@ import { untilNextFetch } from './schedule.js';
  * @property {number} edge  how often the line moved on to the next edge
  * @property {LineProblem | null} problem
  * @property {Record<string, Page>} pages  open Flex pages by port; not part of the snapshot
- * @property {'none' | 'starting' | 'ready'} document  the offscreen document
+ * @property {'none' | 'starting' | 'ready'} document  the offscreen document; ready when it can be told things
  * @property {Call | null} call
+ * @property {Invite | null} invite  of the call, while it rings on this worker's line
  * @property {string | null} lastEnd  why the last call ended
  * @property {Devices} devices
  * @property {Policy} policy
@@ -71,6 +73,7 @@ export const initial = () => ({
   pages: {},
   document: 'none',
   call: null,
+  invite: null,
   lastEnd: null,
   devices: { microphone: 'unknown', inputs: [], outputs: [], chosen: { input: '', output: '', ringtone: '' } },
   policy: {},
@@ -403,24 +406,32 @@ const takeCall = (s, e) => {
     quality: null,
   };
   const { callSid, connectToken, from } = e;
-  return next(s, { call, lastEnd: null }, { do: 'takeCall', callSid, connectToken, from });
+  const state = { ...s, call, invite: { callSid, connectToken, from }, lastEnd: null };
+  // A document that is not there yet is told when it is.
+  return state.document === 'ready' ? handOver(state) : makeDocument(state);
 };
+
+/** @type {(s: State) => Step} */
+const handOver = (s) => next(s, {}, { do: 'takeCall', ...s.invite });
 
 /** A second call never ends the first. The same call again is Twilio repeating itself. @type {Handler} */
 const refuseAsBusy = (s, e) =>
   e.callSid === s.call?.callSid ? next(s) : next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
 
 /** @type {Handler} */
-const adopt = (s, e) => next(s, { call: e.call, lastEnd: null });
+const adopt = (s, e) => next(s, { call: e.call, invite: e.call.status === 'connecting' ? s.invite : null, lastEnd: null });
 
 /** @type {Handler} */
 const endCall = (s, e) =>
-  e.callSid === s.call?.callSid ? applyUpdate(next(s, { call: null, lastEnd: e.reason })) : next(s);
+  e.callSid === s.call?.callSid ? applyUpdate(next(s, { call: null, invite: null, lastEnd: e.reason })) : next(s);
+
+/** Somebody has answered it, here or elsewhere: to refuse it now would be to refuse it for them. */
+const answered = new Set(['answered_elsewhere', 'ended', 'connection_lost']);
 
 /** A call that could not be taken may still ring here; Flex offers it to somebody else once it is refused. @type {Handler} */
 const giveUpCall = (s, e) => {
-  const mine = e.callSid === s.call?.callSid;
-  return chain(next(s, {}, ...(mine ? [{ do: 'rejectInvite', callSid: e.callSid }] : [])), (now) => endCall(now, e));
+  const refuse = e.callSid === s.call?.callSid && !answered.has(e.reason);
+  return chain(next(s, {}, ...(refuse ? [{ do: 'rejectInvite', callSid: e.callSid }] : [])), (now) => endCall(now, e));
 };
 
 /** @type {(step: Step) => Step} */
@@ -450,34 +461,46 @@ const missCall = (s, ended) => {
   if (!s.call) return next(s, { lastEnd: ended?.reason ?? s.lastEnd });
   const { callSid, status } = s.call;
   const lastEnd = ended?.callSid === callSid ? ended.reason : 'lost';
-  return next(s, { call: null, lastEnd }, ...(status === 'connecting' ? [{ do: 'rejectInvite', callSid }] : []));
+  const refuse = status === 'connecting' && !answered.has(lastEnd);
+  return next(s, { call: null, invite: null, lastEnd }, ...(refuse ? [{ do: 'rejectInvite', callSid }] : []));
 };
 
 /** The document says what is true. @type {Handler} */
-const believeDocument = (s, e) => {
-  // A document that was started for this very call has not been told of it yet.
-  const untold = s.document === 'starting' && s.call?.status === 'connecting' && e.call === null && e.ended?.callSid !== s.call.callSid;
-  const believed = e.call ? next(s, { call: e.call, lastEnd: null }) : untold ? next(s) : missCall(s, e.ended);
-  return applyUpdate(
-    chain(believed, (now) => {
-      const state = { ...now, document: /** @type {const} */ ('ready') };
-      return next(state, {}, ...(state.voiceToken ? [prepareDocument(state)] : []));
+const believeDocument = (s, e) =>
+  applyUpdate(
+    chain(next(s, { document: 'ready' }, ...(s.voiceToken ? [prepareDocument(s)] : [])), (now) => {
+      if (e.call) return adopt(now, e);
+      // It still rings, and this document has not been told of it, or not in a way that it could hear.
+      return now.invite && e.ended?.callSid !== now.invite.callSid ? handOver(now) : missCall(now, e.ended);
     }),
   );
-};
 
 /** @type {Handler} */
 const loseDocument = (s) =>
   applyUpdate(
-    chain(missCall(s), (now) => {
+    // A call that still rings is for the next document.
+    chain(s.invite ? next(s) : missCall(s), (now) => {
       const without = next(now, { document: 'none' });
       return now.line === 'unconfigured' ? without : chain(without, makeDocument);
     }),
   );
 
-/** The worker woke; its document may have lived on. @type {Handler} */
-const resumeCall = (s, e) =>
-  e.document ? next(s, { pages: {}, document: 'ready' }) : loseDocument({ ...s, pages: {} }, e);
+/** The worker woke, and nothing rings here any more; its document may have lived on, and says so itself. @type {Handler} */
+const resumeCall = (s, e) => {
+  const state = { ...s, pages: {}, invite: null };
+  return e.document ? next(state, { document: 'starting' }) : loseDocument(state, e);
+};
+
+/**
+ * Twilio cancels the worker's copy both when the document has taken the call and when the caller gave up. A document that is
+ * not there has not taken it.
+ * @type {Handler}
+ */
+const inviteGone = (s, e) => {
+  if (e.callSid !== s.call?.callSid) return next(s);
+  const state = { ...s, invite: null };
+  return s.document === 'ready' ? next(state, {}, { do: 'inviteGone', callSid: e.callSid }) : applyUpdate(missCall(state));
+};
 
 // Call: the table ----------------------------------------------------------------------------------------------
 
@@ -508,9 +531,7 @@ export const call = {
   connecting: {
     ...whileUp,
     callEnded: giveUpCall,
-    // Twilio cancels the worker's copy both when the document has taken the call and when the caller gave up.
-    inviteGone: (s, e) =>
-      e.callSid === s.call?.callSid ? next(s, {}, { do: 'inviteGone', callSid: e.callSid }) : next(s),
+    inviteGone,
     ...ignoring('digitsAsked'),
   },
   open: { ...whileUp, digitsAsked: sendDigits, ...ignoring('inviteGone') },

@@ -11,7 +11,7 @@ import { initial } from './machine.js';
  */
 
 /** Raise it whenever State changes shape. */
-export const snapshotVersion = 1;
+export const snapshotVersion = 2;
 
 /** @param {State} state */
 export function toSnapshot(state) {
