@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { always, call, callState, initial, isAllowedURL, isTokenURL, line, reduce } from '../app/background/machine.js';
+import { always, call, callState, initial, isAllowedURL, isTokenURL, line, markOf, reduce } from '../app/background/machine.js';
 
 const account = `AC${'0'.repeat(32)}`;
 const otherAccount = `AC${'1'.repeat(32)}`;
@@ -40,6 +40,8 @@ const examples = {
   updateFound: { version: '2.0.0' },
   messageRefused: { refusal: 'bad_payload' },
   policyChanged: { policy: {} },
+  loggedOut: { page: 'page1', account },
+  leaveDue: {},
   restartAsked: {},
   welcomeAsked: {},
   workerStarted: { document: true },
@@ -107,7 +109,7 @@ test('no event in any state breaks what must always hold', () => {
       if (state.line === 'fetching') assert.ok(state.flexToken, `${where}: nothing to fetch with`);
       if (state.line === 'unconfigured') assert.equal(state.config, null, where);
       // What a person asked for, or what the document says, is all that ends a call.
-      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked'].includes(name);
+      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked'].includes(name) || (before.call?.status === 'connecting' && name === 'loggedOut');
       const nobodyHasIt = name === 'inviteGone' && before.document !== 'ready';
       if (before.call && !mayEnd && !nobodyHasIt) {
         assert.equal(state.call?.callSid, 'CA1', `${where} lost the call`);
@@ -399,6 +401,55 @@ test('the welcome page opens once, and only when the microphone is really missin
   for (const state of ['granted', 'denied', 'missing', 'unknown']) {
     assert.equal(did(run(stateOf('registered', 'none'), 'devicesChanged', devices(state)), 'openWelcome').length, 0, state);
   }
+});
+
+test('logging out ends the phone: nothing registered, no token, nothing answered, and the same token is not taken again', () => {
+  for (const where of Object.keys(line)) {
+    const step = run(stateOf(where, 'none'), 'loggedOut');
+    if (where === 'unconfigured') continue;
+    assert.deepEqual([step.state.line, step.state.flexToken, step.state.voiceToken, step.state.identity], ['unconfigured', null, null, null], where);
+    assert.ok(['unregister', 'closeDocument'].every((name) => did(step, name).length === 1), where);
+    assert.doesNotMatch(JSON.stringify(step.state), /flex-1|voice-1/, where);
+  }
+  const out = run(stateOf('registered', 'none'), 'loggedOut').state;
+  assert.equal(out.loggedOut, markOf('flex-1'));
+  const again = story(out, ['pageConfigured', {}], ['flexTokenGiven', { token: 'flex-1' }]);
+  assert.deepEqual(again.effects, [], 'another tab of the session that has ended');
+  assert.equal(did(run(again.state, 'flexTokenGiven', { token: 'flex-2' }), 'fetchToken').length, 1, 'whoever logs in next');
+  assert.equal(run(stateOf('registered', 'none'), 'loggedOut', { page: 'page9' }).state.line, 'registered', 'a page that is not ours logs nobody out');
+});
+
+test('logging out does not cut off the customer on the line; the document goes when they have hung up', () => {
+  const out = run(stateOf('registered', 'open'), 'loggedOut');
+  assert.equal(out.state.call.callSid, 'CA1');
+  assert.deepEqual(did(out, 'closeDocument'), []);
+  assert.equal(did(run(out.state, 'callEnded'), 'closeDocument').length, 1);
+  const ringing = run(stateOf('registered', 'connecting'), 'loggedOut');
+  assert.equal(ringing.state.call, null, 'a call that nobody has answered is not answered any more');
+  assert.equal(did(ringing, 'closeDocument').length, 1);
+});
+
+test('a tab closed for good ends the phone after what the policy says, a reload does not', () => {
+  const closed = run(stateOf('registered', 'none'), 'pageClosed');
+  assert.deepEqual(did(closed, 'setTimer'), [{ do: 'setTimer', timer: 'leave', ms: 60_000 }]);
+  assert.equal(run(closed.state, 'leaveDue').state.line, 'unconfigured');
+  const back = story(closed.state, ['pageConnected', { page: 'page2' }], ['pageConfigured', { page: 'page2', resumed: true }]);
+  assert.ok(back.effects.some((e) => e.do === 'clearTimer' && e.timer === 'leave') || did(run(closed.state, 'pageConfigured', { page: 'page2' }), 'clearTimer').length === 1);
+  assert.equal(run(back.state, 'leaveDue').state.line, 'registered');
+  assert.equal(did(run({ ...stateOf('registered', 'none'), policy: { leaveAfterSeconds: 7 } }, 'pageClosed'), 'setTimer')[0].ms, 7_000);
+  const talking = run(stateOf('registered', 'open'), 'pageClosed');
+  assert.deepEqual(did(talking, 'setTimer'), [], 'not in a call');
+  assert.equal(did(run(talking.state, 'callEnded'), 'setTimer').length, 1, 'after it');
+  assert.equal(did(run(stateOf('registered', 'none'), 'workerStarted'), 'setTimer').filter((e) => e.timer === 'leave').length, 1, 'also when the worker died meanwhile');
+});
+
+test('what the administrator has just forbidden gets no Flex token any more', () => {
+  const step = run(stateOf('registered', 'open'), 'policyChanged', { policy: { tokenURLs: ['https://only.example.com/t'] } });
+  assert.deepEqual([step.state.flexToken, step.state.voiceToken, step.state.line], [null, null, 'unconfigured']);
+  assert.deepEqual(did(step, 'answerPage')[0].payload, { reason: 'url_not_allowed' });
+  assert.equal(step.state.call.callSid, 'CA1', 'the customer on the line is not cut off');
+  const same = run(stateOf('registered', 'none'), 'policyChanged', { policy: { tokenURLs: [tokenURL] } });
+  assert.equal(same.state.line, 'registered');
 });
 
 test('restart forgets the account and every token', () => {

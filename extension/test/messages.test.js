@@ -24,6 +24,7 @@ const good = {
   VOICE_CLIENT_EXTENSION_HANGUP_CALL: undefined,
   VOICE_CLIENT_EXTENSION_SEND_DTMF_DIGITS: { digits: '12w#*' },
   VOICE_CLIENT_EXTENSION_SET_MUTED: { muted: true },
+  VOICE_CLIENT_EXTENSION_LOGGED_OUT: { accountSid: `AC${'0'.repeat(32)}` },
   VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE: { kind: 'input', label: 'Headset' },
   'page.resumed': configuration,
   'page.forged': undefined,

@@ -22,7 +22,7 @@ import { untilNextFetch } from './schedule.js';
  * @typedef {'granted' | 'prompt' | 'denied' | 'missing' | 'unknown'} Microphone
  * @typedef {{ input: string, output: string, ringtone: string }} Chosen  labels; empty for the system's default
  * @typedef {{ microphone: Microphone, inputs: string[], outputs: string[], chosen: Chosen }} Devices
- * @typedef {{ account?: string, tokenURLs?: string[], edges?: string[], inputDevice?: string, outputDevice?: string,
+ * @typedef {{ account?: string, tokenURLs?: string[], edges?: string[], leaveAfterSeconds?: number, inputDevice?: string, outputDevice?: string,
  *   ringtoneDevice?: string }} Policy  what the administrator set in storage.managed
  * @typedef {'other_account' | 'url_not_allowed' | 'bad_config'} Rejection
  * @typedef {{ standing: 'new' | 'accepted' | 'rejected', pluginVersion: string | null, reason: Rejection | null }} Page
@@ -50,6 +50,7 @@ import { untilNextFetch } from './schedule.js';
  * @property {Policy} policy
  * @property {boolean} welcomed  the welcome page was shown in this browser session
  * @property {string | null} update  a version that waits for the end of the call
+ * @property {number | null} loggedOut  mark of the Flex token of a session that has ended: it is not taken again
  * @property {Record<string, number>} refused  messages turned away, by reason
  *
  * @typedef {{ name: string, at: number, luck: number } & Record<string, any>} Event  at: milliseconds since the epoch;
@@ -79,8 +80,12 @@ export const initial = () => ({
   policy: {},
   welcomed: false,
   update: null,
+  loggedOut: null,
   refused: {},
 });
+
+/** So long the phone stays registered without a Flex page, unless the policy says otherwise. */
+const leaveAfter = 60_000;
 
 /** How long a registration may hang before the voice client is made anew, at the next edge. */
 const reviveAfter = 20_000;
@@ -120,6 +125,16 @@ const acceptedPages = (s) => Object.keys(s.pages).filter((page) => s.pages[page]
 
 /** A plugin answers CONFIGURED with its current Flex token, so saying it again asks for a new one. @type {(page: string) => Effect} */
 const askPage = (page) => ({ do: 'answerPage', page, type: 'VOICE_CLIENT_EXTENSION_CONFIGURED' });
+
+/**
+ * Tells two tokens apart, and nothing about either.
+ * @param {string} token
+ */
+export function markOf(token) {
+  let mark = 0x811c9dc5;
+  for (let i = 0; i < token.length; i++) mark = Math.imul(mark ^ token.charCodeAt(i), 0x01000193);
+  return mark >>> 0;
+}
 
 /** A person at the popup, or the page of the account we serve. @type {(s: State, e: Event) => boolean} */
 const mayCommand = (s, e) => e.page === undefined || s.pages[e.page]?.standing === 'accepted';
@@ -179,7 +194,7 @@ const prepareDocument = (s) => ({
   chosen: s.devices.chosen,
 });
 
-/** @type {(s: State, e: Event) => Rejection | null} */
+/** @type {(s: State, e: Record<string, any>) => Rejection | null} */
 const whyRejected = (s, e) => {
   if (!/^AC[0-9a-zA-Z]{32}$/.test(e.account) || !isTokenURL(e.tokenURL)) return 'bad_config';
   const account = s.config?.account ?? s.policy.account;
@@ -200,13 +215,23 @@ const configure = (s, e) => {
   const state = { ...s, config, pages: { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('accepted') } } };
   // A page whose port merely broke need not send its token again, unless we want for one.
   const answers = e.resumed && s.flexToken && !s.flexToken.refused ? [] : [askPage(e.page)];
-  if (s.line === 'unconfigured') return chain(next(state, { line: 'wanting' }, ...answers), makeDocument);
+  if (s.line === 'unconfigured') return chain(next(state, { line: 'wanting' }, ...answers, stay), makeDocument);
   const moved = s.config?.tokenURL !== config.tokenURL || s.config?.prefix !== config.prefix;
-  return chain(next(state, {}, ...answers), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
+  return chain(next(state, {}, ...answers, stay), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
 };
 
+/** @type {Effect} */
+const stay = { do: 'clearTimer', timer: 'leave' };
+
+/** Without a page nobody is there to take a call; a reload is over long before. @type {(s: State) => Effect[]} */
+const leaveLater = (s) =>
+  s.line === 'unconfigured' || s.call || acceptedPages(s).length > 0
+    ? []
+    : [{ do: 'setTimer', timer: 'leave', ms: (s.policy.leaveAfterSeconds ?? leaveAfter / 1000) * 1000 }];
+
 /** @type {(s: State, e: Event) => boolean} */
-const isOurToken = (s, e) => mayCommand(s, e) && (e.account === undefined || e.account === s.config?.account);
+const isOurToken = (s, e) =>
+  markOf(e.token) !== s.loggedOut && mayCommand(s, e) && (e.account === undefined || e.account === s.config?.account);
 
 /**
  * A plugin answers at once, with the very token that was just refused if it has no other. Only another token is worth a fetch
@@ -298,33 +323,68 @@ const resumeLine = (s, e) => {
   return state.flexToken ? fetchNow(state, { line: 'fetching' }) : askNow(state, e, { line: 'wanting' });
 };
 
-/** Forgets the account, so that the next plugin to speak decides again. @type {Handler} */
+/**
+ * Nobody's phone any more: no account, no token, nothing registered. A call that is up goes on, in the document, to its end.
+ * @type {(s: State, patch?: Partial<State>) => Step}
+ */
+const forget = (s, patch = {}) => {
+  const { pages, call, invite, lastEnd, document, devices, policy, update, welcomed, loggedOut, refused } = s;
+  const kept = call?.status === 'connecting' ? { call: null, invite: null } : { call, invite };
+  const state = {
+    ...initial(),
+    ...{ pages, lastEnd, document, devices, policy, update, welcomed, loggedOut, refused, ...kept },
+    // Whatever is still being fetched is for nobody.
+    fetch: { number: s.fetch.number + 1, failures: 0 },
+    ...patch,
+  };
+  const timers = ['refresh', 'revive', 'leave'].map((timer) => ({ do: 'clearTimer', timer }));
+  return chain(next(state, {}, ...timers, { do: 'unregister' }), closeWhenIdle);
+};
+
+/** The document has a voice client with a token of its own. @type {(s: State) => Step} */
+const closeWhenIdle = (s) =>
+  s.line === 'unconfigured' && !s.call && s.document !== 'none' ? next(s, { document: 'none' }, { do: 'closeDocument' }) : next(s);
+
+/** So that the next plugin to speak decides again. @type {Handler} */
 const restart = (s) =>
-  next(
-    {
-      ...initial(),
-      devices: s.devices,
-      policy: s.policy,
-      update: s.update,
-      refused: s.refused,
-      fetch: { number: s.fetch.number + 1, failures: 0 },
-    },
-    {},
-    { do: 'clearTimer', timer: 'refresh' },
-    { do: 'clearTimer', timer: 'revive' },
-    { do: 'unregister' },
-    { do: 'closeDocument' },
-    { do: 'reconnectPages' },
+  chain(forget(s, { pages: {}, call: null, invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
+    next(now, {}, { do: 'closeDocument' }, { do: 'reconnectPages' }),
   );
 
+/** The agent has logged out of Flex, in this page or another. @type {Handler} */
+const logOut = (s, e) => {
+  if (!mayCommand(s, e) || (e.account !== undefined && e.account !== s.config?.account)) return next(s);
+  const pages = Object.fromEntries(Object.entries(s.pages).map(([name, page]) => [name, { ...page, standing: /** @type {const} */ ('new') }]));
+  return forget(s, { pages, loggedOut: s.flexToken ? markOf(s.flexToken.token) : s.loggedOut });
+};
+
+/** @type {Handler} */
+const leave = (s) => (acceptedPages(s).length > 0 || s.call ? next(s) : forget(s));
+
+/** What the administrator has just forbidden ends now. @type {Handler} */
+const judge = (s, e) => {
+  const state = { ...s, policy: e.policy };
+  const reason = s.config && whyRejected(state, s.config);
+  if (!reason) return next(state, {}, ...leaveLater(state));
+  const affected = acceptedPages(s);
+  const rejected = affected.map((page) => [page, { ...s.pages[page], standing: 'rejected', reason }]);
+  return chain(forget(state, { pages: { ...s.pages, ...Object.fromEntries(rejected) } }), (now) =>
+    next(now, {}, ...affected.map((page) => ({ do: 'answerPage', page, type: 'VOICE_CLIENT_EXTENSION_CONFIG_REJECTED', payload: { reason } }))),
+  );
+};
+
 // Line: the table ----------------------------------------------------------------------------------------------
+
+/** Whatever the line does. @type {Record<string, Handler>} */
+const anyTime = { restartAsked: restart, loggedOut: logOut, leaveDue: leave, policyChanged: judge };
 
 /** @type {Record<LineState, Record<string, Handler>>} */
 export const line = {
   unconfigured: {
     pageConfigured: configure,
     restartAsked: restart,
-    ...ignoring('flexTokenGiven', 'tokenFetched', 'tokenFetchFailed', 'refreshDue', 'reviveDue'),
+    policyChanged: judge,
+    ...ignoring('loggedOut', 'leaveDue', 'flexTokenGiven', 'tokenFetched', 'tokenFetchFailed', 'refreshDue', 'reviveDue'),
     ...ignoring('lineRegistered', 'lineDropped', 'lineRefused', 'networkReturned', 'workerStarted'),
   },
   wanting: {
@@ -333,7 +393,7 @@ export const line = {
     refreshDue: fetchOrAsk,
     networkReturned: fetchOrAsk,
     workerStarted: (s, e) => askNow(s, e),
-    restartAsked: restart,
+    ...anyTime,
     ...ignoring('tokenFetched', 'tokenFetchFailed', 'reviveDue', 'lineRegistered', 'lineDropped', 'lineRefused'),
   },
   fetching: {
@@ -344,7 +404,7 @@ export const line = {
     refreshDue: fetchOrAsk,
     networkReturned: fetchOrAsk,
     workerStarted: resumeLine,
-    restartAsked: restart,
+    ...anyTime,
     ...ignoring('reviveDue', 'lineRegistered', 'lineDropped', 'lineRefused'),
   },
   registering: {
@@ -359,7 +419,7 @@ export const line = {
     reviveDue: revive,
     networkReturned: registerAnew,
     workerStarted: resumeLine,
-    restartAsked: restart,
+    ...anyTime,
   },
   registered: {
     pageConfigured: configure,
@@ -370,7 +430,7 @@ export const line = {
     lineDropped: (s) => next(s, { line: 'offline', problem: 'signalling_lost' }, reviveLater),
     lineRefused: tokenRefused,
     workerStarted: resumeLine,
-    restartAsked: restart,
+    ...anyTime,
     ...ignoring('lineRegistered', 'reviveDue', 'networkReturned'),
   },
   offline: {
@@ -384,7 +444,7 @@ export const line = {
     reviveDue: revive,
     networkReturned: registerAnew,
     workerStarted: resumeLine,
-    restartAsked: restart,
+    ...anyTime,
     ...ignoring('lineDropped'),
   },
 };
@@ -423,7 +483,7 @@ const adopt = (s, e) => next(s, { call: e.call, invite: e.call.status === 'conne
 
 /** @type {Handler} */
 const endCall = (s, e) =>
-  e.callSid === s.call?.callSid ? applyUpdate(next(s, { call: null, invite: null, lastEnd: e.reason })) : next(s);
+  e.callSid === s.call?.callSid ? afterCall(next(s, { call: null, invite: null, lastEnd: e.reason })) : next(s);
 
 /** Somebody has answered it, here or elsewhere: to refuse it now would be to refuse it for them. */
 const answered = new Set(['answered_elsewhere', 'ended', 'connection_lost']);
@@ -433,6 +493,9 @@ const giveUpCall = (s, e) => {
   const refuse = e.callSid === s.call?.callSid && !answered.has(e.reason);
   return chain(next(s, {}, ...(refuse ? [{ do: 'rejectInvite', callSid: e.callSid }] : [])), (now) => endCall(now, e));
 };
+
+/** @type {(step: Step) => Step} */
+const afterCall = (step) => chain(applyUpdate(step), (s) => chain(next(s, {}, ...leaveLater(s)), closeWhenIdle));
 
 /** @type {(step: Step) => Step} */
 const applyUpdate = (step) =>
@@ -467,7 +530,7 @@ const missCall = (s, ended) => {
 
 /** The document says what is true. @type {Handler} */
 const believeDocument = (s, e) =>
-  applyUpdate(
+  afterCall(
     chain(next(s, { document: 'ready' }, ...(s.voiceToken ? [prepareDocument(s)] : [])), (now) => {
       if (e.call) return adopt(now, e);
       // It still rings, and this document has not been told of it, or not in a way that it could hear.
@@ -477,7 +540,7 @@ const believeDocument = (s, e) =>
 
 /** @type {Handler} */
 const loseDocument = (s) =>
-  applyUpdate(
+  afterCall(
     // A call that still rings is for the next document.
     chain(s.invite ? next(s) : missCall(s), (now) => {
       const without = next(now, { document: 'none' });
@@ -488,7 +551,7 @@ const loseDocument = (s) =>
 /** The worker woke, and nothing rings here any more; its document may have lived on, and says so itself. @type {Handler} */
 const resumeCall = (s, e) => {
   const state = { ...s, pages: {}, invite: null };
-  return e.document ? next(state, { document: 'starting' }) : loseDocument(state, e);
+  return e.document ? next(state, { document: 'starting' }, ...leaveLater(state)) : loseDocument(state, e);
 };
 
 /**
@@ -499,7 +562,7 @@ const resumeCall = (s, e) => {
 const inviteGone = (s, e) => {
   if (e.callSid !== s.call?.callSid) return next(s);
   const state = { ...s, invite: null };
-  return s.document === 'ready' ? next(state, {}, { do: 'inviteGone', callSid: e.callSid }) : applyUpdate(missCall(state));
+  return s.document === 'ready' ? next(state, {}, { do: 'inviteGone', callSid: e.callSid }) : afterCall(missCall(state));
 };
 
 // Call: the table ----------------------------------------------------------------------------------------------
@@ -549,7 +612,8 @@ export const always = {
     next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null } } }),
   pageClosed: (s, e) => {
     const { [e.page]: _, ...pages } = s.pages;
-    return next(s, { pages });
+    const state = { ...s, pages };
+    return next(state, {}, ...leaveLater(state));
   },
   pageMisconfigured: (s, e) =>
     next(
@@ -558,7 +622,6 @@ export const always = {
       { do: 'answerPage', page: e.page, type: 'VOICE_CLIENT_EXTENSION_CONFIG_REJECTED', payload: { reason: 'bad_config' } },
     ),
   messageRefused: (s, e) => next(s, { refused: { ...s.refused, [e.refusal]: (s.refused[e.refusal] ?? 0) + 1 } }),
-  policyChanged: (s, e) => next(s, { policy: e.policy }),
   devicesChanged: (s, e) => {
     const needed = e.devices.microphone === 'prompt' && s.line !== 'unconfigured' && !s.welcomed;
     return next(s, { devices: { ...e.devices, chosen: s.devices.chosen }, welcomed: s.welcomed || needed }, ...(needed ? [{ do: 'openWelcome' }] : []));

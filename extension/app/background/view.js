@@ -3,7 +3,7 @@
 /** @typedef {import('./machine.js').State} State */
 
 /** Version of the messages exchanged with the plugin. */
-export const protocol = 2;
+export const protocol = 3;
 
 /** The call as the Flex page gets it; null when there is none. @param {State} s */
 export function callForPage(s) {

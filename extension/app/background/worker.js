@@ -125,6 +125,8 @@ function fromPage({ type, payload }) {
       return { name: 'muteAsked', muted: payload.muted };
     case 'VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE':
       return { name: 'deviceAsked', kind: payload.kind, label: payload.label };
+    case 'VOICE_CLIENT_EXTENSION_LOGGED_OUT':
+      return { name: 'loggedOut', account: payload?.accountSid };
     case 'page.forged':
       return { name: 'messageRefused', refusal: 'wrong_sender' };
     default:

@@ -115,6 +115,8 @@ export const catalogue = {
   VOICE_CLIENT_EXTENSION_SET_MUTED: said({ muted: bool }),
   VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE: said({ kind: deviceKind, label }),
 
+  VOICE_CLIENT_EXTENSION_LOGGED_OUT: said({ accountSid: optional(accountSid) }, (value) => value === undefined || value === null),
+
   // Content script -> worker, on its own account.
   // The port broke and is back: the page's last configuration, so that it need not ask again.
   'page.resumed': said(configuration),
