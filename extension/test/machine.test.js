@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { always, call, callState, initial, isAllowedURL, isTokenURL, line, markOf, reduce } from '../app/background/machine.js';
+import { always, call, callState, consentNeeded, initial as blank, isAllowedURL, isTokenURL, line, markOf, reduce } from '../app/background/machine.js';
 
 const account = `AC${'0'.repeat(32)}`;
 const otherAccount = `AC${'1'.repeat(32)}`;
 const tokenURL = 'https://voice.example.com/generateToken';
 const at = 1_000_000;
+const agreed = `${account} https://voice.example.com`;
+/** As it is with an agent who has agreed to this token server. */
+const initial = () => ({ ...blank(), consents: [agreed] });
 const hour = 3_600_000;
 
 const ringing = { callSid: 'CA1', from: '+15550100', status: 'connecting', muted: false, direction: 'inbound', startedAt: null, quality: null };
@@ -42,6 +45,8 @@ const examples = {
   policyChanged: { policy: {} },
   loggedOut: { page: 'page1', account },
   leaveDue: {},
+  fallbackDue: {},
+  consentGiven: { key: agreed },
   restartAsked: {},
   welcomeAsked: {},
   workerStarted: { document: true },
@@ -49,7 +54,7 @@ const examples = {
 };
 
 const event = (name, more = {}) => ({ name, at, luck: 0.5, ...examples[name], ...more });
-const acceptedPage = { standing: 'accepted', pluginVersion: null, reason: null };
+const acceptedPage = { standing: 'accepted', pluginVersion: null, reason: null, tab: 1 };
 
 /** A state that could really be, for a line and a call. */
 function stateOf(lineState, callStatus) {
@@ -58,7 +63,8 @@ function stateOf(lineState, callStatus) {
   return {
     ...initial(),
     line: lineState,
-    config: configured ? { account, tokenURL, prefix: 'ext_' } : null,
+    config: configured ? { account, tokenURL, prefix: 'ext_', worker: null } : null,
+    holder: configured ? { tab: 1, until: null } : null,
     flexToken: configured && lineState !== 'wanting' ? { token: 'flex-1', expiresAt: at + hour, refused: false } : null,
     voiceToken: serving ? { token: 'voice-1', identity: 'ext_alice', issuedAt: at - hour / 4, expiresAt: at + hour } : null,
     identity: serving ? 'ext_alice' : null,
@@ -401,6 +407,100 @@ test('the welcome page opens once, and only when the microphone is really missin
   for (const state of ['granted', 'denied', 'missing', 'unknown']) {
     assert.equal(did(run(stateOf('registered', 'none'), 'devicesChanged', devices(state)), 'openWelcome').length, 0, state);
   }
+});
+
+const page2 = { page: 'page2', tab: 2 };
+
+test('"a second tab took my phone": while the first is open, another changes neither address nor prefix nor agent', () => {
+  const first = run(stateOf('registered', 'none'), 'pageConfigured', { worker: 'alice' }).state;
+  for (const change of [{ tokenURL: 'https://voice.example.com/other' }, { prefix: 'evil_' }, { worker: 'mallory' }, { tokenURL: 'https://evil.example.com/generateToken' }]) {
+    const second = story(first, ['pageConnected', page2], ['pageConfigured', { ...page2, worker: 'alice', ...change }]);
+    assert.deepEqual(did(second, 'answerPage')[0].payload, { reason: 'other_account' }, JSON.stringify(change));
+    assert.deepEqual([second.state.config, second.state.flexToken, second.state.line], [first.config, first.flexToken, 'registered']);
+    assert.deepEqual(run(second.state, 'flexTokenGiven', page2).effects, [], 'nor does its token count');
+  }
+  const same = story(first, ['pageConnected', page2], ['pageConfigured', { ...page2, worker: 'alice' }]);
+  assert.equal(same.state.pages.page2.standing, 'accepted', 'the same settings are no change');
+});
+
+test('a reload is the same page, a tab that is gone for good holds nothing', () => {
+  const changed = { tokenURL: 'https://voice.example.com/other' };
+  const closed = run(stateOf('registered', 'none'), 'pageClosed').state;
+  const reloaded = story(closed, ['pageConnected', { page: 'page3', tab: 1 }], ['pageConfigured', { page: 'page3', ...changed }]);
+  assert.equal(reloaded.state.config.tokenURL, changed.tokenURL);
+  const other = story(closed, ['pageConnected', page2], ['pageConfigured', { ...page2, ...changed }]);
+  assert.equal(other.state.pages.page2.standing, 'rejected', 'nobody slips in while it reloads');
+  const later = run(other.state, 'pageConfigured', { ...page2, ...changed, at: at + 10_000 });
+  assert.equal(later.state.config.tokenURL, changed.tokenURL);
+  const woken = story(stateOf('registered', 'none'), ['workerStarted', {}], ['pageConnected', page2], ['pageConfigured', { ...page2, ...changed }]);
+  assert.equal(woken.state.pages.page2.standing, 'rejected', 'nor while the worker wakes');
+});
+
+test('another agent in the same tab gets nothing of the one before', () => {
+  const alice = run(stateOf('registered', 'none'), 'pageConfigured', { worker: 'alice' }).state;
+  const step = run(alice, 'pageConfigured', { worker: 'bob' });
+  assert.deepEqual([step.state.flexToken, step.state.voiceToken, step.state.identity, step.state.line], [null, null, null, 'wanting']);
+  assert.equal(did(step, 'unregister').length, 1);
+});
+
+test('without an administrator the agent confirms once, before the first Flex token leaves', () => {
+  let step = story(blank(), ['pageConnected', { page: 'page1' }], ['pageConfigured', {}]);
+  assert.deepEqual(step.effects.map((e) => e.do).filter((name) => ['answerPage', 'openConsent', 'fetchToken'].includes(name)), ['openConsent']);
+  assert.deepEqual(consentNeeded(step.state), { key: agreed, account, host: 'voice.example.com' });
+  step = run(step.state, 'flexTokenGiven');
+  assert.deepEqual([step.effects, step.state.flexToken], [[], null], 'a token that comes all the same is not kept');
+  assert.deepEqual(run(step.state, 'pageConfigured').effects.filter((e) => e.do === 'openConsent'), [], 'asked once');
+  assert.equal(consentNeeded(run(step.state, 'consentGiven', { key: `${account} https://evil.example.com` }).state)?.key, agreed, 'a click on another question');
+  step = run(step.state, 'consentGiven');
+  assert.deepEqual(did(step, 'rememberConsents')[0].consents, [agreed]);
+  assert.equal(did(step, 'answerPage')[0].type, 'VOICE_CLIENT_EXTENSION_CONFIGURED');
+  assert.equal(did(run(step.state, 'flexTokenGiven'), 'fetchToken').length, 1);
+
+  const managed = run({ ...blank(), policy: { tokenURLs: [tokenURL] } }, 'pageConfigured');
+  assert.deepEqual(did(managed, 'openConsent'), [], "pack's policy speaks for the agent");
+  assert.equal(consentNeeded({ ...stateOf('registered', 'none'), consents: [], config: { account, tokenURL: 'http://127.0.0.1:3001/t', prefix: '', worker: null } }), null, 'nothing leaves this machine');
+});
+
+test('an address that the agent has not agreed to gets nothing of what is there', () => {
+  const moved = run(stateOf('registered', 'none'), 'pageConfigured', { tokenURL: 'https://evil.example.com/generateToken' });
+  assert.deepEqual([moved.state.flexToken, moved.state.voiceToken, moved.state.line], [null, null, 'wanting']);
+  assert.deepEqual(did(moved, 'fetchToken'), []);
+  assert.equal(did(moved, 'unregister').length, 1);
+});
+
+test('a restart gives the phone to the tab that the agent looks at, not to the fastest', () => {
+  const { state } = run(stateOf('registered', 'none'), 'restartAsked', { tab: 2 });
+  const other = { page: 'page1', tab: 1 };
+  const fast = story(state, ['pageConnected', other], ['pageConfigured', other]);
+  assert.deepEqual(did(fast, 'answerPage')[0].payload, { reason: 'other_account' });
+  const chosen = story(fast.state, ['pageConnected', page2], ['pageConfigured', { ...page2, account: otherAccount }]);
+  assert.equal(chosen.state.config.account, otherAccount);
+  const gone = run(fast.state, 'pageConfigured', { ...other, at: at + 10_000 });
+  assert.equal(gone.state.config.account, account, 'unless it never comes');
+});
+
+test('the browser that accepts is the one that answers', () => {
+  const here = run(stateOf('registered', 'none'), 'pageConfigured', { session: 'here' }).state;
+  const taken = (state, session) => did(run(state, 'callInvited', { session }), 'takeCall').length === 1;
+  assert.ok(taken(here, 'here') && taken(here, null), 'this one accepted, or nobody in particular');
+  const reloaded = run(here, 'pageConfigured', { session: 'reloaded' }).state;
+  assert.ok(taken(reloaded, 'here'), 'accepted, and reloaded before the call came');
+  assert.ok(taken(stateOf('registered', 'none'), 'elsewhere'), 'the page of an old plugin has no name');
+  const busy = run({ ...here, call: open }, 'callInvited', { session: 'elsewhere' });
+  assert.deepEqual(busy.effects, [], 'refusing it would refuse it for the browser that accepted');
+
+  const invited = run(here, 'callInvited', { callSid: 'CA7', session: 'elsewhere' });
+  assert.deepEqual(invited.effects, [{ do: 'setTimer', timer: 'fallback', ms: 5_000 }]);
+  assert.equal(did(run(invited.state, 'fallbackDue'), 'takeCall')[0].callSid, 'CA7', 'the other one does not answer');
+  const answered = run(invited.state, 'inviteGone', { callSid: 'CA7' });
+  assert.deepEqual(run(answered.state, 'fallbackDue').effects, []);
+});
+
+test('a browser without a Flex page never answers what another session accepted', () => {
+  const closed = run(stateOf('registered', 'none'), 'pageClosed').state;
+  const invited = run(closed, 'callInvited', { callSid: 'CA7', session: 'elsewhere' });
+  assert.deepEqual(did(invited, 'takeCall'), []);
+  assert.deepEqual(did(run(invited.state, 'fallbackDue'), 'takeCall'), []);
 });
 
 test('logging out ends the phone: nothing registered, no token, nothing answered, and the same token is not taken again', () => {

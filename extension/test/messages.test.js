@@ -37,6 +37,7 @@ const good = {
   'popup.mute': { muted: false },
   'popup.sendDigits': { digits: '1' },
   'popup.chooseDevice': { kind: 'ringtone', label: '' },
+  'popup.consent': { key: 'AC1 https://voice.example.com' },
   'popup.restart': undefined,
   'popup.openWelcome': undefined,
   'offscreen.truth': { call, ended: { callSid: 'CA0', reason: 'hung_up' }, ...devices },

@@ -21,8 +21,8 @@ test('every situation has a headline, a reason and a fix to show', () => {
   const view = forPopup(initial(), '1');
   const seen = new Set();
   for (const line of lines) for (const problem of problems) for (const microphone of microphones)
-    for (const rejection of rejections) for (const status of statuses) for (const update of [null, '2']) for (const tabs of [0, 1]) {
-      const { id, action } = statusOf({ ...view, line, problem, rejection, update, tabs, call: status && { status }, devices: { ...view.devices, microphone } });
+    for (const rejection of rejections) for (const status of statuses) for (const update of [null, '2']) for (const tabs of [0, 1]) for (const consent of [null, { key: 'k', account: 'AC1', host: 'h' }]) {
+      const { id, action } = statusOf({ ...view, line, problem, rejection, update, tabs, consent, call: status && { status }, devices: { ...view.devices, microphone } });
       seen.add(id);
       for (const part of ['title', 'reason', 'fix']) assert.ok(messages[`status_${id}_${part}`], `status_${id}_${part}`);
       assert.ok(messages[`status_${id}_title`].message, id);

@@ -265,7 +265,7 @@ test('no token is in storage.local, in a URL, or in what is logged', async (t) =
   for (const method of ['log', 'info', 'warn', 'error', 'debug']) t.mock.method(console, method, (...args) => logged.push(args));
   const { world } = await inCall();
   await world.send({ type: 'popup.chooseDevice', payload: { kind: 'input', label: 'Headset' } });
-  assert.deepEqual(Object.keys(world.local.values), ['devices']);
+  assert.deepEqual(Object.keys(world.local.values), ['consents', 'devices']);
   assert.doesNotMatch(JSON.stringify(world.local.values), /secret|a\.b\.c/);
   assert.ok(world.fetches.every(({ url }) => url === tokenURL));
   assert.deepEqual(logged, []);

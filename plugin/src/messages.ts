@@ -42,7 +42,7 @@ export interface AudioDevices {
 
 const troubles = [
   'microphone_denied', 'microphone_missing', 'microphone_prompt', 'flex_token_refused', 'token_server_unreachable',
-  'token_server_error', 'token_server_nonsense', 'voice_token_refused', 'signalling_lost',
+  'token_server_error', 'token_server_nonsense', 'voice_token_refused', 'signalling_lost', 'consent_needed',
 ] as const;
 /** Why a call offered now would not reach the agent, in the extension's words. */
 export type Trouble = (typeof troubles)[number];

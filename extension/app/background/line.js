@@ -50,7 +50,13 @@ export function createLine({ Device, report, appVersion }) {
     call.on('disconnect', gone);
     // An event emitter without an error listener throws.
     call.on('error', () => {});
-    report({ name: 'callInvited', callSid, connectToken: call.connectToken, from: call.parameters['From'] ?? '' });
+    report({
+      name: 'callInvited',
+      callSid,
+      connectToken: call.connectToken,
+      from: call.parameters['From'] ?? '',
+      session: call.customParameters?.get('flex_session_identifier') ?? null,
+    });
   }
 
   const unregister = () => {

@@ -25,7 +25,7 @@ import { untilNextFetch } from './schedule.js';
  * @typedef {{ account?: string, tokenURLs?: string[], edges?: string[], leaveAfterSeconds?: number, inputDevice?: string, outputDevice?: string,
  *   ringtoneDevice?: string }} Policy  what the administrator set in storage.managed
  * @typedef {'other_account' | 'url_not_allowed' | 'bad_config'} Rejection
- * @typedef {{ standing: 'new' | 'accepted' | 'rejected', pluginVersion: string | null, reason: Rejection | null }} Page
+ * @typedef {{ standing: 'new' | 'accepted' | 'rejected', pluginVersion: string | null, reason: Rejection | null, tab: number | null }} Page
  * @typedef {'flex_token_refused' | 'token_server_unreachable' | 'token_server_error' | 'token_server_nonsense' |
  *   'voice_token_refused' | 'signalling_lost'} LineProblem
  * @typedef {{ token: string, expiresAt: number | null, refused: boolean }} FlexToken  refused: by the token server
@@ -33,7 +33,12 @@ import { untilNextFetch } from './schedule.js';
  *
  * @typedef {object} State
  * @property {LineState} line
- * @property {{ account: string, tokenURL: string, prefix: string } | null} config
+ * @property {{ account: string, tokenURL: string, prefix: string, worker: string | null } | null} config  worker: the agent's name in
+ *   Flex, where the plugin tells
+ * @property {{ tab: number | null, until: number | null } | null} holder  the tab whose page may change the configuration; until: when
+ *   that ends, while the page is away
+ * @property {string[]} consents  accounts and token servers that the agent has agreed to
+ * @property {boolean} consentAsked  in this life of the configuration
  * @property {FlexToken | null} flexToken
  * @property {VoiceToken | null} voiceToken
  * @property {string | null} identity  of the last registration; pages may tell Flex to ring it
@@ -45,6 +50,8 @@ import { untilNextFetch } from './schedule.js';
  * @property {'none' | 'starting' | 'ready'} document  the offscreen document; ready when it can be told things
  * @property {Call | null} call
  * @property {Invite | null} invite  of the call, while it rings on this worker's line
+ * @property {Invite[]} held  calls that another session of Flex has accepted, and not yet answered
+ * @property {string[]} sessions  Flex's own names for the latest pages of this browser, the newest first
  * @property {string | null} lastEnd  why the last call ended
  * @property {Devices} devices
  * @property {Policy} policy
@@ -64,6 +71,9 @@ import { untilNextFetch } from './schedule.js';
 export const initial = () => ({
   line: 'unconfigured',
   config: null,
+  holder: null,
+  consents: [],
+  consentAsked: false,
   flexToken: null,
   voiceToken: null,
   identity: null,
@@ -75,6 +85,8 @@ export const initial = () => ({
   document: 'none',
   call: null,
   invite: null,
+  held: [],
+  sessions: [],
   lastEnd: null,
   devices: { microphone: 'unknown', inputs: [], outputs: [], chosen: { input: '', output: '', ringtone: '' } },
   policy: {},
@@ -83,6 +95,12 @@ export const initial = () => ({
   loggedOut: null,
   refused: {},
 });
+
+/** A page that comes back within this time is the one that was there before. */
+const reloadsWithin = 10_000;
+
+/** So long Flex's own client waits, too, for the one of the session that accepted. */
+const fallBackAfter = 5_000;
 
 /** So long the phone stays registered without a Flex page, unless the policy says otherwise. */
 const leaveAfter = 60_000;
@@ -123,6 +141,24 @@ const reviveLater = { do: 'setTimer', timer: 'revive', ms: reviveAfter };
 /** @type {(s: State) => string[]} */
 const acceptedPages = (s) => Object.keys(s.pages).filter((page) => s.pages[page]?.standing === 'accepted');
 
+/** What an agent agrees to: this account's Flex token may go to that server. @type {(config: NonNullable<State['config']>) => string} */
+const consentKey = ({ account, tokenURL }) => `${account} ${new URL(tokenURL).origin}`;
+
+/**
+ * Whether the agent has to agree first. An administrator's list speaks for them, and what stays on this machine leaves nothing.
+ * @param {State} s
+ * @returns {{ key: string, account: string, host: string } | null}
+ */
+export function consentNeeded(s) {
+  if (!s.config || s.policy.tokenURLs) return null;
+  const url = new URL(s.config.tokenURL);
+  const key = consentKey(s.config);
+  return isLoopback(url) || s.consents.includes(key) ? null : { key, account: s.config.account, host: url.host };
+}
+
+/** @type {(s: State) => Effect[]} */
+const askPages = (s) => (consentNeeded(s) ? [] : acceptedPages(s).map(askPage));
+
 /** A plugin answers CONFIGURED with its current Flex token, so saying it again asks for a new one. @type {(page: string) => Effect} */
 const askPage = (page) => ({ do: 'answerPage', page, type: 'VOICE_CLIENT_EXTENSION_CONFIGURED' });
 
@@ -156,7 +192,7 @@ const fetchNow = (s, patch = {}) => {
 /** @type {(s: State, e: Event, patch?: Partial<State>) => Step} */
 const askNow = (s, e, patch = {}) => {
   const state = { ...s, ...patch };
-  return next(state, {}, ...acceptedPages(state).map(askPage), fetchLater(state, e));
+  return next(state, {}, ...askPages(state), fetchLater(state, e));
 };
 
 /** Fetch when there is something to fetch with, else ask the plugins for it. @type {Handler} */
@@ -164,7 +200,7 @@ const fetchOrAsk = (s, e) => {
   if (!s.flexToken) return askNow(s, e, { fetch: { ...s.fetch, failures: s.fetch.failures + 1 } });
   const stale = s.flexToken.refused || (s.flexToken.expiresAt !== null && e.at >= s.flexToken.expiresAt);
   // Our clock, or one answer of the server, may be wrong: the token is tried again while a new one is asked for.
-  const asking = stale ? acceptedPages(s).map(askPage) : [];
+  const asking = stale ? askPages(s) : [];
   return chain(fetchNow(s, s.line === 'wanting' ? { line: 'fetching' } : {}), (state) => next(state, {}, ...asking));
 };
 
@@ -200,23 +236,59 @@ const whyRejected = (s, e) => {
   const account = s.config?.account ?? s.policy.account;
   if (account !== undefined && account !== e.account) return 'other_account';
   if (s.policy.account !== undefined && s.policy.account !== e.account) return 'other_account';
+  // While the first page is there, no other takes the phone from its agent.
+  if (isHeldByAnother(s, e) && !isSame(s.config, e)) return 'other_account';
   return isAllowedURL(e.tokenURL, s.policy.tokenURLs) ? null : 'url_not_allowed';
 };
+
+/** @type {(s: State, e: Record<string, any>) => boolean} */
+const isHeldByAnother = (s, e) =>
+  s.holder !== null && s.holder.tab !== (s.pages[e.page]?.tab ?? null) && (s.holder.until === null || e.at < s.holder.until);
+
+/** @type {(config: State['config'], e: Record<string, any>) => boolean} */
+const isSame = (config, e) =>
+  config !== null &&
+  config.tokenURL === e.tokenURL &&
+  config.prefix === (e.prefix ?? '') &&
+  (config.worker === null || (e.worker ?? config.worker) === config.worker);
+
+/** When pages go, another one with the same settings holds, or the place is kept for a while. @type {(s: State, at: number) => State} */
+const passOn = (s, at) => {
+  if (!s.holder || s.holder.until !== null) return s;
+  const tabs = acceptedPages(s).map((page) => s.pages[page]?.tab ?? null);
+  if (tabs.includes(s.holder.tab)) return s;
+  const holder = tabs.length > 0 ? { tab: tabs[0] ?? null, until: null } : { ...s.holder, until: at + reloadsWithin };
+  return { ...s, holder };
+};
+
+/** Whoever it was for, nothing of it is left. @type {(s: State, e: Event) => Step} */
+const dropTokens = (s, e) =>
+  askNow({ ...s, fetch: { number: s.fetch.number + 1, failures: 0 } }, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null });
 
 /** @type {Handler} */
 const configure = (s, e) => {
   const reason = whyRejected(s, e);
-  const page = { pluginVersion: e.pluginVersion ?? null, reason };
+  const tab = s.pages[e.page]?.tab ?? null;
+  const page = { pluginVersion: e.pluginVersion ?? null, reason, tab };
   if (reason) {
     const pages = { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('rejected') } };
     return next(s, { pages }, { do: 'answerPage', page: e.page, type: 'VOICE_CLIENT_EXTENSION_CONFIG_REJECTED', payload: { reason } });
   }
-  const config = { account: e.account, tokenURL: e.tokenURL, prefix: e.prefix ?? '' };
-  const state = { ...s, config, pages: { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('accepted') } } };
+  const config = { account: e.account, tokenURL: e.tokenURL, prefix: e.prefix ?? '', worker: e.worker ?? s.config?.worker ?? null };
+  const holder = isHeldByAnother(s, e) ? s.holder : { tab, until: null };
+  const sessions = e.session ? [e.session, ...s.sessions.filter((session) => session !== e.session)].slice(0, 8) : s.sessions;
+  const state = { ...s, config, holder, sessions, pages: { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('accepted') } } };
   // A page whose port merely broke need not send its token again, unless we want for one.
-  const answers = e.resumed && s.flexToken && !s.flexToken.refused ? [] : [askPage(e.page)];
+  const wanted = !(e.resumed && s.flexToken && !s.flexToken.refused);
+  const consent = consentNeeded(state);
+  const answers = consent ? [{ do: 'openConsent' }].slice(state.consentAsked ? 1 : 0) : wanted ? [askPage(e.page)] : [];
+  if (consent) state.consentAsked = true;
   if (s.line === 'unconfigured') return chain(next(state, { line: 'wanting' }, ...answers, stay), makeDocument);
   const moved = s.config?.tokenURL !== config.tokenURL || s.config?.prefix !== config.prefix;
+  // Another agent at the same browser, or a server that this agent has not agreed to.
+  if (s.config?.worker && s.config.worker !== config.worker || moved && consent) {
+    return chain(next(state, {}, ...answers, stay, { do: 'unregister' }, { do: 'clearTimer', timer: 'revive' }), (now) => dropTokens(now, e));
+  }
   return chain(next(state, {}, ...answers, stay), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
 };
 
@@ -231,7 +303,7 @@ const leaveLater = (s) =>
 
 /** @type {(s: State, e: Event) => boolean} */
 const isOurToken = (s, e) =>
-  markOf(e.token) !== s.loggedOut && mayCommand(s, e) && (e.account === undefined || e.account === s.config?.account);
+  markOf(e.token) !== s.loggedOut && !consentNeeded(s) && mayCommand(s, e) && (e.account === undefined || e.account === s.config?.account);
 
 /**
  * A plugin answers at once, with the very token that was just refused if it has no other. Only another token is worth a fetch
@@ -328,16 +400,16 @@ const resumeLine = (s, e) => {
  * @type {(s: State, patch?: Partial<State>) => Step}
  */
 const forget = (s, patch = {}) => {
-  const { pages, call, invite, lastEnd, document, devices, policy, update, welcomed, loggedOut, refused } = s;
+  const { pages, call, invite, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused } = s;
   const kept = call?.status === 'connecting' ? { call: null, invite: null } : { call, invite };
   const state = {
     ...initial(),
-    ...{ pages, lastEnd, document, devices, policy, update, welcomed, loggedOut, refused, ...kept },
+    ...{ pages, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused, ...kept },
     // Whatever is still being fetched is for nobody.
     fetch: { number: s.fetch.number + 1, failures: 0 },
     ...patch,
   };
-  const timers = ['refresh', 'revive', 'leave'].map((timer) => ({ do: 'clearTimer', timer }));
+  const timers = ['refresh', 'revive', 'leave', 'fallback'].map((timer) => ({ do: 'clearTimer', timer }));
   return chain(next(state, {}, ...timers, { do: 'unregister' }), closeWhenIdle);
 };
 
@@ -346,8 +418,9 @@ const closeWhenIdle = (s) =>
   s.line === 'unconfigured' && !s.call && s.document !== 'none' ? next(s, { document: 'none' }, { do: 'closeDocument' }) : next(s);
 
 /** So that the next plugin to speak decides again. @type {Handler} */
-const restart = (s) =>
-  chain(forget(s, { pages: {}, call: null, invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
+const restart = (s, e) =>
+  // The tab that the agent is looking at is the first to speak, however fast the others are.
+  chain(forget(s, { holder: e.tab === undefined ? null : { tab: e.tab, until: e.at + reloadsWithin }, pages: {}, call: null, invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
     next(now, {}, { do: 'closeDocument' }, { do: 'reconnectPages' }),
   );
 
@@ -364,6 +437,9 @@ const leave = (s) => (acceptedPages(s).length > 0 || s.call ? next(s) : forget(s
 /** What the administrator has just forbidden ends now. @type {Handler} */
 const judge = (s, e) => {
   const state = { ...s, policy: e.policy };
+  if (s.line !== 'unconfigured' && consentNeeded(state) && !consentNeeded(s)) {
+    return chain(next(state, {}, { do: 'unregister' }, { do: 'clearTimer', timer: 'revive' }), (now) => dropTokens(now, e));
+  }
   const reason = s.config && whyRejected(state, s.config);
   if (!reason) return next(state, {}, ...leaveLater(state));
   const affected = acceptedPages(s);
@@ -451,6 +527,27 @@ export const line = {
 
 // Call: shared moves -------------------------------------------------------------------------------------------
 
+/**
+ * Flex names the page that accepted; a page without a name is that of an old plugin, and a call without one is for anybody.
+ * @type {(s: State, e: Event) => boolean}
+ */
+const isForAnother = (s, e) =>
+  Boolean(e.session) && !s.sessions.includes(e.session) && (s.sessions.length > 0 || acceptedPages(s).length === 0);
+
+/** The browser that accepts is the one that answers, and the others only if it does not. @type {Handler} */
+const takeOrWait = (s, e) => {
+  if (!isForAnother(s, e) || !e.connectToken) return takeCall(s, e);
+  const { callSid, connectToken, from } = e;
+  return next(s, { held: [...s.held, { callSid, connectToken, from }] }, { do: 'setTimer', timer: 'fallback', ms: fallBackAfter });
+};
+
+/** Nobody is at a browser without a Flex page. @type {Handler} */
+const fallBack = (s, e) => {
+  const [first] = s.held;
+  const state = { ...s, held: [] };
+  return first && acceptedPages(s).length > 0 ? takeCall(state, { ...e, ...first }) : next(state);
+};
+
 /** @type {Handler} */
 const takeCall = (s, e) => {
   // Without a connect token the call cannot leave the worker, and a worker has no microphone.
@@ -476,7 +573,7 @@ const handOver = (s) => next(s, {}, { do: 'takeCall', ...s.invite });
 
 /** A second call never ends the first. The same call again is Twilio repeating itself. @type {Handler} */
 const refuseAsBusy = (s, e) =>
-  e.callSid === s.call?.callSid ? next(s) : next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
+  e.callSid === s.call?.callSid || isForAnother(s, e) ? next(s) : next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
 
 /** @type {Handler} */
 const adopt = (s, e) => next(s, { call: e.call, invite: e.call.status === 'connecting' ? s.invite : null, lastEnd: null });
@@ -550,7 +647,7 @@ const loseDocument = (s) =>
 
 /** The worker woke, and nothing rings here any more; its document may have lived on, and says so itself. @type {Handler} */
 const resumeCall = (s, e) => {
-  const state = { ...s, pages: {}, invite: null };
+  const state = passOn({ ...s, pages: {}, invite: null, held: [] }, e.at);
   return e.document ? next(state, { document: 'starting' }, ...leaveLater(state)) : loseDocument(state, e);
 };
 
@@ -570,6 +667,7 @@ const inviteGone = (s, e) => {
 /** @type {Record<string, Handler>} */
 const whileUp = {
   callInvited: refuseAsBusy,
+  fallbackDue: (s) => next(s, { held: [] }),
   callChanged: adopt,
   callEnded: endCall,
   hangUpAsked: hangUp,
@@ -583,7 +681,8 @@ const whileUp = {
 /** @type {Record<CallState, Record<string, Handler>>} */
 export const call = {
   none: {
-    callInvited: takeCall,
+    callInvited: takeOrWait,
+    fallbackDue: fallBack,
     callChanged: adopt,
     documentConnected: believeDocument,
     documentGone: loseDocument,
@@ -607,20 +706,27 @@ export const call = {
 export const always = {
   // Pages that were open before this extension was do not have its content script. Ports that are here already may be the last
   // word of orphans, who hear nothing; a page that lives comes back.
-  lifeBegan: (s) => next(s, { pages: {} }, { do: 'reconnectPages' }, { do: 'bridgeTabs' }),
+  lifeBegan: (s, e) => next(passOn({ ...s, pages: {} }, e.at), {}, { do: 'reconnectPages' }, { do: 'bridgeTabs' }),
   pageConnected: (s, e) =>
-    next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null } } }),
+    next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null, tab: e.tab ?? null } } }),
   pageClosed: (s, e) => {
     const { [e.page]: _, ...pages } = s.pages;
-    const state = { ...s, pages };
+    const state = passOn({ ...s, pages }, e.at);
     return next(state, {}, ...leaveLater(state));
   },
   pageMisconfigured: (s, e) =>
     next(
       s,
-      { pages: { ...s.pages, [e.page]: { standing: 'rejected', pluginVersion: null, reason: 'bad_config' } } },
+      { pages: { ...s.pages, [e.page]: { standing: 'rejected', pluginVersion: null, reason: 'bad_config', tab: s.pages[e.page]?.tab ?? null } } },
       { do: 'answerPage', page: e.page, type: 'VOICE_CLIENT_EXTENSION_CONFIG_REJECTED', payload: { reason: 'bad_config' } },
     ),
+  consentGiven: (s, e) => {
+    const asked = consentNeeded(s);
+    if (asked?.key !== e.key) return next(s);
+    const state = { ...s, consents: [...s.consents, e.key].slice(-20) };
+    return next(state, {}, { do: 'rememberConsents', consents: state.consents }, ...askPages(state));
+  },
+  inviteGone: (s, e) => next(s, { held: s.held.filter(({ callSid }) => callSid !== e.callSid) }),
   messageRefused: (s, e) => next(s, { refused: { ...s.refused, [e.refusal]: (s.refused[e.refusal] ?? 0) + 1 } }),
   devicesChanged: (s, e) => {
     const needed = e.devices.microphone === 'prompt' && s.line !== 'unconfigured' && !s.welcomed;

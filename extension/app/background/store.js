@@ -1,6 +1,6 @@
 // What outlives the service worker. The snapshot, tokens included, is in storage.session: memory that only this extension
 // reads and that ends with the browser or an update, so a snapshot of another version is dropped, not migrated. Only the
-// names of the chosen audio devices are in storage.local.
+// names of the chosen audio devices, and which account may use which token server, are in storage.local.
 
 import { initial } from './machine.js';
 
@@ -38,6 +38,9 @@ export function chosenDevices(stored, policy) {
   };
 }
 
+/** @param {unknown} stored @returns {string[]} */
+const texts = (stored) => (Array.isArray(stored) ? stored.filter((text) => typeof text === 'string') : []);
+
 /** @param {ChromeStorage} storage */
 export function createStore(storage) {
   /** @type {Promise<unknown>} */
@@ -51,13 +54,13 @@ export function createStore(storage) {
     async load() {
       const [session, local, managed] = await Promise.all([
         storage.session.get('snapshot'),
-        storage.local.get('devices'),
+        storage.local.get(null),
         readPolicy(storage),
       ]);
       const state = fromSnapshot(session['snapshot']);
       const chosen = chosenDevices(local['devices'], managed);
       return {
-        state: { ...state, policy: managed, devices: { ...state.devices, chosen } },
+        state: { ...state, consents: texts(local['consents']), policy: managed, devices: { ...state.devices, chosen } },
         first: session['snapshot'] === undefined,
       };
     },
@@ -70,6 +73,9 @@ export function createStore(storage) {
 
     /** @param {Chosen} chosen */
     rememberDevices: (chosen) => storage.local.set({ devices: chosen }),
+
+    /** @param {string[]} consents */
+    rememberConsents: (consents) => storage.local.set({ consents }),
 
     policy: () => readPolicy(storage),
   };

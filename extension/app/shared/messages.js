@@ -85,6 +85,8 @@ const configuration = {
   extensionVoiceClientPrefix: optional(orNull(text(64))),
   protocol: optional(number),
   pluginVersion: optional(text(64)),
+  sessionIdentifier: optional(orNull(text(128))),
+  workerIdentity: optional(orNull(text(256))),
 };
 
 /**
@@ -139,6 +141,7 @@ export const catalogue = {
   'popup.mute': { from: ['popup'], to: 'worker', payload: object({ muted: bool }) },
   'popup.sendDigits': { from: ['popup'], to: 'worker', payload: object({ digits }) },
   'popup.chooseDevice': { from: ['popup'], to: 'worker', payload: object({ kind: deviceKind, label }) },
+  'popup.consent': { from: ['popup'], to: 'worker', payload: object({ key: text(2200) }) },
   'popup.restart': { from: ['popup'], to: 'worker', payload: nothing },
   'popup.openWelcome': { from: ['popup'], to: 'worker', payload: nothing },
 

@@ -186,6 +186,7 @@ export function createWorld(options: Options = {}) {
       showNotificationSingle: (id: string) => void shown.push(id),
       dismissNotificationById: (id: string) => void (shown.includes(id) && shown.splice(shown.indexOf(id), 1)),
     },
+    getSessionIdentifier: () => 'this-load',
     MainHeader: { Content: contents() },
     CallCanvasActions: { Content: contents() },
   };

@@ -21,6 +21,8 @@ test('the extension is configured with the old fields and the new ones', () => {
       extensionVoiceClientPrefix: 'ext_',
       protocol: 3,
       pluginVersion: '1.4.0',
+      sessionIdentifier: 'this-load',
+      workerIdentity: 'alice',
     },
   ]);
 });

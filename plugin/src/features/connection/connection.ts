@@ -37,6 +37,8 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
       extensionVoiceClientPrefix: settings.identityPrefix,
       protocol: messages.protocol,
       pluginVersion: settings.version,
+      sessionIdentifier: flex.getSessionIdentifier?.(),
+      workerIdentity: manager.store.getState().flex.session.ssoTokenPayload?.identity,
     });
   }
 
