@@ -2,7 +2,7 @@
 // reads and that ends with the browser or an update, so a snapshot of another version is dropped, not migrated. Only the
 // names of the chosen audio devices, and which account may use which token server, are in storage.local.
 
-import { initial } from './machine.js';
+import { call, callState, initial, line } from './machine.js';
 
 /**
  * @typedef {import('./machine.js').State} State
@@ -23,7 +23,9 @@ export function toSnapshot(state) {
 export function fromSnapshot(stored) {
   const snapshot = /** @type {{ version?: unknown, state?: State } | undefined} */ (stored);
   if (snapshot?.version !== snapshotVersion || typeof snapshot.state !== 'object') return initial();
-  return { ...initial(), ...snapshot.state };
+  const state = { ...initial(), ...snapshot.state };
+  // One that nobody knows could decide nothing, and the phone would be dead until the browser is restarted.
+  return Object.hasOwn(line, state.line) && Object.hasOwn(call, callState(state)) ? state : initial();
 }
 
 /** @param {unknown} stored @param {Policy} policy @returns {Chosen} */
@@ -36,6 +38,26 @@ export function chosenDevices(stored, policy) {
     output: pick(own.output, policy.outputDevice),
     ringtone: pick(own.ringtone, policy.ringtoneDevice),
   };
+}
+
+const patience = 2_000;
+
+/**
+ * A storage that cannot be opened, or does not answer, is empty: the phone works without what it remembers.
+ * @param {Promise<Record<string, any>>} reading
+ * @returns {Promise<Record<string, any>>}
+ */
+async function inTime(reading) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const late = new Promise((/** @type {(value: Record<string, any>) => void} */ resolve) => (timer = setTimeout(() => resolve({}), patience)));
+  try {
+    return await Promise.race([reading, late]);
+  } catch {
+    return {};
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** @param {unknown} stored @returns {string[]} */
@@ -53,8 +75,8 @@ export function createStore(storage) {
      */
     async load() {
       const [session, local, managed] = await Promise.all([
-        storage.session.get('snapshot'),
-        storage.local.get(null),
+        inTime(storage.session.get('snapshot')),
+        inTime(storage.local.get(null)),
         readPolicy(storage),
       ]);
       const state = fromSnapshot(session['snapshot']);
@@ -72,10 +94,10 @@ export function createStore(storage) {
     },
 
     /** @param {Chosen} chosen */
-    rememberDevices: (chosen) => storage.local.set({ devices: chosen }),
+    rememberDevices: (chosen) => storage.local.set({ devices: chosen }).catch(() => {}),
 
     /** @param {string[]} consents */
-    rememberConsents: (consents) => storage.local.set({ consents }),
+    rememberConsents: (consents) => storage.local.set({ consents }).catch(() => {}),
 
     policy: () => readPolicy(storage),
   };
@@ -86,6 +108,6 @@ export function createStore(storage) {
 /** @param {ChromeStorage} storage @returns {Promise<Policy>} */
 async function readPolicy(storage) {
   // Some Chromium builds reject instead of answering {} where no policy store exists.
-  const managed = await storage.managed.get(null).catch(() => ({}));
+  const managed = await inTime(storage.managed.get(null));
   return /** @type {Policy} */ (managed);
 }

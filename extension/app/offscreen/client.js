@@ -2,7 +2,7 @@
 // still answers. A socket whose network has gone stays open for many seconds, and swallows the call that is taken with it.
 
 import { deviceOptions } from '../background/line.js';
-import { drop, hear, isOpen, warm } from '../shared/stream.js';
+import { drop, hangUp, hear, isOpen, warm } from '../shared/stream.js';
 
 /**
  * @typedef {import('./phone.js').Preparation} Preparation
@@ -72,15 +72,24 @@ export function createClient({ Device, getUserMedia }, wanted, busy) {
       lent = stream;
     },
 
-    /** Says something that must be answered. @param {() => void} answered */
+    isOpen: () => isOpen(device) !== false,
+
+    /** @param {string} callSid */
+    hangUp: (callSid) => hangUp(device, callSid),
+
+    /**
+     * Says something that must be answered.
+     * @param {() => void} answered
+     * @returns {boolean} false where nothing can be said: the SDK is opening the socket, or it cannot be looked at
+     */
     ask(answered) {
-      // One that is being opened has an SDK at work on it, and one that cannot be looked at cannot be judged.
-      if (isOpen(device) !== true) return answered();
+      if (isOpen(device) !== true) return false;
       const stop = hear(device, 'connected', () => {
         stop();
         answered();
       });
       device.updateToken(token);
+      return true;
     },
 
     drop() {

@@ -61,6 +61,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @type {any} */
   let lateTimer;
   let retried = false;
+  /** A call that was hung up, until a socket has answered since: the word may have gone into a dead one. @type {string | null} */
+  let owed = null;
   /** Twilio has withdrawn the invite: it has been answered, or the caller is gone. */
   let withdrawn = false;
   /** @type {Chosen} */
@@ -74,7 +76,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   let granted = false;
   let failedToOpen = false;
   peers.rehearse().catch(() => {});
-  later(prove, proveEvery);
+  later(proveAgain, proveEvery);
   const digits = createDigits((run) => sdkCall?.sendDigits(run), later);
 
   // The voice client ---------------------------------------------------------------------------------------------
@@ -104,12 +106,17 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function renew(wanted) {
     client?.drop();
     client = makeClient(wanted);
+    if (owed) client.hangUp(owed);
     return client;
+  }
+
+  function proveAgain() {
+    later(proveAgain, proveEvery);
+    prove();
   }
 
   /** Between calls: in a call the SDK has its own ways. */
   function prove() {
-    later(prove, proveEvery);
     const asked = client;
     if (call || !asked) return;
     const timer = later(() => {
@@ -118,7 +125,11 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       // A call that came meanwhile is on it, and has a second attempt.
       if (!call && preparation) renew(preparation);
     }, proofWithin);
-    asked.ask(() => cancel(timer));
+    const heard = () => {
+      cancel(timer);
+      if (client === asked) owed = null;
+    };
+    if (!asked.ask(heard)) cancel(timer);
   }
 
   // A call -------------------------------------------------------------------------------------------------------
@@ -309,9 +320,14 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
 
   /** Ends it from this side, with a word to Twilio. @param {string} reason */
   function end(reason) {
-    const abandoned = [...attempts].map((attempt) => attempt.sdkCall);
+    const abandoned = [...attempts];
+    owed = sdkCall && call ? call.callSid : null;
     finish(reason);
-    for (const made of abandoned) made?.disconnect();
+    for (const { sdkCall: made, client: used } of abandoned) {
+      made?.disconnect();
+      if (owed && !used.isOpen()) used.hangUp(owed);
+    }
+    if (owed) prove();
   }
 
   /** @param {string} reason */

@@ -7,6 +7,7 @@
  * @typedef {object} Stream
  * @property {(type: string, listener: Listener) => void} on
  * @property {(type: string, listener: Listener) => void} removeListener
+ * @property {(callSid: string) => void} [hangup]
  * @property {{ state?: string, close: () => void }} [transport]
  */
 
@@ -42,6 +43,15 @@ export function hear(device, type, listener) {
   const stream = inside(device)._stream;
   stream?.on(type, listener);
   return () => stream?.removeListener(type, listener);
+}
+
+/**
+ * Hangs up now or, where the socket is away, as soon as it is back. The SDK's own call says nothing then.
+ * @param {Device} device
+ * @param {string} callSid
+ */
+export function hangUp(device, callSid) {
+  inside(device)._stream?.hangup?.(callSid);
 }
 
 /**
