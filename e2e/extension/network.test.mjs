@@ -80,6 +80,41 @@ play('"between two calls the network hiccuped": a dead socket is found and repla
   await world.hangUp(page, await world.answered(page));
 });
 
+play('"I hung up, and the customer went on hearing nothing": a hang-up without signalling is kept, and said when it is back', async (t) => {
+  const cut = await world.answered(page);
+  await world.order('faults', { faults: { refuse_sockets: true } });
+  await world.order('drop', { identity: world.identity, code: 0 });
+  await world.callIs(page, 'reconnecting');
+  await world.say(page, 'HANGUP_CALL');
+  await world.noCall(page);
+  await world.order('faults', { faults: {} });
+  const back = Date.now();
+  assert.equal((await world.inState(cut, 'ended')).reason, 'agent');
+  t.diagnostic(`freed ${Date.now() - back} ms after signalling was back`);
+  await world.registered(page);
+  await world.atRest(page);
+
+  const dead = await world.answered(page);
+  await world.order('strand', { identity: world.identity, socket: (await world.sockets()).find((s) => s.calls?.length).id });
+  const at = Date.now();
+  await world.say(page, 'HANGUP_CALL');
+  assert.equal((await world.inState(dead, 'ended')).reason, 'agent');
+  t.diagnostic(`freed ${Date.now() - at} ms after a hang-up into a dead socket`);
+});
+
+play('"I went from the dock to the wireless, and the phone showed green": dead sockets are found, and the agent is reachable', async (t) => {
+  const before = Math.max(...(await world.sockets()).map((s) => s.id));
+  await page.evaluate(() => (window.latest = {}));
+  const at = Date.now();
+  await world.order('strand', { identity: world.identity });
+  await world.waitForPage(page, 'a heartbeat that says so', () => window.latest.HEARTBEAT?.problem === 'signalling_lost');
+  t.diagnostic(`the heartbeat told after ${Date.now() - at} ms`);
+  await world.atEdge('a new registration', (sockets) => sockets.some((s) => s.registered && s.id > before));
+  t.diagnostic(`reachable after ${Date.now() - at} ms`);
+  await world.registered(page);
+  await world.hangUp(page, await world.answered(page));
+});
+
 play('voice tokens of 25 s, a Flex token that expires and a token endpoint out of order: a call outlives them all', async (t) => {
   const events = async () => (await world.order('events')).filter((e) => e.identity === world.identity);
   const first = (await events()).at(-1).number;

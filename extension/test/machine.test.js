@@ -27,6 +27,7 @@ const examples = {
   reviveDue: {},
   lineRegistered: {},
   lineDropped: {},
+  lineDead: {},
   lineRefused: {},
   networkReturned: {},
   callInvited: { callSid: 'CA2', connectToken: 'connect', from: '+15550101' },
@@ -388,6 +389,26 @@ test('a document that missed the call, or crashed while it took it, is given it 
   const withdrawn = run(crashed.state, 'inviteGone');
   assert.equal(withdrawn.state.call, null, 'the customer gave up meanwhile');
   assert.equal(did(run(rings('ready'), 'documentConnected', { ended: { callSid: 'CA1', reason: 'not_answered' } }), 'takeCall').length, 0, 'it has tried');
+});
+
+test('a registration that no longer answers is made anew at once, and says so until it is', () => {
+  const step = run(stateOf('registered', 'open'), 'lineDead');
+  assert.deepEqual(did(step, 'register'), [{ do: 'register', token: 'voice-1', edge: 'roaming' }]);
+  assert.deepEqual([step.state.line, step.state.problem], ['registering', 'signalling_lost']);
+  assert.equal(run(step.state, 'lineRegistered').state.problem, null);
+});
+
+test('a dead edge costs three seconds, and a slow network is not chased from edge to edge', () => {
+  let state = { ...stateOf('registering', 'none') };
+  const waits = [];
+  for (let i = 0; i < 5; i += 1) {
+    const step = run(state, 'reviveDue');
+    waits.push(did(step, 'setTimer').find(({ timer }) => timer === 'revive').ms);
+    state = step.state;
+  }
+  assert.deepEqual(waits, [6_000, 12_000, 20_000, 20_000, 20_000]);
+  assert.equal(did(run(stateOf('registered', 'none'), 'lineDropped'), 'setTimer')[0].ms, 3_000);
+  assert.equal(run(state, 'lineRegistered').state.revivals, 0);
 });
 
 test('a call that somebody took is never refused', () => {

@@ -44,7 +44,7 @@ const good = {
   'offscreen.callChanged': { call },
   'offscreen.callEnded': { callSid: 'CA1', reason: 'ended' },
   'offscreen.devicesChanged': devices,
-  'offscreen.prepare': { token: 't', identity: 'i', edge: 'roaming', appVersion: '1', chosen },
+  'offscreen.prepare': { token: 't', identity: 'i', edge: 'roaming', holdSeconds: 30, appVersion: '1', chosen },
   'offscreen.takeCall': { callSid: 'CA1', connectToken: 'c', from: '' },
   'offscreen.inviteGone': { callSid: 'CA1' },
   'offscreen.hangUp': undefined,

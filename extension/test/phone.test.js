@@ -7,7 +7,7 @@ import { createPhone } from '../app/offscreen/phone.js';
 import { quality } from '../app/offscreen/quality.js';
 
 const chosen = { input: '', output: '', ringtone: '' };
-const preparation = { token: 'voice-1', identity: 'ext_alice', edge: 'roaming', appVersion: '1', chosen };
+const preparation = { token: 'voice-1', identity: 'ext_alice', edge: 'roaming', holdSeconds: 30, appVersion: '1', chosen };
 const offer = { callSid: 'CA1', connectToken: 'connect', from: '+15550100' };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -119,7 +119,12 @@ function makePhone({ microphone, slow, granted } = {}) {
     }
     async _setupStream() {
       this.warm = true;
-      this._stream = Object.assign(new EventEmitter(), { transport: { state: 'open', close: () => (this.cut = true) } });
+      this._stream = Object.assign(new EventEmitter(), {
+        status: 'connected',
+        said: [],
+        hangup: (callSid) => this._stream.said.push(callSid),
+        transport: { close: () => (this.cut = true) },
+      });
     }
     destroy() {
       this.destroyed = true;
@@ -388,6 +393,26 @@ test('a call whose invite is gone is not tried again: it has been answered, or t
   kit.phone.inviteGone('CA1');
   await kit.pass(1_500);
   assert.equal(kit.devices.length, 1);
+});
+
+test('a hang-up while signalling is away is kept, and said again with another socket where the first is dead', async () => {
+  const kit = await inCall();
+  kit.device()._stream.status = 'disconnected';
+  kit.phone.hangUp();
+  assert.deepEqual(kit.device()._stream.said, ['CA1'], "the SDK's own call says nothing then");
+
+  const dead = await inCall();
+  dead.device().dead = true;
+  dead.phone.hangUp();
+  await dead.pass(1_500);
+  assert.equal(dead.devices.length, 2);
+  assert.deepEqual(dead.device()._stream.said, ['CA1']);
+
+  const well = await inCall();
+  well.phone.hangUp();
+  await settle();
+  await well.pass(1_500);
+  assert.deepEqual([well.devices.length, well.device()._stream.said], [1, []]);
 });
 
 test('a socket that does not prove itself alive is replaced before a call needs it', async () => {

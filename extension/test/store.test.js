@@ -42,6 +42,16 @@ test('storage that cannot be opened is empty, and never stops the phone', async 
   await store.rememberConsents([]);
 });
 
+test("an administrator's policy is waited for, however slow it is", async () => {
+  const areas = storage({ account: 'AC1' });
+  const { get } = areas.managed;
+  areas.managed.get = async (key) => {
+    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    return get(key);
+  };
+  assert.equal((await createStore(areas).load()).state.policy.account, 'AC1');
+});
+
 test('no token ever reaches storage.local', async () => {
   const areas = storage();
   const store = createStore(areas);

@@ -100,8 +100,8 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
 
     ensureDocument,
     closeDocument: () => (closing = closeDocument()),
-    prepareDocument: ({ token, identity, edge, chosen }) =>
-      tellDocument('offscreen.prepare', { token, identity, edge, appVersion, chosen }),
+    prepareDocument: ({ token, identity, edge, holdSeconds, chosen }) =>
+      tellDocument('offscreen.prepare', { token, identity, edge, holdSeconds, appVersion, chosen }),
     takeCall: ({ callSid, connectToken, from }) => tellDocument('offscreen.takeCall', { callSid, connectToken, from }),
     inviteGone: ({ callSid }) => tellDocument('offscreen.inviteGone', { callSid }),
     hangUp: () => tellDocument('offscreen.hangUp'),
@@ -121,6 +121,7 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
 
   return {
     hasDocument,
+    proveLine: () => line.prove(),
     /** The Flex tab that somebody looked at last. @returns {Promise<number | undefined>} */
     async latestTab() {
       const tabs = await chrome.tabs.query({ url: scripts.flatMap(({ matches = [] }) => matches) }).catch(() => []);

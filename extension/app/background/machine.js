@@ -22,7 +22,7 @@ import { untilNextFetch } from './schedule.js';
  * @typedef {'granted' | 'prompt' | 'denied' | 'missing' | 'unknown'} Microphone
  * @typedef {{ input: string, output: string, ringtone: string }} Chosen  labels; empty for the system's default
  * @typedef {{ microphone: Microphone, inputs: string[], outputs: string[], chosen: Chosen }} Devices
- * @typedef {{ account?: string, tokenURLs?: string[], edges?: string[], leaveAfterSeconds?: number, inputDevice?: string, outputDevice?: string,
+ * @typedef {{ account?: string, tokenURLs?: string[], edges?: string[], leaveAfterSeconds?: number, holdSeconds?: number, inputDevice?: string, outputDevice?: string,
  *   ringtoneDevice?: string }} Policy  what the administrator set in storage.managed
  * @typedef {'other_account' | 'url_not_allowed' | 'bad_config'} Rejection
  * @typedef {{ standing: 'new' | 'accepted' | 'rejected', pluginVersion: string | null, reason: Rejection | null, tab: number | null }} Page
@@ -44,6 +44,7 @@ import { untilNextFetch } from './schedule.js';
  * @property {string | null} identity  of the last registration; pages may tell Flex to ring it
  * @property {{ number: number, failures: number }} fetch  number of the latest fetch: answers to older ones are stale
  * @property {number} refusals  voice tokens Twilio refused in a row
+ * @property {number} revivals  since the line was registered
  * @property {number} edge  how often the line moved on to the next edge
  * @property {LineProblem | null} problem
  * @property {Record<string, Page>} pages  open Flex pages by port; not part of the snapshot
@@ -79,6 +80,7 @@ export const initial = () => ({
   identity: null,
   fetch: { number: 0, failures: 0 },
   refusals: 0,
+  revivals: 0,
   edge: 0,
   problem: null,
   pages: {},
@@ -105,8 +107,9 @@ const fallBackAfter = 5_000;
 /** So long the phone stays registered without a Flex page, unless the policy says otherwise. */
 const leaveAfter = 60_000;
 
-/** How long a registration may hang before the voice client is made anew, at the next edge. */
-const reviveAfter = 20_000;
+/** How long a registration may hang before the voice client is made anew, at the next edge: at first, and at most. */
+const reviveAfter = 3_000;
+const reviveAfterAtMost = 20_000;
 
 /** roaming is Twilio's nearest edge; the others are for when that one, or its name, is out of order. */
 const defaultEdges = ['roaming', 'ashburn', 'dublin', 'singapore'];
@@ -135,8 +138,8 @@ const fetchLater = (s, e, retryAfterMs) => ({
   ms: untilNextFetch(s.voiceToken, { at: e.at, luck: e.luck, failures: s.fetch.failures, retryAfterMs }),
 });
 
-/** @type {Effect} */
-const reviveLater = { do: 'setTimer', timer: 'revive', ms: reviveAfter };
+/** A network that is only slow gets more time each time. @type {(s: State) => Effect} */
+const reviveLater = (s) => ({ do: 'setTimer', timer: 'revive', ms: Math.min(reviveAfterAtMost, reviveAfter * 2 ** s.revivals) });
 
 /** @type {(s: State) => string[]} */
 const acceptedPages = (s) => Object.keys(s.pages).filter((page) => s.pages[page]?.standing === 'accepted');
@@ -215,11 +218,14 @@ const edgeOf = (s) => {
 
 /** @type {(s: State) => Step} */
 const registerNow = (s) =>
-  next(s, { line: 'registering' }, { do: 'register', token: s.voiceToken?.token, edge: edgeOf(s) }, reviveLater);
+  next(s, { line: 'registering' }, { do: 'register', token: s.voiceToken?.token, edge: edgeOf(s) }, reviveLater(s));
 
 /** @type {(s: State) => Step} */
 const makeDocument = (s) =>
   s.document === 'ready' ? next(s) : next(s, { document: 'starting' }, { do: 'ensureDocument' });
+
+/** Twilio grants no more than 30 s. @type {(s: State) => number} */
+const holdSeconds = ({ policy }) => Math.min(30, Math.max(0, policy.holdSeconds ?? 30));
 
 /** @type {(s: State) => Effect} */
 const prepareDocument = (s) => ({
@@ -227,6 +233,7 @@ const prepareDocument = (s) => ({
   token: s.voiceToken?.token,
   identity: s.voiceToken?.identity,
   edge: edgeOf(s),
+  holdSeconds: holdSeconds(s),
   chosen: s.devices.chosen,
 });
 
@@ -374,6 +381,7 @@ const registered = (s) =>
       line: 'registered',
       identity: s.voiceToken?.identity ?? s.identity,
       refusals: 0,
+      revivals: 0,
       problem: s.problem === 'signalling_lost' || s.problem === 'voice_token_refused' ? null : s.problem,
     },
     { do: 'clearTimer', timer: 'revive' },
@@ -384,9 +392,12 @@ const registerAnew = (s) => registerNow(s);
 
 /** @type {Handler} */
 const revive = (s) => {
-  const state = { ...s, edge: s.edge + 1 };
+  const state = { ...s, edge: s.edge + 1, revivals: s.revivals + 1 };
   return chain(registerNow(state), (now) => next(now, {}, prepareDocument(now)));
 };
+
+/** Nothing tells but that it no longer answers: the same edge, over whatever network there is now. @type {Handler} */
+const lineDead = (s) => registerNow({ ...s, problem: 'signalling_lost' });
 
 /** The worker woke without its voice client. @type {Handler} */
 const resumeLine = (s, e) => {
@@ -460,7 +471,7 @@ export const line = {
     pageConfigured: configure,
     restartAsked: restart,
     policyChanged: judge,
-    ...ignoring('loggedOut', 'leaveDue', 'flexTokenGiven', 'tokenFetched', 'tokenFetchFailed', 'refreshDue', 'reviveDue'),
+    ...ignoring('lineDead', 'loggedOut', 'leaveDue', 'flexTokenGiven', 'tokenFetched', 'tokenFetchFailed', 'refreshDue', 'reviveDue'),
     ...ignoring('lineRegistered', 'lineDropped', 'lineRefused', 'networkReturned', 'workerStarted'),
   },
   wanting: {
@@ -470,7 +481,7 @@ export const line = {
     networkReturned: fetchOrAsk,
     workerStarted: (s, e) => askNow(s, e),
     ...anyTime,
-    ...ignoring('tokenFetched', 'tokenFetchFailed', 'reviveDue', 'lineRegistered', 'lineDropped', 'lineRefused'),
+    ...ignoring('tokenFetched', 'tokenFetchFailed', 'reviveDue', 'lineRegistered', 'lineDropped', 'lineDead', 'lineRefused'),
   },
   fetching: {
     pageConfigured: configure,
@@ -481,7 +492,7 @@ export const line = {
     networkReturned: fetchOrAsk,
     workerStarted: resumeLine,
     ...anyTime,
-    ...ignoring('reviveDue', 'lineRegistered', 'lineDropped', 'lineRefused'),
+    ...ignoring('reviveDue', 'lineRegistered', 'lineDropped', 'lineDead', 'lineRefused'),
   },
   registering: {
     pageConfigured: configure,
@@ -491,6 +502,7 @@ export const line = {
     refreshDue: fetchOrAsk,
     lineRegistered: registered,
     lineDropped: (s) => next(s, { problem: 'signalling_lost' }),
+    lineDead: ignore,
     lineRefused: tokenRefused,
     reviveDue: revive,
     networkReturned: registerAnew,
@@ -503,7 +515,8 @@ export const line = {
     tokenFetched: newToken,
     tokenFetchFailed: fetchFailed(undefined),
     refreshDue: fetchOrAsk,
-    lineDropped: (s) => next(s, { line: 'offline', problem: 'signalling_lost' }, reviveLater),
+    lineDropped: (s) => next(s, { line: 'offline', problem: 'signalling_lost' }, reviveLater(s)),
+    lineDead,
     lineRefused: tokenRefused,
     workerStarted: resumeLine,
     ...anyTime,
@@ -521,7 +534,7 @@ export const line = {
     networkReturned: registerAnew,
     workerStarted: resumeLine,
     ...anyTime,
-    ...ignoring('lineDropped'),
+    ...ignoring('lineDropped', 'lineDead'),
   },
 };
 

@@ -108,6 +108,7 @@ export function createStore(storage) {
 /** @param {ChromeStorage} storage @returns {Promise<Policy>} */
 async function readPolicy(storage) {
   // Some Chromium builds reject instead of answering {} where no policy store exists.
-  const managed = await inTime(storage.managed.get(null));
+  // However long it takes: without the administrator's list a Flex token could go anywhere.
+  const managed = await storage.managed.get(null).catch(() => ({}));
   return /** @type {Policy} */ (managed);
 }

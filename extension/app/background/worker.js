@@ -76,6 +76,8 @@ chrome.storage.onChanged.addListener(async (_changes, area) => {
   if (area === 'managed') desk.report({ name: 'policyChanged', policy: await store.policy() });
 });
 self.addEventListener('online', () => desk.report({ name: 'networkReturned' }));
+// Another network: what is open may be dead. Not every browser tells.
+/** @type {any} */ (globalThis.navigator)?.connection?.addEventListener('change', () => effects.proveLine());
 
 setInterval(() => desk.tick(), 1000);
 const ready = desk.wake(effects.hasDocument);

@@ -15,7 +15,7 @@ import { quality } from './quality.js';
  * @typedef {import('@twilio/voice-sdk').Call} SDKCall
  * @typedef {{ client: Client, sdkCall?: SDKCall, code?: number, lost: boolean }} Attempt  to take the call; code: of its last
  *   error; lost: another took it, or it has ended
- * @typedef {{ token: string, identity: string, edge: string, appVersion: string, chosen: Chosen }} Preparation
+ * @typedef {{ token: string, identity: string, edge: string, holdSeconds: number, appVersion: string, chosen: Chosen }} Preparation
  * @typedef {{ callSid: string, connectToken: string, from: string }} Offer
  * @typedef {{ kind: string, label: string, deviceId: string }} KnownDevice
  */

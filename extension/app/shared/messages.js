@@ -163,7 +163,7 @@ export const catalogue = {
   'offscreen.prepare': {
     from: ['worker'],
     to: 'offscreen',
-    payload: object({ token, identity: text(256), edge: text(64), appVersion: text(64), chosen }),
+    payload: object({ token, identity: text(256), edge: text(64), holdSeconds: number, appVersion: text(64), chosen }),
   },
   'offscreen.takeCall': {
     from: ['worker'],

@@ -8,7 +8,9 @@
  * @property {(type: string, listener: Listener) => void} on
  * @property {(type: string, listener: Listener) => void} removeListener
  * @property {(callSid: string) => void} [hangup]
- * @property {{ state?: string, close: () => void }} [transport]
+ * @property {(media: { audio: boolean }) => void} [register]
+ * @property {string} [status]
+ * @property {{ close: () => void }} [transport]
  */
 
 /** @typedef {{ _stream?: Stream | null, _streamConnectedPromise?: Promise<unknown> | null, _setupStream?: () => Promise<unknown> }} Inside */
@@ -28,8 +30,8 @@ export async function warm(device) {
 
 /** @param {Device} device @returns {boolean | undefined} whether the socket is open; undefined where that cannot be known */
 export function isOpen(device) {
-  const state = inside(device)._stream?.transport?.state;
-  return state === undefined ? undefined : state === 'open';
+  const status = inside(device)._stream?.status;
+  return status === undefined ? undefined : status !== 'disconnected';
 }
 
 /**
@@ -52,6 +54,14 @@ export function hear(device, type, listener) {
  */
 export function hangUp(device, callSid) {
   inside(device)._stream?.hangup?.(callSid);
+}
+
+/**
+ * Says again that this client takes calls, which Twilio answers with 'ready'; the SDK itself does so every half minute.
+ * @param {Device} device
+ */
+export function register(device) {
+  inside(device)._stream?.register?.({ audio: true });
 }
 
 /**
