@@ -490,7 +490,8 @@ test('an address that the agent has not agreed to gets nothing of what is there'
 });
 
 test('a restart gives the phone to the tab that the agent looks at, not to the fastest', () => {
-  const { state } = run(stateOf('registered', 'none'), 'restartAsked', { tab: 2 });
+  const two = story(stateOf('registered', 'none'), ['pageConnected', page2], ['pageConfigured', { ...page2, account: otherAccount }]).state;
+  const { state } = run(two, 'restartAsked', { tab: 2 });
   const other = { page: 'page1', tab: 1 };
   const fast = story(state, ['pageConnected', other], ['pageConfigured', other]);
   assert.deepEqual(did(fast, 'answerPage')[0].payload, { reason: 'other_account' });
@@ -498,6 +499,7 @@ test('a restart gives the phone to the tab that the agent looks at, not to the f
   assert.equal(chosen.state.config.account, otherAccount);
   const gone = run(fast.state, 'pageConfigured', { ...other, at: at + 10_000 });
   assert.equal(gone.state.config.account, account, 'unless it never comes');
+  assert.equal(run(two, 'restartAsked', { tab: 7 }).state.holder, null, 'a tab without our plugin keeps nobody waiting');
 });
 
 test('the browser that accepts is the one that answers', () => {

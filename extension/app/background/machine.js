@@ -268,9 +268,14 @@ const passOn = (s, at) => {
   return { ...s, holder };
 };
 
-/** Whoever it was for, nothing of it is left. @type {(s: State, e: Event) => Step} */
-const dropTokens = (s, e) =>
-  askNow({ ...s, fetch: { number: s.fetch.number + 1, failures: 0 } }, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null });
+/** Whoever it was for, nothing of it is left, but the call that is up. @type {(s: State, e: Event) => Step} */
+const dropTokens = (s, e) => {
+  const state = { ...s, fetch: { number: s.fetch.number + 1, failures: 0 } };
+  const asked = askNow(state, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null });
+  return chain(asked, (now) =>
+    now.call ? next(now) : chain(next(now, { document: 'none' }, { do: 'closeDocument' }), makeDocument),
+  );
+};
 
 /** @type {Handler} */
 const configure = (s, e) => {
@@ -284,16 +289,18 @@ const configure = (s, e) => {
   const config = { account: e.account, tokenURL: e.tokenURL, prefix: e.prefix ?? '', worker: e.worker ?? s.config?.worker ?? null };
   const holder = isHeldByAnother(s, e) ? s.holder : { tab, until: null };
   const sessions = e.session ? [e.session, ...s.sessions.filter((session) => session !== e.session)].slice(0, 8) : s.sessions;
-  const state = { ...s, config, holder, sessions, pages: { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('accepted') } } };
+  const pages = { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('accepted') } };
+  const accepted = { ...s, config, holder, sessions, pages };
+  const consent = consentNeeded(accepted) !== null;
+  const state = consent ? { ...accepted, consentAsked: true } : accepted;
   // A page whose port merely broke need not send its token again, unless we want for one.
   const wanted = !(e.resumed && s.flexToken && !s.flexToken.refused);
-  const consent = consentNeeded(state);
-  const answers = consent ? [{ do: 'openConsent' }].slice(state.consentAsked ? 1 : 0) : wanted ? [askPage(e.page)] : [];
-  if (consent) state.consentAsked = true;
+  const question = s.consentAsked ? [] : [{ do: 'openConsent' }];
+  const answers = consent ? question : wanted ? [askPage(e.page)] : [];
   if (s.line === 'unconfigured') return chain(next(state, { line: 'wanting' }, ...answers, stay), makeDocument);
   const moved = s.config?.tokenURL !== config.tokenURL || s.config?.prefix !== config.prefix;
   // Another agent at the same browser, or a server that this agent has not agreed to.
-  if (s.config?.worker && s.config.worker !== config.worker || moved && consent) {
+  if ((s.config?.worker && s.config.worker !== config.worker) || (moved && consent)) {
     return chain(next(state, {}, ...answers, stay, { do: 'unregister' }, { do: 'clearTimer', timer: 'revive' }), (now) => dropTokens(now, e));
   }
   return chain(next(state, {}, ...answers, stay), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
@@ -429,11 +436,14 @@ const closeWhenIdle = (s) =>
   s.line === 'unconfigured' && !s.call && s.document !== 'none' ? next(s, { document: 'none' }, { do: 'closeDocument' }) : next(s);
 
 /** So that the next plugin to speak decides again. @type {Handler} */
-const restart = (s, e) =>
-  // The tab that the agent is looking at is the first to speak, however fast the others are.
-  chain(forget(s, { holder: e.tab === undefined ? null : { tab: e.tab, until: e.at + reloadsWithin }, pages: {}, call: null, invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
+const restart = (s, e) => {
+  // The tab that the agent is looking at is the first to speak, however fast the others are; if it has a plugin that speaks.
+  const speaks = Object.values(s.pages).some(({ tab, standing }) => tab === e.tab && standing !== 'new');
+  const holder = speaks ? { tab: e.tab, until: e.at + reloadsWithin } : null;
+  return chain(forget(s, { holder, pages: {}, call: null, invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
     next(now, {}, { do: 'closeDocument' }, { do: 'reconnectPages' }),
   );
+};
 
 /** The agent has logged out of Flex, in this page or another. @type {Handler} */
 const logOut = (s, e) => {
