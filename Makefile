@@ -111,7 +111,7 @@ define browser
   FLEXVC=bin/flexvc-voice CHROMIUM=$$chromium node e2e/run.mjs $(1)
 endef
 
-e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 4 minutes
+e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 8 minutes
 	$(call browser,--at-once 2 e2e/extension/*.test.mjs)
 
 FILES ?= e2e/extension/*.test.mjs

@@ -411,6 +411,15 @@ test('a dead edge costs three seconds, and a slow network is not chased from edg
   assert.equal(run(state, 'lineRegistered').state.revivals, 0);
 });
 
+test('a token is tried again within four seconds while a call is reconnecting, unless the server asks for more', () => {
+  const state = { ...stateOf('fetching', 'reconnecting'), fetch: { number: 1, failures: 9 } };
+  const wait = (more) => did(run(state, 'tokenFetchFailed', more), 'setTimer')[0].ms;
+  assert.equal(wait({}), 4_000);
+  assert.equal(wait({ retryAfterMs: 60_000 }), 60_000);
+  const idle = { ...state, call: null };
+  assert.ok(did(run(idle, 'tokenFetchFailed'), 'setTimer')[0].ms > 20_000);
+});
+
 test('a call that somebody took is never refused', () => {
   for (const reason of ['answered_elsewhere', 'ended', 'connection_lost']) {
     const step = run(rings('ready'), 'callEnded', { reason });

@@ -98,6 +98,9 @@ export const initial = () => ({
   refused: {},
 });
 
+/** The longest wait for a token while a call is reconnecting. */
+const hurriedRetry = 4_000;
+
 /** A page that comes back within this time is the one that was there before. */
 const reloadsWithin = 10_000;
 
@@ -132,11 +135,12 @@ const chain = (first, then) => {
 };
 
 /** @type {(s: State, e: Event, retryAfterMs?: number) => Effect} */
-const fetchLater = (s, e, retryAfterMs) => ({
-  do: 'setTimer',
-  timer: 'refresh',
-  ms: untilNextFetch(s.voiceToken, { at: e.at, luck: e.luck, failures: s.fetch.failures, retryAfterMs }),
-});
+const fetchLater = (s, e, retryAfterMs) => {
+  const ms = untilNextFetch(s.voiceToken, { at: e.at, luck: e.luck, failures: s.fetch.failures, retryAfterMs });
+  // A call that reconnects needs a token that holds; how long the server itself asks for still counts.
+  const hurried = s.fetch.failures > 0 && !retryAfterMs && s.call?.status === 'reconnecting';
+  return { do: 'setTimer', timer: 'refresh', ms: hurried ? Math.min(hurriedRetry, ms) : ms };
+};
 
 /** A network that is only slow gets more time each time. @type {(s: State) => Effect} */
 const reviveLater = (s) => ({ do: 'setTimer', timer: 'revive', ms: Math.min(reviveAfterAtMost, reviveAfter * 2 ** s.revivals) });
