@@ -111,8 +111,13 @@ define browser
   FLEXVC=bin/flexvc-voice CHROMIUM=$$chromium node e2e/run.mjs $(1)
 endef
 
-e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 4 minutes
+e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 8 minutes
 	$(call browser,--at-once 2 e2e/extension/*.test.mjs)
+
+FILES ?= e2e/extension/*.test.mjs
+N ?= 30
+soak: bin/flexvc-voice extension/node_modules/.installed ## browser tests N=30 times on the machine as it is, and N times beside 8 busy processes: FILES=..., failures per run
+	$(call browser,--soak $(N) $(FILES))
 
 # Kept in the user's cache too: only the first build of a version of Flex needs its packages.
 flex-host: ## the page script of the real Flex UI: from the cache, or built of what npm fetches (740 MB)
@@ -194,4 +199,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture clean
+.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak clean

@@ -44,10 +44,10 @@ func TestTheFolderHoldsExactlyTheWantedFiles(t *testing.T) {
 		icons/grey-16.png icons/grey-32.png
 		managed_schema.json
 		manifest.json
-		offscreen/digits.js offscreen/microphone.js offscreen/offscreen.html offscreen/offscreen.js offscreen/peers.js
+		offscreen/client.js offscreen/digits.js offscreen/microphone.js offscreen/offscreen.html offscreen/offscreen.js offscreen/peers.js
 		offscreen/phone.js offscreen/quality.js offscreen/signal.js
 		popup/popup.css popup/popup.html popup/popup.js popup/sound.js popup/status.js
-		shared/insights.js shared/look.css shared/messages.js
+		shared/insights.js shared/look.css shared/messages.js shared/stream.js
 		vendor/README.md vendor/twilio.min.d.ts
 		welcome/welcome.css welcome/welcome.html welcome/welcome.js
 	`)

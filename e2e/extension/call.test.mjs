@@ -57,39 +57,53 @@ play('the microphone is open in a call, and only then', async () => {
   await until('a closed microphone', async () => (await world.inDocument(openTracks)) === 0);
 });
 
-play('100 reloads, a closed tab, a killed renderer and two tabs: the customer hears none of it', async (t) => {
+/** Looks at what the customer hears meanwhile: nothing may be lost. With `alone`, a call left alone, the gap is compared. */
+async function listening(t, sid, name, what, alone) {
+  const from = (await world.stats(sid)).age;
+  await what();
+  const { age } = await world.stats(sid);
+  const heard = await world.heard(sid, from, age);
+  const said = await world.order('said', { sid, start: from, end: age });
+  t.diagnostic(`${name}, ${(ms(age - from) / 1000).toFixed(1)} s: ${flow({ heard, said })}${alone ? `, ${(heard.longest_gap / alone.longest_gap).toFixed(2)} x of it left alone` : ''}`);
+  assert.equal(heard.lost, 0, name);
+  assert.equal(said.lost, 0, name);
+  return heard;
+}
+
+async function heardAll(sid) {
+  const s = await world.hangUp(page, sid);
+  assert.equal(s.heard.lost, 0);
+  assert.equal(s.reported.lost, 0);
+  assert.equal(s.reconnects, 0);
+}
+
+play('100 reloads: the customer hears none of it', async (t) => {
   const sid = await world.answered(page);
-  const window = async (name, what, alone) => {
-    const from = (await world.stats(sid)).age;
-    await what();
-    const { age } = await world.stats(sid);
-    const heard = await world.heard(sid, from, age);
-    const said = await world.order('said', { sid, start: from, end: age });
-    t.diagnostic(`${name}, ${(ms(age - from) / 1000).toFixed(1)} s: ${flow({ heard, said })}${alone ? `, ${(heard.longest_gap / alone.longest_gap).toFixed(2)} x of it left alone` : ''}`);
-    assert.equal(heard.lost, 0, name);
-    assert.equal(said.lost, 0, name);
-    return heard;
-  };
-  const alone = await window('left alone', () => pause(12_000));
-  await window('100 reloads', async () => {
+  const alone = await listening(t, sid, 'left alone', () => pause(12_000));
+  await listening(t, sid, '100 reloads', async () => {
     for (let i = 0; i < 100; i += 1) await page.reload();
     await world.callIs(page, 'open');
   }, alone);
-  await window('tab closed 30 s', async () => {
+  await heardAll(sid);
+});
+
+play('a closed tab, a killed renderer and two tabs: the customer hears none of it', async (t) => {
+  const sid = await world.answered(page);
+  await listening(t, sid, 'tab closed 30 s', async () => {
     await page.close();
     await pause(30_000);
     page = await world.openFlex();
     await world.callIs(page, 'open');
-  }, alone);
-  await window('renderer killed', async () => {
+  });
+  await listening(t, sid, 'renderer killed', async () => {
     const crashed = page.waitForEvent('crash');
     page.goto('chrome://crash').catch(() => {});
     await crashed;
     await page.close();
     page = await world.openFlex();
     await world.callIs(page, 'open');
-  }, alone);
-  await window('two tabs', async () => {
+  });
+  await listening(t, sid, 'two tabs', async () => {
     const second = await world.openFlex();
     await world.callIs(second, 'open');
     await world.say(second, 'SET_MUTED', { muted: true });
@@ -98,11 +112,8 @@ play('100 reloads, a closed tab, a killed renderer and two tabs: the customer he
     await world.waitForPage(second, 'not muted in the other tab', () => window.latest.CALL?.muted === false);
     await second.close();
     await world.callIs(page, 'open');
-  }, alone);
-  const s = await world.hangUp(page, sid);
-  assert.equal(s.heard.lost, 0);
-  assert.equal(s.reported.lost, 0);
-  assert.equal(s.reconnects, 0);
+  });
+  await heardAll(sid);
 });
 
 play('a customer who gives up 0 to 300 ms after the invite leaves nothing behind', async (t) => {

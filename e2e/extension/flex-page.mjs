@@ -4,16 +4,21 @@ export const flexPage = (configuration) => `<!doctype html><title>Flex</title><s
   const prefix = 'VOICE_CLIENT_EXTENSION_';
   window.latest = {};   // the latest payload by type
   window.changes = [];  // every CALL and DISCONNECTED, with when it came
-  window.say = (type, payload) => postMessage({ type: prefix + type, payload }, location.origin);
+  window.say = (type, payload) => {
+    if (type === 'CONFIGURE') window.configuration = payload;
+    postMessage({ type: prefix + type, payload }, location.origin);
+  };
   window.answers = true;
   window.insists = true; // a plugin of the original extension configures once
   let up = false;
-  const configure = () => say('CONFIGURE', ${JSON.stringify(configuration)});
+  window.session = crypto.randomUUID(); // as Flex names each load of its page
+  window.configuration = { ...${JSON.stringify(configuration)}, sessionIdentifier: session };
+  const configure = () => say('CONFIGURE', window.configuration);
   addEventListener('message', async (event) => {
     if (event.source !== window || !event.data.type?.startsWith(prefix)) return;
     const type = event.data.type.slice(prefix.length);
     latest[type] = event.data.payload;
-    if (['CONFIGURED', 'CONFIG_REJECTED', 'HEARTBEAT', 'DISCONNECTED'].includes(type)) up = type !== 'DISCONNECTED';
+    if (['CONFIGURED', 'CONFIG_REJECTED', 'HEARTBEAT', 'DISCONNECTED'].includes(type)) up = type === 'CONFIGURED' || type === 'HEARTBEAT';
     // A page that was away when the call changed hears of it here.
     if (type === 'HEARTBEAT') latest.CALL = event.data.payload.call;
     if (type === 'CALL' || type === 'DISCONNECTED') changes.push({ type, payload: event.data.payload, at: Date.now() });

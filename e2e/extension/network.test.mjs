@@ -15,6 +15,9 @@ after(() => world?.stop());
 
 const play = plays(() => world.atRest(page));
 
+/** The socket with which the document takes the next call; the end of a call may bring another one. */
+const preparedSocket = () => world.atEdge('a prepared socket', (sockets) => sockets.length === 2 && sockets.find((s) => !s.registered));
+
 play('signalling is dropped in a call: it goes on', async (t) => {
   const sid = await world.answered(page);
   for (const code of [0, 1011]) {
@@ -53,6 +56,63 @@ play('the network is gone for 25 s in a call: it comes back by itself', async (t
   const fired = await world.order('fired');
   assert.ok(fired.refuse_sockets > 0 && fired.block_media > 0, JSON.stringify(fired));
   await world.hangUp(page, sid);
+});
+
+play('"I was Available, the phone showed green, and the customer heard nothing": the prepared socket is dead when the call comes', async (t) => {
+  for (let i = 0; i < 3; i += 1) {
+    const prepared = await preparedSocket();
+    assert.equal(await world.order('strand', { identity: world.identity, socket: prepared.id }), 1);
+    const sid = await world.answered(page);
+    const s = await world.stats(sid);
+    t.diagnostic(`answered ${Math.round(s.marks.connect / 1e6)} ms after the invite`);
+    const events = await world.order('events');
+    assert.deepEqual(events.filter((e) => e.call_sid === sid && /reject|hangup/.test(e.kind)), [], 'nothing was said against the call');
+    await world.hangUp(page, sid);
+    await world.atRest(page);
+  }
+  assert.ok((await world.order('fired')).strand > 0);
+});
+
+play('"between two calls the network hiccuped": a dead socket is found and replaced before a call needs it', async () => {
+  const prepared = await preparedSocket();
+  await world.order('strand', { identity: world.identity, socket: prepared.id });
+  await world.atEdge('another socket', (sockets) => sockets.some((s) => !s.registered && s.id > prepared.id));
+  await world.hangUp(page, await world.answered(page));
+});
+
+play('"I hung up, and the customer went on hearing nothing": a hang-up without signalling is kept, and said when it is back', async (t) => {
+  const cut = await world.answered(page);
+  await world.order('faults', { faults: { refuse_sockets: true } });
+  await world.order('drop', { identity: world.identity, code: 0 });
+  await world.callIs(page, 'reconnecting');
+  await world.say(page, 'HANGUP_CALL');
+  await world.noCall(page);
+  await world.order('faults', { faults: {} });
+  const back = Date.now();
+  assert.equal((await world.inState(cut, 'ended')).reason, 'agent');
+  t.diagnostic(`freed ${Date.now() - back} ms after signalling was back`);
+  await world.registered(page);
+  await world.atRest(page);
+
+  const dead = await world.answered(page);
+  await world.order('strand', { identity: world.identity, socket: (await world.sockets()).find((s) => s.calls?.length).id });
+  const at = Date.now();
+  await world.say(page, 'HANGUP_CALL');
+  assert.equal((await world.inState(dead, 'ended')).reason, 'agent');
+  t.diagnostic(`freed ${Date.now() - at} ms after a hang-up into a dead socket`);
+});
+
+play('"I went from the dock to the wireless, and the phone showed green": dead sockets are found, and the agent is reachable', async (t) => {
+  const before = Math.max(...(await world.sockets()).map((s) => s.id));
+  await page.evaluate(() => (window.latest = {}));
+  const at = Date.now();
+  await world.order('strand', { identity: world.identity });
+  await world.waitForPage(page, 'a heartbeat that says so', () => window.latest.HEARTBEAT?.problem === 'signalling_lost');
+  t.diagnostic(`the heartbeat told after ${Date.now() - at} ms`);
+  await world.atEdge('a new registration', (sockets) => sockets.some((s) => s.registered && s.id > before));
+  t.diagnostic(`reachable after ${Date.now() - at} ms`);
+  await world.registered(page);
+  await world.hangUp(page, await world.answered(page));
 });
 
 play('voice tokens of 25 s, a Flex token that expires and a token endpoint out of order: a call outlives them all', async (t) => {

@@ -117,9 +117,10 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
   const secrets = new Set();
   const pem = await readFile(join(data, 'voice-edge.pem'));
   const tokens = await tokenProxy(undo, secrets);
-  const page = flexPage({ accountSid, voiceClientTokenGeneratorUrl: tokens.url, extensionVoiceClientPrefix: 'ext_', protocol: 2, pluginVersion: '0.0.0' });
+  const page = () => flexPage({ accountSid, voiceClientTokenGeneratorUrl: flex.tokenURL ?? tokens.url, extensionVoiceClientPrefix: 'ext_', protocol: 3, pluginVersion: '0.0.0' });
   const flexServer = createTLS({ key: pem, cert: pem }, async (incoming, outgoing) => {
-    if (incoming.url !== '/session') return outgoing.writeHead(200, { 'Content-Type': 'text/html' }).end(page);
+    if (incoming.url === '/generateToken') return tokens.handle(incoming, outgoing);
+    if (incoming.url !== '/session') return outgoing.writeHead(200, { 'Content-Type': 'text/html' }).end(page());
     flex.asked += 1;
     const { token } = await control('token', { worker: worker.sid, ttl: flex.tokenTTL });
     secrets.add(token);
@@ -140,7 +141,7 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
     const found = await tokensIn({ secrets, profile, netLog, texts: { 'the log of Chromium': await readFile(chromiumLog, 'utf8').catch(() => ''), 'what flexvc said': said.join('') } });
     assert.deepEqual(found, [], 'tokens where none may be');
   });
-  const context = await chromium.launchPersistentContext(profile, {
+  const browse = (profile, ...more) => chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: false,
     handleSIGINT: false,
@@ -151,11 +152,12 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
     args: [
       '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--remote-debugging-port=0',
       '--use-fake-device-for-media-stream', ...args,
-      ...(audited ? ['--enable-logging', `--log-net-log=${netLog}`] : []),
-      `--host-resolver-rules=MAP flex.twilio.com 127.0.0.1:${flexPort}, MAP *.twilio.com ${voice}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
-      `--ignore-certificate-errors-spki-list=${spki}`,
+      // A token server that is not on this machine, as far as the extension can see, is at the same address.
+      `--host-resolver-rules=MAP flex.twilio.com 127.0.0.1:${flexPort}, MAP tokens.acme.example 127.0.0.1:${flexPort}, MAP *.twilio.com ${voice}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
+      `--ignore-certificate-errors-spki-list=${spki}`, ...more,
     ],
   });
+  const context = await browse(profile, ...(audited ? ['--enable-logging', `--log-net-log=${netLog}`] : []));
   undo.push(() => context.close());
   await arrive?.(context);
   await until('the extension to be there', () => context.serviceWorkers().some((worker) => worker.url().startsWith(base)), 90_000);
@@ -184,6 +186,12 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
       const page = await context.newPage();
       await page.goto('https://flex.twilio.com/agent-desktop');
       return page;
+    },
+    /** Another browser of the same agent, with the same extension. */
+    async otherBrowser() {
+      const other = await browse(join(folder, `profile-${undo.length}`));
+      undo.push(() => other.close());
+      return other;
     },
     async openPopup() {
       const popup = await context.newPage();
@@ -340,7 +348,7 @@ async function makeNeighbour(folder) {
 /** Stands before the token server, so that it can be down, or talk nonsense, while the extension keeps its address. */
 export async function tokenProxy(undo, secrets = new Set()) {
   const proxy = { url: '', upstream: undefined, mode: 'well', asked: 0, served: 0 };
-  const server = createServer((incoming, outgoing) => {
+  proxy.handle = (incoming, outgoing) => {
     if (incoming.method === 'POST') proxy.asked += 1;
     if (proxy.mode === 'down') return incoming.socket.destroy();
     if (proxy.mode === 'silent') return;
@@ -357,7 +365,8 @@ export async function tokenProxy(undo, secrets = new Set()) {
     });
     onward.on('error', () => outgoing.destroy());
     incoming.pipe(onward);
-  });
+  };
+  const server = createServer(proxy.handle);
   proxy.url = `http://127.0.0.1:${await listen(server, undo)}/generateToken`;
   return proxy;
 }

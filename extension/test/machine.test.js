@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { always, call, callState, initial, isAllowedURL, isTokenURL, line, reduce } from '../app/background/machine.js';
+import { always, call, callState, consentNeeded, initial as blank, isAllowedURL, isTokenURL, line, markOf, reduce } from '../app/background/machine.js';
 
 const account = `AC${'0'.repeat(32)}`;
 const otherAccount = `AC${'1'.repeat(32)}`;
 const tokenURL = 'https://voice.example.com/generateToken';
 const at = 1_000_000;
+const agreed = `${account} https://voice.example.com`;
+/** As it is with an agent who has agreed to this token server. */
+const initial = () => ({ ...blank(), consents: [agreed] });
 const hour = 3_600_000;
 
 const ringing = { callSid: 'CA1', from: '+15550100', status: 'connecting', muted: false, direction: 'inbound', startedAt: null, quality: null };
@@ -24,6 +27,7 @@ const examples = {
   reviveDue: {},
   lineRegistered: {},
   lineDropped: {},
+  lineDead: {},
   lineRefused: {},
   networkReturned: {},
   callInvited: { callSid: 'CA2', connectToken: 'connect', from: '+15550101' },
@@ -40,6 +44,10 @@ const examples = {
   updateFound: { version: '2.0.0' },
   messageRefused: { refusal: 'bad_payload' },
   policyChanged: { policy: {} },
+  loggedOut: { page: 'page1', account },
+  leaveDue: {},
+  fallbackDue: {},
+  consentGiven: { key: agreed },
   restartAsked: {},
   welcomeAsked: {},
   workerStarted: { document: true },
@@ -47,7 +55,7 @@ const examples = {
 };
 
 const event = (name, more = {}) => ({ name, at, luck: 0.5, ...examples[name], ...more });
-const acceptedPage = { standing: 'accepted', pluginVersion: null, reason: null };
+const acceptedPage = { standing: 'accepted', pluginVersion: null, reason: null, tab: 1 };
 
 /** A state that could really be, for a line and a call. */
 function stateOf(lineState, callStatus) {
@@ -56,7 +64,8 @@ function stateOf(lineState, callStatus) {
   return {
     ...initial(),
     line: lineState,
-    config: configured ? { account, tokenURL, prefix: 'ext_' } : null,
+    config: configured ? { account, tokenURL, prefix: 'ext_', worker: null } : null,
+    holder: configured ? { tab: 1, until: null } : null,
     flexToken: configured && lineState !== 'wanting' ? { token: 'flex-1', expiresAt: at + hour, refused: false } : null,
     voiceToken: serving ? { token: 'voice-1', identity: 'ext_alice', issuedAt: at - hour / 4, expiresAt: at + hour } : null,
     identity: serving ? 'ext_alice' : null,
@@ -107,8 +116,9 @@ test('no event in any state breaks what must always hold', () => {
       if (state.line === 'fetching') assert.ok(state.flexToken, `${where}: nothing to fetch with`);
       if (state.line === 'unconfigured') assert.equal(state.config, null, where);
       // What a person asked for, or what the document says, is all that ends a call.
-      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked'].includes(name);
-      if (before.call && !mayEnd) {
+      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked'].includes(name) || (before.call?.status === 'connecting' && name === 'loggedOut');
+      const nobodyHasIt = name === 'inviteGone' && before.document !== 'ready';
+      if (before.call && !mayEnd && !nobodyHasIt) {
         assert.equal(state.call?.callSid, 'CA1', `${where} lost the call`);
         for (const effect of ['hangUp', 'closeDocument', 'reloadExtension']) {
           assert.ok(!effects.some((e) => e.do === effect), `${where} does ${effect}`);
@@ -349,10 +359,74 @@ test('a call that could not be taken is given back', () => {
   assert.deepEqual(did(run(stateOf('registered', 'open'), 'callEnded'), 'rejectInvite'), []);
 });
 
-test('a document started for a call does not make the call vanish by not knowing it yet', () => {
-  const state = { ...stateOf('registered', 'connecting'), document: 'starting' };
-  assert.equal(run(state, 'documentConnected', { call: null }).state.call.callSid, 'CA1');
-  assert.equal(run({ ...state, document: 'ready' }, 'documentConnected', { call: null }).state.call, null);
+const invite = { callSid: 'CA1', connectToken: 'connect', from: '+15550100' };
+const rings = (document) => ({ ...stateOf('registered', 'connecting'), invite, document });
+
+test('a call that comes before the document can be told of it waits for it', () => {
+  for (const document of ['none', 'starting']) {
+    const invited = run({ ...stateOf('registered', 'none'), document }, 'callInvited', { callSid: 'CA1' });
+    assert.deepEqual(did(invited, 'takeCall'), []);
+    assert.equal(did(invited, 'ensureDocument').length, 1);
+    const step = run(invited.state, 'documentConnected');
+    assert.deepEqual(did(step, 'takeCall').map((e) => e.callSid), ['CA1']);
+    assert.deepEqual(did(step, 'rejectInvite'), [], 'the customer does not hear busy');
+    assert.equal(step.state.call.callSid, 'CA1');
+  }
+});
+
+test('the worker was woken a moment before the call, and its document has not reported yet: the call is answered', () => {
+  const { state, effects } = story(stateOf('registered', 'none'), ['workerStarted', { document: true }], ['lineRegistered'], ['callInvited', { callSid: 'CA1' }], ['documentConnected']);
+  assert.equal(state.call.callSid, 'CA1');
+  assert.deepEqual(effects.filter((e) => ['takeCall', 'rejectInvite'].includes(e.do)).map((e) => e.do), ['takeCall']);
+});
+
+test('a document that missed the call, or crashed while it took it, is given it again as long as it rings', () => {
+  const again = run(rings('ready'), 'documentConnected');
+  assert.equal(did(again, 'takeCall').length, 1);
+  const crashed = run(rings('ready'), 'documentGone');
+  assert.equal(did(crashed, 'rejectInvite').length, 0);
+  assert.equal(did(run(crashed.state, 'documentConnected'), 'takeCall').length, 1);
+  const withdrawn = run(crashed.state, 'inviteGone');
+  assert.equal(withdrawn.state.call, null, 'the customer gave up meanwhile');
+  assert.equal(did(run(rings('ready'), 'documentConnected', { ended: { callSid: 'CA1', reason: 'not_answered' } }), 'takeCall').length, 0, 'it has tried');
+});
+
+test('a registration that no longer answers is made anew at once, and says so until it is', () => {
+  const step = run(stateOf('registered', 'open'), 'lineDead');
+  assert.deepEqual(did(step, 'register'), [{ do: 'register', token: 'voice-1', edge: 'roaming' }]);
+  assert.deepEqual([step.state.line, step.state.problem], ['registering', 'signalling_lost']);
+  assert.equal(run(step.state, 'lineRegistered').state.problem, null);
+});
+
+test('a dead edge costs three seconds, and a slow network is not chased from edge to edge', () => {
+  let state = { ...stateOf('registering', 'none') };
+  const waits = [];
+  for (let i = 0; i < 5; i += 1) {
+    const step = run(state, 'reviveDue');
+    waits.push(did(step, 'setTimer').find(({ timer }) => timer === 'revive').ms);
+    state = step.state;
+  }
+  assert.deepEqual(waits, [6_000, 12_000, 20_000, 20_000, 20_000]);
+  assert.equal(did(run(stateOf('registered', 'none'), 'lineDropped'), 'setTimer')[0].ms, 3_000);
+  assert.equal(run(state, 'lineRegistered').state.revivals, 0);
+});
+
+test('a token is tried again within four seconds while a call is reconnecting, unless the server asks for more', () => {
+  const state = { ...stateOf('fetching', 'reconnecting'), fetch: { number: 1, failures: 9 } };
+  const wait = (more) => did(run(state, 'tokenFetchFailed', more), 'setTimer')[0].ms;
+  assert.equal(wait({}), 4_000);
+  assert.equal(wait({ retryAfterMs: 60_000 }), 60_000);
+  const idle = { ...state, call: null };
+  assert.ok(did(run(idle, 'tokenFetchFailed'), 'setTimer')[0].ms > 20_000);
+});
+
+test('a call that somebody took is never refused', () => {
+  for (const reason of ['answered_elsewhere', 'ended', 'connection_lost']) {
+    const step = run(rings('ready'), 'callEnded', { reason });
+    assert.deepEqual(did(step, 'rejectInvite'), [], reason);
+    assert.equal(step.state.lastEnd, reason);
+    assert.deepEqual(did(run(rings('ready'), 'documentConnected', { ended: { callSid: 'CA1', reason } }), 'rejectInvite'), [], reason);
+  }
 });
 
 test('the welcome page opens once, and only when the microphone is really missing', () => {
@@ -363,6 +437,151 @@ test('the welcome page opens once, and only when the microphone is really missin
   for (const state of ['granted', 'denied', 'missing', 'unknown']) {
     assert.equal(did(run(stateOf('registered', 'none'), 'devicesChanged', devices(state)), 'openWelcome').length, 0, state);
   }
+});
+
+const page2 = { page: 'page2', tab: 2 };
+
+test('"a second tab took my phone": while the first is open, another changes neither address nor prefix nor agent', () => {
+  const first = run(stateOf('registered', 'none'), 'pageConfigured', { worker: 'alice' }).state;
+  for (const change of [{ tokenURL: 'https://voice.example.com/other' }, { prefix: 'evil_' }, { worker: 'mallory' }, { tokenURL: 'https://evil.example.com/generateToken' }]) {
+    const second = story(first, ['pageConnected', page2], ['pageConfigured', { ...page2, worker: 'alice', ...change }]);
+    assert.deepEqual(did(second, 'answerPage')[0].payload, { reason: 'other_account' }, JSON.stringify(change));
+    assert.deepEqual([second.state.config, second.state.flexToken, second.state.line], [first.config, first.flexToken, 'registered']);
+    assert.deepEqual(run(second.state, 'flexTokenGiven', page2).effects, [], 'nor does its token count');
+  }
+  const same = story(first, ['pageConnected', page2], ['pageConfigured', { ...page2, worker: 'alice' }]);
+  assert.equal(same.state.pages.page2.standing, 'accepted', 'the same settings are no change');
+});
+
+test('a reload is the same page, a tab that is gone for good holds nothing', () => {
+  const changed = { tokenURL: 'https://voice.example.com/other' };
+  const closed = run(stateOf('registered', 'none'), 'pageClosed').state;
+  const reloaded = story(closed, ['pageConnected', { page: 'page3', tab: 1 }], ['pageConfigured', { page: 'page3', ...changed }]);
+  assert.equal(reloaded.state.config.tokenURL, changed.tokenURL);
+  const other = story(closed, ['pageConnected', page2], ['pageConfigured', { ...page2, ...changed }]);
+  assert.equal(other.state.pages.page2.standing, 'rejected', 'nobody slips in while it reloads');
+  const later = run(other.state, 'pageConfigured', { ...page2, ...changed, at: at + 10_000 });
+  assert.equal(later.state.config.tokenURL, changed.tokenURL);
+  const woken = story(stateOf('registered', 'none'), ['workerStarted', {}], ['pageConnected', page2], ['pageConfigured', { ...page2, ...changed }]);
+  assert.equal(woken.state.pages.page2.standing, 'rejected', 'nor while the worker wakes');
+});
+
+test('another agent in the same tab gets nothing of the one before', () => {
+  const alice = run(stateOf('registered', 'none'), 'pageConfigured', { worker: 'alice' }).state;
+  const step = run(alice, 'pageConfigured', { worker: 'bob' });
+  assert.deepEqual([step.state.flexToken, step.state.voiceToken, step.state.identity, step.state.line], [null, null, null, 'wanting']);
+  assert.equal(did(step, 'unregister').length, 1);
+});
+
+test('without an administrator the agent confirms once, before the first Flex token leaves', () => {
+  let step = story(blank(), ['pageConnected', { page: 'page1' }], ['pageConfigured', {}]);
+  assert.deepEqual(step.effects.map((e) => e.do).filter((name) => ['answerPage', 'openConsent', 'fetchToken'].includes(name)), ['openConsent']);
+  assert.deepEqual(consentNeeded(step.state), { key: agreed, account, host: 'voice.example.com' });
+  step = run(step.state, 'flexTokenGiven');
+  assert.deepEqual([step.effects, step.state.flexToken], [[], null], 'a token that comes all the same is not kept');
+  assert.deepEqual(run(step.state, 'pageConfigured').effects.filter((e) => e.do === 'openConsent'), [], 'asked once');
+  assert.equal(consentNeeded(run(step.state, 'consentGiven', { key: `${account} https://evil.example.com` }).state)?.key, agreed, 'a click on another question');
+  step = run(step.state, 'consentGiven');
+  assert.deepEqual(did(step, 'rememberConsents')[0].consents, [agreed]);
+  assert.equal(did(step, 'answerPage')[0].type, 'VOICE_CLIENT_EXTENSION_CONFIGURED');
+  assert.equal(did(run(step.state, 'flexTokenGiven'), 'fetchToken').length, 1);
+
+  const managed = run({ ...blank(), policy: { tokenURLs: [tokenURL] } }, 'pageConfigured');
+  assert.deepEqual(did(managed, 'openConsent'), [], "pack's policy speaks for the agent");
+  assert.equal(consentNeeded({ ...stateOf('registered', 'none'), consents: [], config: { account, tokenURL: 'http://127.0.0.1:3001/t', prefix: '', worker: null } }), null, 'nothing leaves this machine');
+});
+
+test('an address that the agent has not agreed to gets nothing of what is there', () => {
+  const moved = run(stateOf('registered', 'none'), 'pageConfigured', { tokenURL: 'https://evil.example.com/generateToken' });
+  assert.deepEqual([moved.state.flexToken, moved.state.voiceToken, moved.state.line], [null, null, 'wanting']);
+  assert.deepEqual(did(moved, 'fetchToken'), []);
+  assert.equal(did(moved, 'unregister').length, 1);
+});
+
+test('a restart gives the phone to the tab that the agent looks at, not to the fastest', () => {
+  const two = story(stateOf('registered', 'none'), ['pageConnected', page2], ['pageConfigured', { ...page2, account: otherAccount }]).state;
+  const { state } = run(two, 'restartAsked', { tab: 2 });
+  const other = { page: 'page1', tab: 1 };
+  const fast = story(state, ['pageConnected', other], ['pageConfigured', other]);
+  assert.deepEqual(did(fast, 'answerPage')[0].payload, { reason: 'other_account' });
+  const chosen = story(fast.state, ['pageConnected', page2], ['pageConfigured', { ...page2, account: otherAccount }]);
+  assert.equal(chosen.state.config.account, otherAccount);
+  const gone = run(fast.state, 'pageConfigured', { ...other, at: at + 10_000 });
+  assert.equal(gone.state.config.account, account, 'unless it never comes');
+  assert.equal(run(two, 'restartAsked', { tab: 7 }).state.holder, null, 'a tab without our plugin keeps nobody waiting');
+});
+
+test('the browser that accepts is the one that answers', () => {
+  const here = run(stateOf('registered', 'none'), 'pageConfigured', { session: 'here' }).state;
+  const taken = (state, session) => did(run(state, 'callInvited', { session }), 'takeCall').length === 1;
+  assert.ok(taken(here, 'here') && taken(here, null), 'this one accepted, or nobody in particular');
+  const reloaded = run(here, 'pageConfigured', { session: 'reloaded' }).state;
+  assert.ok(taken(reloaded, 'here'), 'accepted, and reloaded before the call came');
+  assert.ok(taken(stateOf('registered', 'none'), 'elsewhere'), 'the page of an old plugin has no name');
+  const busy = run({ ...here, call: open }, 'callInvited', { session: 'elsewhere' });
+  assert.deepEqual(busy.effects, [], 'refusing it would refuse it for the browser that accepted');
+
+  const invited = run(here, 'callInvited', { callSid: 'CA7', session: 'elsewhere' });
+  assert.deepEqual(invited.effects, [{ do: 'setTimer', timer: 'fallback', ms: 5_000 }]);
+  assert.equal(did(run(invited.state, 'fallbackDue'), 'takeCall')[0].callSid, 'CA7', 'the other one does not answer');
+  const answered = run(invited.state, 'inviteGone', { callSid: 'CA7' });
+  assert.deepEqual(run(answered.state, 'fallbackDue').effects, []);
+});
+
+test('a browser without a Flex page never answers what another session accepted', () => {
+  const closed = run(stateOf('registered', 'none'), 'pageClosed').state;
+  const invited = run(closed, 'callInvited', { callSid: 'CA7', session: 'elsewhere' });
+  assert.deepEqual(did(invited, 'takeCall'), []);
+  assert.deepEqual(did(run(invited.state, 'fallbackDue'), 'takeCall'), []);
+});
+
+test('logging out ends the phone: nothing registered, no token, nothing answered, and the same token is not taken again', () => {
+  for (const where of Object.keys(line)) {
+    const step = run(stateOf(where, 'none'), 'loggedOut');
+    if (where === 'unconfigured') continue;
+    assert.deepEqual([step.state.line, step.state.flexToken, step.state.voiceToken, step.state.identity], ['unconfigured', null, null, null], where);
+    assert.ok(['unregister', 'closeDocument'].every((name) => did(step, name).length === 1), where);
+    assert.doesNotMatch(JSON.stringify(step.state), /flex-1|voice-1/, where);
+  }
+  const out = run(stateOf('registered', 'none'), 'loggedOut').state;
+  assert.equal(out.loggedOut, markOf('flex-1'));
+  const again = story(out, ['pageConfigured', {}], ['flexTokenGiven', { token: 'flex-1' }]);
+  assert.deepEqual(again.effects, [], 'another tab of the session that has ended');
+  assert.equal(did(run(again.state, 'flexTokenGiven', { token: 'flex-2' }), 'fetchToken').length, 1, 'whoever logs in next');
+  assert.equal(run(stateOf('registered', 'none'), 'loggedOut', { page: 'page9' }).state.line, 'registered', 'a page that is not ours logs nobody out');
+});
+
+test('logging out does not cut off the customer on the line; the document goes when they have hung up', () => {
+  const out = run(stateOf('registered', 'open'), 'loggedOut');
+  assert.equal(out.state.call.callSid, 'CA1');
+  assert.deepEqual(did(out, 'closeDocument'), []);
+  assert.equal(did(run(out.state, 'callEnded'), 'closeDocument').length, 1);
+  const ringing = run(stateOf('registered', 'connecting'), 'loggedOut');
+  assert.equal(ringing.state.call, null, 'a call that nobody has answered is not answered any more');
+  assert.equal(did(ringing, 'closeDocument').length, 1);
+});
+
+test('a tab closed for good ends the phone after what the policy says, a reload does not', () => {
+  const closed = run(stateOf('registered', 'none'), 'pageClosed');
+  assert.deepEqual(did(closed, 'setTimer'), [{ do: 'setTimer', timer: 'leave', ms: 60_000 }]);
+  assert.equal(run(closed.state, 'leaveDue').state.line, 'unconfigured');
+  const back = story(closed.state, ['pageConnected', { page: 'page2' }], ['pageConfigured', { page: 'page2', resumed: true }]);
+  assert.ok(back.effects.some((e) => e.do === 'clearTimer' && e.timer === 'leave') || did(run(closed.state, 'pageConfigured', { page: 'page2' }), 'clearTimer').length === 1);
+  assert.equal(run(back.state, 'leaveDue').state.line, 'registered');
+  assert.equal(did(run({ ...stateOf('registered', 'none'), policy: { leaveAfterSeconds: 7 } }, 'pageClosed'), 'setTimer')[0].ms, 7_000);
+  const talking = run(stateOf('registered', 'open'), 'pageClosed');
+  assert.deepEqual(did(talking, 'setTimer'), [], 'not in a call');
+  assert.equal(did(run(talking.state, 'callEnded'), 'setTimer').length, 1, 'after it');
+  assert.equal(did(run(stateOf('registered', 'none'), 'workerStarted'), 'setTimer').filter((e) => e.timer === 'leave').length, 1, 'also when the worker died meanwhile');
+});
+
+test('what the administrator has just forbidden gets no Flex token any more', () => {
+  const step = run(stateOf('registered', 'open'), 'policyChanged', { policy: { tokenURLs: ['https://only.example.com/t'] } });
+  assert.deepEqual([step.state.flexToken, step.state.voiceToken, step.state.line], [null, null, 'unconfigured']);
+  assert.deepEqual(did(step, 'answerPage')[0].payload, { reason: 'url_not_allowed' });
+  assert.equal(step.state.call.callSid, 'CA1', 'the customer on the line is not cut off');
+  const same = run(stateOf('registered', 'none'), 'policyChanged', { policy: { tokenURLs: [tokenURL] } });
+  assert.equal(same.state.line, 'registered');
 });
 
 test('restart forgets the account and every token', () => {

@@ -11,7 +11,7 @@ const account = `AC${'0'.repeat(32)}`;
 /** Runs the machine until a moment: every timer and every answer in its turn. */
 function simulate({ life, from, failure, luck }) {
   let now = 0;
-  let state = initial();
+  let state = { ...initial(), consents: [`${account} https://voice.example.com`] };
   let queue = [];
   const effects = [];
   const log = { fetches: [], failures: 0, lines: new Set(), recovered: null };

@@ -7,7 +7,7 @@ import { createPhone } from '../app/offscreen/phone.js';
 import { quality } from '../app/offscreen/quality.js';
 
 const chosen = { input: '', output: '', ringtone: '' };
-const preparation = { token: 'voice-1', identity: 'ext_alice', edge: 'roaming', appVersion: '1', chosen };
+const preparation = { token: 'voice-1', identity: 'ext_alice', edge: 'roaming', holdSeconds: 30, appVersion: '1', chosen };
 const offer = { callSid: 'CA1', connectToken: 'connect', from: '+15550100' };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -105,6 +105,8 @@ function makePhone({ microphone, slow, granted } = {}) {
     }
     updateToken(token) {
       this.token = token;
+      this.asked = (this.asked ?? 0) + 1;
+      if (!this.dead) queueMicrotask(() => this._stream?.emit('connected', {}));
     }
     async connect({ connectToken }) {
       if (this.refuses) throw new Error('no');
@@ -117,6 +119,12 @@ function makePhone({ microphone, slow, granted } = {}) {
     }
     async _setupStream() {
       this.warm = true;
+      this._stream = Object.assign(new EventEmitter(), {
+        status: 'connected',
+        said: [],
+        hangup: (callSid) => this._stream.said.push(callSid),
+        transport: { close: () => (this.cut = true) },
+      });
     }
     destroy() {
       this.destroyed = true;
@@ -302,6 +310,123 @@ test('a client that failed between calls is made anew for the next', async () =>
   await settle();
   assert.equal(kit.devices.length, 2);
   assert.equal(kit.call().connectToken, 'connect');
+});
+
+test('two preparations that come together make one client, even before its socket is open', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  kit.phone.prepare({ ...preparation });
+  kit.device().emit('error', { code: 31009 });
+  kit.phone.take(offer);
+  await settle();
+  assert.equal(kit.devices.length, 1);
+  assert.equal(kit.device().asked, undefined, 'the same token is not sent twice');
+});
+
+test('the socket is dead and nobody noticed: the call is taken with another one', async () => {
+  const kit = makePhone({ granted: true });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  await settle();
+  await kit.pass(1_499);
+  assert.equal(kit.devices.length, 1);
+  await kit.pass(1);
+  await settle();
+  assert.equal(kit.devices.length, 2);
+  const [dead, fresh] = kit.devices;
+  assert.equal(fresh.calls[0].connectToken, 'connect');
+  fresh._stream.emit('answer', { callsid: 'CA1' });
+  assert.ok(dead.cut && dead.destroyed, 'not a word of it reaches Twilio, should it wake up');
+  fresh.calls[0].emit('accept');
+  assert.equal(kit.phone.call().status, 'open');
+  await kit.pass(60_000);
+  assert.deepEqual(kit.ends(), []);
+});
+
+test('an answer that is only slow: the first attempt keeps the call, whatever the second hears', async () => {
+  const kit = makePhone({ granted: true });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  await settle();
+  await kit.pass(1_500);
+  await settle();
+  const [first, second] = kit.devices;
+  second.calls[0].emit('error', { code: 31486 });
+  second.calls[0].emit('disconnect');
+  assert.deepEqual(kit.ends(), []);
+  first.calls[0].emit('accept');
+  assert.equal(kit.phone.call().status, 'open');
+  kit.phone.mute(true);
+  assert.equal(first.calls[0].muted, true);
+});
+
+test('whatever fails while the call rings is tried once more, and then given back', async () => {
+  const kit = makePhone({ granted: true });
+  kit.phone.prepare(preparation);
+  kit.device().refuses = true;
+  kit.phone.take(offer);
+  await settle();
+  assert.equal(kit.devices.length, 2);
+  assert.deepEqual(kit.ends(), []);
+  kit.call().emit('disconnect');
+  assert.deepEqual(kit.ends(), ['not_answered']);
+  assert.equal(kit.devices.length, 2);
+});
+
+test('a call that is over, or that somebody else has, is not tried again', async () => {
+  for (const [code, reason] of [[31404, 'not_answered'], [31486, 'answered_elsewhere']]) {
+    const kit = makePhone({ granted: true });
+    kit.phone.prepare(preparation);
+    kit.phone.take(offer);
+    await settle();
+    kit.call().emit('error', { code });
+    kit.call().emit('disconnect');
+    assert.deepEqual(kit.ends(), [reason]);
+  }
+});
+
+test('a call whose invite is gone is not tried again: it has been answered, or the caller left', async () => {
+  const kit = makePhone({ granted: true });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  await settle();
+  kit.phone.inviteGone('CA1');
+  await kit.pass(1_500);
+  assert.equal(kit.devices.length, 1);
+});
+
+test('a hang-up while signalling is away is kept, and said again with another socket where the first is dead', async () => {
+  const kit = await inCall();
+  kit.device()._stream.status = 'disconnected';
+  kit.phone.hangUp();
+  assert.deepEqual(kit.device()._stream.said, ['CA1'], "the SDK's own call says nothing then");
+
+  const dead = await inCall();
+  dead.device().dead = true;
+  dead.phone.hangUp();
+  await dead.pass(1_500);
+  assert.equal(dead.devices.length, 2);
+  assert.deepEqual(dead.device()._stream.said, ['CA1']);
+
+  const well = await inCall();
+  well.phone.hangUp();
+  await settle();
+  await well.pass(1_500);
+  assert.deepEqual([well.devices.length, well.device()._stream.said], [1, []]);
+});
+
+test('a socket that does not prove itself alive is replaced before a call needs it', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  await kit.pass(5_000);
+  await kit.pass(5_000);
+  assert.equal(kit.devices.length, 1);
+  assert.equal(kit.device().asked, 2);
+  kit.device().dead = true;
+  await kit.pass(5_000);
+  await kit.pass(1_500);
+  assert.equal(kit.devices.length, 2);
+  assert.ok(kit.devices[0].destroyed);
 });
 
 test('mute is what the SDK says, also when asked before the call is there', async () => {

@@ -21,8 +21,8 @@ test('every situation has a headline, a reason and a fix to show', () => {
   const view = forPopup(initial(), '1');
   const seen = new Set();
   for (const line of lines) for (const problem of problems) for (const microphone of microphones)
-    for (const rejection of rejections) for (const status of statuses) for (const update of [null, '2']) for (const tabs of [0, 1]) {
-      const { id, action } = statusOf({ ...view, line, problem, rejection, update, tabs, call: status && { status }, devices: { ...view.devices, microphone } });
+    for (const rejection of rejections) for (const status of statuses) for (const update of [null, '2']) for (const tabs of [0, 1]) for (const consent of [null, { key: 'k', account: 'AC1', host: 'h' }]) {
+      const { id, action } = statusOf({ ...view, line, problem, rejection, update, tabs, consent, call: status && { status }, devices: { ...view.devices, microphone } });
       seen.add(id);
       for (const part of ['title', 'reason', 'fix']) assert.ok(messages[`status_${id}_${part}`], `status_${id}_${part}`);
       assert.ok(messages[`status_${id}_title`].message, id);
@@ -89,7 +89,7 @@ test('heartbeats have what deployed plugins read, and no token', () => {
   const voiceToken = { token: 'voice-secret', identity: 'ext_alice', issuedAt: 0, expiresAt: 86_400_000 };
   const beat = heartbeat(state({ line: 'registered', identity: 'ext_alice', voiceToken, flexToken: { token: 'flex-secret', expiresAt: null } }), '1.2.3');
   assert.deepEqual(beat, {
-    voiceClientIdentity: 'ext_alice', error: null, protocol: 2, extensionVersion: '1.2.3', status: 'registered', problem: null, microphone: 'unknown', call: null,
+    voiceClientIdentity: 'ext_alice', error: null, protocol: 3, extensionVersion: '1.2.3', status: 'registered', problem: null, microphone: 'unknown', call: null,
     audioDevices: { inputs: [], outputs: [], selected: { input: '', output: '', ringtone: '' } },
     tokenExpiresAt: '1970-01-02T00:00:00.000Z',
   });

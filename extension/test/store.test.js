@@ -26,6 +26,32 @@ test('a snapshot of another version, or none, starts afresh', () => {
   }
 });
 
+test('a snapshot with a state that nobody knows starts afresh', () => {
+  for (const wrong of [{ line: 'teleporting' }, { line: 'constructor' }, { line: 'registered', call: { status: 'beamed' } }]) {
+    assert.deepEqual(fromSnapshot({ version: snapshotVersion, state: { ...initial(), ...wrong } }), initial(), JSON.stringify(wrong));
+  }
+});
+
+test('storage that cannot be opened is empty, and never stops the phone', async () => {
+  const broken = () => ({ get: async () => { throw new Error('IO error: /profile: Input/output error'); }, set: async () => { throw new Error('IO error'); } });
+  const store = createStore({ session: broken(), local: broken(), managed: broken() });
+  const { state } = await store.load();
+  assert.deepEqual(state, initial());
+  await store.save(state);
+  await store.rememberDevices(state.devices.chosen);
+  await store.rememberConsents([]);
+});
+
+test("an administrator's policy is waited for, however slow it is", async () => {
+  const areas = storage({ account: 'AC1' });
+  const { get } = areas.managed;
+  areas.managed.get = async (key) => {
+    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    return get(key);
+  };
+  assert.equal((await createStore(areas).load()).state.policy.account, 'AC1');
+});
+
 test('no token ever reaches storage.local', async () => {
   const areas = storage();
   const store = createStore(areas);

@@ -42,6 +42,17 @@ test('listeners are there before the worker first waits', async () => {
   assert.equal(world.listenersInTime, 1);
 });
 
+test('with a broken disk, calls are answered as ever', async () => {
+  const world = new World();
+  const consents = world.local.values;
+  world.managed.values.tokenURLs = [tokenURL];
+  for (const storage of [world.local, world.session]) storage.get = storage.set = async () => { throw new Error('IO error'); };
+  const page = await flexPage(world);
+  assert.equal(last(page, 'HEARTBEAT').status, 'registered', JSON.stringify(consents));
+  await world.ring('CA1');
+  assert.equal(last(page, 'CALL').status, 'connecting');
+});
+
 test('a plugin that speaks only the old messages is served from sign-in to hang-up', async () => {
   const { world, page } = await registered();
   assert.deepEqual(world.fetches, [{ url: tokenURL, body: 'Token=flex-secret-1&VoiceClientPrefix=ext_' }]);
@@ -265,7 +276,7 @@ test('no token is in storage.local, in a URL, or in what is logged', async (t) =
   for (const method of ['log', 'info', 'warn', 'error', 'debug']) t.mock.method(console, method, (...args) => logged.push(args));
   const { world } = await inCall();
   await world.send({ type: 'popup.chooseDevice', payload: { kind: 'input', label: 'Headset' } });
-  assert.deepEqual(Object.keys(world.local.values), ['devices']);
+  assert.deepEqual(Object.keys(world.local.values), ['consents', 'devices']);
   assert.doesNotMatch(JSON.stringify(world.local.values), /secret|a\.b\.c/);
   assert.ok(world.fetches.every(({ url }) => url === tokenURL));
   assert.deepEqual(logged, []);

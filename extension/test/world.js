@@ -68,7 +68,8 @@ let lives = 0;
 
 export class World {
   session = area();
-  local = area();
+  /** The agent has agreed to the token server of these tests. */
+  local = area({ consents: [`${account} https://voice.example.com`] });
   managed = area();
   devices = [];
   fetches = [];

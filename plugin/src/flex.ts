@@ -21,6 +21,8 @@ export interface Flex {
     showNotificationSingle(id: string): unknown;
     dismissNotificationById(id: string): void;
   };
+  /** Names this load of the page; Flex sends it with each Accept. */
+  getSessionIdentifier?(): string;
   MainHeader: { Content: Content };
   CallCanvasActions: { Content: Content };
 }

@@ -9,6 +9,7 @@ export const HANGUP_CALL = name('HANGUP_CALL');
 export const SEND_DTMF_DIGITS = name('SEND_DTMF_DIGITS');
 export const SET_MUTED = name('SET_MUTED');
 export const SET_AUDIO_DEVICE = name('SET_AUDIO_DEVICE');
+export const LOGGED_OUT = name('LOGGED_OUT');
 export const CONFIGURED = name('CONFIGURED');
 export const CONFIG_REJECTED = name('CONFIG_REJECTED');
 export const HEARTBEAT = name('HEARTBEAT');
@@ -16,7 +17,7 @@ export const DISCONNECTED = name('DISCONNECTED');
 export const CALL = name('CALL');
 
 /** Of the messages themselves; 1 is an extension that says none. */
-export const protocol = 2;
+export const protocol = 3;
 
 export type CallStatus = 'connecting' | 'open' | 'reconnecting';
 export type Quality = 'good' | 'fair' | 'poor';
@@ -41,7 +42,7 @@ export interface AudioDevices {
 
 const troubles = [
   'microphone_denied', 'microphone_missing', 'microphone_prompt', 'flex_token_refused', 'token_server_unreachable',
-  'token_server_error', 'token_server_nonsense', 'voice_token_refused', 'signalling_lost',
+  'token_server_error', 'token_server_nonsense', 'voice_token_refused', 'signalling_lost', 'consent_needed',
 ] as const;
 /** Why a call offered now would not reach the agent, in the extension's words. */
 export type Trouble = (typeof troubles)[number];

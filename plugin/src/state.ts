@@ -93,6 +93,7 @@ const sentenceFor: Record<Trouble, Problem> = {
   token_server_nonsense: 'token_service',
   voice_token_refused: 'token_service',
   signalling_lost: 'signalling',
+  consent_needed: 'consent',
 };
 
 /** The heartbeat says that something is wrong, and a newer one says what; of an older one, the status says where. */

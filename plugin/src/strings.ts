@@ -48,6 +48,10 @@ export const problems = {
     title: 'Microphone not allowed yet',
     text: 'The voice extension may not use the microphone yet, so calls cannot reach you. Open it from the toolbar and allow the microphone.',
   },
+  consent: {
+    title: 'Confirm once',
+    text: 'The voice extension asks whether it may sign you in for calls. Open it from the toolbar, look at the account and the address, and choose Allow.',
+  },
   token_service: {
     title: 'Cannot sign in',
     text: 'The voice extension cannot get its permission to take calls, because the token service does not answer or its answer is of no use. It keeps trying; tell your administrator if this lasts.',

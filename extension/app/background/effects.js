@@ -100,8 +100,8 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
 
     ensureDocument,
     closeDocument: () => (closing = closeDocument()),
-    prepareDocument: ({ token, identity, edge, chosen }) =>
-      tellDocument('offscreen.prepare', { token, identity, edge, appVersion, chosen }),
+    prepareDocument: ({ token, identity, edge, holdSeconds, chosen }) =>
+      tellDocument('offscreen.prepare', { token, identity, edge, holdSeconds, appVersion, chosen }),
     takeCall: ({ callSid, connectToken, from }) => tellDocument('offscreen.takeCall', { callSid, connectToken, from }),
     inviteGone: ({ callSid }) => tellDocument('offscreen.inviteGone', { callSid }),
     hangUp: () => tellDocument('offscreen.hangUp'),
@@ -109,16 +109,24 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
     sendDigits: ({ digits }) => tellDocument('offscreen.sendDigits', { digits }),
     chooseDevice: ({ kind, label }) => ports.toDocument({ type: 'offscreen.chooseDevice', payload: { kind, label } }),
 
+    rememberConsents: ({ consents }) => store.rememberConsents(consents),
     rememberDevices: ({ chosen }) => store.rememberDevices(chosen),
     answerPage: ({ page, type, payload }) => ports.toPage(page, { type, payload: payload ?? ports.introduction(type) }),
     bridgeTabs,
     reconnectPages: () => ports.dropPages(),
+    openConsent: () => chrome.tabs.create({ url: chrome.runtime.getURL('popup/popup.html') }),
     openWelcome: () => chrome.tabs.create({ url: chrome.runtime.getURL('welcome/welcome.html') }),
     reloadExtension: () => chrome.runtime.reload(),
   };
 
   return {
     hasDocument,
+    proveLine: () => line.prove(),
+    /** The Flex tab that somebody looked at last. @returns {Promise<number | undefined>} */
+    async latestTab() {
+      const tabs = await chrome.tabs.query({ url: scripts.flatMap(({ matches = [] }) => matches) }).catch(() => []);
+      return tabs.sort((a, b) => (b.lastAccessed ?? 0) - (a.lastAccessed ?? 0))[0]?.id;
+    },
     /** @param {Effect} effect */
     perform(effect) {
       const action = perform[effect.do];

@@ -17,14 +17,15 @@ import { untilNextFetch } from './schedule.js';
  *   lossPercent: number | null }} Quality
  * @typedef {{ callSid: string, from: string, status: CallStatus, muted: boolean, direction: 'inbound',
  *   startedAt: number | null, quality: Quality | null }} Call  startedAt in milliseconds since the epoch
+ * @typedef {{ callSid: string, connectToken: string, from: string }} Invite  connectToken: lets the document take the call
  * @typedef {{ callSid: string, reason: string }} End
  * @typedef {'granted' | 'prompt' | 'denied' | 'missing' | 'unknown'} Microphone
  * @typedef {{ input: string, output: string, ringtone: string }} Chosen  labels; empty for the system's default
  * @typedef {{ microphone: Microphone, inputs: string[], outputs: string[], chosen: Chosen }} Devices
- * @typedef {{ account?: string, tokenURLs?: string[], edges?: string[], inputDevice?: string, outputDevice?: string,
+ * @typedef {{ account?: string, tokenURLs?: string[], edges?: string[], leaveAfterSeconds?: number, holdSeconds?: number, inputDevice?: string, outputDevice?: string,
  *   ringtoneDevice?: string }} Policy  what the administrator set in storage.managed
  * @typedef {'other_account' | 'url_not_allowed' | 'bad_config'} Rejection
- * @typedef {{ standing: 'new' | 'accepted' | 'rejected', pluginVersion: string | null, reason: Rejection | null }} Page
+ * @typedef {{ standing: 'new' | 'accepted' | 'rejected', pluginVersion: string | null, reason: Rejection | null, tab: number | null }} Page
  * @typedef {'flex_token_refused' | 'token_server_unreachable' | 'token_server_error' | 'token_server_nonsense' |
  *   'voice_token_refused' | 'signalling_lost'} LineProblem
  * @typedef {{ token: string, expiresAt: number | null, refused: boolean }} FlexToken  refused: by the token server
@@ -32,22 +33,32 @@ import { untilNextFetch } from './schedule.js';
  *
  * @typedef {object} State
  * @property {LineState} line
- * @property {{ account: string, tokenURL: string, prefix: string } | null} config
+ * @property {{ account: string, tokenURL: string, prefix: string, worker: string | null } | null} config  worker: the agent's name in
+ *   Flex, where the plugin tells
+ * @property {{ tab: number | null, until: number | null } | null} holder  the tab whose page may change the configuration; until: when
+ *   that ends, while the page is away
+ * @property {string[]} consents  accounts and token servers that the agent has agreed to
+ * @property {boolean} consentAsked  in this life of the configuration
  * @property {FlexToken | null} flexToken
  * @property {VoiceToken | null} voiceToken
  * @property {string | null} identity  of the last registration; pages may tell Flex to ring it
  * @property {{ number: number, failures: number }} fetch  number of the latest fetch: answers to older ones are stale
  * @property {number} refusals  voice tokens Twilio refused in a row
+ * @property {number} revivals  since the line was registered
  * @property {number} edge  how often the line moved on to the next edge
  * @property {LineProblem | null} problem
  * @property {Record<string, Page>} pages  open Flex pages by port; not part of the snapshot
- * @property {'none' | 'starting' | 'ready'} document  the offscreen document
+ * @property {'none' | 'starting' | 'ready'} document  the offscreen document; ready when it can be told things
  * @property {Call | null} call
+ * @property {Invite | null} invite  of the call, while it rings on this worker's line
+ * @property {Invite[]} held  calls that another session of Flex has accepted, and not yet answered
+ * @property {string[]} sessions  Flex's own names for the latest pages of this browser, the newest first
  * @property {string | null} lastEnd  why the last call ended
  * @property {Devices} devices
  * @property {Policy} policy
  * @property {boolean} welcomed  the welcome page was shown in this browser session
  * @property {string | null} update  a version that waits for the end of the call
+ * @property {number | null} loggedOut  mark of the Flex token of a session that has ended: it is not taken again
  * @property {Record<string, number>} refused  messages turned away, by reason
  *
  * @typedef {{ name: string, at: number, luck: number } & Record<string, any>} Event  at: milliseconds since the epoch;
@@ -61,26 +72,47 @@ import { untilNextFetch } from './schedule.js';
 export const initial = () => ({
   line: 'unconfigured',
   config: null,
+  holder: null,
+  consents: [],
+  consentAsked: false,
   flexToken: null,
   voiceToken: null,
   identity: null,
   fetch: { number: 0, failures: 0 },
   refusals: 0,
+  revivals: 0,
   edge: 0,
   problem: null,
   pages: {},
   document: 'none',
   call: null,
+  invite: null,
+  held: [],
+  sessions: [],
   lastEnd: null,
   devices: { microphone: 'unknown', inputs: [], outputs: [], chosen: { input: '', output: '', ringtone: '' } },
   policy: {},
   welcomed: false,
   update: null,
+  loggedOut: null,
   refused: {},
 });
 
-/** How long a registration may hang before the voice client is made anew, at the next edge. */
-const reviveAfter = 20_000;
+/** The longest wait for a token while a call is reconnecting. */
+const hurriedRetry = 4_000;
+
+/** A page that comes back within this time is the one that was there before. */
+const reloadsWithin = 10_000;
+
+/** So long Flex's own client waits, too, for the one of the session that accepted. */
+const fallBackAfter = 5_000;
+
+/** So long the phone stays registered without a Flex page, unless the policy says otherwise. */
+const leaveAfter = 60_000;
+
+/** How long a registration may hang before the voice client is made anew, at the next edge: at first, and at most. */
+const reviveAfter = 3_000;
+const reviveAfterAtMost = 20_000;
 
 /** roaming is Twilio's nearest edge; the others are for when that one, or its name, is out of order. */
 const defaultEdges = ['roaming', 'ashburn', 'dublin', 'singapore'];
@@ -103,20 +135,49 @@ const chain = (first, then) => {
 };
 
 /** @type {(s: State, e: Event, retryAfterMs?: number) => Effect} */
-const fetchLater = (s, e, retryAfterMs) => ({
-  do: 'setTimer',
-  timer: 'refresh',
-  ms: untilNextFetch(s.voiceToken, { at: e.at, luck: e.luck, failures: s.fetch.failures, retryAfterMs }),
-});
+const fetchLater = (s, e, retryAfterMs) => {
+  const ms = untilNextFetch(s.voiceToken, { at: e.at, luck: e.luck, failures: s.fetch.failures, retryAfterMs });
+  // A call that reconnects needs a token that holds; how long the server itself asks for still counts.
+  const hurried = s.fetch.failures > 0 && !retryAfterMs && s.call?.status === 'reconnecting';
+  return { do: 'setTimer', timer: 'refresh', ms: hurried ? Math.min(hurriedRetry, ms) : ms };
+};
 
-/** @type {Effect} */
-const reviveLater = { do: 'setTimer', timer: 'revive', ms: reviveAfter };
+/** A network that is only slow gets more time each time. @type {(s: State) => Effect} */
+const reviveLater = (s) => ({ do: 'setTimer', timer: 'revive', ms: Math.min(reviveAfterAtMost, reviveAfter * 2 ** s.revivals) });
 
 /** @type {(s: State) => string[]} */
 const acceptedPages = (s) => Object.keys(s.pages).filter((page) => s.pages[page]?.standing === 'accepted');
 
+/** What an agent agrees to: this account's Flex token may go to that server. @type {(config: NonNullable<State['config']>) => string} */
+const consentKey = ({ account, tokenURL }) => `${account} ${new URL(tokenURL).origin}`;
+
+/**
+ * Whether the agent has to agree first. An administrator's list speaks for them, and what stays on this machine leaves nothing.
+ * @param {State} s
+ * @returns {{ key: string, account: string, host: string } | null}
+ */
+export function consentNeeded(s) {
+  if (!s.config || s.policy.tokenURLs) return null;
+  const url = new URL(s.config.tokenURL);
+  const key = consentKey(s.config);
+  return isLoopback(url) || s.consents.includes(key) ? null : { key, account: s.config.account, host: url.host };
+}
+
+/** @type {(s: State) => Effect[]} */
+const askPages = (s) => (consentNeeded(s) ? [] : acceptedPages(s).map(askPage));
+
 /** A plugin answers CONFIGURED with its current Flex token, so saying it again asks for a new one. @type {(page: string) => Effect} */
 const askPage = (page) => ({ do: 'answerPage', page, type: 'VOICE_CLIENT_EXTENSION_CONFIGURED' });
+
+/**
+ * Tells two tokens apart, and nothing about either.
+ * @param {string} token
+ */
+export function markOf(token) {
+  let mark = 0x811c9dc5;
+  for (let i = 0; i < token.length; i++) mark = Math.imul(mark ^ token.charCodeAt(i), 0x01000193);
+  return mark >>> 0;
+}
 
 /** A person at the popup, or the page of the account we serve. @type {(s: State, e: Event) => boolean} */
 const mayCommand = (s, e) => e.page === undefined || s.pages[e.page]?.standing === 'accepted';
@@ -138,7 +199,7 @@ const fetchNow = (s, patch = {}) => {
 /** @type {(s: State, e: Event, patch?: Partial<State>) => Step} */
 const askNow = (s, e, patch = {}) => {
   const state = { ...s, ...patch };
-  return next(state, {}, ...acceptedPages(state).map(askPage), fetchLater(state, e));
+  return next(state, {}, ...askPages(state), fetchLater(state, e));
 };
 
 /** Fetch when there is something to fetch with, else ask the plugins for it. @type {Handler} */
@@ -146,7 +207,7 @@ const fetchOrAsk = (s, e) => {
   if (!s.flexToken) return askNow(s, e, { fetch: { ...s.fetch, failures: s.fetch.failures + 1 } });
   const stale = s.flexToken.refused || (s.flexToken.expiresAt !== null && e.at >= s.flexToken.expiresAt);
   // Our clock, or one answer of the server, may be wrong: the token is tried again while a new one is asked for.
-  const asking = stale ? acceptedPages(s).map(askPage) : [];
+  const asking = stale ? askPages(s) : [];
   return chain(fetchNow(s, s.line === 'wanting' ? { line: 'fetching' } : {}), (state) => next(state, {}, ...asking));
 };
 
@@ -161,11 +222,14 @@ const edgeOf = (s) => {
 
 /** @type {(s: State) => Step} */
 const registerNow = (s) =>
-  next(s, { line: 'registering' }, { do: 'register', token: s.voiceToken?.token, edge: edgeOf(s) }, reviveLater);
+  next(s, { line: 'registering' }, { do: 'register', token: s.voiceToken?.token, edge: edgeOf(s) }, reviveLater(s));
 
 /** @type {(s: State) => Step} */
 const makeDocument = (s) =>
   s.document === 'ready' ? next(s) : next(s, { document: 'starting' }, { do: 'ensureDocument' });
+
+/** Twilio grants no more than 30 s. @type {(s: State) => number} */
+const holdSeconds = ({ policy }) => Math.min(30, Math.max(0, policy.holdSeconds ?? 30));
 
 /** @type {(s: State) => Effect} */
 const prepareDocument = (s) => ({
@@ -173,37 +237,91 @@ const prepareDocument = (s) => ({
   token: s.voiceToken?.token,
   identity: s.voiceToken?.identity,
   edge: edgeOf(s),
+  holdSeconds: holdSeconds(s),
   chosen: s.devices.chosen,
 });
 
-/** @type {(s: State, e: Event) => Rejection | null} */
+/** @type {(s: State, e: Record<string, any>) => Rejection | null} */
 const whyRejected = (s, e) => {
   if (!/^AC[0-9a-zA-Z]{32}$/.test(e.account) || !isTokenURL(e.tokenURL)) return 'bad_config';
   const account = s.config?.account ?? s.policy.account;
   if (account !== undefined && account !== e.account) return 'other_account';
   if (s.policy.account !== undefined && s.policy.account !== e.account) return 'other_account';
+  // While the first page is there, no other takes the phone from its agent.
+  if (isHeldByAnother(s, e) && !isSame(s.config, e)) return 'other_account';
   return isAllowedURL(e.tokenURL, s.policy.tokenURLs) ? null : 'url_not_allowed';
+};
+
+/** @type {(s: State, e: Record<string, any>) => boolean} */
+const isHeldByAnother = (s, e) =>
+  s.holder !== null && s.holder.tab !== (s.pages[e.page]?.tab ?? null) && (s.holder.until === null || e.at < s.holder.until);
+
+/** @type {(config: State['config'], e: Record<string, any>) => boolean} */
+const isSame = (config, e) =>
+  config !== null &&
+  config.tokenURL === e.tokenURL &&
+  config.prefix === (e.prefix ?? '') &&
+  (config.worker === null || (e.worker ?? config.worker) === config.worker);
+
+/** When pages go, another one with the same settings holds, or the place is kept for a while. @type {(s: State, at: number) => State} */
+const passOn = (s, at) => {
+  if (!s.holder || s.holder.until !== null) return s;
+  const tabs = acceptedPages(s).map((page) => s.pages[page]?.tab ?? null);
+  if (tabs.includes(s.holder.tab)) return s;
+  const holder = tabs.length > 0 ? { tab: tabs[0] ?? null, until: null } : { ...s.holder, until: at + reloadsWithin };
+  return { ...s, holder };
+};
+
+/** Whoever it was for, nothing of it is left, but the call that is up. @type {(s: State, e: Event) => Step} */
+const dropTokens = (s, e) => {
+  const state = { ...s, fetch: { number: s.fetch.number + 1, failures: 0 } };
+  const asked = askNow(state, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null });
+  return chain(asked, (now) =>
+    now.call ? next(now) : chain(next(now, { document: 'none' }, { do: 'closeDocument' }), makeDocument),
+  );
 };
 
 /** @type {Handler} */
 const configure = (s, e) => {
   const reason = whyRejected(s, e);
-  const page = { pluginVersion: e.pluginVersion ?? null, reason };
+  const tab = s.pages[e.page]?.tab ?? null;
+  const page = { pluginVersion: e.pluginVersion ?? null, reason, tab };
   if (reason) {
     const pages = { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('rejected') } };
     return next(s, { pages }, { do: 'answerPage', page: e.page, type: 'VOICE_CLIENT_EXTENSION_CONFIG_REJECTED', payload: { reason } });
   }
-  const config = { account: e.account, tokenURL: e.tokenURL, prefix: e.prefix ?? '' };
-  const state = { ...s, config, pages: { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('accepted') } } };
+  const config = { account: e.account, tokenURL: e.tokenURL, prefix: e.prefix ?? '', worker: e.worker ?? s.config?.worker ?? null };
+  const holder = isHeldByAnother(s, e) ? s.holder : { tab, until: null };
+  const sessions = e.session ? [e.session, ...s.sessions.filter((session) => session !== e.session)].slice(0, 8) : s.sessions;
+  const pages = { ...s.pages, [e.page]: { ...page, standing: /** @type {const} */ ('accepted') } };
+  const accepted = { ...s, config, holder, sessions, pages };
+  const consent = consentNeeded(accepted) !== null;
+  const state = consent ? { ...accepted, consentAsked: true } : accepted;
   // A page whose port merely broke need not send its token again, unless we want for one.
-  const answers = e.resumed && s.flexToken && !s.flexToken.refused ? [] : [askPage(e.page)];
-  if (s.line === 'unconfigured') return chain(next(state, { line: 'wanting' }, ...answers), makeDocument);
+  const wanted = !(e.resumed && s.flexToken && !s.flexToken.refused);
+  const question = s.consentAsked ? [] : [{ do: 'openConsent' }];
+  const answers = consent ? question : wanted ? [askPage(e.page)] : [];
+  if (s.line === 'unconfigured') return chain(next(state, { line: 'wanting' }, ...answers, stay), makeDocument);
   const moved = s.config?.tokenURL !== config.tokenURL || s.config?.prefix !== config.prefix;
-  return chain(next(state, {}, ...answers), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
+  // Another agent at the same browser, or a server that this agent has not agreed to.
+  if ((s.config?.worker && s.config.worker !== config.worker) || (moved && consent)) {
+    return chain(next(state, {}, ...answers, stay, { do: 'unregister' }, { do: 'clearTimer', timer: 'revive' }), (now) => dropTokens(now, e));
+  }
+  return chain(next(state, {}, ...answers, stay), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
 };
 
+/** @type {Effect} */
+const stay = { do: 'clearTimer', timer: 'leave' };
+
+/** Without a page nobody is there to take a call; a reload is over long before. @type {(s: State) => Effect[]} */
+const leaveLater = (s) =>
+  s.line === 'unconfigured' || s.call || acceptedPages(s).length > 0
+    ? []
+    : [{ do: 'setTimer', timer: 'leave', ms: (s.policy.leaveAfterSeconds ?? leaveAfter / 1000) * 1000 }];
+
 /** @type {(s: State, e: Event) => boolean} */
-const isOurToken = (s, e) => mayCommand(s, e) && (e.account === undefined || e.account === s.config?.account);
+const isOurToken = (s, e) =>
+  markOf(e.token) !== s.loggedOut && !consentNeeded(s) && mayCommand(s, e) && (e.account === undefined || e.account === s.config?.account);
 
 /**
  * A plugin answers at once, with the very token that was just refused if it has no other. Only another token is worth a fetch
@@ -274,6 +392,7 @@ const registered = (s) =>
       line: 'registered',
       identity: s.voiceToken?.identity ?? s.identity,
       refusals: 0,
+      revivals: 0,
       problem: s.problem === 'signalling_lost' || s.problem === 'voice_token_refused' ? null : s.problem,
     },
     { do: 'clearTimer', timer: 'revive' },
@@ -284,9 +403,12 @@ const registerAnew = (s) => registerNow(s);
 
 /** @type {Handler} */
 const revive = (s) => {
-  const state = { ...s, edge: s.edge + 1 };
+  const state = { ...s, edge: s.edge + 1, revivals: s.revivals + 1 };
   return chain(registerNow(state), (now) => next(now, {}, prepareDocument(now)));
 };
+
+/** Nothing tells but that it no longer answers: the same edge, over whatever network there is now. @type {Handler} */
+const lineDead = (s) => registerNow({ ...s, problem: 'signalling_lost' });
 
 /** The worker woke without its voice client. @type {Handler} */
 const resumeLine = (s, e) => {
@@ -295,33 +417,75 @@ const resumeLine = (s, e) => {
   return state.flexToken ? fetchNow(state, { line: 'fetching' }) : askNow(state, e, { line: 'wanting' });
 };
 
-/** Forgets the account, so that the next plugin to speak decides again. @type {Handler} */
-const restart = (s) =>
-  next(
-    {
-      ...initial(),
-      devices: s.devices,
-      policy: s.policy,
-      update: s.update,
-      refused: s.refused,
-      fetch: { number: s.fetch.number + 1, failures: 0 },
-    },
-    {},
-    { do: 'clearTimer', timer: 'refresh' },
-    { do: 'clearTimer', timer: 'revive' },
-    { do: 'unregister' },
-    { do: 'closeDocument' },
-    { do: 'reconnectPages' },
+/**
+ * Nobody's phone any more: no account, no token, nothing registered. A call that is up goes on, in the document, to its end.
+ * @type {(s: State, patch?: Partial<State>) => Step}
+ */
+const forget = (s, patch = {}) => {
+  const { pages, call, invite, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused } = s;
+  const kept = call?.status === 'connecting' ? { call: null, invite: null } : { call, invite };
+  const state = {
+    ...initial(),
+    ...{ pages, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused, ...kept },
+    // Whatever is still being fetched is for nobody.
+    fetch: { number: s.fetch.number + 1, failures: 0 },
+    ...patch,
+  };
+  const timers = ['refresh', 'revive', 'leave', 'fallback'].map((timer) => ({ do: 'clearTimer', timer }));
+  return chain(next(state, {}, ...timers, { do: 'unregister' }), closeWhenIdle);
+};
+
+/** The document has a voice client with a token of its own. @type {(s: State) => Step} */
+const closeWhenIdle = (s) =>
+  s.line === 'unconfigured' && !s.call && s.document !== 'none' ? next(s, { document: 'none' }, { do: 'closeDocument' }) : next(s);
+
+/** So that the next plugin to speak decides again. @type {Handler} */
+const restart = (s, e) => {
+  // The tab that the agent is looking at is the first to speak, however fast the others are; if it has a plugin that speaks.
+  const speaks = Object.values(s.pages).some(({ tab, standing }) => tab === e.tab && standing !== 'new');
+  const holder = speaks ? { tab: e.tab, until: e.at + reloadsWithin } : null;
+  return chain(forget(s, { holder, pages: {}, call: null, invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
+    next(now, {}, { do: 'closeDocument' }, { do: 'reconnectPages' }),
   );
+};
+
+/** The agent has logged out of Flex, in this page or another. @type {Handler} */
+const logOut = (s, e) => {
+  if (!mayCommand(s, e) || (e.account !== undefined && e.account !== s.config?.account)) return next(s);
+  const pages = Object.fromEntries(Object.entries(s.pages).map(([name, page]) => [name, { ...page, standing: /** @type {const} */ ('new') }]));
+  return forget(s, { pages, loggedOut: s.flexToken ? markOf(s.flexToken.token) : s.loggedOut });
+};
+
+/** @type {Handler} */
+const leave = (s) => (acceptedPages(s).length > 0 || s.call ? next(s) : forget(s));
+
+/** What the administrator has just forbidden ends now. @type {Handler} */
+const judge = (s, e) => {
+  const state = { ...s, policy: e.policy };
+  if (s.line !== 'unconfigured' && consentNeeded(state) && !consentNeeded(s)) {
+    return chain(next(state, {}, { do: 'unregister' }, { do: 'clearTimer', timer: 'revive' }), (now) => dropTokens(now, e));
+  }
+  const reason = s.config && whyRejected(state, s.config);
+  if (!reason) return next(state, {}, ...leaveLater(state));
+  const affected = acceptedPages(s);
+  const rejected = affected.map((page) => [page, { ...s.pages[page], standing: 'rejected', reason }]);
+  return chain(forget(state, { pages: { ...s.pages, ...Object.fromEntries(rejected) } }), (now) =>
+    next(now, {}, ...affected.map((page) => ({ do: 'answerPage', page, type: 'VOICE_CLIENT_EXTENSION_CONFIG_REJECTED', payload: { reason } }))),
+  );
+};
 
 // Line: the table ----------------------------------------------------------------------------------------------
+
+/** Whatever the line does. @type {Record<string, Handler>} */
+const anyTime = { restartAsked: restart, loggedOut: logOut, leaveDue: leave, policyChanged: judge };
 
 /** @type {Record<LineState, Record<string, Handler>>} */
 export const line = {
   unconfigured: {
     pageConfigured: configure,
     restartAsked: restart,
-    ...ignoring('flexTokenGiven', 'tokenFetched', 'tokenFetchFailed', 'refreshDue', 'reviveDue'),
+    policyChanged: judge,
+    ...ignoring('lineDead', 'loggedOut', 'leaveDue', 'flexTokenGiven', 'tokenFetched', 'tokenFetchFailed', 'refreshDue', 'reviveDue'),
     ...ignoring('lineRegistered', 'lineDropped', 'lineRefused', 'networkReturned', 'workerStarted'),
   },
   wanting: {
@@ -330,8 +494,8 @@ export const line = {
     refreshDue: fetchOrAsk,
     networkReturned: fetchOrAsk,
     workerStarted: (s, e) => askNow(s, e),
-    restartAsked: restart,
-    ...ignoring('tokenFetched', 'tokenFetchFailed', 'reviveDue', 'lineRegistered', 'lineDropped', 'lineRefused'),
+    ...anyTime,
+    ...ignoring('tokenFetched', 'tokenFetchFailed', 'reviveDue', 'lineRegistered', 'lineDropped', 'lineDead', 'lineRefused'),
   },
   fetching: {
     pageConfigured: configure,
@@ -341,8 +505,8 @@ export const line = {
     refreshDue: fetchOrAsk,
     networkReturned: fetchOrAsk,
     workerStarted: resumeLine,
-    restartAsked: restart,
-    ...ignoring('reviveDue', 'lineRegistered', 'lineDropped', 'lineRefused'),
+    ...anyTime,
+    ...ignoring('reviveDue', 'lineRegistered', 'lineDropped', 'lineDead', 'lineRefused'),
   },
   registering: {
     pageConfigured: configure,
@@ -352,11 +516,12 @@ export const line = {
     refreshDue: fetchOrAsk,
     lineRegistered: registered,
     lineDropped: (s) => next(s, { problem: 'signalling_lost' }),
+    lineDead: ignore,
     lineRefused: tokenRefused,
     reviveDue: revive,
     networkReturned: registerAnew,
     workerStarted: resumeLine,
-    restartAsked: restart,
+    ...anyTime,
   },
   registered: {
     pageConfigured: configure,
@@ -364,10 +529,11 @@ export const line = {
     tokenFetched: newToken,
     tokenFetchFailed: fetchFailed(undefined),
     refreshDue: fetchOrAsk,
-    lineDropped: (s) => next(s, { line: 'offline', problem: 'signalling_lost' }, reviveLater),
+    lineDropped: (s) => next(s, { line: 'offline', problem: 'signalling_lost' }, reviveLater(s)),
+    lineDead,
     lineRefused: tokenRefused,
     workerStarted: resumeLine,
-    restartAsked: restart,
+    ...anyTime,
     ...ignoring('lineRegistered', 'reviveDue', 'networkReturned'),
   },
   offline: {
@@ -381,12 +547,33 @@ export const line = {
     reviveDue: revive,
     networkReturned: registerAnew,
     workerStarted: resumeLine,
-    restartAsked: restart,
-    ...ignoring('lineDropped'),
+    ...anyTime,
+    ...ignoring('lineDropped', 'lineDead'),
   },
 };
 
 // Call: shared moves -------------------------------------------------------------------------------------------
+
+/**
+ * Flex names the page that accepted; a page without a name is that of an old plugin, and a call without one is for anybody.
+ * @type {(s: State, e: Event) => boolean}
+ */
+const isForAnother = (s, e) =>
+  Boolean(e.session) && !s.sessions.includes(e.session) && (s.sessions.length > 0 || acceptedPages(s).length === 0);
+
+/** The browser that accepts is the one that answers, and the others only if it does not. @type {Handler} */
+const takeOrWait = (s, e) => {
+  if (!isForAnother(s, e) || !e.connectToken) return takeCall(s, e);
+  const { callSid, connectToken, from } = e;
+  return next(s, { held: [...s.held, { callSid, connectToken, from }] }, { do: 'setTimer', timer: 'fallback', ms: fallBackAfter });
+};
+
+/** Nobody is at a browser without a Flex page. @type {Handler} */
+const fallBack = (s, e) => {
+  const [first] = s.held;
+  const state = { ...s, held: [] };
+  return first && acceptedPages(s).length > 0 ? takeCall(state, { ...e, ...first }) : next(state);
+};
 
 /** @type {Handler} */
 const takeCall = (s, e) => {
@@ -403,25 +590,36 @@ const takeCall = (s, e) => {
     quality: null,
   };
   const { callSid, connectToken, from } = e;
-  return next(s, { call, lastEnd: null }, { do: 'takeCall', callSid, connectToken, from });
+  const state = { ...s, call, invite: { callSid, connectToken, from }, lastEnd: null };
+  // A document that is not there yet is told when it is.
+  return state.document === 'ready' ? handOver(state) : makeDocument(state);
 };
+
+/** @type {(s: State) => Step} */
+const handOver = (s) => next(s, {}, { do: 'takeCall', ...s.invite });
 
 /** A second call never ends the first. The same call again is Twilio repeating itself. @type {Handler} */
 const refuseAsBusy = (s, e) =>
-  e.callSid === s.call?.callSid ? next(s) : next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
+  e.callSid === s.call?.callSid || isForAnother(s, e) ? next(s) : next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
 
 /** @type {Handler} */
-const adopt = (s, e) => next(s, { call: e.call, lastEnd: null });
+const adopt = (s, e) => next(s, { call: e.call, invite: e.call.status === 'connecting' ? s.invite : null, lastEnd: null });
 
 /** @type {Handler} */
 const endCall = (s, e) =>
-  e.callSid === s.call?.callSid ? applyUpdate(next(s, { call: null, lastEnd: e.reason })) : next(s);
+  e.callSid === s.call?.callSid ? afterCall(next(s, { call: null, invite: null, lastEnd: e.reason })) : next(s);
+
+/** Somebody has answered it, here or elsewhere: to refuse it now would be to refuse it for them. */
+const answered = new Set(['answered_elsewhere', 'ended', 'connection_lost']);
 
 /** A call that could not be taken may still ring here; Flex offers it to somebody else once it is refused. @type {Handler} */
 const giveUpCall = (s, e) => {
-  const mine = e.callSid === s.call?.callSid;
-  return chain(next(s, {}, ...(mine ? [{ do: 'rejectInvite', callSid: e.callSid }] : [])), (now) => endCall(now, e));
+  const refuse = e.callSid === s.call?.callSid && !answered.has(e.reason);
+  return chain(next(s, {}, ...(refuse ? [{ do: 'rejectInvite', callSid: e.callSid }] : [])), (now) => endCall(now, e));
 };
+
+/** @type {(step: Step) => Step} */
+const afterCall = (step) => chain(applyUpdate(step), (s) => chain(next(s, {}, ...leaveLater(s)), closeWhenIdle));
 
 /** @type {(step: Step) => Step} */
 const applyUpdate = (step) =>
@@ -450,40 +648,53 @@ const missCall = (s, ended) => {
   if (!s.call) return next(s, { lastEnd: ended?.reason ?? s.lastEnd });
   const { callSid, status } = s.call;
   const lastEnd = ended?.callSid === callSid ? ended.reason : 'lost';
-  return next(s, { call: null, lastEnd }, ...(status === 'connecting' ? [{ do: 'rejectInvite', callSid }] : []));
+  const refuse = status === 'connecting' && !answered.has(lastEnd);
+  return next(s, { call: null, invite: null, lastEnd }, ...(refuse ? [{ do: 'rejectInvite', callSid }] : []));
 };
 
 /** The document says what is true. @type {Handler} */
-const believeDocument = (s, e) => {
-  // A document that was started for this very call has not been told of it yet.
-  const untold = s.document === 'starting' && s.call?.status === 'connecting' && e.call === null && e.ended?.callSid !== s.call.callSid;
-  const believed = e.call ? next(s, { call: e.call, lastEnd: null }) : untold ? next(s) : missCall(s, e.ended);
-  return applyUpdate(
-    chain(believed, (now) => {
-      const state = { ...now, document: /** @type {const} */ ('ready') };
-      return next(state, {}, ...(state.voiceToken ? [prepareDocument(state)] : []));
+const believeDocument = (s, e) =>
+  afterCall(
+    chain(next(s, { document: 'ready' }, ...(s.voiceToken ? [prepareDocument(s)] : [])), (now) => {
+      if (e.call) return adopt(now, e);
+      // It still rings, and this document has not been told of it, or not in a way that it could hear.
+      return now.invite && e.ended?.callSid !== now.invite.callSid ? handOver(now) : missCall(now, e.ended);
     }),
   );
-};
 
 /** @type {Handler} */
 const loseDocument = (s) =>
-  applyUpdate(
-    chain(missCall(s), (now) => {
+  afterCall(
+    // A call that still rings is for the next document.
+    chain(s.invite ? next(s) : missCall(s), (now) => {
       const without = next(now, { document: 'none' });
       return now.line === 'unconfigured' ? without : chain(without, makeDocument);
     }),
   );
 
-/** The worker woke; its document may have lived on. @type {Handler} */
-const resumeCall = (s, e) =>
-  e.document ? next(s, { pages: {}, document: 'ready' }) : loseDocument({ ...s, pages: {} }, e);
+/** The worker woke, and nothing rings here any more; its document may have lived on, and says so itself. @type {Handler} */
+const resumeCall = (s, e) => {
+  const state = passOn({ ...s, pages: {}, invite: null, held: [] }, e.at);
+  return e.document ? next(state, { document: 'starting' }, ...leaveLater(state)) : loseDocument(state, e);
+};
+
+/**
+ * Twilio cancels the worker's copy both when the document has taken the call and when the caller gave up. A document that is
+ * not there has not taken it.
+ * @type {Handler}
+ */
+const inviteGone = (s, e) => {
+  if (e.callSid !== s.call?.callSid) return next(s);
+  const state = { ...s, invite: null };
+  return s.document === 'ready' ? next(state, {}, { do: 'inviteGone', callSid: e.callSid }) : afterCall(missCall(state));
+};
 
 // Call: the table ----------------------------------------------------------------------------------------------
 
 /** @type {Record<string, Handler>} */
 const whileUp = {
   callInvited: refuseAsBusy,
+  fallbackDue: (s) => next(s, { held: [] }),
   callChanged: adopt,
   callEnded: endCall,
   hangUpAsked: hangUp,
@@ -497,7 +708,8 @@ const whileUp = {
 /** @type {Record<CallState, Record<string, Handler>>} */
 export const call = {
   none: {
-    callInvited: takeCall,
+    callInvited: takeOrWait,
+    fallbackDue: fallBack,
     callChanged: adopt,
     documentConnected: believeDocument,
     documentGone: loseDocument,
@@ -508,9 +720,7 @@ export const call = {
   connecting: {
     ...whileUp,
     callEnded: giveUpCall,
-    // Twilio cancels the worker's copy both when the document has taken the call and when the caller gave up.
-    inviteGone: (s, e) =>
-      e.callSid === s.call?.callSid ? next(s, {}, { do: 'inviteGone', callSid: e.callSid }) : next(s),
+    inviteGone,
     ...ignoring('digitsAsked'),
   },
   open: { ...whileUp, digitsAsked: sendDigits, ...ignoring('inviteGone') },
@@ -523,21 +733,28 @@ export const call = {
 export const always = {
   // Pages that were open before this extension was do not have its content script. Ports that are here already may be the last
   // word of orphans, who hear nothing; a page that lives comes back.
-  lifeBegan: (s) => next(s, { pages: {} }, { do: 'reconnectPages' }, { do: 'bridgeTabs' }),
+  lifeBegan: (s, e) => next(passOn({ ...s, pages: {} }, e.at), {}, { do: 'reconnectPages' }, { do: 'bridgeTabs' }),
   pageConnected: (s, e) =>
-    next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null } } }),
+    next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null, tab: e.tab ?? null } } }),
   pageClosed: (s, e) => {
     const { [e.page]: _, ...pages } = s.pages;
-    return next(s, { pages });
+    const state = passOn({ ...s, pages }, e.at);
+    return next(state, {}, ...leaveLater(state));
   },
   pageMisconfigured: (s, e) =>
     next(
       s,
-      { pages: { ...s.pages, [e.page]: { standing: 'rejected', pluginVersion: null, reason: 'bad_config' } } },
+      { pages: { ...s.pages, [e.page]: { standing: 'rejected', pluginVersion: null, reason: 'bad_config', tab: s.pages[e.page]?.tab ?? null } } },
       { do: 'answerPage', page: e.page, type: 'VOICE_CLIENT_EXTENSION_CONFIG_REJECTED', payload: { reason: 'bad_config' } },
     ),
+  consentGiven: (s, e) => {
+    const asked = consentNeeded(s);
+    if (asked?.key !== e.key) return next(s);
+    const state = { ...s, consents: [...s.consents, e.key].slice(-20) };
+    return next(state, {}, { do: 'rememberConsents', consents: state.consents }, ...askPages(state));
+  },
+  inviteGone: (s, e) => next(s, { held: s.held.filter(({ callSid }) => callSid !== e.callSid) }),
   messageRefused: (s, e) => next(s, { refused: { ...s.refused, [e.refusal]: (s.refused[e.refusal] ?? 0) + 1 } }),
-  policyChanged: (s, e) => next(s, { policy: e.policy }),
   devicesChanged: (s, e) => {
     const needed = e.devices.microphone === 'prompt' && s.line !== 'unconfigured' && !s.welcomed;
     return next(s, { devices: { ...e.devices, chosen: s.devices.chosen }, welcomed: s.welcomed || needed }, ...(needed ? [{ do: 'openWelcome' }] : []));

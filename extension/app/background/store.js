@@ -1,8 +1,8 @@
 // What outlives the service worker. The snapshot, tokens included, is in storage.session: memory that only this extension
 // reads and that ends with the browser or an update, so a snapshot of another version is dropped, not migrated. Only the
-// names of the chosen audio devices are in storage.local.
+// names of the chosen audio devices, and which account may use which token server, are in storage.local.
 
-import { initial } from './machine.js';
+import { call, callState, initial, line } from './machine.js';
 
 /**
  * @typedef {import('./machine.js').State} State
@@ -11,7 +11,7 @@ import { initial } from './machine.js';
  */
 
 /** Raise it whenever State changes shape. */
-export const snapshotVersion = 1;
+export const snapshotVersion = 2;
 
 /** @param {State} state */
 export function toSnapshot(state) {
@@ -23,7 +23,9 @@ export function toSnapshot(state) {
 export function fromSnapshot(stored) {
   const snapshot = /** @type {{ version?: unknown, state?: State } | undefined} */ (stored);
   if (snapshot?.version !== snapshotVersion || typeof snapshot.state !== 'object') return initial();
-  return { ...initial(), ...snapshot.state };
+  const state = { ...initial(), ...snapshot.state };
+  // One that nobody knows could decide nothing, and the phone would be dead until the browser is restarted.
+  return Object.hasOwn(line, state.line) && Object.hasOwn(call, callState(state)) ? state : initial();
 }
 
 /** @param {unknown} stored @param {Policy} policy @returns {Chosen} */
@@ -38,6 +40,29 @@ export function chosenDevices(stored, policy) {
   };
 }
 
+const patience = 2_000;
+
+/**
+ * A storage that cannot be opened, or does not answer, is empty: the phone works without what it remembers.
+ * @param {Promise<Record<string, any>>} reading
+ * @returns {Promise<Record<string, any>>}
+ */
+async function inTime(reading) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const late = new Promise((/** @type {(value: Record<string, any>) => void} */ resolve) => (timer = setTimeout(() => resolve({}), patience)));
+  try {
+    return await Promise.race([reading, late]);
+  } catch {
+    return {};
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param {unknown} stored @returns {string[]} */
+const texts = (stored) => (Array.isArray(stored) ? stored.filter((text) => typeof text === 'string') : []);
+
 /** @param {ChromeStorage} storage */
 export function createStore(storage) {
   /** @type {Promise<unknown>} */
@@ -50,14 +75,14 @@ export function createStore(storage) {
      */
     async load() {
       const [session, local, managed] = await Promise.all([
-        storage.session.get('snapshot'),
-        storage.local.get('devices'),
+        inTime(storage.session.get('snapshot')),
+        inTime(storage.local.get(null)),
         readPolicy(storage),
       ]);
       const state = fromSnapshot(session['snapshot']);
       const chosen = chosenDevices(local['devices'], managed);
       return {
-        state: { ...state, policy: managed, devices: { ...state.devices, chosen } },
+        state: { ...state, consents: texts(local['consents']), policy: managed, devices: { ...state.devices, chosen } },
         first: session['snapshot'] === undefined,
       };
     },
@@ -69,7 +94,10 @@ export function createStore(storage) {
     },
 
     /** @param {Chosen} chosen */
-    rememberDevices: (chosen) => storage.local.set({ devices: chosen }),
+    rememberDevices: (chosen) => storage.local.set({ devices: chosen }).catch(() => {}),
+
+    /** @param {string[]} consents */
+    rememberConsents: (consents) => storage.local.set({ consents }).catch(() => {}),
 
     policy: () => readPolicy(storage),
   };
@@ -80,6 +108,7 @@ export function createStore(storage) {
 /** @param {ChromeStorage} storage @returns {Promise<Policy>} */
 async function readPolicy(storage) {
   // Some Chromium builds reject instead of answering {} where no policy store exists.
+  // However long it takes: without the administrator's list a Flex token could go anywhere.
   const managed = await storage.managed.get(null).catch(() => ({}));
   return /** @type {Policy} */ (managed);
 }

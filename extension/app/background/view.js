@@ -1,9 +1,11 @@
 // What others may see of the state: pages, the toolbar, the popup. No token is in any of it.
 
+import { consentNeeded } from './machine.js';
+
 /** @typedef {import('./machine.js').State} State */
 
 /** Version of the messages exchanged with the plugin. */
-export const protocol = 2;
+export const protocol = 3;
 
 /** The call as the Flex page gets it; null when there is none. @param {State} s */
 export function callForPage(s) {
@@ -33,7 +35,7 @@ export function heartbeat(s, extensionVersion) {
   };
 }
 
-/** @typedef {'microphone_denied' | 'microphone_missing' | 'microphone_prompt' | import('./machine.js').LineProblem} Problem */
+/** @typedef {'microphone_denied' | 'microphone_missing' | 'microphone_prompt' | 'consent_needed' | import('./machine.js').LineProblem} Problem */
 
 /**
  * Why a call offered now would not reach the agent; null when it would, or when nothing is known to be wrong.
@@ -44,6 +46,7 @@ export function problemOf(s) {
   const { microphone } = s.devices;
   if (microphone === 'denied' || microphone === 'missing') return `microphone_${microphone}`;
   if (s.line === 'unconfigured') return null;
+  if (consentNeeded(s)) return 'consent_needed';
   if (microphone === 'prompt') return 'microphone_prompt';
   return s.line === 'registered' ? null : s.problem;
 }
@@ -71,6 +74,7 @@ export function forPopup(s, extensionVersion) {
     call: s.call,
     devices: s.devices,
     account: s.config?.account ?? null,
+    consent: consentNeeded(s),
     tokenURL: s.config?.tokenURL ?? null,
     identity: s.identity,
     tabs: pages.length,

@@ -58,7 +58,8 @@ chrome.runtime.onConnect.addListener((port) => {
 chrome.runtime.onMessage.addListener((message, sender, reply) => {
   const answer = accept(message, sender, home, 'worker');
   if (answer.ok && answer.from === 'popup') {
-    desk.report(fromPopup(answer.message));
+    if (answer.message.type === 'popup.restart') effects.latestTab().then((tab) => desk.report({ name: 'restartAsked', tab }));
+    else desk.report(fromPopup(answer.message));
     reply({ ok: true });
   } else {
     const refusal = answer.ok ? 'wrong_sender' : answer.refusal;
@@ -75,6 +76,8 @@ chrome.storage.onChanged.addListener(async (_changes, area) => {
   if (area === 'managed') desk.report({ name: 'policyChanged', policy: await store.policy() });
 });
 self.addEventListener('online', () => desk.report({ name: 'networkReturned' }));
+// Another network: what is open may be dead. Not every browser tells.
+/** @type {any} */ (globalThis.navigator)?.connection?.addEventListener('change', () => effects.proveLine());
 
 setInterval(() => desk.tick(), 1000);
 const ready = desk.wake(effects.hasDocument);
@@ -82,7 +85,7 @@ const ready = desk.wake(effects.hasDocument);
 /** @param {chrome.runtime.Port} port */
 function connectPage(port) {
   const page = ports.addPage(port);
-  desk.report({ name: 'pageConnected', page });
+  desk.report({ name: 'pageConnected', page, tab: port.sender?.tab?.id });
   port.onDisconnect.addListener(() => {
     ports.removePage(page);
     desk.report({ name: 'pageClosed', page });
@@ -111,6 +114,8 @@ function fromPage({ type, payload }) {
         tokenURL: payload.voiceClientTokenGeneratorUrl,
         prefix: payload.extensionVoiceClientPrefix ?? '',
         pluginVersion: payload.pluginVersion,
+        session: payload.sessionIdentifier,
+        worker: payload.workerIdentity,
       };
     case 'VOICE_CLIENT_EXTENSION_FLEX_TOKEN': {
       const expiresAt = new Date(payload.expiration ?? NaN).getTime();
@@ -125,6 +130,8 @@ function fromPage({ type, payload }) {
       return { name: 'muteAsked', muted: payload.muted };
     case 'VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE':
       return { name: 'deviceAsked', kind: payload.kind, label: payload.label };
+    case 'VOICE_CLIENT_EXTENSION_LOGGED_OUT':
+      return { name: 'loggedOut', account: payload?.accountSid };
     case 'page.forged':
       return { name: 'messageRefused', refusal: 'wrong_sender' };
     default:
@@ -144,10 +151,10 @@ function fromPopup({ type, payload }) {
       return { name: 'digitsAsked', digits: payload.digits };
     case 'popup.chooseDevice':
       return { name: 'deviceAsked', kind: payload.kind, label: payload.label };
-    case 'popup.openWelcome':
-      return { name: 'welcomeAsked' };
+    case 'popup.consent':
+      return { name: 'consentGiven', key: payload.key };
     default:
-      return { name: 'restartAsked' };
+      return { name: 'welcomeAsked' };
   }
 }
 

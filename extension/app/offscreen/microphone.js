@@ -15,9 +15,6 @@ export function whyNoMicrophone(error) {
 export function createMicrophone(media) {
   /** @type {Set<MediaStream>} */
   const open = new Set();
-  /** For the next request of the SDK. @type {MediaStream | undefined} */
-  let next;
-
   let closed = 0;
 
   /** @param {MediaStreamConstraints} constraints */
@@ -46,19 +43,11 @@ export function createMicrophone(media) {
       });
     },
 
-    /** What the SDK gets when it next asks. @param {MediaStream} stream */
-    lend: (stream) => void (next = stream),
-
-    /** What the SDK calls in place of getUserMedia. @param {MediaStreamConstraints} constraints */
-    async getUserMedia(constraints) {
-      const stream = next ?? request(constraints);
-      next = undefined;
-      return stream;
-    },
+    /** What the SDK calls in place of getUserMedia. */
+    getUserMedia: request,
 
     close() {
       closed++;
-      next = undefined;
       for (const stream of open) stop(stream);
       open.clear();
     },

@@ -19,8 +19,6 @@ export function createPeers(webRTC) {
   let nothing;
   /** @type {Seat | undefined} */
   let spare;
-  /** @type {Seat | undefined} */
-  let taken;
 
   /**
    * The connection has no local description yet: that would open sockets, on a network that may be another one when the call
@@ -53,26 +51,14 @@ export function createPeers(webRTC) {
     };
   }
 
-  function take() {
-    // Of a call that ended before the SDK got so far.
-    taken?.peer.close();
-    taken = spare ?? make();
-    spare = undefined;
-    return taken;
-  }
-
-  const prepare = () => void (spare ??= make());
-
   return {
-    take,
-    prepare,
-
-    /** Stands where the SDK expects the class RTCPeerConnection. */
-    Peer: function Peer() {
-      const { peer } = taken ?? take();
-      taken = undefined;
-      return peer;
+    take() {
+      const seat = spare ?? make();
+      spare = undefined;
+      return seat;
     },
+
+    prepare: () => void (spare ??= make()),
 
     /** The first connection of a process loads much of WebRTC, and each makes itself a certificate unless it is given one. */
     async rehearse() {

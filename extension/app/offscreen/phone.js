@@ -1,7 +1,8 @@
 // Owns the call. Lives in the offscreen document, so it outlives the Flex tab and the service worker, and knows nothing of
 // chrome.*: report() tells whoever listens.
 
-import { deviceOptions } from '../background/line.js';
+import { hear } from '../shared/stream.js';
+import { createClient } from './client.js';
 import { createDigits } from './digits.js';
 import { createMicrophone, whyNoMicrophone } from './microphone.js';
 import { quality } from './quality.js';
@@ -9,15 +10,26 @@ import { quality } from './quality.js';
 /**
  * @typedef {import('../background/machine.js').Call} Call
  * @typedef {import('../background/machine.js').Chosen} Chosen
+ * @typedef {import('./client.js').Client} Client
  * @typedef {import('@twilio/voice-sdk').Device} Device
  * @typedef {import('@twilio/voice-sdk').Call} SDKCall
- * @typedef {{ token: string, identity: string, edge: string, appVersion: string, chosen: Chosen }} Preparation
+ * @typedef {{ client: Client, sdkCall?: SDKCall, code?: number, lost: boolean }} Attempt  to take the call; code: of its last
+ *   error; lost: another took it, or it has ended
+ * @typedef {{ token: string, identity: string, edge: string, holdSeconds: number, appVersion: string, chosen: Chosen }} Preparation
  * @typedef {{ callSid: string, connectToken: string, from: string }} Offer
  * @typedef {{ kind: string, label: string, deviceId: string }} KnownDevice
  */
 
 /** The SDK waits for an answer for ever; a caller who is gone must not leave the agent connecting. */
 const answerWithin = 10_000;
+/** A call that is not answered by then is tried with a second socket, as the first may be dead. */
+const answerIsLate = 1_500;
+/** An open socket has so long to prove that it is alive, and has to do so again after a while. */
+const proofWithin = 1_500;
+const proveEvery = 5_000;
+/** What Twilio says of a call that nobody can take any more: it is over, or somebody else has it. */
+const takenElsewhere = 31486;
+const final = new Set([31404, 31480, takenElsewhere, 31603]);
 /** Once Twilio has withdrawn the invite, an answer is on its way or will never come. */
 const answerAfterCancel = 5_000;
 const reportQualityEvery = 5_000;
@@ -30,7 +42,7 @@ const reportQualityEvery = 5_000;
  */
 export function createPhone({ Device, media, signal, peers, report, now, later, cancel }) {
   const microphone = createMicrophone(media);
-  /** @type {{ device: Device, identity: string, edge: string, broken: boolean } | undefined} */
+  /** @type {Client | undefined} */
   let client;
   /** @type {Preparation | undefined} */
   let preparation;
@@ -40,10 +52,19 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   let call = null;
   /** How the call before ended: a worker that was dead at that moment asks later. @type {import('../background/machine.js').End | null} */
   let ended = null;
-  /** @type {SDKCall | undefined} */
+  /** The call as the SDK has it, once Twilio answered. @type {SDKCall | undefined} */
   let sdkCall;
   /** @type {any} */
   let answerTimer;
+  /** Ways in which the call is being taken at this moment. @type {Set<Attempt>} */
+  const attempts = new Set();
+  /** @type {any} */
+  let lateTimer;
+  let retried = false;
+  /** A call that was hung up, until a socket has answered since: the word may have gone into a dead one. @type {string | null} */
+  let owed = null;
+  /** Twilio has withdrawn the invite: it has been answered, or the caller is gone. */
+  let withdrawn = false;
   /** @type {Chosen} */
   let chosen = { input: '', output: '', ringtone: '' };
   /** @type {KnownDevice[]} */
@@ -55,6 +76,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   let granted = false;
   let failedToOpen = false;
   peers.rehearse().catch(() => {});
+  later(proveAgain, proveEvery);
   const digits = createDigits((run) => sdkCall?.sendDigits(run), later);
 
   // The voice client ---------------------------------------------------------------------------------------------
@@ -63,9 +85,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function prepare(wanted) {
     preparation = wanted;
     chosen = wanted.chosen;
-    if (client && client.identity === wanted.identity && (call || isFit(client))) client.device.updateToken(wanted.token);
+    if (client && client.identity === wanted.identity && (call || client.fits(wanted))) client.updateToken(wanted.token);
     // A call keeps the client it began with; the next one gets a new one.
-    else if (!call) makeClient(wanted);
+    else if (!call) renew(wanted);
     if (unprepared) {
       const offer = unprepared;
       unprepared = undefined;
@@ -73,35 +95,41 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     }
   }
 
-  /** Whether this client could take the next call. @param {NonNullable<typeof client>} candidate */
-  const isFit = ({ identity, edge, broken }) =>
-    !broken && identity === preparation?.identity && edge === preparation.edge;
-
   /** @param {Preparation} wanted */
   function makeClient(wanted) {
-    client?.device.destroy();
-    const options = { ...deviceOptions(wanted), getUserMedia: microphone.getUserMedia, RTCPeerConnection: peers.Peer };
-    const device = new Device(wanted.token, /** @type {any} */ (options));
-    const made = { device, identity: wanted.identity, edge: wanted.edge, broken: false };
-    client = made;
-    // An error between calls is about the token or the socket: the next preparation starts afresh.
-    device.on('error', () => (made.broken = made.broken || !call));
-    for (const sound of /** @type {const} */ (['incoming', 'outgoing', 'disconnect'])) device.audio?.[sound](false);
-    useSpeaker(device);
-    warm(device).catch(() => {});
+    const made = createClient({ Device, getUserMedia: microphone.getUserMedia }, wanted, () => call !== null);
+    useSpeaker(made.device);
+    return made;
   }
 
-  /**
-   * Opens the signalling socket before there is a call; connect() then finds it open, which saves a TLS handshake and two
-   * round trips at the moment somebody is waiting. The SDK has no public call that connects without registering; where a
-   * later SDK has none of these names, connect() opens the socket itself, only later.
-   * @param {Device} device
-   */
-  async function warm(device) {
-    const inside = /** @type {{ _streamConnectedPromise?: Promise<unknown> | null, _setupStream?: () => Promise<unknown> }} */ (
-      /** @type {unknown} */ (device)
-    );
-    await (inside._streamConnectedPromise ?? inside._setupStream?.());
+  /** @param {Preparation} wanted */
+  function renew(wanted) {
+    client?.drop();
+    client = makeClient(wanted);
+    if (owed) client.hangUp(owed);
+    return client;
+  }
+
+  function proveAgain() {
+    later(proveAgain, proveEvery);
+    prove();
+  }
+
+  /** Between calls: in a call the SDK has its own ways. */
+  function prove() {
+    const asked = client;
+    if (call || !asked) return;
+    const timer = later(() => {
+      if (client !== asked) return;
+      asked.wearOut();
+      // A call that came meanwhile is on it, and has a second attempt.
+      if (!call && preparation) renew(preparation);
+    }, proofWithin);
+    const heard = () => {
+      cancel(timer);
+      if (client === asked) owed = null;
+    };
+    if (!asked.ask(heard)) cancel(timer);
   }
 
   // A call -------------------------------------------------------------------------------------------------------
@@ -116,8 +144,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @param {Offer} offer */
   function take(offer) {
     if (call) return;
-    hungUp = false;
-    failed = false;
+    hungUp = failed = retried = withdrawn = false;
     qualityReportedAt = 0;
     const { callSid, from } = offer;
     call = { callSid, from, status: 'connecting', muted: false, direction: 'inbound', startedAt: null, quality: null };
@@ -129,10 +156,32 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   }
 
   /** @param {Offer} offer */
-  async function connect(offer) {
-    const stillWanted = () => call?.callSid === offer.callSid && !hungUp;
-    if (preparation && !(client && isFit(client))) makeClient(preparation);
-    const device = /** @type {NonNullable<typeof client>} */ (client).device;
+  function connect(offer) {
+    const { callSid } = offer;
+    const wanted = /** @type {Preparation} */ (preparation);
+    lateTimer = later(() => call?.callSid === callSid && !sdkCall && tryAgain(offer), answerIsLate);
+    attempt(offer, client?.fits(wanted) ? client : renew(wanted));
+  }
+
+  /**
+   * Once more, with a socket of its own, while the call still rings. The attempt before may yet succeed.
+   * @param {Offer} offer
+   */
+  function tryAgain(offer) {
+    if (retried || withdrawn || hungUp || !preparation) return false;
+    retried = true;
+    client?.wearOut();
+    client = makeClient(preparation);
+    attempt(offer, client);
+    return true;
+  }
+
+  /** @param {Offer} offer @param {Client} used */
+  async function attempt(offer, used) {
+    /** @type {Attempt} */
+    const mine = { client: used, lost: false };
+    attempts.add(mine);
+    const stillWanted = () => !mine.lost;
     const opening = openMicrophone(stillWanted);
     // Opening takes longer than all else: the caller is taken meanwhile, and hears the agent as soon as it is done. A call that
     // may yet have to be given back is not taken.
@@ -140,16 +189,16 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     const opened = reliable ? undefined : await opening;
     if (!reliable && !opened) return;
     const seat = peers.take();
-    microphone.lend(opened ?? seat.stream);
+    used.seat(seat, opened ?? seat.stream);
     // It fails where the call has ended meanwhile.
-    if (!opened) speak(seat, opening).catch(() => {});
+    if (!opened) speak(mine, seat, opening).catch(() => {});
     try {
-      const connected = await device.connect({ connectToken: offer.connectToken });
-      if (!stillWanted()) return connected.disconnect();
-      follow(connected);
-      if (call?.muted) connected.mute(true);
+      const connected = await used.device.connect({ connectToken: offer.connectToken });
+      mine.sdkCall = connected;
+      if (stillWanted()) follow(mine, offer);
+      else connected.disconnect();
     } catch {
-      if (stillWanted()) finish('not_answered');
+      fail(mine, offer);
     }
   }
 
@@ -161,58 +210,99 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       return stillWanted() ? stream : undefined;
     } catch (error) {
       failedToOpen = true;
-      if (!stillWanted()) return undefined;
-      const abandoned = sdkCall;
-      finish(whyNoMicrophone(error));
-      abandoned?.disconnect();
+      if (stillWanted()) end(whyNoMicrophone(error));
       return undefined;
     }
   }
 
-  /** @param {import('./peers.js').Seat} seat @param {Promise<MediaStream | undefined>} opening */
-  async function speak(seat, opening) {
+  /** @param {Attempt} mine @param {import('./peers.js').Seat} seat @param {Promise<MediaStream | undefined>} opening */
+  async function speak(mine, seat, opening) {
     const voice = (await opening)?.getAudioTracks()[0];
     if (!voice) return;
     if (!(await seat.give(voice))) return voice.stop();
     // Muted or unmuted while it was being replaced.
-    sdkCall?.mute(sdkCall.isMuted());
-    remeasure(seat.stream);
+    mine.sdkCall?.mute(mine.sdkCall.isMuted());
+    remeasure(mine.sdkCall, seat.stream);
   }
 
   /**
    * The SDK measures the level of what it sends, for its reports, on the track it began with. Only choosing another microphone
    * makes it look again; where a later SDK has none of these names, it reports silence.
+   * @param {SDKCall | undefined} made
    * @param {MediaStream} stream
    */
-  function remeasure(stream) {
+  function remeasure(made, stream) {
     const inside = /** @type {{ _mediaHandler?: { _inputAnalyser?: AnalyserNode, _updateInputStreamSource?: (stream: MediaStream) => void } } | undefined} */ (
-      /** @type {unknown} */ (sdkCall)
+      /** @type {unknown} */ (made)
     );
     if (inside?._mediaHandler?._inputAnalyser) inside._mediaHandler._updateInputStreamSource?.(stream);
   }
 
-  /** @param {SDKCall} made */
-  function follow(made) {
-    sdkCall = made;
-    const mine = () => sdkCall === made;
+  /** @param {Attempt} mine @param {Offer} offer */
+  function follow(mine, offer) {
+    const made = /** @type {SDKCall} */ (mine.sdkCall);
+    const is = () => sdkCall === made;
+    if (call?.muted) made.mute(true);
+    const quiet = hear(mine.client.device, 'answer', ({ callsid }) => {
+      if (callsid !== offer.callSid) return;
+      quiet();
+      win(mine);
+    });
     made.on('accept', () => {
-      if (!mine()) return;
+      win(mine);
+      if (!is() || call?.startedAt !== null) return;
       cancel(answerTimer);
       update({ status: 'open', startedAt: now() });
       // Only now: opening a speaker takes what the connection needed.
       signal(idOf('audiooutput', chosen.ringtone));
     });
-    made.on('mute', (/** @type {boolean} */ muted) => mine() && update({ muted }));
-    made.on('reconnecting', () => mine() && update({ status: 'reconnecting' }));
-    made.on('reconnected', () => mine() && update({ status: 'open' }));
-    made.on('sample', (/** @type {any} */ sample) => mine() && measure(quality(sample)));
-    made.on('error', () => (failed = true));
-    for (const end of ['disconnect', 'cancel', 'reject']) made.on(end, () => mine() && finish(reasonOfEnd()));
+    made.on('mute', (/** @type {boolean} */ muted) => is() && update({ muted }));
+    made.on('reconnecting', () => is() && call?.startedAt !== null && update({ status: 'reconnecting' }));
+    made.on('reconnected', () => is() && call?.startedAt !== null && update({ status: 'open' }));
+    made.on('sample', (/** @type {any} */ sample) => is() && measure(quality(sample)));
+    made.on('error', (/** @type {{ code?: number }} */ { code }) => {
+      mine.code = code;
+      if (is()) failed = true;
+    });
+    for (const event of ['disconnect', 'cancel', 'reject']) {
+      made.on(event, () => {
+        quiet();
+        if (is()) finish(reasonOfEnd());
+        else fail(mine, offer);
+      });
+    }
+  }
+
+  /** Twilio has answered this one. @param {Attempt} mine */
+  function win(mine) {
+    if (mine.lost || sdkCall) return;
+    cancel(lateTimer);
+    sdkCall = mine.sdkCall;
+    client = mine.client;
+    for (const other of attempts) if (other !== mine) lose(other);
+    // Muted or unmuted since it was begun.
+    if (call && sdkCall?.isMuted() !== call.muted) sdkCall?.mute(call.muted);
+  }
+
+  /** @param {Attempt} mine @param {Offer} offer */
+  function fail(mine, offer) {
+    if (mine.lost) return;
+    mine.client.wearOut();
+    const again = attempts.size === 1 && !final.has(mine.code ?? 0) && tryAgain(offer);
+    lose(mine);
+    if (!again && attempts.size === 0) finish(mine.code === takenElsewhere ? 'answered_elsewhere' : reasonOfEnd());
+  }
+
+  /** Not a word of it may reach Twilio any more: that would be about a call that another has. @param {Attempt} mine */
+  function lose(mine) {
+    mine.lost = true;
+    attempts.delete(mine);
+    if (mine.client !== client) mine.client.drop();
   }
 
   function reasonOfEnd() {
     if (hungUp) return 'hung_up';
-    if (call?.startedAt === null) return 'not_answered';
+    if (!sdkCall) return 'not_answered';
     return failed ? 'connection_lost' : 'ended';
   }
 
@@ -225,10 +315,19 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   }
 
   function giveUp() {
-    if (call?.status !== 'connecting' || call.startedAt !== null) return;
-    const abandoned = sdkCall;
-    finish('not_answered');
-    abandoned?.disconnect();
+    if (call?.status === 'connecting') end(sdkCall ? 'connection_lost' : 'not_answered');
+  }
+
+  /** Ends it from this side, with a word to Twilio. @param {string} reason */
+  function end(reason) {
+    const abandoned = [...attempts];
+    owed = sdkCall && call ? call.callSid : null;
+    finish(reason);
+    for (const { sdkCall: made, client: used } of abandoned) {
+      made?.disconnect();
+      if (owed && !used.isOpen()) used.hangUp(owed);
+    }
+    if (owed) prove();
   }
 
   /** @param {string} reason */
@@ -236,7 +335,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     if (!call) return;
     const { callSid } = call;
     cancel(answerTimer);
+    cancel(lateTimer);
     digits.clear();
+    for (const attempt of attempts) attempt.lost = true;
     call = null;
     sdkCall = undefined;
     unprepared = undefined;
@@ -249,17 +350,17 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   }
 
   function letGo() {
+    for (const attempt of attempts) lose(attempt);
     microphone.close();
     client?.device.audio?.unsetInputDevice().catch(() => {});
-    if (preparation && !(client && isFit(client))) makeClient(preparation);
+    if (preparation && !client?.fits(preparation)) renew(preparation);
     peers.prepare();
   }
 
   function hangUp() {
     if (!call) return;
     hungUp = true;
-    if (sdkCall) sdkCall.disconnect();
-    finish('hung_up');
+    end('hung_up');
   }
 
   // Devices ------------------------------------------------------------------------------------------------------
@@ -286,6 +387,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     /** @param {string} callSid */
     inviteGone(callSid) {
       if (call?.callSid !== callSid || call.status !== 'connecting') return;
+      withdrawn = true;
       cancel(answerTimer);
       answerTimer = later(giveUp, answerAfterCancel);
     },

@@ -61,11 +61,15 @@ function showStatus(now) {
   const until = now.tokenExpiresAt ? time(now.tokenExpiresAt) : '';
   $('status').dataset.tone = tone;
   for (const part of ['title', 'reason', 'fix']) {
-    write($(`status-${part}`), t(`status_${id}_${part}`, identity, host, until, now.update ?? ''));
+    write($(`status-${part}`), t(`status_${id}_${part}`, identity, host, until, now.update ?? '', now.account ?? ''));
   }
   $('status-action').hidden = !action;
   write($('status-action'), action ? t(`status_action_${action}`) : '');
-  $('status-action').onclick = () => (action === 'welcome' ? ask('popup.openWelcome') : openTab($('tab-info')));
+  $('status-action').onclick = () => {
+    if (action === 'welcome') ask('popup.openWelcome');
+    else if (action === 'consent') ask('popup.consent', { key: now.consent?.key });
+    else openTab($('tab-info'));
+  };
 }
 
 /** @param {PopupView} now @param {PopupView | undefined} before */

@@ -4,7 +4,7 @@
 /**
  * @typedef {import('../background/view.js').PopupView} PopupView
  * @typedef {'ok' | 'busy' | 'warn' | 'bad' | 'off' | 'call'} Tone
- * @typedef {{ id: string, tone: Tone, action?: 'welcome' | 'restart' }} Status
+ * @typedef {{ id: string, tone: Tone, action?: 'welcome' | 'restart' | 'consent' }} Status
  */
 
 /** @param {PopupView} view @returns {Status} */
@@ -14,6 +14,7 @@ export function statusOf(view) {
   const { microphone } = view.devices;
   if (microphone === 'denied') return { id: 'microphone_denied', tone: 'bad' };
   if (microphone === 'missing') return { id: 'microphone_missing', tone: 'bad' };
+  if (view.consent) return { id: 'consent_needed', tone: 'warn', action: 'consent' };
   if (microphone === 'prompt') return { id: 'microphone_prompt', tone: 'bad', action: 'welcome' };
 
   switch (view.line) {

@@ -85,6 +85,8 @@ const configuration = {
   extensionVoiceClientPrefix: optional(orNull(text(64))),
   protocol: optional(number),
   pluginVersion: optional(text(64)),
+  sessionIdentifier: optional(orNull(text(128))),
+  workerIdentity: optional(orNull(text(256))),
 };
 
 /**
@@ -115,6 +117,8 @@ export const catalogue = {
   VOICE_CLIENT_EXTENSION_SET_MUTED: said({ muted: bool }),
   VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE: said({ kind: deviceKind, label }),
 
+  VOICE_CLIENT_EXTENSION_LOGGED_OUT: said({ accountSid: optional(accountSid) }, (value) => value === undefined || value === null),
+
   // Content script -> worker, on its own account.
   // The port broke and is back: the page's last configuration, so that it need not ask again.
   'page.resumed': said(configuration),
@@ -137,6 +141,7 @@ export const catalogue = {
   'popup.mute': { from: ['popup'], to: 'worker', payload: object({ muted: bool }) },
   'popup.sendDigits': { from: ['popup'], to: 'worker', payload: object({ digits }) },
   'popup.chooseDevice': { from: ['popup'], to: 'worker', payload: object({ kind: deviceKind, label }) },
+  'popup.consent': { from: ['popup'], to: 'worker', payload: object({ key: text(2200) }) },
   'popup.restart': { from: ['popup'], to: 'worker', payload: nothing },
   'popup.openWelcome': { from: ['popup'], to: 'worker', payload: nothing },
 
@@ -158,7 +163,7 @@ export const catalogue = {
   'offscreen.prepare': {
     from: ['worker'],
     to: 'offscreen',
-    payload: object({ token, identity: text(256), edge: text(64), appVersion: text(64), chosen }),
+    payload: object({ token, identity: text(256), edge: text(64), holdSeconds: number, appVersion: text(64), chosen }),
   },
   'offscreen.takeCall': {
     from: ['worker'],

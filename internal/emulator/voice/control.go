@@ -35,7 +35,9 @@ type Order struct {
 	Code    int           `json:"code"`   // drop: see Cut
 	Faults  Faults        `json:"faults"` // faults
 	Seconds float64       `json:"seconds"`
-	After   int           `json:"after"` // events
+	After   int           `json:"after"`  // events
+	Socket  int           `json:"socket"` // strand: only that one
+	Calls   bool          `json:"calls"`  // strand: their media too
 }
 
 // Control gives orders to an Edge over HTTP: POST /VERB with an Order, answered
@@ -51,6 +53,7 @@ type Order struct {
 //	hangup     the customer hangs up
 //	recording  waits for the end of a recorded call       the WAV file in base 64, once
 //	drop       identity, code: drops its sockets          how many
+//	strand     identity, socket, calls: see Strand        how many
 //	faults     faults, seconds: see SetFaults
 //	fired      how often each fault did something
 //	sockets    the signalling connections                 []Socket
@@ -92,6 +95,7 @@ func NewControl(edge *Edge) *Control {
 		c.verb(name, func(_ context.Context, o Order) (any, error) { return answer(o), nil })
 	}
 	plain("drop", func(o Order) any { return edge.DropSockets(o.Identity, Cut(o.Code)) })
+	plain("strand", func(o Order) any { return edge.Strand(o.Identity, o.Socket, o.Calls) })
 	plain("faults", func(o Order) any { edge.SetFaults(o.Faults, seconds(o.Seconds)); return nil })
 	plain("fired", func(Order) any { return edge.Fired() })
 	plain("sockets", func(Order) any { return edge.Sockets() })

@@ -104,6 +104,30 @@ func (e *Edge) DropSockets(identity string, how Cut) int {
 	})
 }
 
+// Strand takes the path away under the sockets of an identity, or of all, as
+// when a laptop changes its network: they stay open, and nothing comes through,
+// which neither side is told. With calls, their media goes the same way. What
+// the client opens afterwards is well. It returns how many sockets there were.
+func (e *Edge) Strand(identity string, number int, calls bool) int {
+	if calls {
+		e.mu.Lock()
+		for _, c := range e.live() {
+			if c.peer != nil && (identity == "" || c.identity == identity) {
+				c.peer.Strand()
+			}
+		}
+		e.mu.Unlock()
+	}
+	n := 0
+	e.each(identity, func(s *socket) {
+		if number == 0 || s.id == number {
+			s.stranded = true
+			n++
+		}
+	})
+	return n
+}
+
 // Send sends a frame of the given type to the sockets of an identity, or to
 // all, and returns how many there were. It can say what Twilio never would.
 func (e *Edge) Send(identity, kind string, payload map[string]any) int {

@@ -437,6 +437,32 @@ func TestFaultBlockMedia(t *testing.T) {
 	}
 }
 
+// The path goes away under open sockets and under the media, and nobody is told.
+// What the client opens afterwards is well, and ICE finds another way.
+func TestStrand(t *testing.T) {
+	s := serve(t, nil)
+	k := s.take(CallOptions{}, 30)
+	other := s.registered("bob")
+	if n := s.Strand("alice", 0, true); n == 0 {
+		t.Fatal("nobody was stranded")
+	}
+	until(t, k.call, "200 ms without media", func(st Stats) bool { return st.Age-st.Heard.Last > 200*ms })
+	k.page.about("hangup", k.call.SID())
+	other.register(true)
+	other.expect("ready")
+	if err := s.Wait(within(t), func() bool { return s.Fired()["strand"] > 0 }); err != nil {
+		t.Error("the hang-up got through")
+	}
+
+	page := s.connected("alice", 30)
+	page.takeover(k.call.SID(), k.browser.offer(true), k.token)
+	k.browser.take(page.expect("answer").Payload.SDP)
+	heard := k.call.Stats().Heard.Packets
+	until(t, k.call, "audio over the other path", func(st Stats) bool { return st.Heard.Packets > heard+25 })
+	page.about("hangup", k.call.SID())
+	until(t, k.call, "its end", ended)
+}
+
 func TestInsights(t *testing.T) {
 	s := serve(t, nil)
 	hc, base := s.http("eventgw.us1.twilio.com")

@@ -26,6 +26,7 @@ type socket struct {
 	expiry     *time.Timer
 	registered bool
 	window     time.Duration // how long a call outlives this socket
+	stranded   bool          // see Strand
 }
 
 // outbound is a frame, or the end of the connection.
@@ -150,15 +151,12 @@ func (s *socket) read() websocket.StatusCode {
 		}
 		request, err := decode(data)
 		e.mu.Lock()
-		silent := e.faults.Silent
-		switch {
-		case err != nil:
+		lost := s.silent()
+		if err != nil && !lost {
 			e.record(Event{Kind: "malformed", Socket: s.id})
-		case silent:
-			e.fired["silent"]++
 		}
 		e.mu.Unlock()
-		if err == nil && !silent {
+		if err == nil && !lost {
 			e.handle(s, request)
 		}
 	}
@@ -183,7 +181,7 @@ func (s *socket) write() {
 			}
 		case <-beat.C:
 			e.mu.Lock()
-			silent := e.faults.Silent
+			silent := e.faults.Silent || s.stranded
 			e.mu.Unlock()
 			if silent {
 				continue
@@ -220,8 +218,7 @@ func (s *socket) write() {
 // send queues a frame. A client that does not read is dropped. edge.mu is held.
 func (s *socket) send(frame []byte) {
 	e := s.edge
-	if e.faults.Silent {
-		e.fired["silent"]++
+	if s.silent() {
 		return
 	}
 	o := outbound{frame: frame}
@@ -230,6 +227,19 @@ func (s *socket) send(frame []byte) {
 		o.due = e.now().Add(e.faults.Delay)
 	}
 	s.queue(o)
+}
+
+// silent tells whether a frame, in either direction, is lost. edge.mu is held.
+func (s *socket) silent() bool {
+	switch {
+	case s.edge.faults.Silent:
+		s.edge.fired["silent"]++
+	case s.stranded:
+		s.edge.fired["strand"]++
+	default:
+		return false
+	}
+	return true
 }
 
 // close ends the connection after what is queued. edge.mu is held.

@@ -14,7 +14,7 @@ export const call = { callSid, status: 'open', muted: false, direction: 'inbound
 export const beat = {
   voiceClientIdentity: 'ext_alice',
   error: null,
-  protocol: 2,
+  protocol: 3,
   extensionVersion: '0.1.0',
   status: 'registered',
   call: null as typeof call | null,
@@ -175,6 +175,7 @@ export function createWorld(options: Options = {}) {
           flexState.worker = { ...flexState.worker, activity: activities.find(({ sid, name }) => sid === payload.activitySid || name === payload.activityName)! };
           changed();
         }
+        for (const listener of actionListeners.get(`after${action}`) ?? []) await listener(payload, () => {});
       },
     },
     Notifications: {
@@ -185,6 +186,7 @@ export function createWorld(options: Options = {}) {
       showNotificationSingle: (id: string) => void shown.push(id),
       dismissNotificationById: (id: string) => void (shown.includes(id) && shown.splice(shown.indexOf(id), 1)),
     },
+    getSessionIdentifier: () => 'this-load',
     MainHeader: { Content: contents() },
     CallCanvasActions: { Content: contents() },
   };

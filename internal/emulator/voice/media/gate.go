@@ -2,7 +2,9 @@ package media
 
 import (
 	"encoding/binary"
+	"maps"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +21,39 @@ type gate struct {
 
 	control [128]byte // of the one goroutine that reads
 	mu      sync.Mutex
-	came    [256]rtpArrival // by the sequence number's last byte
+	came    [256]rtpArrival             // by the sequence number's last byte
+	far     map[netip.AddrPort]struct{} // who sent something
+	gone    map[netip.AddrPort]struct{} // see strand
+}
+
+// strand loses from now on what comes from, and goes to, the addresses the
+// browser has had so far. It is heard again from another, which ICE gives it.
+func (g *gate) strand() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.gone == nil {
+		g.gone = map[netip.AddrPort]struct{}{}
+	}
+	maps.Copy(g.gone, g.far)
+}
+
+func (g *gate) lost(far netip.AddrPort) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, gone := g.gone[netip.AddrPortFrom(far.Addr().Unmap(), far.Port())]
+	return gone
+}
+
+// stranded tells whether the address has no path any more, and remembers it.
+func (g *gate) stranded(far netip.AddrPort) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.far == nil {
+		g.far = map[netip.AddrPort]struct{}{}
+	}
+	g.far[far] = struct{}{}
+	_, gone := g.gone[far]
+	return gone
 }
 
 type rtpArrival struct {
@@ -47,7 +81,7 @@ func (g *gate) ReadFrom(b []byte) (int, net.Addr, error) {
 		if err != nil {
 			return n, nil, err
 		}
-		if g.shut.Load() {
+		if g.stranded(from) || g.shut.Load() {
 			g.dropped.Add(1)
 			continue
 		}
@@ -87,7 +121,8 @@ func (g *gate) arrival(ssrc uint32, seq uint16) time.Time {
 }
 
 func (g *gate) WriteTo(b []byte, to net.Addr) (int, error) {
-	if g.shut.Load() {
+	far, _ := to.(*net.UDPAddr)
+	if g.shut.Load() || far != nil && g.lost(far.AddrPort()) {
 		g.dropped.Add(1)
 		return len(b), nil
 	}

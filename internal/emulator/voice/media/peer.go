@@ -92,6 +92,10 @@ type Peer struct {
 // Shut loses every packet from now on, both ways, or no longer.
 func (p *Peer) Shut(on bool) { p.gate.shut.Store(on) }
 
+// Strand loses everything from and to where the media has gone so far: a new
+// path is well.
+func (p *Peer) Strand() { p.gate.strand() }
+
 // Dropped counts the packets that were lost on purpose.
 func (p *Peer) Dropped() int { return int(p.gate.dropped.Load()) }
 

@@ -19,8 +19,10 @@ test('the extension is configured with the old fields and the new ones', () => {
       accountSid: 'AC1',
       voiceClientTokenGeneratorUrl: 'https://tokens.example.com/generateToken',
       extensionVoiceClientPrefix: 'ext_',
-      protocol: 2,
+      protocol: 3,
       pluginVersion: '1.4.0',
+      sessionIdentifier: 'this-load',
+      workerIdentity: 'alice',
     },
   ]);
 });
@@ -35,6 +37,17 @@ test('the Flex token is given when it is asked for, and when Flex has a new one'
     sent(messages.FLEX_TOKEN).map(({ token, accountSid }) => [token, accountSid]),
     [['flex-token', 'AC1'], ['a-newer-one', 'AC1']],
   );
+});
+
+test('"I logged out, and my phone answered a customer": the extension is told at once', async () => {
+  const { sent, state, changed, flex } = open();
+  assert.deepEqual(sent(messages.LOGGED_OUT), []);
+  await flex.Actions.invokeAction('Logout');
+  assert.deepEqual(sent(messages.LOGGED_OUT), [{ accountSid: 'AC1' }]);
+  state.session.ssoTokenPayload = undefined as any;
+  changed();
+  changed();
+  assert.equal(sent(messages.LOGGED_OUT).length, 2, 'also where Flex only drops its token, and once');
 });
 
 test('a frame or a foreign page that speaks as the extension is not heard', () => {

@@ -1,7 +1,7 @@
 // Configures the extension, gives it the Flex token, and watches its heartbeats.
 import * as messages from '../../messages';
 import type { Outside } from '../../outside';
-import { together } from '../../outside';
+import { onAction, together } from '../../outside';
 import type { State } from '../../state';
 
 /** Heartbeats come once a second, and the content script bridges a restart of the service worker within two. */
@@ -19,12 +19,13 @@ export interface Extension {
 }
 
 /** Runs until stopped. The extension's part of the board is written here and nowhere else. */
-export function connection({ manager, page, clock, settings, board, log }: Outside): { extension: Extension; stop: () => void } {
+export function connection({ flex, manager, page, clock, settings, board, log }: Outside): { extension: Extension; stop: () => void } {
   const accountSid = manager.store.getState().flex.config.sso?.accountSid ?? manager.serviceConfiguration.account_sid ?? '';
   let heardAt = clock.now();
   let watchedAt = clock.now();
   let configuredAt = 0;
   let unreadySince = clock.now();
+  let signedIn = Boolean(manager.store.getState().flex.session.ssoTokenPayload?.token);
 
   const post = (type: string, payload?: unknown) => page.postMessage({ type, payload }, page.location.origin);
 
@@ -36,6 +37,8 @@ export function connection({ manager, page, clock, settings, board, log }: Outsi
       extensionVoiceClientPrefix: settings.identityPrefix,
       protocol: messages.protocol,
       pluginVersion: settings.version,
+      sessionIdentifier: flex.getSessionIdentifier?.(),
+      workerIdentity: manager.store.getState().flex.session.ssoTokenPayload?.identity,
     });
   }
 
@@ -45,6 +48,15 @@ export function connection({ manager, page, clock, settings, board, log }: Outsi
     post(messages.FLEX_TOKEN, { token: login.token, accountSid, expiration: login.expiration });
     board.set({ flexTokenExpired: hasPassed(login.expiration) });
   }
+
+  /** Flex drops its token when the agent logs out, and leaves the page a moment later. */
+  function lookAtSession() {
+    const still = Boolean(manager.store.getState().flex.session.ssoTokenPayload?.token);
+    if (signedIn && !still) logOut();
+    signedIn = still;
+  }
+
+  const logOut = () => post(messages.LOGGED_OUT, { accountSid });
 
   const hasPassed = (expiration: string | undefined) => expiration !== undefined && Date.parse(expiration) <= clock.now();
 
@@ -119,6 +131,8 @@ export function connection({ manager, page, clock, settings, board, log }: Outsi
       () => page.removeEventListener('message', hear),
       () => manager.events.removeListener('tokenUpdated', giveToken),
       () => manager.events.removeListener('tokenExpired', onExpired),
+      manager.store.subscribe(lookAtSession),
+      onAction({ flex }, 'afterLogout', logOut),
       clock.every(watchEvery, watch),
     ),
   };
