@@ -233,6 +233,23 @@ test('the offscreen document crashing is noticed, and another is made', async ()
   assert.equal(world.document.times('offscreen.prepare'), 1, 'ready for the next call');
 });
 
+test('"I logged out and in again, and my first call broke off after a second": what closed the old document leaves the new one', async () => {
+  const { world, page } = await registered();
+  page.postMessage({ type: 'VOICE_CLIENT_EXTENSION_LOGGED_OUT', payload: { accountSid: account } });
+  // Its port had broken at that moment, so that it is told to go twice.
+  world.document.tell('offscreen.truth', { call: null, ended: null, microphone: 'granted', inputs: [], outputs: [] });
+  await world.settle();
+  assert.equal(world.document, undefined);
+  page.postMessage(configure());
+  page.postMessage(flexToken('flex-secret-2'));
+  await world.settle();
+  await world.ring('CA1');
+  world.document.become({ status: 'open', startedAt: 1 });
+  await world.pass(3_000);
+  assert.equal(world.document?.call?.callSid, 'CA1');
+  assert.equal(last(page, 'CALL').status, 'open');
+});
+
 test('an update waits for the end of the call', async () => {
   const { world } = await inCall();
   world.chrome.runtime.onUpdateAvailable.emit({ version: '2.0.0' });

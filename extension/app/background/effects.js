@@ -20,18 +20,18 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
   const line = createLine({ Device, report, appVersion });
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
   const timers = new Map();
-  /** @type {Promise<void> | undefined} */
-  let creating;
-  /** @type {Promise<void>} */
-  let closing = Promise.resolve();
+  /** Of the document: closing takes a while, and one that overtook another would end the call in the document after it. */
+  let turn = Promise.resolve();
 
   async function hasDocument() {
     const contexts = await chrome.runtime.getContexts({ contextTypes: ['OFFSCREEN_DOCUMENT'] });
     return contexts.length > 0;
   }
 
+  /** @param {() => Promise<void>} change */
+  const inTurn = (change) => (turn = turn.then(change).catch(() => {}));
+
   async function createDocument() {
-    await closing;
     if (await hasDocument()) return;
     await chrome.offscreen.createDocument({
       url: documentPath,
@@ -41,12 +41,7 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
   }
 
   /** Made before the first call: making it takes longer than taking the call. */
-  function ensureDocument() {
-    creating ??= createDocument()
-      .catch(() => {})
-      .finally(() => (creating = undefined));
-    return creating;
-  }
+  const ensureDocument = () => inTurn(createDocument);
 
   /**
    * Chrome puts content scripts into pages that load; a page that was open before gets them here. One that cannot have them,
@@ -68,10 +63,9 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
   }
 
   async function closeDocument() {
-    await creating;
     if (!(await hasDocument())) return;
     await ports.partFromDocument();
-    await chrome.offscreen.closeDocument().catch(() => {});
+    await chrome.offscreen.closeDocument();
   }
 
   /** @param {string} timer */
@@ -99,7 +93,7 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
     rejectInvite: ({ callSid }) => line.reject(callSid),
 
     ensureDocument,
-    closeDocument: () => (closing = closeDocument()),
+    closeDocument: () => inTurn(closeDocument),
     prepareDocument: ({ token, identity, edge, holdSeconds, chosen }) =>
       tellDocument('offscreen.prepare', { token, identity, edge, holdSeconds, appVersion, chosen }),
     takeCall: ({ callSid, connectToken, from }) => tellDocument('offscreen.takeCall', { callSid, connectToken, from }),
