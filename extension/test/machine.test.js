@@ -359,7 +359,7 @@ test('a call that could not be taken is given back', () => {
   assert.deepEqual(did(run(stateOf('registered', 'open'), 'callEnded'), 'rejectInvite'), []);
 });
 
-const invite = { callSid: 'CA1', connectToken: 'connect', from: '+15550100' };
+const invite = { callSid: 'CA1', connectToken: 'connect', from: '+15550100', at };
 const rings = (document) => ({ ...stateOf('registered', 'connecting'), invite, document });
 
 test('a call that comes before the document can be told of it waits for it', () => {
@@ -389,6 +389,21 @@ test('a document that missed the call, or crashed while it took it, is given it 
   const withdrawn = run(crashed.state, 'inviteGone');
   assert.equal(withdrawn.state.call, null, 'the customer gave up meanwhile');
   assert.equal(did(run(rings('ready'), 'documentConnected', { ended: { callSid: 'CA1', reason: 'not_answered' } }), 'takeCall').length, 0, 'it has tried');
+});
+
+test('"I was called, and it rang into nothing": what rang when the worker died is taken by the next one, as long as it rings', () => {
+  for (const document of [true, false]) {
+    const woken = run(rings('starting'), 'workerStarted', { document });
+    assert.deepEqual(did(woken, 'rejectInvite'), []);
+    assert.deepEqual(did(run(woken.state, 'documentConnected'), 'takeCall'), [{ do: 'takeCall', callSid: 'CA1', connectToken: 'connect', from: '+15550100' }]);
+    const late = run({ ...rings('starting'), invite: { ...invite, at: at - 30_000 } }, 'workerStarted', { document });
+    assert.deepEqual(did(run(late.state, 'documentConnected'), 'takeCall'), []);
+    assert.equal(run(late.state, 'documentConnected').state.call, null);
+  }
+  const waiting = { ...stateOf('registered', 'none'), held: [invite, { ...invite, callSid: 'CA2', at: at - 30_000 }] };
+  const woken = run(waiting, 'workerStarted', { document: true });
+  assert.deepEqual(woken.state.held, [invite], 'what the other browser does not answer is still ours');
+  assert.equal(woken.effects.filter(({ timer }) => timer === 'fallback').length, 1);
 });
 
 test('a registration that no longer answers is made anew at once, and says so until it is', () => {

@@ -17,7 +17,8 @@ import { untilNextFetch } from './schedule.js';
  *   lossPercent: number | null }} Quality
  * @typedef {{ callSid: string, from: string, status: CallStatus, muted: boolean, direction: 'inbound',
  *   startedAt: number | null, quality: Quality | null }} Call  startedAt in milliseconds since the epoch
- * @typedef {{ callSid: string, connectToken: string, from: string }} Invite  connectToken: lets the document take the call
+ * @typedef {{ callSid: string, connectToken: string, from: string, at: number }} Invite  connectToken: lets the document take the
+ *   call; at: when it came
  * @typedef {{ callSid: string, reason: string }} End
  * @typedef {'granted' | 'prompt' | 'denied' | 'missing' | 'unknown'} Microphone
  * @typedef {{ input: string, output: string, ringtone: string }} Chosen  labels; empty for the system's default
@@ -50,7 +51,7 @@ import { untilNextFetch } from './schedule.js';
  * @property {Record<string, Page>} pages  open Flex pages by port; not part of the snapshot
  * @property {'none' | 'starting' | 'ready'} document  the offscreen document; ready when it can be told things
  * @property {Call | null} call
- * @property {Invite | null} invite  of the call, while it rings on this worker's line
+ * @property {Invite | null} invite  of the call, while it may still ring
  * @property {Invite[]} held  calls that another session of Flex has accepted, and not yet answered
  * @property {string[]} sessions  Flex's own names for the latest pages of this browser, the newest first
  * @property {string | null} lastEnd  why the last call ended
@@ -106,6 +107,9 @@ const reloadsWithin = 10_000;
 
 /** So long Flex's own client waits, too, for the one of the session that accepted. */
 const fallBackAfter = 5_000;
+
+/** So long a call may ring that nothing is heard of any more. */
+const ringsFor = 30_000;
 
 /** So long the phone stays registered without a Flex page, unless the policy says otherwise. */
 const leaveAfter = 60_000;
@@ -564,8 +568,8 @@ const isForAnother = (s, e) =>
 /** The browser that accepts is the one that answers, and the others only if it does not. @type {Handler} */
 const takeOrWait = (s, e) => {
   if (!isForAnother(s, e) || !e.connectToken) return takeCall(s, e);
-  const { callSid, connectToken, from } = e;
-  return next(s, { held: [...s.held, { callSid, connectToken, from }] }, { do: 'setTimer', timer: 'fallback', ms: fallBackAfter });
+  const { callSid, connectToken, from, at } = e;
+  return next(s, { held: [...s.held, { callSid, connectToken, from, at }] }, { do: 'setTimer', timer: 'fallback', ms: fallBackAfter });
 };
 
 /** Nobody is at a browser without a Flex page. @type {Handler} */
@@ -589,14 +593,15 @@ const takeCall = (s, e) => {
     startedAt: null,
     quality: null,
   };
-  const { callSid, connectToken, from } = e;
-  const state = { ...s, call, invite: { callSid, connectToken, from }, lastEnd: null };
+  const { callSid, connectToken, from, at } = e;
+  const state = { ...s, call, invite: { callSid, connectToken, from, at }, lastEnd: null };
   // A document that is not there yet is told when it is.
   return state.document === 'ready' ? handOver(state) : makeDocument(state);
 };
 
 /** @type {(s: State) => Step} */
-const handOver = (s) => next(s, {}, { do: 'takeCall', ...s.invite });
+const handOver = (s) =>
+  s.invite ? next(s, {}, { do: 'takeCall', callSid: s.invite.callSid, connectToken: s.invite.connectToken, from: s.invite.from }) : next(s);
 
 /** A second call never ends the first. The same call again is Twilio repeating itself. @type {Handler} */
 const refuseAsBusy = (s, e) =>
@@ -672,10 +677,19 @@ const loseDocument = (s) =>
     }),
   );
 
-/** The worker woke, and nothing rings here any more; its document may have lived on, and says so itself. @type {Handler} */
+/**
+ * The worker woke. Its document may have lived on, and says so itself. What rang on the line of the worker before can be taken by
+ * its token from any other, as long as it rings.
+ * @type {Handler}
+ */
 const resumeCall = (s, e) => {
-  const state = passOn({ ...s, pages: {}, invite: null, held: [] }, e.at);
-  return e.document ? next(state, { document: 'starting' }, ...leaveLater(state)) : loseDocument(state, e);
+  /** @type {(invite: Invite) => boolean} */
+  const rings = (invite) => e.at - invite.at < ringsFor;
+  const invite = s.invite && rings(s.invite) ? s.invite : null;
+  const state = passOn({ ...s, pages: {}, invite, held: s.held.filter(rings) }, e.at);
+  const waiting = state.held.length > 0 ? [{ do: 'setTimer', timer: 'fallback', ms: fallBackAfter }] : [];
+  const woken = e.document ? next(state, { document: 'starting' }, ...leaveLater(state)) : loseDocument(state, e);
+  return chain(woken, (now) => next(now, {}, ...waiting));
 };
 
 /**
