@@ -353,6 +353,15 @@ test('a hang-up for a call that is over does not end the next one', () => {
   assert.deepEqual(run(stateOf('registered', 'open'), 'hangUpAsked', { callSid: 'CA1' }).effects, [{ do: 'hangUp' }]);
 });
 
+test('"I hung up, and the customer was still there": a hang-up that died with the worker is said by the next one', () => {
+  const asked = run(stateOf('registered', 'open'), 'hangUpAsked');
+  const call = asked.state.call;
+  const woken = story(asked.state, ['workerStarted', { document: true }], ['documentConnected', { call }]);
+  assert.equal(woken.effects.filter((e) => e.do === 'hangUp').length, 1);
+  const another = story(asked.state, ['workerStarted', { document: true }], ['documentConnected', { call: { ...call, callSid: 'CA2' } }]);
+  assert.deepEqual(another.effects.filter((e) => e.do === 'hangUp'), []);
+});
+
 test('a call that could not be taken is given back', () => {
   const step = run(stateOf('registered', 'connecting'), 'callEnded', { reason: 'microphone_missing' });
   assert.deepEqual(did(step, 'rejectInvite'), [{ do: 'rejectInvite', callSid: 'CA1' }]);

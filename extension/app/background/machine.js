@@ -52,6 +52,7 @@ import { untilNextFetch } from './schedule.js';
  * @property {'none' | 'starting' | 'ready'} document  the offscreen document; ready when it can be told things
  * @property {Call | null} call
  * @property {Invite | null} invite  of the call, while it may still ring
+ * @property {string | null} hungUp  SID of the call that the agent has ended: the document may not have heard it
  * @property {Invite[]} held  calls that another session of Flex has accepted, and not yet answered
  * @property {string[]} sessions  Flex's own names for the latest pages of this browser, the newest first
  * @property {string | null} lastEnd  why the last call ended
@@ -88,6 +89,7 @@ export const initial = () => ({
   document: 'none',
   call: null,
   invite: null,
+  hungUp: null,
   held: [],
   sessions: [],
   lastEnd: null,
@@ -426,11 +428,11 @@ const resumeLine = (s, e) => {
  * @type {(s: State, patch?: Partial<State>) => Step}
  */
 const forget = (s, patch = {}) => {
-  const { pages, call, invite, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused } = s;
+  const { pages, call, invite, hungUp, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused } = s;
   const kept = call?.status === 'connecting' ? { call: null, invite: null } : { call, invite };
   const state = {
     ...initial(),
-    ...{ pages, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused, ...kept },
+    ...{ pages, hungUp, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused, ...kept },
     // Whatever is still being fetched is for nobody.
     fetch: { number: s.fetch.number + 1, failures: 0 },
     ...patch,
@@ -638,7 +640,7 @@ const commanded = (effect) => (s, e) => (mayCommand(s, e) ? next(s, {}, effect(e
 /** @type {Handler} */
 const hangUp = (s, e) =>
   mayCommand(s, e) && (e.callSid === undefined || e.callSid === s.call?.callSid)
-    ? next(s, {}, { do: 'hangUp' })
+    ? next(s, { hungUp: s.call?.callSid ?? null }, { do: 'hangUp' })
     : next(s);
 
 const mute = commanded((e) => ({ do: 'mute', muted: e.muted }));
@@ -661,7 +663,7 @@ const missCall = (s, ended) => {
 const believeDocument = (s, e) =>
   afterCall(
     chain(next(s, { document: 'ready' }, ...(s.voiceToken ? [prepareDocument(s)] : [])), (now) => {
-      if (e.call) return adopt(now, e);
+      if (e.call) return chain(adopt(now, e), (known) => next(known, {}, ...(e.call.callSid === s.hungUp ? [{ do: 'hangUp' }] : [])));
       // It still rings, and this document has not been told of it, or not in a way that it could hear.
       return now.invite && e.ended?.callSid !== now.invite.callSid ? handOver(now) : missCall(now, e.ended);
     }),
