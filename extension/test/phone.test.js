@@ -251,8 +251,10 @@ test('a cancelled invite shortens the wait, and an answer in that time still cou
   const gone = makePhone();
   gone.phone.prepare(preparation);
   gone.phone.take(offer);
+  await settle();
   gone.phone.inviteGone('CA1');
-  await gone.pass(5_000);
+  await gone.pass(3_500);
+  await gone.pass(1_500);
   assert.deepEqual(gone.ends(), ['not_answered']);
 
   const taken = makePhone();
@@ -383,6 +385,30 @@ test('a call that is over, or that somebody else has, is not tried again', async
     kit.call().emit('disconnect');
     assert.deepEqual(kit.ends(), [reason]);
   }
+});
+
+test('"I took the call, the network went, and the customer was left alone": an answer that was lost is waited for until a socket has none', async () => {
+  const kit = makePhone({ granted: true });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  await settle();
+  kit.phone.inviteGone('CA1');
+  kit.device().dead = true;
+  for (let ms = 0; ms < 20_000; ms += 500) await kit.pass(500);
+  assert.deepEqual(kit.ends(), []);
+  kit.device().dead = false;
+  await kit.pass(1_500);
+  kit.call().emit('accept');
+  assert.equal(kit.phone.call().status, 'open');
+
+  const never = makePhone({ granted: true });
+  never.phone.prepare(preparation);
+  never.phone.take(offer);
+  await settle();
+  never.phone.inviteGone('CA1');
+  never.device().dead = true;
+  for (let ms = 0; ms < 40_000; ms += 500) await never.pass(500);
+  assert.deepEqual(never.ends(), ['not_answered'], 'nobody holds it as long as that');
 });
 
 test('a call whose invite is gone is not tried again: it has been answered, or the caller left', async () => {

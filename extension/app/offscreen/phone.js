@@ -32,6 +32,8 @@ const takenElsewhere = 31486;
 const final = new Set([31404, 31480, takenElsewhere, 31603]);
 /** Once Twilio has withdrawn the invite, an answer is on its way or will never come. */
 const answerAfterCancel = 5_000;
+/** So long Twilio holds a call for us at most, if it was we who took it, and the answer was lost with the socket. */
+const heldAtMost = 30_000;
 const reportQualityEvery = 5_000;
 
 /**
@@ -63,8 +65,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   let retried = false;
   /** A call that was hung up, until a socket has answered since: the word may have gone into a dead one. @type {string | null} */
   let owed = null;
-  /** Twilio has withdrawn the invite: it has been answered, or the caller is gone. */
-  let withdrawn = false;
+  /** When Twilio withdrew the invite: it has been answered, or the caller is gone. @type {number | null} */
+  let withdrawn = null;
   /** @type {Chosen} */
   let chosen = { input: '', output: '', ringtone: '' };
   /** @type {KnownDevice[]} */
@@ -144,7 +146,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @param {Offer} offer */
   function take(offer) {
     if (call) return;
-    hungUp = failed = retried = withdrawn = false;
+    hungUp = failed = retried = false;
+    withdrawn = null;
     qualityReportedAt = 0;
     const { callSid, from } = offer;
     call = { callSid, from, status: 'connecting', muted: false, direction: 'inbound', startedAt: null, quality: null };
@@ -168,7 +171,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
    * @param {Offer} offer
    */
   function tryAgain(offer) {
-    if (retried || withdrawn || hungUp || !preparation) return false;
+    if (retried || withdrawn !== null || hungUp || !preparation) return false;
     retried = true;
     client?.wearOut();
     client = makeClient(preparation);
@@ -318,6 +321,20 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     if (call?.status === 'connecting') end(sdkCall ? 'connection_lost' : 'not_answered');
   }
 
+  /** A socket that answers, and has no answer to the call, has none to give; asking it makes the SDK ask for the call, too. */
+  function askForAnswer() {
+    if (!call || call.status !== 'connecting' || withdrawn === null) return;
+    const { callSid } = call;
+    let proven = false;
+    for (const { client: asked } of attempts) asked.ask(() => (proven = true));
+    const late = now() - withdrawn >= heldAtMost;
+    answerTimer = later(() => {
+      if (call?.callSid !== callSid) return;
+      if (proven || late) giveUp();
+      else askForAnswer();
+    }, proofWithin);
+  }
+
   /** Ends it from this side, with a word to Twilio. @param {string} reason */
   function end(reason) {
     const abandoned = [...attempts];
@@ -387,9 +404,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     /** @param {string} callSid */
     inviteGone(callSid) {
       if (call?.callSid !== callSid || call.status !== 'connecting') return;
-      withdrawn = true;
+      withdrawn = now();
       cancel(answerTimer);
-      answerTimer = later(giveUp, answerAfterCancel);
+      answerTimer = later(askForAnswer, answerAfterCancel - proofWithin);
     },
 
     /** @param {boolean} muted */
