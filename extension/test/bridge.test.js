@@ -128,6 +128,18 @@ test('when the worker restarts, the port comes back, says who it is, and deliver
   assert.deepEqual(page.posted, [], 'the page notices nothing');
 });
 
+test('"I had logged out, and the phone was there again": a page that said so is not resumed', () => {
+  const page = open();
+  page.say(configure);
+  page.say({ type: 'VOICE_CLIENT_EXTENSION_LOGGED_OUT', payload: { accountSid: 'AC1' } });
+  page.breakPort();
+  assert.deepEqual(page.port().sent, []);
+  page.say(configure);
+  page.breakPort();
+  page.runTimers();
+  assert.deepEqual(page.port().sent.map((m) => m.type), ['page.resumed'], 'the next agent');
+});
+
 test('a port that broke unnoticed does not swallow the message that finds out', () => {
   const page = open();
   page.port().broken = true;

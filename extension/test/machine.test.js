@@ -573,6 +573,9 @@ test('logging out ends the phone: nothing registered, no token, nothing answered
   assert.deepEqual(again.effects, [], 'another tab of the session that has ended');
   assert.equal(did(run(again.state, 'flexTokenGiven', { token: 'flex-2' }), 'fetchToken').length, 1, 'whoever logs in next');
   assert.equal(run(stateOf('registered', 'none'), 'loggedOut', { page: 'page9' }).state.line, 'registered', 'a page that is not ours logs nobody out');
+  const woken = (tab) => ({ ...stateOf('registered', 'none'), holder: { tab: 7, until: null }, pages: { page9: { standing: 'new', pluginVersion: null, reason: null, tab } } });
+  assert.equal(run(woken(7), 'loggedOut', { page: 'page9' }).state.line, 'unconfigured', 'the first page, said while the worker was away');
+  assert.equal(run(woken(8), 'loggedOut', { page: 'page9' }).state.line, 'registered');
 });
 
 test('logging out does not cut off the customer on the line; the document goes when they have hung up', () => {

@@ -362,7 +362,7 @@ test('an answer that is only slow: the first attempt keeps the call, whatever th
   assert.equal(first.calls[0].muted, true);
 });
 
-test('whatever fails while the call rings is tried once more, and then given back', async () => {
+test('whatever fails while the call rings is tried again, at once and then a little later, and soon given back', async () => {
   const kit = makePhone({ granted: true });
   kit.phone.prepare(preparation);
   kit.device().refuses = true;
@@ -370,9 +370,27 @@ test('whatever fails while the call rings is tried once more, and then given bac
   await settle();
   assert.equal(kit.devices.length, 2);
   assert.deepEqual(kit.ends(), []);
+  for (const made of [3, 4, 5]) {
+    kit.call().emit('disconnect');
+    assert.deepEqual(kit.ends(), []);
+    await kit.pass(500);
+    assert.equal(kit.devices.length, made);
+  }
   kit.call().emit('disconnect');
   assert.deepEqual(kit.ends(), ['not_answered']);
-  assert.equal(kit.devices.length, 2);
+  assert.ok(kit.devices.slice(0, 4).every((device) => device.destroyed));
+});
+
+test('"the edge was silent when the call came, and for four seconds after": the call is taken as soon as it answers', async () => {
+  const kit = makePhone({ granted: true });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  await settle();
+  for (let ms = 0; ms < 4_000; ms += 500) await kit.pass(500);
+  assert.equal(kit.devices.length, 3);
+  kit.call().emit('accept');
+  assert.equal(kit.phone.call().status, 'open');
+  assert.ok(kit.devices.slice(0, 2).every((device) => device.destroyed));
 });
 
 test('a call that is over, or that somebody else has, is not tried again', async () => {

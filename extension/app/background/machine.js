@@ -457,7 +457,9 @@ const restart = (s, e) => {
 
 /** The agent has logged out of Flex, in this page or another. @type {Handler} */
 const logOut = (s, e) => {
-  if (!mayCommand(s, e) || (e.account !== undefined && e.account !== s.config?.account)) return next(s);
+  // Said while the worker was away, it comes from a page that has not been accepted again.
+  const isHolder = s.holder !== null && s.holder.tab !== null && s.pages[e.page]?.tab === s.holder.tab;
+  if (!(mayCommand(s, e) || isHolder) || (e.account !== undefined && e.account !== s.config?.account)) return next(s);
   const pages = Object.fromEntries(Object.entries(s.pages).map(([name, page]) => [name, { ...page, standing: /** @type {const} */ ('new') }]));
   return forget(s, { pages, loggedOut: s.flexToken ? markOf(s.flexToken.token) : s.loggedOut });
 };

@@ -142,6 +142,8 @@
     if (typeof type !== 'string' || !fromPage.has(type)) return;
     if (event.source !== window || event.origin !== window.location.origin) return countForgery();
     if (type === 'VOICE_CLIENT_EXTENSION_CONFIGURE') configuration = payload;
+    // Nobody is logged in: the next worker is not to be told otherwise.
+    if (type === 'VOICE_CLIENT_EXTENSION_LOGGED_OUT') configuration = undefined;
     if (!chrome.runtime?.id) return orphan();
     send({ type, payload });
   }

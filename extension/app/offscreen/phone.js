@@ -22,8 +22,12 @@ import { quality } from './quality.js';
 
 /** The SDK waits for an answer for ever; a caller who is gone must not leave the agent connecting. */
 const answerWithin = 10_000;
-/** A call that is not answered by then is tried with a second socket, as the first may be dead. */
+/** A call that is not answered by then is tried with another socket, as this one may be dead; and so on, while it rings. */
 const answerIsLate = 1_500;
+const answerIsStillLate = 2_000;
+/** What fails for another reason than the network is soon given back, to somebody who can take it. */
+const mostTries = 5;
+const betweenTries = 500;
 /** An open socket has so long to prove that it is alive, and has to do so again after a while. */
 const proofWithin = 1_500;
 const proveEvery = 5_000;
@@ -62,7 +66,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   const attempts = new Set();
   /** @type {any} */
   let lateTimer;
-  let retried = false;
+  let tries = 0;
   /** A call that was hung up, until a socket has answered since: the word may have gone into a dead one. @type {string | null} */
   let owed = null;
   /** When Twilio withdrew the invite: it has been answered, or the caller is gone. @type {number | null} */
@@ -146,7 +150,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @param {Offer} offer */
   function take(offer) {
     if (call) return;
-    hungUp = failed = retried = false;
+    hungUp = failed = false;
+    tries = 0;
     withdrawn = null;
     qualityReportedAt = 0;
     const { callSid, from } = offer;
@@ -162,22 +167,28 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function connect(offer) {
     const { callSid } = offer;
     const wanted = /** @type {Preparation} */ (preparation);
-    lateTimer = later(() => call?.callSid === callSid && !sdkCall && tryAgain(offer), answerIsLate);
+    tries = 1;
+    lateTimer = later(() => call?.callSid === callSid && tryAgain(offer), answerIsLate);
     attempt(offer, client?.fits(wanted) ? client : renew(wanted));
   }
 
   /**
-   * Once more, with a socket of its own, while the call still rings. The attempt before may yet succeed.
+   * With a socket of its own, while the call still rings. The attempt before may yet succeed.
    * @param {Offer} offer
    */
   function tryAgain(offer) {
-    if (retried || withdrawn !== null || hungUp || !preparation) return false;
-    retried = true;
-    client?.wearOut();
+    if (sdkCall || !mayTryAgain() || !preparation) return;
+    tries += 1;
+    cancel(lateTimer);
+    lateTimer = later(() => call?.callSid === offer.callSid && tryAgain(offer), answerIsStillLate);
+    const before = client;
+    before?.wearOut();
     client = makeClient(preparation);
+    if (![...attempts].some((one) => one.client === before)) before?.drop();
     attempt(offer, client);
-    return true;
   }
+
+  const mayTryAgain = () => tries < mostTries && withdrawn === null && !hungUp;
 
   /** @param {Offer} offer @param {Client} used */
   async function attempt(offer, used) {
@@ -291,9 +302,12 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function fail(mine, offer) {
     if (mine.lost) return;
     mine.client.wearOut();
-    const again = attempts.size === 1 && !final.has(mine.code ?? 0) && tryAgain(offer);
     lose(mine);
-    if (!again && attempts.size === 0) finish(mine.code === takenElsewhere ? 'answered_elsewhere' : reasonOfEnd());
+    if (attempts.size > 0) return;
+    if (final.has(mine.code ?? 0) || !mayTryAgain()) return finish(mine.code === takenElsewhere ? 'answered_elsewhere' : reasonOfEnd());
+    cancel(lateTimer);
+    if (tries === 1) tryAgain(offer);
+    else lateTimer = later(() => call?.callSid === offer.callSid && tryAgain(offer), betweenTries);
   }
 
   /** Not a word of it may reach Twilio any more: that would be about a call that another has. @param {Attempt} mine */
