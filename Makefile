@@ -119,6 +119,12 @@ N ?= 30
 soak: bin/flexvc-voice extension/node_modules/.installed ## browser tests N=30 times on the machine as it is, and N times beside 8 busy processes: FILES=..., failures per run
 	$(call browser,--soak $(N) $(FILES))
 
+STEPS ?= 200
+chaos: bin/flexvc-voice extension/node_modules/.installed ## an agent's and customers' random walk through everything that goes wrong: STEPS=200 SEED=...
+	@scripts/tools.sh chromium
+	@cd extension && npm run --silent build
+	@FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/chaos/chromium.mjs --steps $(STEPS) $(if $(SEED),--seed $(SEED))
+
 # Kept in the user's cache too: only the first build of a version of Flex needs its packages.
 flex-host: ## the page script of the real Flex UI: from the cache, or built of what npm fetches (740 MB)
 	@node e2e/flex/host.mjs --kept || { $(MAKE) --no-print-directory e2e/flex/node_modules/.installed && node e2e/flex/host.mjs; }
@@ -199,4 +205,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak clean
+.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos clean

@@ -21,6 +21,7 @@ export const flexPage = (configuration) => `<!doctype html><title>Flex</title><s
     if (['CONFIGURED', 'CONFIG_REJECTED', 'HEARTBEAT', 'DISCONNECTED'].includes(type)) up = type === 'CONFIGURED' || type === 'HEARTBEAT';
     // A page that was away when the call changed hears of it here.
     if (type === 'HEARTBEAT') latest.CALL = event.data.payload.call;
+    if (type === 'HEARTBEAT') window.beatAt = Date.now();
     if (type === 'CALL' || type === 'DISCONNECTED') changes.push({ type, payload: event.data.payload, at: Date.now() });
     if (type !== 'CONFIGURED' || !answers) return;
     say('FLEX_TOKEN', await (await fetch('/session')).json());

@@ -46,6 +46,7 @@ type Socket struct {
 	ID         int       `json:"id"`
 	Identity   string    `json:"identity"` // empty until a token was accepted
 	Registered bool      `json:"registered"`
+	Stranded   bool      `json:"stranded"` // see Edge.Strand
 	Opened     time.Time `json:"opened"`
 	Calls      []string  `json:"calls"` // SIDs of the calls it holds
 }
@@ -56,7 +57,7 @@ func (e *Edge) Sockets() []Socket {
 	defer e.mu.Unlock()
 	list := make([]Socket, 0, len(e.sockets))
 	for _, s := range e.sockets {
-		d := Socket{ID: s.id, Registered: s.registered, Opened: s.opened}
+		d := Socket{ID: s.id, Registered: s.registered, Stranded: s.stranded, Opened: s.opened}
 		if s.claims != nil {
 			d.Identity = s.claims.Identity
 		}
