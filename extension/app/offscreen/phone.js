@@ -24,8 +24,7 @@ import { quality } from './quality.js';
 const answerWithin = 10_000;
 /** A call that is not answered by then is tried with a second socket, as the first may be dead. */
 const answerIsLate = 1_500;
-/** An open socket has so long to prove that it is alive, and has to do so again after a while. */
-const proofWithin = 1_500;
+/** How often an open socket has to prove that it is alive. */
 const proveEvery = 5_000;
 /** What Twilio says of a call that nobody can take any more: it is over, or somebody else has it. */
 const takenElsewhere = 31486;
@@ -85,7 +84,10 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function prepare(wanted) {
     preparation = wanted;
     chosen = wanted.chosen;
-    if (client && client.identity === wanted.identity && (call || client.fits(wanted))) client.updateToken(wanted.token);
+    if (client && client.identity === wanted.identity && (call || client.fits(wanted))) {
+      client.updateToken(wanted.token);
+      prove();
+    }
     // A call keeps the client it began with; the next one gets a new one.
     else if (!call) renew(wanted);
     if (unprepared) {
@@ -124,7 +126,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       asked.wearOut();
       // A call that came meanwhile is on it, and has a second attempt.
       if (!call && preparation) renew(preparation);
-    }, proofWithin);
+    }, asked.patience());
     const heard = () => {
       cancel(timer);
       if (client === asked) owed = null;
