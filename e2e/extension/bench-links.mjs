@@ -1,10 +1,10 @@
 // What another network costs: how long the agent is unreachable, how long the heartbeat is wrong, how long a call is silent. It
 // measures, and judges nothing: network.test.mjs does.
 //
-//   FLEXVC=bin/flexvc node e2e/extension/bench-links.mjs
+//   FLEXVC=bin/flexvc node e2e/extension/bench-links.mjs [10]
 import { median, ms, pause, startWorld, until } from './world.mjs';
 
-const switches = 10;
+const switches = Number(process.argv[2] ?? 10);
 
 const world = await startWorld();
 try {

@@ -60,6 +60,11 @@ class FakePeer {
   async setLocalDescription() {
     this.described = true;
   }
+  async getStats() {
+    return new Map();
+  }
+  addEventListener() {}
+  removeEventListener() {}
   close() {
     this.closed = true;
   }
