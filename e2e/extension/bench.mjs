@@ -50,31 +50,6 @@ try {
     }
   }
 
-  // Another network: what is open stays open, and nothing comes through.
-  const reachable = [];
-  for (let i = 0; i < 5; i += 1) {
-    await pause(1_000 + 300 * i);
-    const before = Math.max(...(await world.sockets()).map((s) => s.id));
-    const at = Date.now();
-    await world.order('strand', { identity: world.identity });
-    await world.atEdge('a new registration', (sockets) => sockets.some((s) => s.registered && s.id > before));
-    reachable.push(Date.now() - at);
-    await world.registered(page);
-  }
-  console.log(`${'link switch, idle, to reachable'.padEnd(36)} median ${median(reachable)} ms  (${Math.min(...reachable)}-${Math.max(...reachable)}, ${reachable.length} switches)`);
-
-  const switched = await world.answered(page);
-  const { age: from } = await world.stats(switched);
-  await world.order('strand', { identity: world.identity, calls: true });
-  await until('audio over the other link', async () => {
-    const { age } = await world.stats(switched);
-    return age - from > 1e9 && (await world.heard(switched, age - 500e6, age)).packets > 20;
-  }, 60_000);
-  const heard = await world.heard(switched, from, (await world.stats(switched)).age);
-  console.log(`${'link switch, in a call, gap'.padEnd(36)} ${ms(heard.longest_gap)} ms`);
-  await world.order('hangup', { sid: switched });
-  await world.atRest(page);
-
   await world.inDocument(watchPeers);
   const sid = await world.ring();
   await world.callIs(page, 'open');

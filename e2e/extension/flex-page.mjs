@@ -4,6 +4,7 @@ export const flexPage = (configuration) => `<!doctype html><title>Flex</title><s
   const prefix = 'VOICE_CLIENT_EXTENSION_';
   window.latest = {};   // the latest payload by type
   window.changes = [];  // every CALL and DISCONNECTED, with when it came
+  window.problems = []; // every change of the heartbeat's problem, with when it came
   window.say = (type, payload) => {
     if (type === 'CONFIGURE') window.configuration = payload;
     postMessage({ type: prefix + type, payload }, location.origin);
@@ -17,6 +18,8 @@ export const flexPage = (configuration) => `<!doctype html><title>Flex</title><s
   addEventListener('message', async (event) => {
     if (event.source !== window || !event.data.type?.startsWith(prefix)) return;
     const type = event.data.type.slice(prefix.length);
+    const problem = event.data.payload?.problem ?? null;
+    if (type === 'HEARTBEAT' && problem !== (latest[type]?.problem ?? null)) problems.push({ problem, at: Date.now() });
     latest[type] = event.data.payload;
     if (['CONFIGURED', 'CONFIG_REJECTED', 'HEARTBEAT', 'DISCONNECTED'].includes(type)) up = type === 'CONFIGURED' || type === 'HEARTBEAT';
     // A page that was away when the call changed hears of it here.

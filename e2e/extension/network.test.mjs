@@ -115,6 +115,41 @@ play('"I went from the dock to the wireless, and the phone showed green": dead s
   await world.hangUp(page, await world.answered(page));
 });
 
+play('"I took the laptop out of the dock, and the customer was gone for a quarter of a minute": a call goes on over the other link', async (t) => {
+  for (let i = 0; i < 2; i += 1) {
+    const sid = await world.answered(page);
+    await world.heardMore(sid, 100);
+    const { age } = await world.stats(sid);
+    await page.evaluate(() => window.changes.splice(0));
+    await world.order('strand', { identity: world.identity, calls: true });
+    await world.callIs(page, 'reconnecting');
+    await world.callIs(page, 'open');
+    const s = await world.heardMore(sid, 50);
+    assert.equal(s.state, 'in-progress');
+    assert.ok(s.ice_restarts > 0);
+    t.diagnostic(`silent for ${Math.round((await world.heard(sid, age, s.age)).longest_gap / 1e6)} ms, ${s.ice_restarts} ICE restarts`);
+    await world.hangUp(page, sid);
+    await world.atRest(page);
+  }
+});
+
+play('"they say your data centre is down": the edge of a call is away, and signalling comes back at another', async (t) => {
+  const sid = await world.answered(page);
+  await world.order('faults', { faults: { refuse_edge: 'ashburn' } });
+  const { reconnects } = await world.stats(sid);
+  await world.order('drop', { identity: world.identity, code: 0 });
+  const at = Date.now();
+  await until('the call is held again', async () => {
+    const s = await world.stats(sid);
+    return s.reconnects > reconnects && s.state === 'in-progress';
+  });
+  t.diagnostic(`held again after ${Date.now() - at} ms`);
+  assert.ok((await world.order('fired')).refuse_edge > 0);
+  await world.callIs(page, 'open');
+  await world.hangUp(page, sid);
+  await world.order('faults', { faults: {} });
+});
+
 play('voice tokens of 25 s, a Flex token that expires and a token endpoint out of order: a call outlives them all', async (t) => {
   const events = async () => (await world.order('events')).filter((e) => e.identity === world.identity);
   const first = (await events()).at(-1).number;

@@ -60,6 +60,11 @@ class FakePeer {
   async setLocalDescription() {
     this.described = true;
   }
+  async getStats() {
+    return new Map();
+  }
+  addEventListener() {}
+  removeEventListener() {}
   close() {
     this.closed = true;
   }
@@ -317,12 +322,26 @@ test('a client that failed between calls is made anew for the next', async () =>
 test('two preparations that come together make one client, even before its socket is open', async () => {
   const kit = makePhone();
   kit.phone.prepare(preparation);
+  kit.device()._stream.status = 'disconnected';
   kit.phone.prepare({ ...preparation });
   kit.device().emit('error', { code: 31009 });
   kit.phone.take(offer);
   await settle();
   assert.equal(kit.devices.length, 1);
   assert.equal(kit.device().asked, undefined, 'the same token is not sent twice');
+});
+
+test('"the line is dead, look at your own socket": a preparation makes an open socket prove itself at once', async () => {
+  const kit = makePhone();
+  kit.phone.prepare(preparation);
+  kit.phone.prepare({ ...preparation });
+  await settle();
+  await kit.pass(1_500);
+  assert.equal(kit.devices.length, 1, 'it answered');
+  kit.device().dead = true;
+  kit.phone.prepare({ ...preparation });
+  await kit.pass(1_500);
+  assert.equal(kit.devices.length, 2);
 });
 
 test('the socket is dead and nobody noticed: the call is taken with another one', async () => {

@@ -1,6 +1,7 @@
 // The registered voice client: calls arrive here and leave at once, by connect token, for the offscreen document. It never
 // accepts a call itself; a service worker has no microphone.
 
+import { createPatience } from '../shared/patience.js';
 import { hear, isOpen, register as sayRegister } from '../shared/stream.js';
 
 /**
@@ -10,8 +11,7 @@ import { hear, isOpen, register as sayRegister } from '../shared/stream.js';
  */
 
 /** A registration whose network has gone looks well for many seconds, while no call can come: it has to prove itself. */
-const proveEvery = 2_000;
-const proofWithin = 1_500;
+const proveEvery = 1_000;
 
 /** Codes with which Twilio says that it will not have this token. */
 const tokenCodes = new Set([20101, 20103, 20104, 20151, 31202, 31204, 31205, 51007]);
@@ -41,21 +41,32 @@ export const deviceOptions = ({ edge, appVersion, holdSeconds = 30 }) => ({
 export function createLine({ Device, report, appVersion }) {
   /** @type {Device | undefined} */
   let device;
-  /** @type {Map<string, SDKCall>} */
+  /** One that has not answered in time, while another takes its place: it may only have been slow. @type {Device | undefined} */
+  let former;
+  /** A call rings at both. @type {Map<string, { call: SDKCall, at: Device }[]>} */
   const invites = new Map();
+  /** @type {ReturnType<typeof createPatience>} */
+  let patience = createPatience();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let proof;
+  /** @type {Device | undefined} */
+  let late;
 
-  /** @param {SDKCall} call */
-  function onIncoming(call) {
+  /** @param {SDKCall} call @param {Device} at */
+  function onIncoming(call, at) {
     const callSid = call.parameters['CallSid'] ?? '';
-    invites.set(callSid, call);
+    const before = invites.get(callSid) ?? [];
+    invites.set(callSid, [...before, { call, at }]);
     const gone = () => {
-      if (invites.get(callSid) === call) invites.delete(callSid);
-      report({ name: 'inviteGone', callSid });
+      if (!invites.get(callSid)?.some((invite) => invite.call === call)) return;
+      forget((invite) => invite.call === call);
+      if (!invites.has(callSid)) report({ name: 'inviteGone', callSid });
     };
     call.on('cancel', gone);
     call.on('disconnect', gone);
     // An event emitter without an error listener throws.
     call.on('error', () => {});
+    if (before.length > 0) return;
     report({
       name: 'callInvited',
       callSid,
@@ -65,59 +76,99 @@ export function createLine({ Device, report, appVersion }) {
     });
   }
 
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let proof;
+  /** @param {(invite: { call: SDKCall, at: Device }) => boolean} which */
+  function forget(which) {
+    for (const [callSid, ringing] of invites) {
+      const rest = ringing.filter((invite) => !which(invite));
+      if (rest.length > 0) invites.set(callSid, rest);
+      else invites.delete(callSid);
+    }
+  }
 
   function prove() {
     const asked = device;
     if (proof || asked?.state !== 'registered' || isOpen(asked) !== true) return;
-    const stop = hear(asked, 'ready', settle);
-    function settle() {
+    const at = Date.now();
+    const stop = hear(asked, 'ready', () => {
       stop();
       clearTimeout(proof);
       proof = undefined;
-    }
+      patience.learn(Date.now() - at);
+      if (late === asked) wake(asked);
+    });
     proof = setTimeout(() => {
-      settle();
-      if (device === asked) report({ name: 'lineDead' });
-    }, proofWithin);
+      proof = undefined;
+      if (device !== asked) return stop();
+      late = asked;
+      report({ name: 'lineDead' });
+    }, patience.now());
     sayRegister(asked);
   }
 
-  /** @param {Device} watched */
-  function watch(watched) {
-    if (device !== watched) return;
-    prove();
-    setTimeout(() => watch(watched), proveEvery);
+  /** It was slow, not dead. @param {Device} slow */
+  function wake(slow) {
+    late = undefined;
+    if (former !== slow) return;
+    former = undefined;
+    retire(device);
+    device = slow;
+    report({ name: 'lineRegistered' });
+  }
+
+  setInterval(prove, proveEvery);
+
+  /** @param {Device | undefined} old */
+  function retire(old) {
+    if (!old) return;
+    // destroy() rejects what still rings, and with it a call that the offscreen document is about to take.
+    for (const { call, at } of [...invites.values()].flat()) if (at === old) call.ignore();
+    forget(({ at }) => at === old);
+    old.removeAllListeners();
+    old.on('error', () => {});
+    old.destroy();
+  }
+
+  function dropFormer() {
+    retire(former);
+    former = late = undefined;
   }
 
   const unregister = () => {
-    // destroy() rejects what still rings, and with it a call that the offscreen document is about to take.
-    for (const call of invites.values()) call.ignore();
-    invites.clear();
-    device?.removeAllListeners();
-    device?.on('error', () => {});
-    device?.destroy();
+    dropFormer();
+    retire(device);
     device = undefined;
   };
 
   return {
-    /** @param {string} token @param {string} edge */
+    /**
+     * One that is late with its answer stays until the new one is registered, and takes its place again if it answers first.
+     * @param {string} token
+     * @param {string} edge
+     */
     register(token, edge) {
-      unregister();
+      if (device && device === late) former = device;
+      else retire(device);
+      clearTimeout(proof);
+      proof = undefined;
       const fresh = new Device(token, /** @type {any} */ (deviceOptions({ edge, appVersion })));
       device = fresh;
-      fresh.on('registered', () => report({ name: 'lineRegistered' }));
-      fresh.on('unregistered', () => report({ name: 'lineDropped' }));
-      fresh.on('incoming', onIncoming);
+      patience = createPatience();
+      const current = () => device === fresh;
+      fresh.on('registered', () => {
+        if (!current()) return;
+        dropFormer();
+        report({ name: 'lineRegistered' });
+      });
+      fresh.on('unregistered', () => current() && report({ name: 'lineDropped' }));
+      fresh.on('incoming', (/** @type {SDKCall} */ call) => onIncoming(call, fresh));
       fresh.on('error', (/** @type {{ code?: number }} */ { code }) => {
+        if (!current()) return;
         if (tokenCodes.has(code ?? 0)) report({ name: 'lineRefused' });
         // Other errors, such as a malformed invite, leave a registration as it is.
         else if (fresh.state !== 'registered') report({ name: 'lineDropped' });
       });
       // It may never settle, and 'registered' and 'error' tell all there is.
       fresh.register().catch(() => {});
-      watch(fresh);
     },
 
     prove,
@@ -129,7 +180,7 @@ export function createLine({ Device, report, appVersion }) {
 
     /** @param {string} callSid */
     reject(callSid) {
-      invites.get(callSid)?.reject();
+      for (const { call } of invites.get(callSid) ?? []) call.reject();
       invites.delete(callSid);
     },
   };

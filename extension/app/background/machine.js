@@ -413,8 +413,12 @@ const revive = (s) => {
   return chain(registerNow(state), (now) => next(now, {}, prepareDocument(now)));
 };
 
-/** Nothing tells but that it no longer answers: the same edge, over whatever network there is now. @type {Handler} */
-const lineDead = (s) => registerNow({ ...s, problem: 'signalling_lost' });
+/**
+ * Nothing tells but that it no longer answers: the same edge, over whatever network there is now. What the document has open is
+ * dead, too, and looks at itself when it is prepared.
+ * @type {Handler}
+ */
+const lineDead = (s) => chain(registerNow({ ...s, problem: 'signalling_lost' }), (now) => next(now, {}, prepareDocument(now)));
 
 /** The worker woke without its voice client. @type {Handler} */
 const resumeLine = (s, e) => {

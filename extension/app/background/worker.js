@@ -75,7 +75,10 @@ chrome.runtime.onInstalled.addListener(() => {});
 chrome.storage.onChanged.addListener(async (_changes, area) => {
   if (area === 'managed') desk.report({ name: 'policyChanged', policy: await store.policy() });
 });
-self.addEventListener('online', () => desk.report({ name: 'networkReturned' }));
+self.addEventListener('online', () => {
+  desk.report({ name: 'networkReturned' });
+  effects.proveLine();
+});
 // Another network: what is open may be dead. Not every browser tells.
 /** @type {any} */ (globalThis.navigator)?.connection?.addEventListener('change', () => effects.proveLine());
 

@@ -2,6 +2,7 @@
 // still answers. A socket whose network has gone stays open for many seconds, and swallows the call that is taken with it.
 
 import { deviceOptions } from '../background/line.js';
+import { createPatience } from '../shared/patience.js';
 import { drop, hangUp, hear, isOpen, warm } from '../shared/stream.js';
 
 /**
@@ -45,6 +46,7 @@ export function createClient({ Device, getUserMedia }, wanted, busy) {
   device.on('error', (/** @type {{ code?: number }} */ { code }) => (broken ||= code !== notOpenYet && !busy()));
   for (const sound of /** @type {const} */ (['incoming', 'outgoing', 'disconnect'])) device.audio?.[sound](false);
   warm(device).catch(() => {});
+  const patience = createPatience();
 
   return {
     device,
@@ -84,13 +86,18 @@ export function createClient({ Device, getUserMedia }, wanted, busy) {
      */
     ask(answered) {
       if (isOpen(device) !== true) return false;
+      const at = Date.now();
       const stop = hear(device, 'connected', () => {
         stop();
+        patience.learn(Date.now() - at);
         answered();
       });
       device.updateToken(token);
       return true;
     },
+
+    /** How long an answer to ask() may take. */
+    patience: () => patience.now(),
 
     drop() {
       dropped = broken = true;

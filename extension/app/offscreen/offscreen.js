@@ -23,6 +23,7 @@ const phone = createPhone({
   now: () => Date.now(),
   later: (task, ms) => setTimeout(task, ms),
   cancel: (timer) => clearTimeout(timer),
+  online: () => navigator.onLine,
 });
 
 /** @param {string} type @param {object} payload */
@@ -112,6 +113,9 @@ async function refresh() {
 }
 
 navigator.mediaDevices.addEventListener('devicechange', refresh);
+addEventListener('online', () => phone.networkChanged());
+// Not every browser tells.
+/** @type {any} */ (navigator).connection?.addEventListener('change', () => phone.networkChanged());
 // Not later than the devices: a call may be waiting.
 connect();
 refresh();

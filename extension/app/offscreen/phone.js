@@ -4,6 +4,7 @@
 import { hear } from '../shared/stream.js';
 import { createClient } from './client.js';
 import { createDigits } from './digits.js';
+import { watchLink } from './link.js';
 import { createMicrophone, whyNoMicrophone } from './microphone.js';
 import { quality } from './quality.js';
 
@@ -13,8 +14,8 @@ import { quality } from './quality.js';
  * @typedef {import('./client.js').Client} Client
  * @typedef {import('@twilio/voice-sdk').Device} Device
  * @typedef {import('@twilio/voice-sdk').Call} SDKCall
- * @typedef {{ client: Client, sdkCall?: SDKCall, code?: number, lost: boolean }} Attempt  to take the call; code: of its last
- *   error; lost: another took it, or it has ended
+ * @typedef {{ client: Client, peer?: RTCPeerConnection, sdkCall?: SDKCall, code?: number, lost: boolean }} Attempt  to take the call;
+ *   code: of its last error; lost: another took it, or it has ended
  * @typedef {{ token: string, identity: string, edge: string, holdSeconds: number, appVersion: string, chosen: Chosen }} Preparation
  * @typedef {{ callSid: string, connectToken: string, from: string }} Offer
  * @typedef {{ kind: string, label: string, deviceId: string }} KnownDevice
@@ -28,14 +29,15 @@ const answerIsStillLate = 2_000;
 /** What fails for another reason than the network is soon given back, to somebody who can take it. */
 const mostTries = 5;
 const betweenTries = 500;
-/** An open socket has so long to prove that it is alive, and has to do so again after a while. */
-const proofWithin = 1_500;
+/** How often an open socket has to prove that it is alive. */
 const proveEvery = 5_000;
 /** What Twilio says of a call that nobody can take any more: it is over, or somebody else has it. */
 const takenElsewhere = 31486;
 const final = new Set([31404, 31480, takenElsewhere, 31603]);
 /** Once Twilio has withdrawn the invite, an answer is on its way or will never come. */
 const answerAfterCancel = 5_000;
+/** An open socket that has an answer to give says so within this time. */
+const proofWithin = 1_500;
 /** So long Twilio holds a call for us at most, if it was we who took it, and the answer was lost with the socket. */
 const heldAtMost = 30_000;
 const reportQualityEvery = 5_000;
@@ -44,9 +46,9 @@ const reportQualityEvery = 5_000;
  * @param {{ Device: DeviceClass, media: import('./microphone.js').Media, signal: (sinkId: string) => void,
  *   peers: import('./peers.js').Peers,
  *   report: (type: string, payload: object) => void, now: () => number,
- *   later: (task: () => void, ms: number) => any, cancel: (timer: any) => void }} outside
+ *   later: (task: () => void, ms: number) => any, cancel: (timer: any) => void, online?: () => boolean }} outside
  */
-export function createPhone({ Device, media, signal, peers, report, now, later, cancel }) {
+export function createPhone({ Device, media, signal, peers, report, now, later, cancel, online = () => true }) {
   const microphone = createMicrophone(media);
   /** @type {Client | undefined} */
   let client;
@@ -60,6 +62,10 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   let ended = null;
   /** The call as the SDK has it, once Twilio answered. @type {SDKCall | undefined} */
   let sdkCall;
+  /** @type {ReturnType<typeof watchLink> | undefined} */
+  let link;
+  /** @type {Set<'media' | 'signalling'>} */
+  const gone = new Set();
   /** @type {any} */
   let answerTimer;
   /** Ways in which the call is being taken at this moment. @type {Set<Attempt>} */
@@ -91,7 +97,10 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function prepare(wanted) {
     preparation = wanted;
     chosen = wanted.chosen;
-    if (client && client.identity === wanted.identity && (call || client.fits(wanted))) client.updateToken(wanted.token);
+    if (client && client.identity === wanted.identity && (call || client.fits(wanted))) {
+      client.updateToken(wanted.token);
+      prove();
+    }
     // A call keeps the client it began with; the next one gets a new one.
     else if (!call) renew(wanted);
     if (unprepared) {
@@ -130,7 +139,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       asked.wearOut();
       // A call that came meanwhile is on it, and has a second attempt.
       if (!call && preparation) renew(preparation);
-    }, proofWithin);
+    }, asked.patience());
     const heard = () => {
       cancel(timer);
       if (client === asked) owed = null;
@@ -203,6 +212,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     const opened = reliable ? undefined : await opening;
     if (!reliable && !opened) return;
     const seat = peers.take();
+    mine.peer = seat.peer;
     used.seat(seat, opened ?? seat.stream);
     // It fails where the call has ended meanwhile.
     if (!opened) speak(mine, seat, opening).catch(() => {});
@@ -267,12 +277,13 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       if (!is() || call?.startedAt !== null) return;
       cancel(answerTimer);
       update({ status: 'open', startedAt: now() });
+      watch(mine);
       // Only now: opening a speaker takes what the connection needed.
       signal(idOf('audiooutput', chosen.ringtone));
     });
     made.on('mute', (/** @type {boolean} */ muted) => is() && update({ muted }));
-    made.on('reconnecting', () => is() && call?.startedAt !== null && update({ status: 'reconnecting' }));
-    made.on('reconnected', () => is() && call?.startedAt !== null && update({ status: 'open' }));
+    made.on('reconnecting', () => is() && goAway('signalling', true));
+    made.on('reconnected', () => is() && goAway('signalling', false));
     made.on('sample', (/** @type {any} */ sample) => is() && measure(quality(sample)));
     made.on('error', (/** @type {{ code?: number }} */ { code }) => {
       mine.code = code;
@@ -285,6 +296,22 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
         else fail(mine, offer);
       });
     }
+  }
+
+  /** @param {Attempt} mine */
+  function watch({ peer, sdkCall: made, client: { device } }) {
+    if (!peer || !made || !call) return;
+    link?.close();
+    const changed = (/** @type {boolean} */ away) => sdkCall === made && goAway('media', away);
+    link = watchLink({ peer, call: made, device, callSid: call.callSid }, { changed, online, now, later, cancel });
+  }
+
+  /** What the call has lost: it is open again when both are back. @param {'media' | 'signalling'} what @param {boolean} away */
+  function goAway(what, away) {
+    if (away) gone.add(what);
+    else gone.delete(what);
+    const status = gone.size > 0 ? 'reconnecting' : 'open';
+    if (call && call.startedAt !== null && call.status !== status) update({ status });
   }
 
   /** Twilio has answered this one. @param {Attempt} mine */
@@ -368,6 +395,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     cancel(answerTimer);
     cancel(lateTimer);
     digits.clear();
+    link?.close();
+    link = undefined;
+    gone.clear();
     for (const attempt of attempts) attempt.lost = true;
     call = null;
     sdkCall = undefined;
@@ -459,6 +489,12 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       client = undefined;
       preparation = undefined;
       microphone.close();
+    },
+
+    /** The system tells of another network: what was open may be dead. */
+    networkChanged() {
+      link?.networkChanged();
+      prove();
     },
 
     call: () => call,

@@ -10,7 +10,9 @@
  * @property {(callSid: string) => void} [hangup]
  * @property {(media: { audio: boolean }) => void} [register]
  * @property {string} [status]
- * @property {{ close: () => void }} [transport]
+ * @property {{ close: () => void, _closeSocket?: () => void, uri?: string | null }} [transport]
+ * @property {(uri: string | null) => void} [updatePreferredURI]
+ * @property {(type: string, ...rest: any[]) => boolean} emit
  */
 
 /** @typedef {{ _stream?: Stream | null, _streamConnectedPromise?: Promise<unknown> | null, _setupStream?: () => Promise<unknown> }} Inside */
@@ -62,6 +64,62 @@ export function hangUp(device, callSid) {
  */
 export function register(device) {
   inside(device)._stream?.register?.({ audio: true });
+}
+
+/**
+ * Restarts ICE: the SDK itself does so only after its own, longer, doubts. What it says goes out at once or, where the socket is
+ * dead, with the next opening.
+ * @param {import('@twilio/voice-sdk').Call} call
+ */
+export function restartICE(call) {
+  const { _mediaHandler: media } = /** @type {{ _mediaHandler?: { iceRestart?: () => void } }} */ (/** @type {unknown} */ (call));
+  try {
+    media?.iceRestart?.();
+  } catch {
+    // The call has just ended.
+  }
+}
+
+/**
+ * Opens the socket anew, as the SDK does when it has heard nothing for 15 s.
+ * @param {Device} device
+ */
+export function reconnect(device) {
+  inside(device)._stream?.transport?._closeSocket?.();
+}
+
+/**
+ * In a call the SDK asks for no edge but the call's own, and Twilio promises no more. Each call of the function asks the nearest
+ * one and the own one in turns; one that does not know the call must not end it, and is not asked again.
+ * @param {Device} device  with a call that is up
+ * @returns {() => void}
+ */
+export function edgesInTurn(device) {
+  const home = device.edge;
+  const stream = inside(device)._stream;
+  const to = (/** @type {string} */ edge) => stream?.transport?.uri?.replace(/^(wss:\/\/voice-js\.)[^.]+/, `$1${edge}`) ?? null;
+  let other = home === 'roaming' ? null : to('roaming');
+  let guarded = false;
+  let away = false;
+  if (!stream || !home) return () => {};
+
+  function guard(/** @type {Stream} */ { emit }) {
+    guarded = true;
+    /** @type {Stream} */ (stream).emit = (type, ...rest) => {
+      if (type !== 'hangup' || !rest[0]?.error || device.edge === home) return emit.call(stream, type, ...rest);
+      other = null;
+      stream?.updatePreferredURI?.(to(home ?? ''));
+      reconnect(device);
+      return false;
+    };
+  }
+
+  return () => {
+    if (!other) return;
+    if (!guarded) guard(stream);
+    away = !away;
+    stream.updatePreferredURI?.(away ? other : to(home));
+  };
 }
 
 /**

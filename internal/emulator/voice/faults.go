@@ -2,6 +2,7 @@ package voice
 
 import (
 	"maps"
+	"strings"
 	"time"
 )
 
@@ -9,10 +10,16 @@ import (
 type Faults struct {
 	// RefuseSockets answers 503 to whoever opens a socket.
 	RefuseSockets bool `json:"refuse_sockets"`
+	// RefuseEdge refuses the sockets of one of Twilio's edges, such as ashburn,
+	// by the name they ask for; the others answer.
+	RefuseEdge string `json:"refuse_edge"`
 	// Silent takes frames and says nothing, not even heartbeats.
 	Silent bool `json:"silent"`
 	// Delay holds each frame back by so much.
 	Delay time.Duration `json:"delay"`
+	// Loss is the share of frames, from 0 to 1, that the network loses in each
+	// direction. TCP sends them again, so they come late, and all behind them.
+	Loss float64 `json:"loss"`
 	// TokenError refuses every token with this code, such as 31204 or 31205.
 	TokenError int `json:"token_error"`
 	// RetryAfter, in seconds, goes with TokenError.
@@ -75,6 +82,27 @@ func (e *Edge) Faults() Faults {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.faults
+}
+
+// stall draws how long a frame is held back by loss: the first repetition
+// comes after a round trip and 200 ms, each other after twice the time.
+func (f *Faults) stall(draw func() float64) time.Duration {
+	var all time.Duration
+	for wait := f.Delay + 200*time.Millisecond; f.Loss > 0 && draw() < f.Loss && wait < 5*time.Second; wait *= 2 {
+		all += wait
+	}
+	return all
+}
+
+// refused tells whether the fault strikes a socket to this host.
+func (f *Faults) refused(host string) (name string, refuse bool) {
+	switch {
+	case f.RefuseSockets:
+		return "refuse_sockets", true
+	case f.RefuseEdge != "" && strings.Contains(host, "."+f.RefuseEdge+"."):
+		return "refuse_edge", true
+	}
+	return "", false
 }
 
 // Fired counts how often each fault did something, by the names of their JSON

@@ -344,6 +344,48 @@ func TestDelay(t *testing.T) {
 	})
 }
 
+// What is lost is sent again, after twice the time each time, and says the same
+// in the same order.
+func TestLoss(t *testing.T) {
+	f := Faults{Delay: 400 * time.Millisecond, Loss: 0.05}
+	luck := []float64{0.01, 0.02, 0.9}
+	draw := func() float64 { next := luck[0]; luck = luck[1:]; return next }
+	if wait := f.stall(draw); wait != 1800*time.Millisecond {
+		t.Errorf("lost twice: %v", wait)
+	}
+	luck = []float64{0.05}
+	if wait := f.stall(draw); wait != 0 {
+		t.Errorf("not lost: %v", wait)
+	}
+	inBubble(t, func(t *testing.T, e *Edge, open func() *websocket.Conn) {
+		e.SetFaults(Faults{Loss: 1}, 0)
+		c := newClient(t, open())
+		go func() {
+			time.Sleep(time.Millisecond)
+			e.SetFaults(Faults{}, 0)
+		}()
+		c.listen(mint(t, "alice", time.Hour), 0)
+		c.register(true)
+		c.expect("connected")
+		c.expect("ready")
+		if e.Fired()["loss"] == 0 {
+			t.Error("nothing was lost")
+		}
+	})
+}
+
+func TestFaultRefuseEdge(t *testing.T) {
+	s := serve(t, nil)
+	f := Faults{RefuseEdge: "ashburn"}
+	for host, want := range map[string]bool{"voice-js.ashburn.twilio.com": true, "voice-js.roaming.twilio.com": false, "127.0.0.1": false} {
+		if _, refuse := f.refused(host); refuse != want {
+			t.Errorf("%s: %v", host, refuse)
+		}
+	}
+	s.SetFaults(f, 0)
+	s.registered("alice")
+}
+
 func TestFaultRefuseSockets(t *testing.T) {
 	s := serve(t, nil)
 	c := s.registered("alice")

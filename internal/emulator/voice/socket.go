@@ -2,6 +2,7 @@ package voice
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -90,9 +91,12 @@ func (e *Edge) registered(identity string) []*socket {
 
 func (e *Edge) serveSignal(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
-	refuse := e.closed || e.faults.RefuseSockets
+	fault, refuse := e.faults.refused(r.Host)
 	if refuse {
-		e.fired["refuse_sockets"]++
+		e.fired[fault]++
+	}
+	refuse = refuse || e.closed
+	if refuse {
 		e.record(Event{Kind: "socket.refused"})
 	} else {
 		e.wg.Add(1) // under mu, so never after Close began to wait
@@ -151,6 +155,7 @@ func (s *socket) read() websocket.StatusCode {
 			continue
 		}
 		request, err := decode(data)
+		s.stalled()
 		e.mu.Lock()
 		lost := s.silent()
 		if err != nil && !lost {
@@ -206,6 +211,7 @@ func (s *socket) write() {
 			}
 			timer.Stop()
 		}
+		s.stalled()
 		ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 		err := s.conn.Write(ctx, websocket.MessageText, next.frame)
 		cancel()
@@ -213,6 +219,26 @@ func (s *socket) write() {
 			_ = s.conn.CloseNow()
 			return
 		}
+	}
+}
+
+// stalled lets the time pass for which loss holds the next frame back.
+func (s *socket) stalled() {
+	e := s.edge
+	e.mu.Lock()
+	wait := e.faults.stall(rand.Float64)
+	if wait > 0 {
+		e.fired["loss"]++
+	}
+	e.mu.Unlock()
+	if wait == 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.ctx.Done():
 	}
 }
 
