@@ -471,6 +471,15 @@ test('a hang-up while signalling is away is kept, and said again with another so
   assert.equal(dead.devices.length, 2);
   assert.deepEqual(dead.device()._stream.said, ['CA1']);
 
+  const swapped = await inCall();
+  swapped.device().dead = true;
+  swapped.phone.hangUp();
+  swapped.device()._stream.transport._socket = {};
+  swapped.device().dead = false;
+  swapped.device()._stream.emit('connected', {});
+  await settle();
+  assert.deepEqual(swapped.device()._stream.said, ['CA1'], 'the SDK had opened another socket meanwhile');
+
   const well = await inCall();
   well.phone.hangUp();
   await settle();

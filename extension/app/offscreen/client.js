@@ -3,7 +3,7 @@
 
 import { deviceOptions } from '../background/line.js';
 import { createPatience } from '../shared/patience.js';
-import { drop, hangUp, hear, isOpen, warm } from '../shared/stream.js';
+import { drop, hangUp, hear, isOpen, socketOf, warm } from '../shared/stream.js';
 
 /**
  * @typedef {import('./phone.js').Preparation} Preparation
@@ -81,16 +81,17 @@ export function createClient({ Device, getUserMedia }, wanted, busy) {
 
     /**
      * Says something that must be answered.
-     * @param {() => void} answered
+     * @param {(same: boolean) => void} answered  same: by the socket that was asked; the SDK may have opened another
      * @returns {boolean} false where nothing can be said: the SDK is opening the socket, or it cannot be looked at
      */
     ask(answered) {
       if (isOpen(device) !== true) return false;
       const at = Date.now();
+      const socket = socketOf(device);
       const stop = hear(device, 'connected', () => {
         stop();
         patience.learn(Date.now() - at);
-        answered();
+        answered(socketOf(device) === socket);
       });
       device.updateToken(token);
       return true;

@@ -140,9 +140,15 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       // A call that came meanwhile is on it, and has a second attempt.
       if (!call && preparation) renew(preparation);
     }, asked.patience());
-    const heard = () => {
+    const heard = (/** @type {boolean} */ same) => {
       cancel(timer);
-      if (client === asked) owed = null;
+      if (client !== asked || !owed) return;
+      if (same) owed = null;
+      // What was said before went into the socket that is no more.
+      else {
+        asked.hangUp(owed);
+        prove();
+      }
     };
     if (!asked.ask(heard)) cancel(timer);
   }

@@ -10,7 +10,7 @@
  * @property {(callSid: string) => void} [hangup]
  * @property {(media: { audio: boolean }) => void} [register]
  * @property {string} [status]
- * @property {{ close: () => void, _closeSocket?: () => void, uri?: string | null }} [transport]
+ * @property {{ close: () => void, _closeSocket?: () => void, _socket?: object | null, uri?: string | null }} [transport]
  * @property {(uri: string | null) => void} [updatePreferredURI]
  * @property {(type: string, ...rest: any[]) => boolean} emit
  */
@@ -35,6 +35,9 @@ export function isOpen(device) {
   const status = inside(device)._stream?.status;
   return status === undefined ? undefined : status !== 'disconnected';
 }
+
+/** Tells one opening of the socket from the next. @param {Device} device @returns {unknown} */
+export const socketOf = (device) => inside(device)._stream?.transport?._socket;
 
 /**
  * Tells of the frames of one type that come in.
