@@ -45,7 +45,7 @@ func TestTheFolderHoldsExactlyTheWantedFiles(t *testing.T) {
 		managed_schema.json
 		manifest.json
 		offscreen/client.js offscreen/digits.js offscreen/microphone.js offscreen/offscreen.html offscreen/offscreen.js offscreen/peers.js
-		offscreen/phone.js offscreen/quality.js offscreen/signal.js
+		offscreen/phone.js offscreen/quality.js offscreen/signal.js offscreen/switchboard.js
 		popup/popup.css popup/popup.html popup/popup.js popup/sound.js popup/status.js
 		shared/insights.js shared/look.css shared/messages.js shared/stream.js
 		vendor/README.md vendor/twilio.min.d.ts

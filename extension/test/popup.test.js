@@ -89,7 +89,7 @@ test('heartbeats have what deployed plugins read, and no token', () => {
   const voiceToken = { token: 'voice-secret', identity: 'ext_alice', issuedAt: 0, expiresAt: 86_400_000 };
   const beat = heartbeat(state({ line: 'registered', identity: 'ext_alice', voiceToken, flexToken: { token: 'flex-secret', expiresAt: null } }), '1.2.3');
   assert.deepEqual(beat, {
-    voiceClientIdentity: 'ext_alice', error: null, protocol: 3, extensionVersion: '1.2.3', status: 'registered', problem: null, microphone: 'unknown', call: null,
+    voiceClientIdentity: 'ext_alice', error: null, protocol: 3, extensionVersion: '1.2.3', status: 'registered', problem: null, microphone: 'unknown', call: null, onHold: [], offers: [],
     audioDevices: { inputs: [], outputs: [], selected: { input: '', output: '', ringtone: '' } },
     tokenExpiresAt: '1970-01-02T00:00:00.000Z',
   });

@@ -1,4 +1,5 @@
-// The call half of the machine: what becomes of a call, in each state that one can be in.
+// The call half of the machine. The agent speaks in one call, whose state the table goes by; others are on hold, or are offered
+// and ring until the agent decides. Which is which in the document, the document says: it goes on while the worker is dead.
 
 import { acceptedPages, chain, closeWhenIdle, ignoring, leaveLater, makeDocument, mayCommand, next, passOn, prepareDocument } from './steps.js';
 
@@ -11,12 +12,16 @@ import { acceptedPages, chain, closeWhenIdle, ignoring, leaveLater, makeDocument
  * @typedef {import('./machine.js').Call} Call
  * @typedef {import('./machine.js').CallState} CallState
  * @typedef {import('./machine.js').End} End
+ * @typedef {import('./machine.js').Invite} Invite
+ * @typedef {import('./machine.js').Offer} Offer
  */
 
 /** So long Flex's own client waits, too, for the one of the session that accepted. */
 const fallBackAfter = 5_000;
+/** Nobody tells of the end of an offer whose line is gone. Unless told otherwise, Twilio lets a client ring no longer. */
+const unheardFor = 30_000;
 
-// Moves --------------------------------------------------------------------------------------------------------
+// Invites ------------------------------------------------------------------------------------------------------
 
 /**
  * Flex names the page that accepted; a page without a name is that of an old plugin, and a call without one is for anybody.
@@ -25,24 +30,47 @@ const fallBackAfter = 5_000;
 const isForAnother = (s, e) =>
   Boolean(e.session) && !s.sessions.includes(e.session) && (s.sessions.length > 0 || acceptedPages(s).length === 0);
 
+/** @type {(e: Record<string, any>) => Invite} */
+const inviteOf = ({ callSid, connectToken, from }) => ({ callSid, connectToken, from });
+
+/** Those that the document has, or is about to have; the one the agent speaks in is the last. @type {(s: { call: Call | null, onHold: Call[] }) => Call[]} */
+const taken = ({ call, onHold }) => (call ? [...onHold, call] : onHold);
+
+/** @type {(list: { callSid: string }[], callSid: string | undefined) => boolean} */
+const has = (list, callSid) => list.some((other) => other.callSid === callSid);
+
 /** The browser that accepts is the one that answers, and the others only if it does not. @type {Handler} */
-const takeOrWait = (s, e) => {
-  if (!isForAnother(s, e) || !e.connectToken) return takeCall(s, e);
-  const { callSid, connectToken, from } = e;
-  return next(s, { held: [...s.held, { callSid, connectToken, from }] }, { do: 'setTimer', timer: 'fallback', ms: fallBackAfter });
+const wait = (s, e) => next(s, { held: [...s.held, inviteOf(e)] }, { do: 'setTimer', timer: 'fallback', ms: fallBackAfter });
+
+/** Twilio repeats itself; and without a connect token a call cannot leave the worker, which has no microphone. @type {(handler: Handler) => Handler} */
+const ifNew = (handler) => (s, e) => {
+  if (has([...taken(s), ...s.held], e.callSid)) return next(s);
+  // It rings on this line again.
+  if (has(s.offers, e.callSid)) return offer(withoutOffer(s, e.callSid), e);
+  return e.connectToken ? handler(s, e) : next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
 };
+
+const takeOrWait = ifNew((s, e) => (isForAnother(s, e) ? wait(s, e) : takeCall(s, e)));
+
+/** Who has pressed Accept in this browser's Flex has decided; anybody else is asked. */
+const holdOrOffer = ifNew((s, e) => {
+  if (isForAnother(s, e)) return wait(s, e);
+  return s.sessions.includes(e.session) ? takeCall(s, e) : offer(s, e);
+});
+
+/** @type {(s: State, ...invites: Record<string, any>[]) => Step} */
+const offer = (s, ...invites) => next(s, { offers: [...s.offers, ...invites.map((invite) => ({ ...inviteOf(invite), unheard: false }))] });
 
 /** Nobody is at a browser without a Flex page. @type {Handler} */
 const fallBack = (s, e) => {
-  const [first] = s.held;
   const state = { ...s, held: [] };
-  return first && acceptedPages(s).length > 0 ? takeCall(state, { ...e, ...first }) : next(state);
+  if (acceptedPages(s).length === 0) return next(state);
+  const [first, ...others] = s.held;
+  return first && !s.call ? chain(takeCall(state, { ...e, ...first }), (now) => offer(now, ...others)) : offer(state, ...s.held);
 };
 
-/** @type {Handler} */
+/** The one before is put on hold: the document does the same. @type {(s: State, e: Record<string, any>) => Step} */
 const takeCall = (s, e) => {
-  // Without a connect token the call cannot leave the worker, and a worker has no microphone.
-  if (!e.connectToken) return next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
   /** @type {Call} */
   const call = {
     callSid: e.callSid,
@@ -53,8 +81,7 @@ const takeCall = (s, e) => {
     startedAt: null,
     quality: null,
   };
-  const { callSid, connectToken, from } = e;
-  const state = { ...s, call, invite: { callSid, connectToken, from }, lastEnd: null };
+  const state = { ...s, call, onHold: s.call ? [...s.onHold, s.call] : s.onHold, invite: inviteOf(e), lastEnd: null };
   // A document that is not there yet is told when it is.
   return state.document === 'ready' ? handOver(state) : makeDocument(state);
 };
@@ -62,24 +89,59 @@ const takeCall = (s, e) => {
 /** @type {(s: State) => Step} */
 const handOver = (s) => next(s, {}, { do: 'takeCall', ...s.invite });
 
-/** A second call never ends the first. The same call again is Twilio repeating itself. @type {Handler} */
-const refuseAsBusy = (s, e) =>
-  e.callSid === s.call?.callSid || isForAnother(s, e) ? next(s) : next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
+/** @type {(s: State, callSid: string) => State} */
+const withoutOffer = (s, callSid) => ({ ...s, offers: s.offers.filter((offer) => offer.callSid !== callSid) });
+
+/** To speak in another call: one that is offered, or on hold. @type {Handler} */
+const answer = (s, e) => {
+  if (!mayCommand(s, e)) return next(s);
+  const offer = s.offers.find(({ callSid }) => callSid === e.callSid);
+  if (offer) return takeCall(withoutOffer(s, e.callSid), offer);
+  return has(s.onHold, e.callSid) ? next(s, {}, { do: 'resume', callSid: e.callSid }) : next(s);
+};
 
 /** @type {Handler} */
-const adopt = (s, e) => next(s, { call: e.call, invite: e.call.status === 'connecting' ? s.invite : null, lastEnd: null });
+const decline = (s, e) =>
+  mayCommand(s, e) && has(s.offers, e.callSid)
+    ? afterCall(next(withoutOffer(s, e.callSid), {}, { do: 'rejectInvite', callSid: e.callSid }))
+    : next(s);
+
+/**
+ * The line on which they ring is gone, and with it the word of their end. They can be answered as long as they ring.
+ * @type {(s: State, timing?: boolean) => Step}
+ */
+export const unheard = (s, timing = s.offers.every((offer) => offer.unheard)) =>
+  timing ? next(s) : next(s, { offers: s.offers.map((offer) => ({ ...offer, unheard: true })) }, { do: 'setTimer', timer: 'unheard', ms: unheardFor });
 
 /** @type {Handler} */
-const endCall = (s, e) =>
-  e.callSid === s.call?.callSid ? afterCall(next(s, { call: null, invite: null, lastEnd: e.reason })) : next(s);
+const forgetUnheard = (s) => afterCall(next(s, { offers: s.offers.filter((offer) => !offer.unheard) }));
+
+// What the document says ---------------------------------------------------------------------------------------
+
+/** The call that is being handed over is none of those that the document knows of. @type {(s: State, e: Event) => boolean} */
+const isUntold = (s, e) => s.invite !== null && !has(taken(/** @type {any} */ (e)), s.invite.callSid);
+
+/** @type {Handler} */
+const adopt = (s, e) =>
+  isUntold(s, e)
+    ? next(s, { onHold: taken(/** @type {any} */ (e)) })
+    : next(s, { call: e.call, onHold: e.onHold, invite: e.call?.status === 'connecting' ? s.invite : null, lastEnd: null });
 
 /** Somebody has answered it, here or elsewhere: to refuse it now would be to refuse it for them. */
 const answered = new Set(['answered_elsewhere', 'ended', 'connection_lost']);
 
-/** A call that could not be taken may still ring here; Flex offers it to somebody else once it is refused. @type {Handler} */
-const giveUpCall = (s, e) => {
-  const refuse = e.callSid === s.call?.callSid && !answered.has(e.reason);
-  return chain(next(s, {}, ...(refuse ? [{ do: 'rejectInvite', callSid: e.callSid }] : [])), (now) => endCall(now, e));
+/** A call that could not be taken may still ring here; Flex offers it to somebody else once it is refused. @type {(call: Call, reason: string) => Effect[]} */
+const giveBack = ({ callSid, status }, reason) => (status === 'connecting' && !answered.has(reason) ? [{ do: 'rejectInvite', callSid }] : []);
+
+/** The latest to be put on hold comes back: the document does the same. @type {(s: State) => State} */
+const withoutCall = (s) => ({ ...s, call: s.onHold.at(-1) ?? null, onHold: s.onHold.slice(0, -1), invite: null });
+
+/** @type {Handler} */
+const endCall = (s, e) => {
+  const ended = taken(s).find(({ callSid }) => callSid === e.callSid);
+  if (!ended) return next(s);
+  const state = ended === s.call ? withoutCall(s) : { ...s, onHold: s.onHold.filter((other) => other !== ended) };
+  return afterCall(next(state, { lastEnd: e.reason }, ...giveBack(ended, e.reason)));
 };
 
 /** @type {(step: Step) => Step} */
@@ -87,42 +149,32 @@ const afterCall = (step) => chain(applyUpdate(step), (s) => chain(next(s, {}, ..
 
 /** @type {(step: Step) => Step} */
 const applyUpdate = (step) =>
-  step.state.update && !step.state.call
+  step.state.update && !step.state.call && step.state.offers.length === 0
     ? { state: step.state, effects: [...step.effects, { do: 'reloadExtension' }] }
     : step;
 
-/** @type {(effect: (e: Event) => Effect) => Handler} */
-const commanded = (effect) => (s, e) => (mayCommand(s, e) ? next(s, {}, effect(e)) : next(s));
-
-/** @type {Handler} */
-const hangUp = (s, e) =>
-  mayCommand(s, e) && (e.callSid === undefined || e.callSid === s.call?.callSid)
-    ? next(s, {}, { do: 'hangUp' })
-    : next(s);
-
-const mute = commanded((e) => ({ do: 'mute', muted: e.muted }));
-const sendDigits = commanded((e) => ({ do: 'sendDigits', digits: e.digits }));
-
 /**
- * The call is not in the document, which nobody has said: the worker died before it had handed the call over, or before it
- * could hear the end, or the document is gone. One that was not taken must not ring on.
- * @type {(s: State, ended?: End | null) => Step}
+ * Calls that are not in the document, which nobody has said: the worker died before it had handed one over, or before it could
+ * hear the end, or the document is gone. One that was not taken must not ring on.
+ * @type {(s: State, truth: { call: Call | null, onHold: Call[], ended: End | null }) => Step}
  */
-const missCall = (s, ended) => {
-  if (!s.call) return next(s, { lastEnd: ended?.reason ?? s.lastEnd });
-  const { callSid, status } = s.call;
-  const lastEnd = ended?.callSid === callSid ? ended.reason : 'lost';
-  const refuse = status === 'connecting' && !answered.has(lastEnd);
-  return next(s, { call: null, invite: null, lastEnd }, ...(refuse ? [{ do: 'rejectInvite', callSid }] : []));
+const settle = (s, { call, onHold, ended }) => {
+  const missed = taken(s).filter(({ callSid }) => !has(taken({ call, onHold }), callSid));
+  const missedEnd = has(missed, ended?.callSid) ? ended?.reason : missed.length > 0 ? 'lost' : ended?.reason;
+  const lastEnd = call ? null : (missedEnd ?? s.lastEnd);
+  const invite = call?.status === 'connecting' && call.callSid === s.invite?.callSid ? s.invite : null;
+  const refusals = missed.flatMap((other) => giveBack(other, ended?.callSid === other.callSid ? ended.reason : 'lost'));
+  return next(s, { call, onHold, invite, lastEnd }, ...refusals);
 };
 
 /** The document says what is true. @type {Handler} */
 const believeDocument = (s, e) =>
   afterCall(
     chain(next(s, { document: 'ready' }, ...(s.voiceToken ? [prepareDocument(s)] : [])), (now) => {
-      if (e.call) return adopt(now, e);
+      const truth = { call: e.call, onHold: e.onHold, ended: e.ended };
       // It still rings, and this document has not been told of it, or not in a way that it could hear.
-      return now.invite && e.ended?.callSid !== now.invite.callSid ? handOver(now) : missCall(now, e.ended);
+      const untold = isUntold(now, e) && e.ended?.callSid !== now.invite?.callSid;
+      return untold ? handOver({ ...now, onHold: taken(truth) }) : settle(now, truth);
     }),
   );
 
@@ -130,17 +182,17 @@ const believeDocument = (s, e) =>
 const loseDocument = (s) =>
   afterCall(
     // A call that still rings is for the next document.
-    chain(s.invite ? next(s) : missCall(s), (now) => {
+    chain(s.invite ? next(s, { onHold: [] }) : settle(s, { call: null, onHold: [], ended: null }), (now) => {
       const without = next(now, { document: 'none' });
       return now.line === 'unconfigured' ? without : chain(without, makeDocument);
     }),
   );
 
-/** The worker woke, and nothing rings here any more; its document may have lived on, and says so itself. @type {Handler} */
-const resumeCall = (s, e) => {
-  const state = passOn({ ...s, pages: {}, invite: null, held: [] }, e.at);
-  return e.document ? next(state, { document: 'starting' }, ...leaveLater(state)) : loseDocument(state, e);
-};
+/** The worker woke. Its document may have lived on, and says so itself; its line has not, and no timer. @type {Handler} */
+const resumeCalls = (s, e) =>
+  chain(unheard(passOn({ ...s, pages: {}, held: [] }, e.at), s.offers.length === 0), (now) =>
+    e.document ? next(now, { document: 'starting' }, ...leaveLater(now)) : loseDocument(now, e),
+  );
 
 /**
  * Twilio cancels the worker's copy both when the document has taken the call and when the caller gave up. A document that is
@@ -148,24 +200,59 @@ const resumeCall = (s, e) => {
  * @type {Handler}
  */
 const inviteGone = (s, e) => {
-  if (e.callSid !== s.call?.callSid) return next(s);
-  const state = { ...s, invite: null };
-  return s.document === 'ready' ? next(state, {}, { do: 'inviteGone', callSid: e.callSid }) : afterCall(missCall(state));
+  if (named(s, e)?.status !== 'connecting') return next(s);
+  const tell = s.document === 'ready' ? [{ do: 'inviteGone', callSid: e.callSid }] : [];
+  if (e.callSid !== s.call?.callSid) return next(s, {}, ...tell);
+  return tell.length > 0 ? next(s, { invite: null }, ...tell) : afterCall(next(withoutCall(s), { lastEnd: 'lost' }));
+};
+
+// What the agent asks for --------------------------------------------------------------------------------------
+
+/** The call that is named, or else the one that the agent speaks in. @type {(s: State, e: Event) => Call | null} */
+const named = (s, e) => (e.callSid === undefined ? s.call : (taken(s).find(({ callSid }) => callSid === e.callSid) ?? null));
+
+/** @type {(effect: (e: Event) => Effect) => Handler} */
+const commanded = (effect) => (s, e) => {
+  const call = mayCommand(s, e) ? named(s, e) : null;
+  return call ? next(s, {}, { ...effect(e), callSid: call.callSid }) : next(s);
+};
+
+/** @type {Handler} */
+const hangUp = (s, e) => chain(commanded(() => ({ do: 'hangUp' }))(s, e), (now) => decline(now, e));
+const mute = commanded((e) => ({ do: 'mute', muted: e.muted }));
+
+/** Nobody hears them yet. @type {Handler} */
+const sendDigits = (s, e) => (named(s, e)?.status === 'connecting' ? next(s) : commanded(() => ({ do: 'sendDigits', digits: e.digits }))(s, e));
+
+/**
+ * A call that nobody has answered is not answered any more.
+ * @type {(s: State) => Step}
+ */
+export const keepAnswered = (s) => {
+  const state = { ...s, offers: [], held: [] };
+  if (s.call?.status !== 'connecting') return next(state);
+  // The others keep the document.
+  return next(withoutCall(state), {}, ...(s.onHold.length > 0 ? [{ do: 'hangUp', callSid: s.call.callSid }] : []));
 };
 
 // The table ----------------------------------------------------------------------------------------------------
 
 /** @type {Record<string, Handler>} */
 const whileUp = {
-  callInvited: refuseAsBusy,
-  fallbackDue: (s) => next(s, { held: [] }),
+  callInvited: holdOrOffer,
+  fallbackDue: fallBack,
+  unheardDue: forgetUnheard,
   callChanged: adopt,
   callEnded: endCall,
+  inviteGone,
+  answerAsked: answer,
+  declineAsked: decline,
   hangUpAsked: hangUp,
   muteAsked: mute,
+  digitsAsked: sendDigits,
   documentConnected: believeDocument,
   documentGone: loseDocument,
-  workerStarted: resumeCall,
+  workerStarted: resumeCalls,
   updateFound: (s, e) => next(s, { update: e.version }),
 };
 
@@ -174,21 +261,22 @@ export const call = {
   none: {
     callInvited: takeOrWait,
     fallbackDue: fallBack,
+    unheardDue: forgetUnheard,
     callChanged: adopt,
+    answerAsked: answer,
+    declineAsked: decline,
+    hangUpAsked: decline,
     documentConnected: believeDocument,
     documentGone: loseDocument,
-    workerStarted: resumeCall,
+    workerStarted: resumeCalls,
     updateFound: (s, e) => applyUpdate(next(s, { update: e.version })),
-    ...ignoring('inviteGone', 'callEnded', 'hangUpAsked', 'muteAsked', 'digitsAsked'),
+    // An offer was the last that stood in the way.
+    inviteGone: (s) => applyUpdate(next(s)),
+    ...ignoring('callEnded', 'muteAsked', 'digitsAsked'),
   },
-  connecting: {
-    ...whileUp,
-    callEnded: giveUpCall,
-    inviteGone,
-    ...ignoring('digitsAsked'),
-  },
-  open: { ...whileUp, digitsAsked: sendDigits, ...ignoring('inviteGone') },
-  reconnecting: { ...whileUp, digitsAsked: sendDigits, ...ignoring('inviteGone') },
+  connecting: whileUp,
+  open: whileUp,
+  reconnecting: whileUp,
 };
 
 /** @type {(s: State) => CallState} */

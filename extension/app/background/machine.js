@@ -5,7 +5,7 @@
 // is not, in the offscreen document. Each has a table, the line's here and the call's in calls.js, and each table decides every
 // (state, event) pair: `ignore` is a decision, a missing entry is a bug that a test finds.
 
-import { call, callState } from './calls.js';
+import { call, callState, keepAnswered, unheard } from './calls.js';
 import { untilNextFetch } from './schedule.js';
 import { acceptedPages, chain, closeWhenIdle, edgeOf, ignore, ignoring, leaveLater, makeDocument, mayCommand, next, passOn, prepareDocument, reloadsWithin } from './steps.js';
 
@@ -22,6 +22,7 @@ export { call, callState };
  * @typedef {{ callSid: string, from: string, status: CallStatus, muted: boolean, direction: 'inbound',
  *   startedAt: number | null, quality: Quality | null }} Call  startedAt in milliseconds since the epoch
  * @typedef {{ callSid: string, connectToken: string, from: string }} Invite  connectToken: lets the document take the call
+ * @typedef {Invite & { unheard: boolean }} Offer  unheard: the line on which it rang is gone, so nobody would tell of its end
  * @typedef {{ callSid: string, reason: string }} End
  * @typedef {'granted' | 'prompt' | 'denied' | 'missing' | 'unknown'} Microphone
  * @typedef {{ input: string, output: string, ringtone: string }} Chosen  labels; empty for the system's default
@@ -53,8 +54,10 @@ export { call, callState };
  * @property {LineProblem | null} problem
  * @property {Record<string, Page>} pages  open Flex pages by port; not part of the snapshot
  * @property {'none' | 'starting' | 'ready'} document  the offscreen document; ready when it can be told things
- * @property {Call | null} call
+ * @property {Call | null} call  the one the agent speaks in
+ * @property {Call[]} onHold  all others, the latest to be put on hold last; without a call there is none
  * @property {Invite | null} invite  of the call, while it rings on this worker's line
+ * @property {Offer[]} offers  calls that ring until the agent answers or declines them
  * @property {Invite[]} held  calls that another session of Flex has accepted, and not yet answered
  * @property {string[]} sessions  Flex's own names for the latest pages of this browser, the newest first
  * @property {string | null} lastEnd  why the last call ended
@@ -90,7 +93,9 @@ export const initial = () => ({
   pages: {},
   document: 'none',
   call: null,
+  onHold: [],
   invite: null,
+  offers: [],
   held: [],
   sessions: [],
   lastEnd: null,
@@ -184,7 +189,7 @@ const fetchOrAsk = (s, e) => {
 
 /** @type {(s: State) => Step} */
 const registerNow = (s) =>
-  next(s, { line: 'registering' }, { do: 'register', token: s.voiceToken?.token, edge: edgeOf(s) }, reviveLater(s));
+  chain(unheard(s), (now) => next(now, { line: 'registering' }, { do: 'register', token: now.voiceToken?.token, edge: edgeOf(now) }, reviveLater(now)));
 
 /** @type {(s: State, e: Record<string, any>) => Rejection | null} */
 const whyRejected = (s, e) => {
@@ -211,7 +216,7 @@ const isSame = (config, e) =>
 /** Whoever it was for, nothing of it is left, but the call that is up. @type {(s: State, e: Event) => Step} */
 const dropTokens = (s, e) => {
   const state = { ...s, fetch: { number: s.fetch.number + 1, failures: 0 } };
-  const asked = askNow(state, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null });
+  const asked = askNow(state, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null, offers: [], held: [] });
   return chain(asked, (now) =>
     now.call ? next(now) : chain(next(now, { document: 'none' }, { do: 'closeDocument' }), makeDocument),
   );
@@ -352,17 +357,17 @@ const resumeLine = (s, e) => {
  * @type {(s: State, patch?: Partial<State>) => Step}
  */
 const forget = (s, patch = {}) => {
-  const { pages, call, invite, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused } = s;
-  const kept = call?.status === 'connecting' ? { call: null, invite: null } : { call, invite };
+  const kept = keepAnswered(s);
+  const { pages, call, onHold, invite, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused } = kept.state;
   const state = {
     ...initial(),
-    ...{ pages, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused, ...kept },
+    ...{ pages, call, onHold, invite, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused },
     // Whatever is still being fetched is for nobody.
     fetch: { number: s.fetch.number + 1, failures: 0 },
     ...patch,
   };
-  const timers = ['refresh', 'revive', 'leave', 'fallback'].map((timer) => ({ do: 'clearTimer', timer }));
-  return chain(next(state, {}, ...timers, { do: 'unregister' }), closeWhenIdle);
+  const timers = ['refresh', 'revive', 'leave', 'fallback', 'unheard'].map((timer) => ({ do: 'clearTimer', timer }));
+  return chain(next(state, {}, ...kept.effects, ...timers, { do: 'unregister' }), closeWhenIdle);
 };
 
 /** So that the next plugin to speak decides again. @type {Handler} */
@@ -370,7 +375,7 @@ const restart = (s, e) => {
   // The tab that the agent is looking at is the first to speak, however fast the others are; if it has a plugin that speaks.
   const speaks = Object.values(s.pages).some(({ tab, standing }) => tab === e.tab && standing !== 'new');
   const holder = speaks ? { tab: e.tab, until: e.at + reloadsWithin } : null;
-  return chain(forget(s, { holder, pages: {}, call: null, invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
+  return chain(forget(s, { holder, pages: {}, call: null, onHold: [], invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
     next(now, {}, { do: 'closeDocument' }, { do: 'reconnectPages' }),
   );
 };
@@ -455,7 +460,7 @@ export const line = {
     tokenFetched: newToken,
     tokenFetchFailed: fetchFailed(undefined),
     refreshDue: fetchOrAsk,
-    lineDropped: (s) => next(s, { line: 'offline', problem: 'signalling_lost' }, reviveLater(s)),
+    lineDropped: (s) => chain(unheard(s), (now) => next(now, { line: 'offline', problem: 'signalling_lost' }, reviveLater(now))),
     lineDead,
     lineRefused: tokenRefused,
     workerStarted: resumeLine,
@@ -504,7 +509,10 @@ export const always = {
     const state = { ...s, consents: [...s.consents, e.key].slice(-20) };
     return next(state, {}, { do: 'rememberConsents', consents: state.consents }, ...askPages(state));
   },
-  inviteGone: (s, e) => next(s, { held: s.held.filter(({ callSid }) => callSid !== e.callSid) }),
+  inviteGone: (s, e) => {
+    const others = (/** @type {{ callSid: string }} */ { callSid }) => callSid !== e.callSid;
+    return next(s, { held: s.held.filter(others), offers: s.offers.filter(others) });
+  },
   messageRefused: (s, e) => next(s, { refused: { ...s.refused, [e.refusal]: (s.refused[e.refusal] ?? 0) + 1 } }),
   devicesChanged: (s, e) => {
     const needed = e.devices.microphone === 'prompt' && s.line !== 'unconfigured' && !s.welcomed;

@@ -1,5 +1,5 @@
-// Owns the call. Lives in the offscreen document, so it outlives the Flex tab and the service worker, and knows nothing of
-// chrome.*: report() tells whoever listens.
+// Owns one call, or waits for one; switchboard.js has one of these for each. Lives in the offscreen document, so it outlives the
+// Flex tab and the service worker, and knows nothing of chrome.*: report() tells whoever listens.
 
 import { hear } from '../shared/stream.js';
 import { createClient } from './client.js';
@@ -13,8 +13,8 @@ import { quality } from './quality.js';
  * @typedef {import('./client.js').Client} Client
  * @typedef {import('@twilio/voice-sdk').Device} Device
  * @typedef {import('@twilio/voice-sdk').Call} SDKCall
- * @typedef {{ client: Client, sdkCall?: SDKCall, code?: number, lost: boolean }} Attempt  to take the call; code: of its last
- *   error; lost: another took it, or it has ended
+ * @typedef {{ client: Client, seat?: import('./peers.js').Seat, sdkCall?: SDKCall, code?: number, lost: boolean }} Attempt  to take
+ *   the call; code: of its last error; lost: another took it, or it has ended
  * @typedef {{ token: string, identity: string, edge: string, holdSeconds: number, appVersion: string, chosen: Chosen }} Preparation
  * @typedef {{ callSid: string, connectToken: string, from: string }} Offer
  * @typedef {{ kind: string, label: string, deviceId: string }} KnownDevice
@@ -50,10 +50,14 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   let unprepared;
   /** @type {Call | null} */
   let call = null;
-  /** How the call before ended: a worker that was dead at that moment asks later. @type {import('../background/machine.js').End | null} */
-  let ended = null;
   /** The call as the SDK has it, once Twilio answered. @type {SDKCall | undefined} */
   let sdkCall;
+  /** What that one speaks and hears through. @type {import('./peers.js').Seat | undefined} */
+  let taken;
+  /** On hold: nothing is heard, either way. */
+  let held = false;
+  /** Another microphone was chosen meanwhile. */
+  let microphoneDue = false;
   /** @type {any} */
   let answerTimer;
   /** Ways in which the call is being taken at this moment. @type {Set<Attempt>} */
@@ -75,7 +79,6 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** Whether the microphone can be relied on to open: it is there, it is permitted, and it did not fail the last time. */
   let granted = false;
   let failedToOpen = false;
-  peers.rehearse().catch(() => {});
   later(proveAgain, proveEvery);
   const digits = createDigits((run) => sdkCall?.sendDigits(run), later);
 
@@ -144,7 +147,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @param {Offer} offer */
   function take(offer) {
     if (call) return;
-    hungUp = failed = retried = withdrawn = false;
+    hungUp = failed = retried = withdrawn = held = microphoneDue = false;
     qualityReportedAt = 0;
     const { callSid, from } = offer;
     call = { callSid, from, status: 'connecting', muted: false, direction: 'inbound', startedAt: null, quality: null };
@@ -189,6 +192,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     const opened = reliable ? undefined : await opening;
     if (!reliable && !opened) return;
     const seat = peers.take();
+    mine.seat = seat;
     used.seat(seat, opened ?? seat.stream);
     // It fails where the call has ended meanwhile.
     if (!opened) speak(mine, seat, opening).catch(() => {});
@@ -242,7 +246,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function follow(mine, offer) {
     const made = /** @type {SDKCall} */ (mine.sdkCall);
     const is = () => sdkCall === made;
-    if (call?.muted) made.mute(true);
+    if (call?.muted || held) made.mute(true);
     const quiet = hear(mine.client.device, 'answer', ({ callsid }) => {
       if (callsid !== offer.callSid) return;
       quiet();
@@ -256,7 +260,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       // Only now: opening a speaker takes what the connection needed.
       signal(idOf('audiooutput', chosen.ringtone));
     });
-    made.on('mute', (/** @type {boolean} */ muted) => is() && update({ muted }));
+    made.on('mute', (/** @type {boolean} */ muted) => is() && !held && update({ muted }));
     made.on('reconnecting', () => is() && call?.startedAt !== null && update({ status: 'reconnecting' }));
     made.on('reconnected', () => is() && call?.startedAt !== null && update({ status: 'open' }));
     made.on('sample', (/** @type {any} */ sample) => is() && measure(quality(sample)));
@@ -278,10 +282,24 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     if (mine.lost || sdkCall) return;
     cancel(lateTimer);
     sdkCall = mine.sdkCall;
+    taken = mine.seat;
     client = mine.client;
     for (const other of attempts) if (other !== mine) lose(other);
-    // Muted or unmuted since it was begun.
-    if (call && sdkCall?.isMuted() !== call.muted) sdkCall?.mute(call.muted);
+    // Muted, unmuted, held or resumed since it was begun.
+    hush();
+  }
+
+  function hush() {
+    const quiet = held || call?.muted === true;
+    if (sdkCall && sdkCall.isMuted() !== quiet) sdkCall.mute(quiet);
+    taken?.hush(held);
+  }
+
+  /** @param {boolean} wanted */
+  function hold(wanted) {
+    held = wanted;
+    hush();
+    if (!held && microphoneDue) useMicrophone();
   }
 
   /** @param {Attempt} mine @param {Offer} offer */
@@ -339,14 +357,13 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     digits.clear();
     for (const attempt of attempts) attempt.lost = true;
     call = null;
-    sdkCall = undefined;
+    sdkCall = taken = undefined;
     unprepared = undefined;
     // The SDK lets go of the call in the same turn; only then may it let go of the microphone.
     Promise.resolve().then(() => {
       if (!call) letGo();
     });
-    ended = { callSid, reason };
-    report('offscreen.callEnded', ended);
+    report('offscreen.callEnded', { callSid, reason });
   }
 
   function letGo() {
@@ -375,6 +392,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
 
   async function useMicrophone() {
     if (!call || !client) return;
+    // The SDK opens it before it is muted.
+    microphoneDue = held;
+    if (held) return;
     const id = idOf('audioinput', chosen.input) || 'default';
     await client.device.audio?.setInputDevice(id).catch(() => {});
   }
@@ -383,6 +403,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     prepare,
     take,
     hangUp,
+    hold,
 
     /** @param {string} callSid */
     inviteGone(callSid) {
@@ -394,7 +415,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
 
     /** @param {boolean} muted */
     mute(muted) {
-      if (sdkCall) sdkCall.mute(muted);
+      if (sdkCall && !held) sdkCall.mute(muted);
       else update({ muted });
     },
 
@@ -431,6 +452,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     },
 
     call: () => call,
-    ended: () => ended,
+    /** Whether the word that a call was hung up has yet to arrive. */
+    owes: () => owed !== null,
   };
 }
+
+/** @typedef {ReturnType<typeof createPhone>} Phone */
