@@ -46,7 +46,7 @@ func TestTheFolderHoldsExactlyTheWantedFiles(t *testing.T) {
 		manifest.json
 		offscreen/client.js offscreen/digits.js offscreen/microphone.js offscreen/offscreen.html offscreen/offscreen.js offscreen/peers.js
 		offscreen/phone.js offscreen/quality.js offscreen/signal.js offscreen/switchboard.js
-		popup/popup.css popup/popup.html popup/popup.js popup/sound.js popup/status.js
+		popup/others.js popup/popup.css popup/popup.html popup/popup.js popup/sound.js popup/status.js
 		shared/insights.js shared/look.css shared/messages.js shared/stream.js
 		vendor/README.md vendor/twilio.min.d.ts
 		welcome/welcome.css welcome/welcome.html welcome/welcome.js

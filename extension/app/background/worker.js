@@ -148,11 +148,11 @@ function fromPage({ type, payload }) {
 function fromPopup({ type, payload }) {
   switch (type) {
     case 'popup.hangUp':
-      return { name: 'hangUpAsked' };
+      return { name: 'hangUpAsked', callSid: payload?.callSid };
     case 'popup.mute':
-      return { name: 'muteAsked', muted: payload.muted };
+      return { name: 'muteAsked', muted: payload.muted, callSid: payload.callSid };
     case 'popup.sendDigits':
-      return { name: 'digitsAsked', digits: payload.digits };
+      return { name: 'digitsAsked', digits: payload.digits, callSid: payload.callSid };
     case 'popup.answer':
       return { name: 'answerAsked', callSid: payload.callSid };
     case 'popup.decline':

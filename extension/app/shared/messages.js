@@ -142,9 +142,9 @@ export const catalogue = {
   VOICE_CLIENT_EXTENSION_CALLS: { from: ['worker'], to: 'page', payload: (value) => typeof value === 'object' },
 
   // Popup -> worker.
-  'popup.hangUp': { from: ['popup'], to: 'worker', payload: nothing },
-  'popup.mute': { from: ['popup'], to: 'worker', payload: object({ muted: bool }) },
-  'popup.sendDigits': { from: ['popup'], to: 'worker', payload: object({ digits }) },
+  'popup.hangUp': { from: ['popup'], to: 'worker', payload: (value) => nothing(value) || object({ callSid })(value) },
+  'popup.mute': { from: ['popup'], to: 'worker', payload: object({ muted: bool, callSid: optional(callSid) }) },
+  'popup.sendDigits': { from: ['popup'], to: 'worker', payload: object({ digits, callSid: optional(callSid) }) },
   'popup.answer': { from: ['popup'], to: 'worker', payload: object({ callSid }) },
   'popup.decline': { from: ['popup'], to: 'worker', payload: object({ callSid }) },
   'popup.chooseDevice': { from: ['popup'], to: 'worker', payload: object({ kind: deviceKind, label }) },
