@@ -32,13 +32,15 @@ const examples = {
   networkReturned: {},
   callInvited: { callSid: 'CA2', connectToken: 'connect', from: '+15550101' },
   inviteGone: { callSid: 'CA1' },
-  callChanged: { call: open },
+  callChanged: { call: open, onHold: [] },
   callEnded: { callSid: 'CA1', reason: 'ended' },
+  answerAsked: { page: 'page1', callSid: 'CA3' },
+  declineAsked: { page: 'page1', callSid: 'CA3' },
   hangUpAsked: { page: 'page1' },
   muteAsked: { page: 'page1', muted: true },
   digitsAsked: { page: 'page1', digits: '1' },
   deviceAsked: { page: 'page1', kind: 'input', label: 'Headset' },
-  documentConnected: { call: null, ended: null },
+  documentConnected: { call: null, onHold: [], ended: null },
   documentGone: {},
   devicesChanged: { devices: { microphone: 'granted', inputs: [], outputs: [], chosen: { input: '', output: '', ringtone: '' } } },
   updateFound: { version: '2.0.0' },
@@ -47,6 +49,7 @@ const examples = {
   loggedOut: { page: 'page1', account },
   leaveDue: {},
   fallbackDue: {},
+  unheardDue: {},
   consentGiven: { key: agreed },
   restartAsked: {},
   welcomeAsked: {},
@@ -54,6 +57,7 @@ const examples = {
   lifeBegan: {},
 };
 
+const sids = (list) => list.map(({ callSid }) => callSid);
 const event = (name, more = {}) => ({ name, at, luck: 0.5, ...examples[name], ...more });
 const acceptedPage = { standing: 'accepted', pluginVersion: null, reason: null, tab: 1 };
 
@@ -75,6 +79,14 @@ function stateOf(lineState, callStatus) {
     call: callStatus === 'none' ? null : { ...(callStatus === 'connecting' ? ringing : open), status: callStatus },
   };
 }
+
+/** What may be beside the call. */
+const besides = {
+  alone: {},
+  'another offered': { offers: [{ callSid: 'CA3', connectToken: 'connect', from: '+15550103', unheard: false }] },
+  'another on hold': { onHold: [{ ...open, callSid: 'CA4' }] },
+  'one offered and one on hold': { offers: [{ callSid: 'CA3', connectToken: 'connect', from: '+15550103', unheard: true }], onHold: [{ ...open, callSid: 'CA4' }] },
+};
 
 const pairs = Object.keys(line).flatMap((lineState) => Object.keys(call).map((callStatus) => [lineState, callStatus]));
 const run = (state, name, more) => reduce(state, event(name, more));
@@ -100,12 +112,13 @@ test('every state decides every event', () => {
 
 test('no event in any state breaks what must always hold', () => {
   let steps = 0;
-  for (const [lineState, callStatus] of pairs) {
+  for (const [lineState, callStatus] of pairs) for (const [company, beside] of Object.entries(besides)) {
+    if (callStatus === 'none' && beside.onHold) continue;
     for (const name of Object.keys(examples)) {
-      const before = structuredClone(stateOf(lineState, callStatus));
+      const before = structuredClone({ ...stateOf(lineState, callStatus), ...beside });
       const given = structuredClone(before);
       const { state, effects } = run(given, name);
-      const where = `${lineState} + ${callStatus} + ${name}`;
+      const where = `${lineState} + ${callStatus} + ${company} + ${name}`;
       steps++;
       assert.deepEqual(given, before, `${where} changed the state it was given`);
       assert.ok(state.line in line, `${where} led to the line ${state.line}`);
@@ -115,11 +128,22 @@ test('no event in any state breaks what must always hold', () => {
       if (['registering', 'registered', 'offline'].includes(state.line)) assert.ok(state.voiceToken, `${where} without a token`);
       if (state.line === 'fetching') assert.ok(state.flexToken, `${where}: nothing to fetch with`);
       if (state.line === 'unconfigured') assert.equal(state.config, null, where);
+      const all = sids([...(state.call ? [state.call] : []), ...state.onHold, ...state.offers]);
+      assert.equal(new Set(all).size, all.length, `${where}: a call is in two places`);
+      assert.ok(state.call || state.onHold.length === 0, `${where}: on hold, and the agent speaks with nobody`);
+      if (beside.onHold && !['callChanged', 'documentConnected', 'documentGone', 'restartAsked'].includes(name) && !(name === 'workerStarted' && before.document === 'none')) {
+        assert.ok(all.includes('CA4'), `${where} lost the call on hold`);
+      }
+      const over = ['declineAsked', 'restartAsked', 'loggedOut', 'unheardDue'];
+      if (beside.offers && !over.includes(name) && !(name === 'policyChanged' && lineState === 'unconfigured')) {
+        assert.ok(all.includes('CA3'), `${where} lost the call that is offered`);
+      }
       // What a person asked for, or what the document says, is all that ends a call.
       const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked'].includes(name) || (before.call?.status === 'connecting' && name === 'loggedOut');
       const nobodyHasIt = name === 'inviteGone' && before.document !== 'ready';
       if (before.call && !mayEnd && !nobodyHasIt) {
-        assert.equal(state.call?.callSid, 'CA1', `${where} lost the call`);
+        assert.ok(all.includes('CA1'), `${where} lost the call`);
+        assert.ok(name === 'answerAsked' || state.call.callSid === 'CA1', `${where}: the agent speaks with somebody else`);
         for (const effect of ['hangUp', 'closeDocument', 'reloadExtension']) {
           assert.ok(!effects.some((e) => e.do === effect), `${where} does ${effect}`);
         }
@@ -131,7 +155,8 @@ test('no event in any state breaks what must always hold', () => {
       }
     }
   }
-  assert.equal(steps, pairs.length * Object.keys(examples).length);
+  const companies = pairs.reduce((sum, [, callStatus]) => sum + (callStatus === 'none' ? 2 : 4), 0);
+  assert.equal(steps, companies * Object.keys(examples).length);
 });
 
 test('an event nobody knows is a bug, not a silence', () => {
@@ -199,15 +224,15 @@ test('the administrator may fix the account beforehand', () => {
   assert.deepEqual(did(step, 'answerPage')[0].payload, { reason: 'other_account' });
 });
 
-test('a call is taken at once, and a second one is refused without touching the first', () => {
+test('a call is taken at once, and a second one is offered without touching the first', () => {
   const first = run(stateOf('registered', 'none'), 'callInvited', { callSid: 'CA1' });
   assert.deepEqual(did(first, 'takeCall').map((e) => e.callSid), ['CA1']);
   for (const status of ['connecting', 'open', 'reconnecting']) {
     const second = run(stateOf('registered', status), 'callInvited', { callSid: 'CA2' });
-    assert.deepEqual(second.effects, [{ do: 'rejectInvite', callSid: 'CA2' }], status);
+    assert.deepEqual([second.effects, sids(second.state.offers)], [[], ['CA2']], status);
     assert.equal(second.state.call.callSid, 'CA1');
     const again = run(stateOf('registered', status), 'callInvited', { callSid: 'CA1' });
-    assert.deepEqual(again.effects, [], 'the same call, invited again, is not a second call');
+    assert.deepEqual([again.effects, again.state.offers], [[], []], 'the same call, invited again, is not a second call');
   }
 });
 
@@ -309,7 +334,7 @@ for (const [what, { saved, truth, becomes, because }] of Object.entries(handOver
       const given = effects.filter((e) => e.do === 'rejectInvite').map((e) => e.callSid);
       assert.deepEqual(given, saved === 'connecting' && becomes === 'none' ? ['CA1'] : [], 'what was not taken does not ring on');
       const after = run(state, 'callInvited');
-      assert.equal(did(after, becomes === 'none' ? 'takeCall' : 'rejectInvite').length, 1, 'the next call is answered, or busy is the truth');
+      assert.equal(did(after, 'takeCall').length + after.state.offers.length, 1, 'the next call is answered, or offered');
     });
   }
 }
@@ -350,7 +375,7 @@ test('the network coming back is not waited out', () => {
 
 test('a hang-up for a call that is over does not end the next one', () => {
   assert.deepEqual(run(stateOf('registered', 'open'), 'hangUpAsked', { callSid: 'CA0' }).effects, []);
-  assert.deepEqual(run(stateOf('registered', 'open'), 'hangUpAsked', { callSid: 'CA1' }).effects, [{ do: 'hangUp' }]);
+  assert.deepEqual(run(stateOf('registered', 'open'), 'hangUpAsked', { callSid: 'CA1' }).effects, [{ do: 'hangUp', callSid: 'CA1' }]);
 });
 
 test('"I hung up, and the customer was still there": a hang-up that died with the worker is said by the next one', () => {
@@ -543,7 +568,8 @@ test('the browser that accepts is the one that answers', () => {
   assert.ok(taken(reloaded, 'here'), 'accepted, and reloaded before the call came');
   assert.ok(taken(stateOf('registered', 'none'), 'elsewhere'), 'the page of an old plugin has no name');
   const busy = run({ ...here, call: open }, 'callInvited', { session: 'elsewhere' });
-  assert.deepEqual(busy.effects, [], 'refusing it would refuse it for the browser that accepted');
+  assert.deepEqual(did(busy, 'rejectInvite'), [], 'refusing it would refuse it for the browser that accepted');
+  assert.deepEqual([busy.state.offers, sids(run(busy.state, 'fallbackDue').state.offers)], [[], ['CA2']], 'the other one does not answer: offered');
 
   const invited = run(here, 'callInvited', { callSid: 'CA7', session: 'elsewhere' });
   assert.deepEqual(invited.effects, [{ do: 'setTimer', timer: 'fallback', ms: 5_000 }]);
@@ -586,6 +612,144 @@ test('logging out does not cut off the customer on the line; the document goes w
   const ringing = run(stateOf('registered', 'connecting'), 'loggedOut');
   assert.equal(ringing.state.call, null, 'a call that nobody has answered is not answered any more');
   assert.equal(did(ringing, 'closeDocument').length, 1);
+});
+
+// A second call ------------------------------------------------------------------------------------------------
+
+const rung = (more) => run(stateOf('registered', 'open'), 'callInvited', more);
+const second = { ...ringing, callSid: 'CA2' };
+const answering = () => run(rung().state, 'answerAsked', { callSid: 'CA2' });
+const talking = () => run(answering().state, 'callChanged', { call: { ...second, status: 'open', startedAt: at }, onHold: [open] }).state;
+
+test('accepted in this browser\'s Flex, a second call is answered and the first put on hold; nobody else answers unasked', () => {
+  const here = run(stateOf('registered', 'open'), 'pageConfigured', { session: 'here' }).state;
+  const accepted = run(here, 'callInvited', { session: 'here' });
+  assert.deepEqual(did(accepted, 'takeCall').map((e) => e.callSid), ['CA2']);
+  assert.deepEqual([accepted.state.call.callSid, sids(accepted.state.onHold)], ['CA2', ['CA1']]);
+  for (const session of [null, undefined]) {
+    const asked = run(here, 'callInvited', { session });
+    assert.deepEqual([did(asked, 'takeCall'), sids(asked.state.offers)], [[], ['CA2']], String(session));
+  }
+  const old = rung({ session: 'a page that an old plugin does not name' });
+  assert.deepEqual(sids(old.state.offers), ['CA2']);
+});
+
+test('hold and answer: the document is told once, and an answer that does not come brings the first back', () => {
+  const step = answering();
+  assert.deepEqual(did(step, 'takeCall'), [{ do: 'takeCall', callSid: 'CA2', connectToken: 'connect', from: '+15550101' }]);
+  assert.deepEqual([step.state.call.callSid, sids(step.state.onHold), step.state.offers], ['CA2', ['CA1'], []]);
+  assert.deepEqual(run(step.state, 'answerAsked', { callSid: 'CA2' }).effects, [], 'clicked twice');
+  for (const [reason, refused] of [['microphone_missing', 1], ['not_answered', 1], ['answered_elsewhere', 0]]) {
+    const failed = run(step.state, 'callEnded', { callSid: 'CA2', reason });
+    assert.equal(did(failed, 'rejectInvite').length, refused, reason);
+    assert.deepEqual([failed.state.call.callSid, failed.state.onHold], ['CA1', []]);
+  }
+});
+
+test('declined, or given up by the caller: the first call does not notice', () => {
+  const declined = run(rung().state, 'declineAsked', { callSid: 'CA2' });
+  assert.deepEqual(declined.effects, [{ do: 'rejectInvite', callSid: 'CA2' }]);
+  assert.deepEqual(run(rung().state, 'hangUpAsked', { callSid: 'CA2' }).effects, [{ do: 'rejectInvite', callSid: 'CA2' }], 'hung up before it was answered');
+  const gone = run(rung().state, 'inviteGone', { callSid: 'CA2' });
+  assert.deepEqual(gone.effects, []);
+  for (const { state } of [declined, gone]) assert.deepEqual([state.call.callSid, state.offers], ['CA1', []]);
+  assert.deepEqual(run(gone.state, 'answerAsked', { callSid: 'CA2' }).effects, [], 'answered too late');
+});
+
+test('the first call ends while the second is offered: it rings on, until the agent decides', () => {
+  const over = run({ ...rung().state, update: '2.0.0' }, 'callEnded');
+  assert.deepEqual([over.state.call, sids(over.state.offers)], [null, ['CA2']]);
+  assert.deepEqual(did(over, 'reloadExtension'), [], 'an update would silence it');
+  assert.equal(did(run(over.state, 'answerAsked', { callSid: 'CA2' }), 'takeCall').length, 1);
+  assert.equal(did(run(over.state, 'inviteGone', { callSid: 'CA2' }), 'reloadExtension').length, 1);
+  const declined = run(over.state, 'declineAsked', { callSid: 'CA2' });
+  assert.deepEqual(declined.effects.slice(0, 2).map((e) => e.do), ['rejectInvite', 'reloadExtension']);
+});
+
+test('back and forth between two calls is for the document to do', () => {
+  const back = run(talking(), 'answerAsked', { callSid: 'CA1' });
+  assert.deepEqual([back.effects, back.state.call.callSid], [[{ do: 'resume', callSid: 'CA1' }], 'CA2']);
+  const done = run(back.state, 'callChanged', { call: open, onHold: [{ ...second, status: 'open' }] });
+  assert.deepEqual([done.state.call.callSid, sids(done.state.onHold)], ['CA1', ['CA2']]);
+  assert.deepEqual(run(talking(), 'answerAsked', { callSid: 'CA2' }).effects, [], 'the agent speaks there already');
+  assert.deepEqual(run(talking(), 'answerAsked', { callSid: 'CA9' }).effects, []);
+});
+
+test('hang-up, mute and keys are for the call that is named, or for the one the agent speaks in', () => {
+  for (const [name, effect] of [['hangUpAsked', 'hangUp'], ['muteAsked', 'mute'], ['digitsAsked', 'sendDigits']]) {
+    for (const [callSid, meant] of [[undefined, ['CA2']], ['CA1', ['CA1']], ['CA2', ['CA2']], ['CA9', []]]) {
+      assert.deepEqual(sids(did(run(talking(), name, { callSid }), effect)), meant, `${name} ${callSid}`);
+    }
+    assert.deepEqual(run(talking(), name, { page: 'page9', callSid: 'CA1' }).effects, [], `${name} from a page that is not ours`);
+  }
+  assert.deepEqual(run(talking(), 'answerAsked', { page: 'page9', callSid: 'CA1' }).effects, []);
+  assert.deepEqual(run(rung().state, 'declineAsked', { page: 'page9', callSid: 'CA2' }).effects, []);
+});
+
+test('the end of one call is the end of that one', () => {
+  const active = run(talking(), 'callEnded', { callSid: 'CA2' });
+  assert.deepEqual([active.state.call.callSid, active.state.onHold], ['CA1', []]);
+  const held = run(talking(), 'callEnded', { callSid: 'CA1' });
+  assert.deepEqual([held.state.call.callSid, held.state.onHold], ['CA2', []]);
+  for (const { effects } of [active, held]) assert.deepEqual(effects, [], 'neither closes nor reloads');
+});
+
+test('the document speaks of the first call while it is handed the second', () => {
+  const { state } = run(answering().state, 'callChanged', { call: { ...open, muted: true }, onHold: [] });
+  assert.deepEqual([state.call.callSid, state.onHold[0].muted], ['CA2', true]);
+  assert.equal(did(run(state, 'inviteGone', { callSid: 'CA2' }), 'inviteGone').length, 1, 'and a caller who gives up just then is not forgotten');
+});
+
+// The worker dies in the hand-over of the second call; what the document says when it is asked.
+for (const [what, { truth, speaks, waits, told }] of Object.entries({
+  'never reached the document': { truth: { call: open, onHold: [] }, speaks: 'CA2', waits: ['CA1'], told: 1 },
+  'is being taken': { truth: { call: second, onHold: [open] }, speaks: 'CA2', waits: ['CA1'], told: 0 },
+  'was taken, and the first has ended': { truth: { call: { ...second, status: 'open' }, onHold: [] }, speaks: 'CA2', waits: [], told: 0 },
+  'was tried in vain': { truth: { call: open, onHold: [], ended: { callSid: 'CA2', reason: 'not_answered' } }, speaks: 'CA1', waits: [], told: 0 },
+  'is over, as is the first': { truth: { call: null, onHold: [], ended: { callSid: 'CA1', reason: 'ended' } }, speaks: 'CA2', waits: [], told: 1 },
+})) {
+  test(`the worker dies when the second call ${what}: nothing is lost`, () => {
+    const { state, effects } = story(answering().state, ['workerStarted', { document: true }], ['documentConnected', truth]);
+    assert.deepEqual([state.call.callSid, sids(state.onHold)], [speaks, waits]);
+    assert.deepEqual(sids(effects.filter((e) => e.do === 'takeCall')), told ? ['CA2'] : []);
+  });
+}
+
+test('the document crashes: the calls in it are lost, one that still rings is for the next', () => {
+  const lost = run(talking(), 'documentGone');
+  assert.deepEqual([lost.state.call, lost.state.onHold, lost.state.lastEnd], [null, [], 'lost']);
+  const ringing = run(answering().state, 'documentGone');
+  assert.deepEqual([ringing.state.call.callSid, ringing.state.onHold], ['CA2', []]);
+  assert.equal(did(run(ringing.state, 'documentConnected'), 'takeCall').length, 1);
+  assert.deepEqual(sids(run(rung().state, 'documentGone').state.offers), ['CA2'], 'the other one rings on');
+});
+
+test('an offer whose line is gone can be answered, and does not stay for ever', () => {
+  for (const [name, more] of [['workerStarted', { document: true }], ['lineDead', {}], ['lineDropped', {}]]) {
+    const step = run(rung().state, name, more);
+    assert.deepEqual(step.effects.filter((e) => e.timer === 'unheard').at(-1), { do: 'setTimer', timer: 'unheard', ms: 30_000 }, name);
+    assert.equal(run(step.state, 'reviveDue').effects.filter((e) => e.timer === 'unheard').length, 0, 'trying again gives no more time');
+    assert.equal(did(run(step.state, 'answerAsked', { page: undefined, callSid: 'CA2' }), name === 'workerStarted' ? 'ensureDocument' : 'takeCall').length, 1, name);
+    assert.deepEqual(run(step.state, 'unheardDue').state.offers, [], name);
+    const again = run(step.state, 'callInvited');
+    assert.deepEqual(sids(run(again.state, 'unheardDue').state.offers), ['CA2'], 'it rings on the new line too');
+  }
+  assert.deepEqual(sids(run(rung().state, 'unheardDue').state.offers), ['CA2']);
+});
+
+test('logging out with two calls: both are finished; one that was being answered is given up, and the other comes back', () => {
+  const both = run(talking(), 'loggedOut');
+  assert.deepEqual([both.state.call.callSid, sids(both.state.onHold), did(both, 'closeDocument')], ['CA2', ['CA1'], []]);
+  const one = run(answering().state, 'loggedOut');
+  assert.deepEqual([one.state.call.callSid, did(one, 'hangUp'), did(one, 'closeDocument')], ['CA1', [{ do: 'hangUp', callSid: 'CA2' }], []]);
+  assert.deepEqual(run(rung().state, 'loggedOut').state.offers, []);
+});
+
+test('three wait for another browser that does not answer: one is taken, the others offered', () => {
+  const here = run(stateOf('registered', 'none'), 'pageConfigured', { session: 'here' }).state;
+  const waiting = ['CA5', 'CA6', 'CA7'].reduce((state, callSid) => run(state, 'callInvited', { callSid, session: 'elsewhere' }).state, here);
+  const { state } = run(waiting, 'fallbackDue');
+  assert.deepEqual([state.call.callSid, sids(state.offers), state.held], ['CA5', ['CA6', 'CA7'], []]);
 });
 
 test('a tab closed for good ends the phone after what the policy says, a reload does not', () => {

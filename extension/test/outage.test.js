@@ -60,7 +60,7 @@ function simulate({ life, from, failure, luck }) {
   happen({ name: 'flexTokenGiven', page: 'page1', token: 'flex', account, expiresAt: null });
   until(second);
   happen({ name: 'callInvited', callSid: 'CA1', connectToken: 'connect', from: '+15550100' });
-  happen({ name: 'callChanged', call: { ...state.call, status: 'open', startedAt: now } });
+  happen({ name: 'callChanged', call: { ...state.call, status: 'open', startedAt: now }, onHold: [] });
   effects.length = 0;
   until(from + outage + 2 * minute + life);
   return { ...log, state, effects };

@@ -3,8 +3,8 @@ import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 import { createDigits } from '../app/offscreen/digits.js';
 import { createPeers } from '../app/offscreen/peers.js';
-import { createPhone } from '../app/offscreen/phone.js';
 import { quality } from '../app/offscreen/quality.js';
+import { createSwitchboard } from '../app/offscreen/switchboard.js';
 
 const chosen = { input: '', output: '', ringtone: '' };
 const preparation = { token: 'voice-1', identity: 'ext_alice', edge: 'roaming', holdSeconds: 30, appVersion: '1', chosen };
@@ -56,6 +56,9 @@ class FakePeer {
   addTrack(track) {
     this.sender = { track, replaceTrack: async (other) => void (this.sender.track = other) };
     return this.sender;
+  }
+  getReceivers() {
+    return (this.receivers ??= [{ track: new FakeTrack('customer') }]);
   }
   async setLocalDescription() {
     this.described = true;
@@ -135,7 +138,7 @@ function makePhone({ microphone, slow, granted } = {}) {
       this.destroyed = true;
     }
   }
-  const phone = createPhone({
+  const phone = createSwitchboard({
     Device,
     media: {
       async getUserMedia(constraints) {
@@ -213,11 +216,11 @@ test('the microphone is opened once for a call and closed after it', async () =>
 
 test('how the last call ended can be asked later', async () => {
   const kit = makePhone();
-  assert.equal(kit.phone.ended(), null);
+  assert.equal(kit.phone.truth().ended, null);
   kit.phone.prepare(preparation);
   kit.phone.take(offer);
   kit.phone.hangUp();
-  assert.deepEqual(kit.phone.ended(), { callSid: offer.callSid, reason: 'hung_up' });
+  assert.deepEqual(kit.phone.truth().ended, { callSid: offer.callSid, reason: 'hung_up' });
 });
 
 test('a call goes connecting, open, reconnecting, open, and tells each', async () => {
@@ -233,7 +236,7 @@ test('a call that arrives before the token waits for it', async () => {
   const kit = makePhone();
   kit.phone.take(offer);
   await settle();
-  assert.equal(kit.phone.call().status, 'connecting');
+  assert.equal(kit.phone.truth().call.status, 'connecting');
   kit.phone.prepare(preparation);
   await settle();
   assert.equal(kit.call().connectToken, 'connect');
@@ -269,7 +272,7 @@ test('a cancelled invite shortens the wait, and an answer in that time still cou
   taken.phone.inviteGone('CA1');
   taken.call().emit('accept');
   await taken.pass(60_000);
-  assert.equal(taken.phone.call().status, 'open');
+  assert.equal(taken.phone.truth().call.status, 'open');
 });
 
 test('hanging up while the call is still being made leaves nothing behind', async () => {
@@ -281,7 +284,7 @@ test('hanging up while the call is still being made leaves nothing behind', asyn
   await kit.pass(0);
   assert.deepEqual(kit.ends(), ['hung_up']);
   assert.equal(kit.liveMicrophones(), 0);
-  assert.equal(kit.phone.call(), null);
+  assert.equal(kit.phone.truth().call, null);
 });
 
 test('without a microphone the call is given back, with the reason', async () => {
@@ -359,7 +362,7 @@ test('the socket is dead and nobody noticed: the call is taken with another one'
   fresh._stream.emit('answer', { callsid: 'CA1' });
   assert.ok(dead.cut && dead.destroyed, 'not a word of it reaches Twilio, should it wake up');
   fresh.calls[0].emit('accept');
-  assert.equal(kit.phone.call().status, 'open');
+  assert.equal(kit.phone.truth().call.status, 'open');
   await kit.pass(60_000);
   assert.deepEqual(kit.ends(), []);
 });
@@ -376,7 +379,7 @@ test('an answer that is only slow: the first attempt keeps the call, whatever th
   second.calls[0].emit('disconnect');
   assert.deepEqual(kit.ends(), []);
   first.calls[0].emit('accept');
-  assert.equal(kit.phone.call().status, 'open');
+  assert.equal(kit.phone.truth().call.status, 'open');
   kit.phone.mute(true);
   assert.equal(first.calls[0].muted, true);
 });
@@ -408,7 +411,7 @@ test('"the edge was silent when the call came, and for four seconds after": the 
   for (let ms = 0; ms < 4_000; ms += 500) await kit.pass(500);
   assert.equal(kit.devices.length, 3);
   kit.call().emit('accept');
-  assert.equal(kit.phone.call().status, 'open');
+  assert.equal(kit.phone.truth().call.status, 'open');
   assert.ok(kit.devices.slice(0, 2).every((device) => device.destroyed));
 });
 
@@ -436,7 +439,7 @@ test('"I took the call, the network went, and the customer was left alone": an a
   kit.device().dead = false;
   await kit.pass(1_500);
   kit.call().emit('accept');
-  assert.equal(kit.phone.call().status, 'open');
+  assert.equal(kit.phone.truth().call.status, 'open');
 
   const never = makePhone({ granted: true });
   never.phone.prepare(preparation);
@@ -501,6 +504,178 @@ test('a socket that does not prove itself alive is replaced before a call needs 
   assert.ok(kit.devices[0].destroyed);
 });
 
+// Two calls ----------------------------------------------------------------------------------------------------
+
+const other = { ...offer, callSid: 'CA2', connectToken: 'connect-2' };
+
+/** Who is spoken to and who is heard: the microphone and the customer's voice of each call, in the order of its clients. */
+const sound = ({ devices }) =>
+  devices.flatMap(({ calls }) => calls).map(({ stream, peer, muted }) => ({
+    speaks: !muted && stream.getAudioTracks().every((track) => track.enabled),
+    heard: peer.getReceivers().every(({ track }) => track.enabled),
+  }));
+const live = { speaks: true, heard: true };
+const hushed = { speaks: false, heard: false };
+
+async function withTwo(options) {
+  const kit = await inCall(options);
+  kit.phone.take(other);
+  await settle();
+  kit.devices[1]._stream.emit('answer', { callsid: 'CA2' });
+  kit.call().emit('accept');
+  return kit;
+}
+
+const truth = ({ phone }) => {
+  const { call, onHold } = phone.truth();
+  return [call?.callSid ?? null, ...onHold.map(({ callSid }) => callSid)];
+};
+
+test('a second call has a client of its own; the first is on hold, neither heard nor spoken to', async () => {
+  for (const granted of [false, true]) {
+    const kit = await withTwo({ granted });
+    assert.deepEqual(kit.devices.map(({ calls }) => calls.map(({ connectToken }) => connectToken)), [['connect'], ['connect-2']]);
+    assert.deepEqual(sound(kit), [hushed, live]);
+    assert.deepEqual(truth(kit), ['CA2', 'CA1']);
+    assert.equal(kit.phone.truth().onHold[0].muted, false, 'on hold is not muted by the agent');
+    assert.equal(kit.said.at(-2).call.callSid, 'CA2');
+    assert.deepEqual(kit.said.at(-2).onHold.map(({ callSid }) => callSid), ['CA1']);
+  }
+});
+
+test('back and forth, exactly one is heard', async () => {
+  const kit = await withTwo();
+  for (let i = 0; i < 5; i++) {
+    kit.phone.resume('CA1');
+    assert.deepEqual([sound(kit), truth(kit)], [[live, hushed], ['CA1', 'CA2']]);
+    kit.phone.resume('CA1');
+    kit.phone.resume('CA9');
+    assert.deepEqual(truth(kit), ['CA1', 'CA2']);
+    kit.phone.resume('CA2');
+    assert.deepEqual([sound(kit), truth(kit)], [[hushed, live], ['CA2', 'CA1']]);
+  }
+});
+
+test('the end of one call brings the other back; the client it had is let go of, and the phone serves again', async () => {
+  for (let again = 0; again < 3; again++) {
+    const kit = await withTwo();
+    kit.call().emit('disconnect');
+    assert.deepEqual([sound(kit)[0], truth(kit)], [live, ['CA1']]);
+    const [end, ...after] = kit.said.slice(kit.said.findIndex(({ type }) => type === 'offscreen.callEnded'));
+    assert.equal(end.callSid, 'CA2');
+    assert.deepEqual([after.at(-1).call.callSid, after.at(-1).onHold], ['CA1', []]);
+    await kit.pass(1_000);
+    assert.deepEqual(kit.devices.map(({ destroyed }) => Boolean(destroyed)), [false, true]);
+    kit.phone.take({ ...other, callSid: 'CA3' });
+    await settle();
+    assert.deepEqual(truth(kit), ['CA3', 'CA1']);
+    assert.equal(kit.devices.length, 3);
+    kit.phone.hangUp('CA3');
+    kit.phone.hangUp('CA1');
+    await kit.pass(1_000);
+    assert.equal(kit.liveMicrophones(), 0);
+    assert.equal(kit.devices.filter(({ destroyed }) => !destroyed).length, 1, 'one client is ready for the next');
+  }
+});
+
+test('the call on hold ends: the other goes on', async () => {
+  const kit = await withTwo();
+  kit.devices[0].calls[0].emit('disconnect');
+  assert.deepEqual([sound(kit)[1], truth(kit)], [live, ['CA2']]);
+  kit.phone.hangUp();
+  await kit.pass(1_000);
+  assert.deepEqual([truth(kit), kit.liveMicrophones()], [[null], 0]);
+  assert.deepEqual(kit.ends(), ['ended', 'hung_up']);
+  assert.equal(kit.devices.filter(({ destroyed }) => !destroyed).length, 1);
+});
+
+test('a second call that is not answered after all brings the first back', async () => {
+  const kit = await inCall({ granted: true });
+  kit.phone.take(other);
+  await settle();
+  assert.deepEqual(sound(kit)[0], hushed);
+  kit.call().emit('error', { code: 31404 });
+  kit.call().emit('disconnect');
+  assert.deepEqual([sound(kit)[0], truth(kit), kit.ends()], [live, ['CA1'], ['not_answered']]);
+});
+
+test('muted is muted: on hold it is kept, and taken up again', async () => {
+  const kit = await inCall();
+  kit.phone.mute(true);
+  kit.phone.take(other);
+  await settle();
+  kit.call().emit('accept');
+  assert.equal(kit.phone.truth().call.muted, false, 'the mute of one is not that of the other');
+  assert.equal(kit.phone.truth().onHold[0].muted, true);
+  kit.phone.resume('CA1');
+  assert.deepEqual(sound(kit)[0], { speaks: false, heard: true });
+  kit.phone.mute(false, 'CA1');
+  kit.phone.mute(true, 'CA2');
+  assert.deepEqual(sound(kit), [live, hushed]);
+  kit.phone.resume('CA2');
+  assert.deepEqual(sound(kit), [hushed, { speaks: false, heard: true }]);
+  kit.phone.mute(false, 'CA1');
+  assert.deepEqual(sound(kit)[0], hushed, 'unmuted on hold, it is still on hold');
+});
+
+test('keys and hang-up reach the call that is named', async () => {
+  const kit = await withTwo();
+  kit.phone.sendDigits('1', 'CA1');
+  kit.phone.sendDigits('2');
+  assert.deepEqual(kit.devices.map(({ calls: [call] }) => call.digits), ['1', '2']);
+  kit.phone.hangUp('CA9');
+  assert.deepEqual(truth(kit), ['CA2', 'CA1']);
+  kit.phone.hangUp('CA1');
+  assert.deepEqual([truth(kit), kit.devices.map(({ calls: [call] }) => Boolean(call.disconnected))], [['CA2'], [true, false]]);
+});
+
+test('another microphone, chosen while a call is on hold, is opened for it when it comes back', async () => {
+  const kit = await withTwo();
+  kit.phone.setDevices([{ kind: 'audioinput', label: 'Headset', deviceId: 'h1' }], true);
+  kit.phone.choose({ kind: 'input', label: 'Headset' });
+  assert.deepEqual(kit.devices.map(({ inputs }) => inputs), [[], ['h1']], 'the SDK would open it unmuted');
+  kit.phone.resume('CA1');
+  assert.deepEqual(kit.devices[0].inputs, ['h1']);
+  kit.phone.take({ ...other, callSid: 'CA3' });
+  await settle();
+  kit.call().emit('accept');
+  kit.phone.hangUp();
+  assert.deepEqual(truth(kit), ['CA1', 'CA2']);
+});
+
+test('a hang-up that has not arrived keeps its client, though another call is up', async () => {
+  const kit = await withTwo();
+  kit.devices[1].dead = true;
+  kit.phone.hangUp('CA2');
+  await kit.pass(1_000);
+  assert.equal(kit.devices[1].destroyed, undefined);
+  await kit.pass(500);
+  assert.deepEqual(kit.devices[2]._stream.said, ['CA2'], 'said again with another socket');
+  for (let i = 0; i < 8; i++) await kit.pass(1_000);
+  assert.deepEqual(kit.devices.map(({ destroyed }) => Boolean(destroyed)), [false, true, true]);
+});
+
+test('a token or another agent reaches both calls; the next call is with the new one', async () => {
+  const kit = await withTwo();
+  kit.phone.prepare({ ...preparation, token: 'voice-2' });
+  assert.deepEqual(kit.devices.map(({ token }) => token), ['voice-2', 'voice-2']);
+  kit.phone.prepare({ ...preparation, token: 'voice-3', identity: 'ext_bob' });
+  assert.deepEqual(kit.devices.map(({ token }) => token), ['voice-2', 'voice-2']);
+  kit.phone.hangUp();
+  kit.phone.hangUp();
+  for (let i = 0; i < 8; i++) await kit.pass(1_000);
+  assert.deepEqual(kit.devices.filter(({ destroyed }) => !destroyed).map(({ token }) => token), ['voice-3']);
+});
+
+test('everything is let go of, whoever is on hold', async () => {
+  const kit = await withTwo();
+  kit.phone.forget();
+  await kit.pass(1_000);
+  assert.deepEqual([truth(kit), kit.liveMicrophones()], [[null], 0]);
+  assert.ok(kit.devices.every(({ destroyed }) => destroyed));
+  assert.ok(kit.devices.every(({ calls }) => calls.every(({ disconnected }) => disconnected)));
+});
+
 test('mute is what the SDK says, also when asked before the call is there', async () => {
   const kit = makePhone();
   kit.phone.prepare(preparation);
@@ -510,7 +685,7 @@ test('mute is what the SDK says, also when asked before the call is there', asyn
   assert.equal(kit.call().muted, true);
   kit.call().emit('accept');
   kit.phone.mute(false);
-  assert.equal(kit.phone.call().muted, false);
+  assert.equal(kit.phone.truth().call.muted, false);
 });
 
 test('fifty calls in a row leave one client and no open microphone', async () => {

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { initial } from '../app/background/machine.js';
 import { forPopup, heartbeat, icon } from '../app/background/view.js';
+import { othersOf } from '../app/popup/others.js';
 import { clock, statusOf } from '../app/popup/status.js';
 
 const app = new URL('../app/', import.meta.url);
@@ -30,6 +31,19 @@ test('every situation has a headline, a reason and a fix to show', () => {
     }
   const written = Object.keys(messages).flatMap((key) => /^status_(.+)_title$/.exec(key)?.[1] ?? []);
   assert.deepEqual(written.filter((id) => !seen.has(id)), [], 'text that nothing shows');
+});
+
+test('a call that is offered comes before those on hold, and the popup asks for it by name', () => {
+  const offers = [{ callSid: 'CA3', from: '+15550103' }];
+  const onHold = ['CA1', 'CA2'].map((callSid) => ({ callSid, from: '' }));
+  const said = (rows) => rows.map(({ callSid, actions }) => [callSid, ...actions.map(({ type, text }) => `${type} ${text}`)]);
+  assert.deepEqual(said(othersOf({ call: { callSid: 'CA4' }, onHold, offers })), [
+    ['CA3', 'popup.answer other_hold_and_answer', 'popup.decline other_decline'],
+    ['CA2', 'popup.answer other_resume'],
+    ['CA1', 'popup.answer other_resume'],
+  ]);
+  assert.equal(othersOf({ call: null, onHold: [], offers })[0].actions[0].text, 'other_answer', 'nothing is there to hold');
+  assert.equal(icon(state({ offers })), 'call');
 });
 
 test('every text the pages name is written, and every one written is named', () => {
@@ -89,7 +103,7 @@ test('heartbeats have what deployed plugins read, and no token', () => {
   const voiceToken = { token: 'voice-secret', identity: 'ext_alice', issuedAt: 0, expiresAt: 86_400_000 };
   const beat = heartbeat(state({ line: 'registered', identity: 'ext_alice', voiceToken, flexToken: { token: 'flex-secret', expiresAt: null } }), '1.2.3');
   assert.deepEqual(beat, {
-    voiceClientIdentity: 'ext_alice', error: null, protocol: 3, extensionVersion: '1.2.3', status: 'registered', problem: null, microphone: 'unknown', call: null,
+    voiceClientIdentity: 'ext_alice', error: null, protocol: 3, extensionVersion: '1.2.3', status: 'registered', problem: null, microphone: 'unknown', call: null, onHold: [], offers: [],
     audioDevices: { inputs: [], outputs: [], selected: { input: '', output: '', ringtone: '' } },
     tokenExpiresAt: '1970-01-02T00:00:00.000Z',
   });

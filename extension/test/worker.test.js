@@ -133,12 +133,71 @@ test('each request of the popup gets exactly one reply, errors included', async 
   assert.deepEqual(await world.send('hang up'), [{ ok: false, error: 'malformed' }]);
 });
 
-test('a second call is refused as busy and the first goes on', async () => {
-  const { world } = await inCall();
+test('a second call is offered, in the popup and in the page, and rings until it is declined; the first goes on', async () => {
+  const { world, page } = await inCall();
+  const popup = await world.connect('popup');
   const second = await world.ring('CA2');
+  assert.equal(second.rejected, undefined);
+  assert.deepEqual(last(page, 'CALLS').offers, [{ callSid: 'CA2', from: '+15550100' }]);
+  assert.deepEqual(popup.received.at(-1).payload.offers, [{ callSid: 'CA2', from: '+15550100' }]);
+  assert.equal(last(page, 'CALL').callSid, 'CA1');
+  await world.send({ type: 'popup.decline', payload: { callSid: 'CA2' } });
   assert.equal(second.rejected, true);
+  assert.deepEqual(last(page, 'CALLS').offers, []);
   assert.equal(world.document.call.callSid, 'CA1');
   assert.equal(world.document.times('offscreen.takeCall'), 1);
+});
+
+test('hold and answer, back to the first, and hang up: a page hears of each, and the active call stands where it always did', async () => {
+  const { world, page } = await inCall();
+  await world.ring('CA2');
+  page.postMessage({ type: 'VOICE_CLIENT_EXTENSION_ANSWER_CALL', payload: { callSid: 'CA2' } });
+  await world.settle();
+  world.document.become({ status: 'open', startedAt: 2 });
+  await world.settle();
+  const heard = () => [last(page, 'CALL')?.callSid, last(page, 'CALLS').onHold.map(({ callSid }) => callSid), last(page, 'CALLS').offers];
+  assert.deepEqual(heard(), ['CA2', ['CA1'], []]);
+  const calls = page.received.findIndex(({ type, payload }) => type.endsWith('_CALLS') && payload.onHold.length > 0);
+  assert.ok(calls < page.received.findIndex(({ type, payload }) => type.endsWith('_CALL') && payload?.callSid === 'CA2'), 'on hold before the other is named, or it would look ended');
+  await world.send({ type: 'popup.answer', payload: { callSid: 'CA1' } });
+  assert.deepEqual(heard(), ['CA1', ['CA2'], []]);
+  page.postMessage({ type: 'VOICE_CLIENT_EXTENSION_SET_MUTED', payload: { muted: true, callSid: 'CA2' } });
+  page.postMessage({ type: 'VOICE_CLIENT_EXTENSION_HANGUP_CALL', payload: { callSid: 'CA2' } });
+  await world.settle();
+  assert.deepEqual(world.document.heard.slice(-2).map(({ payload }) => payload), [{ muted: true, callSid: 'CA2' }, { callSid: 'CA2' }]);
+  assert.deepEqual(heard(), ['CA1', [], []]);
+  page.postMessage(hangUp);
+  await world.settle();
+  assert.equal(last(page, 'CALL'), null);
+});
+
+test('accepted in this browser\'s Flex: the first is put on hold and the second answered, without another question', async () => {
+  const world = new World();
+  const page = await flexPage(world, configure({ sessionIdentifier: 'here' }), flexToken());
+  await world.ring('CA1', 'connect', 'here');
+  world.document.become({ status: 'open', startedAt: 1 });
+  await world.ring('CA2', 'connect', 'here');
+  assert.deepEqual([world.document.call.callSid, world.document.onHold[0].callSid], ['CA2', 'CA1']);
+  assert.equal(last(page, 'CALL').callSid, 'CA2');
+  world.document.end('ended');
+  await world.settle();
+  assert.equal(last(page, 'CALL').callSid, 'CA1', 'the end of one brings the other back');
+});
+
+test('killed with one call up, one on hold and one offered: all three are still there, and can be answered', async () => {
+  const { world } = await inCall();
+  await world.ring('CA2');
+  await world.send({ type: 'popup.answer', payload: { callSid: 'CA2' } });
+  await world.ring('CA3');
+  await world.kill();
+  await world.document.connect();
+  await world.settle();
+  const popup = await world.connect('popup');
+  const { call, onHold, offers } = popup.received.at(-1).payload;
+  assert.deepEqual([call, ...onHold, ...offers].map(({ callSid }) => callSid), ['CA2', 'CA1', 'CA3']);
+  await world.send({ type: 'popup.answer', payload: { callSid: 'CA3' } });
+  assert.equal(world.document.call.callSid, 'CA3');
+  assert.equal(world.document.onHold.length, 2);
 });
 
 test('the popup is told the truth, and no token', async () => {
@@ -388,7 +447,7 @@ test('a call that ended while the worker was dead is not shown as up', async () 
   assert.equal(popup.received.at(-1).payload.call, null);
 });
 
-test('killed at any step of a hand-over: the document takes the call, and the next one is answered', async () => {
+test('killed at any step of a hand-over: the call is in the document, and the next one is answered', async () => {
   for (let steps = 0; steps < 12; steps++) {
     const { world } = await registered();
     world.device.emit('incoming', world.call('CA1'));
@@ -396,8 +455,7 @@ test('killed at any step of a hand-over: the document takes the call, and the ne
     await world.kill();
     await world.document.connect();
     await world.settle();
-    assert.equal(world.document.call?.callSid, 'CA1', `after ${steps} steps`);
-    assert.equal(world.state().call.callSid, 'CA1');
+    assert.deepEqual([world.state().call?.callSid, world.document.call?.callSid], ['CA1', 'CA1'], `after ${steps} steps`);
     assert.equal(world.state().line, 'registered');
     world.document.end('ended');
     await world.settle();

@@ -52,9 +52,10 @@ function portPair(name, sender) {
 }
 
 class FakeCall extends EventEmitter {
-  constructor(callSid, connectToken) {
+  constructor(callSid, connectToken, session) {
     super();
-    Object.assign(this, { parameters: { CallSid: callSid, From: '+15550100' }, connectToken });
+    const customParameters = new Map(session ? [['flex_session_identifier', session]] : []);
+    Object.assign(this, { parameters: { CallSid: callSid, From: '+15550100' }, connectToken, customParameters });
   }
   reject() {
     this.rejected = true;
@@ -225,13 +226,13 @@ export class World {
     return this.devices.at(-1);
   }
 
-  call(callSid, connectToken = 'connect') {
-    return new FakeCall(callSid, connectToken);
+  call(callSid, connectToken = 'connect', session = undefined) {
+    return new FakeCall(callSid, connectToken, session);
   }
 
   /** Twilio offers a call. */
-  async ring(callSid, connectToken) {
-    const call = this.call(callSid, connectToken);
+  async ring(callSid, connectToken, session) {
+    const call = this.call(callSid, connectToken, session);
     this.device.emit('incoming', call);
     await this.settle();
     return call;
@@ -247,9 +248,10 @@ export class World {
   }
 }
 
-/** Holds its call whatever becomes of the worker, and comes back to the worker when the port breaks. */
+/** Holds its calls whatever becomes of the worker, and comes back to the worker when the port breaks. */
 class FakeDocument {
   call = null;
+  onHold = [];
   ended = null;
   heard = [];
   constructor(world) {
@@ -259,7 +261,7 @@ class FakeDocument {
   async connect() {
     this.port = await this.world.attach('offscreen');
     this.port.onMessage.addListener((message) => this.hear(message));
-    this.tell('offscreen.truth', { call: this.call, ended: this.ended, microphone: 'granted', inputs: [], outputs: [] });
+    this.tell('offscreen.truth', { call: this.call, onHold: this.onHold, ended: this.ended, microphone: 'granted', inputs: [], outputs: [] });
   }
 
   tell(type, payload) {
@@ -269,27 +271,41 @@ class FakeDocument {
   hear({ type, payload }) {
     this.heard.push({ type, payload });
     if (type === 'offscreen.takeCall') {
+      if ([this.call, ...this.onHold].some((call) => call?.callSid === payload.callSid)) return;
+      if (this.call) this.onHold.push(this.call);
       this.call = { callSid: payload.callSid, from: payload.from, status: 'connecting', muted: false, direction: 'inbound', startedAt: null, quality: null };
-      this.tell('offscreen.callChanged', { call: this.call });
+      this.changed();
+    }
+    if (type === 'offscreen.resume') {
+      const next = this.onHold.find(({ callSid }) => callSid === payload.callSid);
+      this.onHold = [...this.onHold.filter((call) => call !== next), this.call];
+      this.call = next;
+      this.changed();
     }
     if (type === 'offscreen.mute') this.become({ muted: payload.muted });
-    if (type === 'offscreen.hangUp') this.end('hung_up');
+    if (type === 'offscreen.hangUp') this.end('hung_up', payload.callSid);
     if (type === 'offscreen.forget') {
       this.call = null;
+      this.onHold = [];
       this.port.disconnect();
     }
   }
 
-  become(change) {
-    this.call = { ...this.call, ...change };
-    this.tell('offscreen.callChanged', { call: this.call });
+  changed() {
+    this.tell('offscreen.callChanged', { call: this.call, onHold: this.onHold });
   }
 
-  end(reason) {
-    const { callSid } = this.call;
-    this.call = null;
+  become(change) {
+    this.call = { ...this.call, ...change };
+    this.changed();
+  }
+
+  end(reason, callSid = this.call.callSid) {
+    if (this.call.callSid === callSid) this.call = this.onHold.pop() ?? null;
+    else this.onHold = this.onHold.filter((call) => call.callSid !== callSid);
     this.ended = { callSid, reason };
     this.tell('offscreen.callEnded', this.ended);
+    if (this.call) this.changed();
   }
 
   times(type) {

@@ -51,6 +51,7 @@ export interface FlexState {
   session: { ssoTokenPayload?: { token?: string; expiration?: string; identity?: string } };
   worker: { activity?: Activity; activities?: Map<string, Activity>; tasks?: Map<string, Task> };
   phone: { activeCall?: unknown; listener?: { isMicrophoneSet?: boolean; microphoneID?: string } };
+  view?: { isOutboundDialerOpen?: boolean; selectedTaskSid?: string };
 }
 
 interface Emitter {

@@ -9,12 +9,15 @@ export const HANGUP_CALL = name('HANGUP_CALL');
 export const SEND_DTMF_DIGITS = name('SEND_DTMF_DIGITS');
 export const SET_MUTED = name('SET_MUTED');
 export const SET_AUDIO_DEVICE = name('SET_AUDIO_DEVICE');
+export const ANSWER_CALL = name('ANSWER_CALL');
+export const DECLINE_CALL = name('DECLINE_CALL');
 export const LOGGED_OUT = name('LOGGED_OUT');
 export const CONFIGURED = name('CONFIGURED');
 export const CONFIG_REJECTED = name('CONFIG_REJECTED');
 export const HEARTBEAT = name('HEARTBEAT');
 export const DISCONNECTED = name('DISCONNECTED');
 export const CALL = name('CALL');
+export const CALLS = name('CALLS');
 
 /** Of the messages themselves; 1 is an extension that says none. */
 export const protocol = 3;
@@ -29,6 +32,22 @@ export interface Call {
   /** Milliseconds since the epoch; null until somebody is heard. */
   startedAt: number | null;
   quality: Quality | null;
+}
+
+/** A call that rings until the agent answers or declines it. */
+export interface Offer {
+  callSid: string;
+  /** The caller's number; empty when it is not known. */
+  from: string;
+}
+
+/** All calls of the extension. One of before there could be two says nothing of the others. */
+export interface Calls {
+  /** The one the agent speaks in. */
+  call: Call | null;
+  /** The latest to be put on hold last. */
+  onHold: (Call & Offer)[];
+  offers: Offer[];
 }
 
 export type DeviceKind = 'input' | 'output' | 'ringtone';
@@ -62,6 +81,8 @@ export interface Heartbeat {
   microphone: Microphone;
   /** Undefined from an extension that does not tell. */
   call: Call | null | undefined;
+  onHold: (Call & Offer)[];
+  offers: Offer[];
   devices: AudioDevices | null;
 }
 
@@ -85,6 +106,7 @@ export function readHeartbeat(payload: unknown): Heartbeat {
     status: text(beat.status),
     trouble: oneOf(beat.problem, ...troubles),
     microphone: oneOf(beat.microphone, ...microphones) ?? 'unknown',
+    ...readCalls(beat),
     call: 'call' in beat ? readCall(beat.call) : undefined,
     devices: readDevices(beat.audioDevices),
   };
@@ -100,6 +122,25 @@ export function readCall(payload: unknown): Call | null {
     muted: call.muted === true,
     startedAt: typeof call.startedAt === 'number' ? call.startedAt : null,
     quality: oneOf(record(call.quality).level, 'good', 'fair', 'poor'),
+  };
+}
+
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+
+const readOffer = (payload: unknown): Offer | null => {
+  const { callSid, from } = record(payload);
+  return text(callSid) === null ? null : { callSid: String(callSid), from: text(from) ?? '' };
+};
+
+export function readCalls(payload: unknown): Calls {
+  const { call, onHold, offers } = record(payload);
+  return {
+    call: readCall(call),
+    onHold: list(onHold).flatMap((item) => {
+      const [held, from] = [readCall(item), readOffer(item)];
+      return held && from ? [{ ...held, ...from }] : [];
+    }),
+    offers: list(offers).flatMap((item) => readOffer(item) ?? []),
   };
 }
 

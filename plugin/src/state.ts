@@ -1,5 +1,5 @@
 // What the features know together. Each writes its own part, everyone may read.
-import type { Call, Heartbeat, Rejection, Trouble } from './messages';
+import type { Call, Calls, Heartbeat, Rejection, Trouble } from './messages';
 import type { Problem } from './strings';
 
 export interface State {
@@ -7,8 +7,10 @@ export interface State {
   link: 'starting' | 'up' | 'silent';
   rejection: Rejection | null;
   beat: Heartbeat | null;
-  /** The extension's call; of an old extension, the one Flex says is this agent's. */
+  /** The call the agent speaks in; of an old extension, the one Flex says is this agent's. */
   call: Call | null;
+  onHold: Calls['onHold'];
+  offers: Calls['offers'];
   /** Flex's own token is past its time. */
   flexTokenExpired: boolean;
   /** The extension is signed in as somebody else than the agent of this page. */
@@ -30,6 +32,8 @@ export const initial: State = {
   rejection: null,
   beat: null,
   call: null,
+  onHold: [],
+  offers: [],
   flexTokenExpired: false,
   otherAgent: false,
   ready: false,
@@ -110,6 +114,9 @@ function brokenBecause(beat: Heartbeat): Problem {
       return 'signalling';
   }
 }
+
+/** The call the agent speaks in, and all that are on hold. */
+export const callsOf = ({ call, onHold }: State): Call[] => (call ? [call, ...onHold] : onHold);
 
 /** Mute and devices came with protocol 2. */
 export const isOld = (state: State): boolean => state.beat !== null && state.beat.protocol < 2;

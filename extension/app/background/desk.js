@@ -1,7 +1,7 @@
 // Events in, effects and views out. Holds the state while the worker lives; wake() brings it back after it died.
 
 import { initial, reduce } from './machine.js';
-import { callForPage, forPopup, heartbeat, icon } from './view.js';
+import { callForPage, callsForPage, forPopup, heartbeat, icon } from './view.js';
 
 /**
  * @typedef {import('./machine.js').State} State
@@ -18,7 +18,7 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
   let awake = false;
   /** @type {Happening[]} */
   let early = [];
-  const seen = { call: 'null', heartbeat: '', popup: '', icon: '' };
+  const seen = { call: 'null', calls: '', heartbeat: '', popup: '', icon: '' };
 
   /** @param {Happening} happening */
   function report(happening) {
@@ -47,6 +47,9 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
   }
 
   function show() {
+    // All of them first: in CALL alone, a call that is put on hold for another looks ended.
+    const calls = JSON.stringify(callsForPage(state));
+    if (calls !== seen.calls) toAcceptedPages('VOICE_CLIENT_EXTENSION_CALLS', callsForPage(state));
     const call = JSON.stringify(callForPage(state));
     if (call !== seen.call) toAcceptedPages('VOICE_CLIENT_EXTENSION_CALL', callForPage(state));
     const beat = JSON.stringify(heartbeat(state, extensionVersion));
@@ -58,7 +61,7 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
       if (view !== seen.popup) ports.toPopups(JSON.parse(view));
       seen.popup = view;
     }
-    Object.assign(seen, { call, heartbeat: beat, icon: shown });
+    Object.assign(seen, { call, calls, heartbeat: beat, icon: shown });
   }
 
   /** @param {string} type @param {unknown} payload */

@@ -98,9 +98,10 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
       tellDocument('offscreen.prepare', { token, identity, edge, holdSeconds, appVersion, chosen }),
     takeCall: ({ callSid, connectToken, from }) => tellDocument('offscreen.takeCall', { callSid, connectToken, from }),
     inviteGone: ({ callSid }) => tellDocument('offscreen.inviteGone', { callSid }),
-    hangUp: () => tellDocument('offscreen.hangUp'),
-    mute: ({ muted }) => tellDocument('offscreen.mute', { muted }),
-    sendDigits: ({ digits }) => tellDocument('offscreen.sendDigits', { digits }),
+    resume: ({ callSid }) => tellDocument('offscreen.resume', { callSid }),
+    hangUp: ({ callSid }) => tellDocument('offscreen.hangUp', { callSid }),
+    mute: ({ muted, callSid }) => tellDocument('offscreen.mute', { muted, callSid }),
+    sendDigits: ({ digits, callSid }) => tellDocument('offscreen.sendDigits', { digits, callSid }),
     chooseDevice: ({ kind, label }) => ports.toDocument({ type: 'offscreen.chooseDevice', payload: { kind, label } }),
 
     rememberConsents: ({ consents }) => store.rememberConsents(consents),

@@ -2,10 +2,14 @@
 // effects.js carries out.
 //
 // Two things move on their own. The line is the voice client in this worker, on which calls arrive; the call is up or it
-// is not, in the offscreen document. Each has a table, and each table decides every (state, event) pair: `ignore` is a
-// decision, a missing entry is a bug that a test finds.
+// is not, in the offscreen document. Each has a table, the line's here and the call's in calls.js, and each table decides every
+// (state, event) pair: `ignore` is a decision, a missing entry is a bug that a test finds.
 
+import { call, callState, keepAnswered, unheard } from './calls.js';
 import { untilNextFetch } from './schedule.js';
+import { acceptedPages, chain, closeWhenIdle, edgeOf, ignore, ignoring, leaveLater, makeDocument, mayCommand, next, passOn, prepareDocument, reloadsWithin } from './steps.js';
+
+export { call, callState };
 
 /**
  * @typedef {'unconfigured' | 'wanting' | 'fetching' | 'registering' | 'registered' | 'offline'} LineState
@@ -19,6 +23,7 @@ import { untilNextFetch } from './schedule.js';
  *   startedAt: number | null, quality: Quality | null }} Call  startedAt in milliseconds since the epoch
  * @typedef {{ callSid: string, connectToken: string, from: string, at: number }} Invite  connectToken: lets the document take the
  *   call; at: when it came
+ * @typedef {Invite & { unheard: boolean }} Offer  unheard: the line on which it rang is gone, so nobody would tell of its end
  * @typedef {{ callSid: string, reason: string }} End
  * @typedef {'granted' | 'prompt' | 'denied' | 'missing' | 'unknown'} Microphone
  * @typedef {{ input: string, output: string, ringtone: string }} Chosen  labels; empty for the system's default
@@ -50,9 +55,11 @@ import { untilNextFetch } from './schedule.js';
  * @property {LineProblem | null} problem
  * @property {Record<string, Page>} pages  open Flex pages by port; not part of the snapshot
  * @property {'none' | 'starting' | 'ready'} document  the offscreen document; ready when it can be told things
- * @property {Call | null} call
+ * @property {Call | null} call  the one the agent speaks in
+ * @property {Call[]} onHold  all others, the latest to be put on hold last; without a call there is none
  * @property {Invite | null} invite  of the call, while it may still ring
- * @property {string | null} hungUp  SID of the call that the agent has ended: the document may not have heard it
+ * @property {string[]} hungUp  SIDs of calls that the agent has ended: the document may not have heard it
+ * @property {Offer[]} offers  calls that ring until the agent answers or declines them
  * @property {Invite[]} held  calls that another session of Flex has accepted, and not yet answered
  * @property {string[]} sessions  Flex's own names for the latest pages of this browser, the newest first
  * @property {string | null} lastEnd  why the last call ended
@@ -88,8 +95,10 @@ export const initial = () => ({
   pages: {},
   document: 'none',
   call: null,
+  onHold: [],
   invite: null,
-  hungUp: null,
+  hungUp: [],
+  offers: [],
   held: [],
   sessions: [],
   lastEnd: null,
@@ -104,41 +113,11 @@ export const initial = () => ({
 /** The longest wait for a token while a call is reconnecting. */
 const hurriedRetry = 4_000;
 
-/** A page that comes back within this time is the one that was there before. */
-const reloadsWithin = 10_000;
-
-/** So long Flex's own client waits, too, for the one of the session that accepted. */
-const fallBackAfter = 5_000;
-
-/** So long a call may ring that nothing is heard of any more. */
-const ringsFor = 30_000;
-
-/** So long the phone stays registered without a Flex page, unless the policy says otherwise. */
-const leaveAfter = 60_000;
-
 /** How long a registration may hang before the voice client is made anew, at the next edge: at first, and at most. */
 const reviveAfter = 3_000;
 const reviveAfterAtMost = 20_000;
 
-/** roaming is Twilio's nearest edge; the others are for when that one, or its name, is out of order. */
-const defaultEdges = ['roaming', 'ashburn', 'dublin', 'singapore'];
-
 // Building steps -----------------------------------------------------------------------------------------------
-
-/** @type {(s: State, patch?: Partial<State>, ...effects: Effect[]) => Step} */
-const next = (s, patch = {}, ...effects) => ({ state: { ...s, ...patch }, effects });
-
-/** @type {Handler} */
-const ignore = (s) => next(s);
-
-/** The events a state lets pass. @type {(...names: string[]) => Record<string, Handler>} */
-const ignoring = (...names) => Object.fromEntries(names.map((name) => [name, ignore]));
-
-/** Runs a second step on the result of the first. @type {(first: Step, then: (s: State) => Step) => Step} */
-const chain = (first, then) => {
-  const second = then(first.state);
-  return { state: second.state, effects: [...first.effects, ...second.effects] };
-};
 
 /** @type {(s: State, e: Event, retryAfterMs?: number) => Effect} */
 const fetchLater = (s, e, retryAfterMs) => {
@@ -150,9 +129,6 @@ const fetchLater = (s, e, retryAfterMs) => {
 
 /** A network that is only slow gets more time each time. @type {(s: State) => Effect} */
 const reviveLater = (s) => ({ do: 'setTimer', timer: 'revive', ms: Math.min(reviveAfterAtMost, reviveAfter * 2 ** s.revivals) });
-
-/** @type {(s: State) => string[]} */
-const acceptedPages = (s) => Object.keys(s.pages).filter((page) => s.pages[page]?.standing === 'accepted');
 
 /** What an agent agrees to: this account's Flex token may go to that server. @type {(config: NonNullable<State['config']>) => string} */
 const consentKey = ({ account, tokenURL }) => `${account} ${new URL(tokenURL).origin}`;
@@ -185,9 +161,6 @@ export function markOf(token) {
   return mark >>> 0;
 }
 
-/** A person at the popup, or the page of the account we serve. @type {(s: State, e: Event) => boolean} */
-const mayCommand = (s, e) => e.page === undefined || s.pages[e.page]?.standing === 'accepted';
-
 // Line: shared moves -------------------------------------------------------------------------------------------
 
 /** @type {(s: State, patch?: Partial<State>) => Step} */
@@ -217,35 +190,9 @@ const fetchOrAsk = (s, e) => {
   return chain(fetchNow(s, s.line === 'wanting' ? { line: 'fetching' } : {}), (state) => next(state, {}, ...asking));
 };
 
-/**
- * One edge at a time. The SDK takes a list too, but then waits one to five seconds before every reconnection.
- * @type {(s: State) => string}
- */
-const edgeOf = (s) => {
-  const edges = s.policy.edges?.length ? s.policy.edges : defaultEdges;
-  return edges[s.edge % edges.length] ?? 'roaming';
-};
-
 /** @type {(s: State) => Step} */
 const registerNow = (s) =>
-  next(s, { line: 'registering' }, { do: 'register', token: s.voiceToken?.token, edge: edgeOf(s) }, reviveLater(s));
-
-/** @type {(s: State) => Step} */
-const makeDocument = (s) =>
-  s.document === 'ready' ? next(s) : next(s, { document: 'starting' }, { do: 'ensureDocument' });
-
-/** Twilio grants no more than 30 s. @type {(s: State) => number} */
-const holdSeconds = ({ policy }) => Math.min(30, Math.max(0, policy.holdSeconds ?? 30));
-
-/** @type {(s: State) => Effect} */
-const prepareDocument = (s) => ({
-  do: 'prepareDocument',
-  token: s.voiceToken?.token,
-  identity: s.voiceToken?.identity,
-  edge: edgeOf(s),
-  holdSeconds: holdSeconds(s),
-  chosen: s.devices.chosen,
-});
+  chain(unheard(s), (now) => next(now, { line: 'registering' }, { do: 'register', token: now.voiceToken?.token, edge: edgeOf(now) }, reviveLater(now)));
 
 /** @type {(s: State, e: Record<string, any>) => Rejection | null} */
 const whyRejected = (s, e) => {
@@ -269,19 +216,10 @@ const isSame = (config, e) =>
   config.prefix === (e.prefix ?? '') &&
   (config.worker === null || (e.worker ?? config.worker) === config.worker);
 
-/** When pages go, another one with the same settings holds, or the place is kept for a while. @type {(s: State, at: number) => State} */
-const passOn = (s, at) => {
-  if (!s.holder || s.holder.until !== null) return s;
-  const tabs = acceptedPages(s).map((page) => s.pages[page]?.tab ?? null);
-  if (tabs.includes(s.holder.tab)) return s;
-  const holder = tabs.length > 0 ? { tab: tabs[0] ?? null, until: null } : { ...s.holder, until: at + reloadsWithin };
-  return { ...s, holder };
-};
-
 /** Whoever it was for, nothing of it is left, but the call that is up. @type {(s: State, e: Event) => Step} */
 const dropTokens = (s, e) => {
   const state = { ...s, fetch: { number: s.fetch.number + 1, failures: 0 } };
-  const asked = askNow(state, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null });
+  const asked = askNow(state, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null, offers: [], held: [] });
   return chain(asked, (now) =>
     now.call ? next(now) : chain(next(now, { document: 'none' }, { do: 'closeDocument' }), makeDocument),
   );
@@ -318,12 +256,6 @@ const configure = (s, e) => {
 
 /** @type {Effect} */
 const stay = { do: 'clearTimer', timer: 'leave' };
-
-/** Without a page nobody is there to take a call; a reload is over long before. @type {(s: State) => Effect[]} */
-const leaveLater = (s) =>
-  s.line === 'unconfigured' || s.call || acceptedPages(s).length > 0
-    ? []
-    : [{ do: 'setTimer', timer: 'leave', ms: (s.policy.leaveAfterSeconds ?? leaveAfter / 1000) * 1000 }];
 
 /** @type {(s: State, e: Event) => boolean} */
 const isOurToken = (s, e) =>
@@ -432,29 +364,25 @@ const resumeLine = (s, e) => {
  * @type {(s: State, patch?: Partial<State>) => Step}
  */
 const forget = (s, patch = {}) => {
-  const { pages, call, invite, hungUp, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused } = s;
-  const kept = call?.status === 'connecting' ? { call: null, invite: null } : { call, invite };
+  const kept = keepAnswered(s);
+  const { pages, call, onHold, invite, hungUp, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused } = kept.state;
   const state = {
     ...initial(),
-    ...{ pages, hungUp, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused, ...kept },
+    ...{ pages, call, onHold, invite, hungUp, lastEnd, document, devices, policy, consents, update, welcomed, loggedOut, refused },
     // Whatever is still being fetched is for nobody.
     fetch: { number: s.fetch.number + 1, failures: 0 },
     ...patch,
   };
-  const timers = ['refresh', 'revive', 'leave', 'fallback'].map((timer) => ({ do: 'clearTimer', timer }));
-  return chain(next(state, {}, ...timers, { do: 'unregister' }), closeWhenIdle);
+  const timers = ['refresh', 'revive', 'leave', 'fallback', 'unheard'].map((timer) => ({ do: 'clearTimer', timer }));
+  return chain(next(state, {}, ...kept.effects, ...timers, { do: 'unregister' }), closeWhenIdle);
 };
-
-/** The document has a voice client with a token of its own. @type {(s: State) => Step} */
-const closeWhenIdle = (s) =>
-  s.line === 'unconfigured' && !s.call && s.document !== 'none' ? next(s, { document: 'none' }, { do: 'closeDocument' }) : next(s);
 
 /** So that the next plugin to speak decides again. @type {Handler} */
 const restart = (s, e) => {
   // The tab that the agent is looking at is the first to speak, however fast the others are; if it has a plugin that speaks.
   const speaks = Object.values(s.pages).some(({ tab, standing }) => tab === e.tab && standing !== 'new');
   const holder = speaks ? { tab: e.tab, until: e.at + reloadsWithin } : null;
-  return chain(forget(s, { holder, pages: {}, call: null, invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
+  return chain(forget(s, { holder, pages: {}, call: null, onHold: [], invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
     next(now, {}, { do: 'closeDocument' }, { do: 'reconnectPages' }),
   );
 };
@@ -541,7 +469,7 @@ export const line = {
     tokenFetched: newToken,
     tokenFetchFailed: fetchFailed(undefined),
     refreshDue: fetchOrAsk,
-    lineDropped: (s) => next(s, { line: 'offline', problem: 'signalling_lost' }, reviveLater(s)),
+    lineDropped: (s) => chain(unheard(s), (now) => next(now, { line: 'offline', problem: 'signalling_lost' }, reviveLater(now))),
     lineDead,
     lineRefused: tokenRefused,
     workerStarted: resumeLine,
@@ -562,191 +490,6 @@ export const line = {
     ...anyTime,
     ...ignoring('lineDropped', 'lineDead'),
   },
-};
-
-// Call: shared moves -------------------------------------------------------------------------------------------
-
-/**
- * Flex names the page that accepted; a page without a name is that of an old plugin, and a call without one is for anybody.
- * @type {(s: State, e: Event) => boolean}
- */
-const isForAnother = (s, e) =>
-  Boolean(e.session) && !s.sessions.includes(e.session) && (s.sessions.length > 0 || acceptedPages(s).length === 0);
-
-/** The browser that accepts is the one that answers, and the others only if it does not. @type {Handler} */
-const takeOrWait = (s, e) => {
-  if (!isForAnother(s, e) || !e.connectToken) return takeCall(s, e);
-  const { callSid, connectToken, from, at } = e;
-  return next(s, { held: [...s.held, { callSid, connectToken, from, at }] }, { do: 'setTimer', timer: 'fallback', ms: fallBackAfter });
-};
-
-/** Nobody is at a browser without a Flex page. @type {Handler} */
-const fallBack = (s, e) => {
-  const [first] = s.held;
-  const state = { ...s, held: [] };
-  return first && acceptedPages(s).length > 0 ? takeCall(state, { ...e, ...first }) : next(state);
-};
-
-/** @type {Handler} */
-const takeCall = (s, e) => {
-  // Without a connect token the call cannot leave the worker, and a worker has no microphone.
-  if (!e.connectToken) return next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
-  /** @type {Call} */
-  const call = {
-    callSid: e.callSid,
-    from: e.from,
-    status: 'connecting',
-    muted: false,
-    direction: 'inbound',
-    startedAt: null,
-    quality: null,
-  };
-  const { callSid, connectToken, from, at } = e;
-  const state = { ...s, call, invite: { callSid, connectToken, from, at }, lastEnd: null };
-  // A document that is not there yet is told when it is.
-  return state.document === 'ready' ? handOver(state) : makeDocument(state);
-};
-
-/** @type {(s: State) => Step} */
-const handOver = (s) =>
-  s.invite ? next(s, {}, { do: 'takeCall', callSid: s.invite.callSid, connectToken: s.invite.connectToken, from: s.invite.from }) : next(s);
-
-/** A second call never ends the first. The same call again is Twilio repeating itself. @type {Handler} */
-const refuseAsBusy = (s, e) =>
-  e.callSid === s.call?.callSid || isForAnother(s, e) ? next(s) : next(s, {}, { do: 'rejectInvite', callSid: e.callSid });
-
-/** @type {Handler} */
-const adopt = (s, e) => next(s, { call: e.call, invite: e.call.status === 'connecting' ? s.invite : null, lastEnd: null });
-
-/** @type {Handler} */
-const endCall = (s, e) =>
-  e.callSid === s.call?.callSid ? afterCall(next(s, { call: null, invite: null, lastEnd: e.reason })) : next(s);
-
-/** Somebody has answered it, here or elsewhere: to refuse it now would be to refuse it for them. */
-const answered = new Set(['answered_elsewhere', 'ended', 'connection_lost']);
-
-/** A call that could not be taken may still ring here; Flex offers it to somebody else once it is refused. @type {Handler} */
-const giveUpCall = (s, e) => {
-  const refuse = e.callSid === s.call?.callSid && !answered.has(e.reason);
-  return chain(next(s, {}, ...(refuse ? [{ do: 'rejectInvite', callSid: e.callSid }] : [])), (now) => endCall(now, e));
-};
-
-/** @type {(step: Step) => Step} */
-const afterCall = (step) => chain(applyUpdate(step), (s) => chain(next(s, {}, ...leaveLater(s)), closeWhenIdle));
-
-/** @type {(step: Step) => Step} */
-const applyUpdate = (step) =>
-  step.state.update && !step.state.call
-    ? { state: step.state, effects: [...step.effects, { do: 'reloadExtension' }] }
-    : step;
-
-/** @type {(effect: (e: Event) => Effect) => Handler} */
-const commanded = (effect) => (s, e) => (mayCommand(s, e) ? next(s, {}, effect(e)) : next(s));
-
-/** @type {Handler} */
-const hangUp = (s, e) =>
-  mayCommand(s, e) && (e.callSid === undefined || e.callSid === s.call?.callSid)
-    ? next(s, { hungUp: s.call?.callSid ?? null }, { do: 'hangUp' })
-    : next(s);
-
-const mute = commanded((e) => ({ do: 'mute', muted: e.muted }));
-const sendDigits = commanded((e) => ({ do: 'sendDigits', digits: e.digits }));
-
-/**
- * The call is not in the document, which nobody has said: the worker died before it had handed the call over, or before it
- * could hear the end, or the document is gone. One that was not taken must not ring on.
- * @type {(s: State, ended?: End | null) => Step}
- */
-const missCall = (s, ended) => {
-  if (!s.call) return next(s, { lastEnd: ended?.reason ?? s.lastEnd });
-  const { callSid, status } = s.call;
-  const lastEnd = ended?.callSid === callSid ? ended.reason : 'lost';
-  const refuse = status === 'connecting' && !answered.has(lastEnd);
-  return next(s, { call: null, invite: null, lastEnd }, ...(refuse ? [{ do: 'rejectInvite', callSid }] : []));
-};
-
-/** The document says what is true. @type {Handler} */
-const believeDocument = (s, e) =>
-  afterCall(
-    chain(next(s, { document: 'ready' }, ...(s.voiceToken ? [prepareDocument(s)] : [])), (now) => {
-      if (e.call) return chain(adopt(now, e), (known) => next(known, {}, ...(e.call.callSid === s.hungUp ? [{ do: 'hangUp' }] : [])));
-      // It still rings, and this document has not been told of it, or not in a way that it could hear.
-      return now.invite && e.ended?.callSid !== now.invite.callSid ? handOver(now) : missCall(now, e.ended);
-    }),
-  );
-
-/** @type {Handler} */
-const loseDocument = (s) =>
-  afterCall(
-    // A call that still rings is for the next document.
-    chain(s.invite ? next(s) : missCall(s), (now) => {
-      const without = next(now, { document: 'none' });
-      return now.line === 'unconfigured' ? without : chain(without, makeDocument);
-    }),
-  );
-
-/**
- * The worker woke. Its document may have lived on, and says so itself. What rang on the line of the worker before can be taken by
- * its token from any other, as long as it rings.
- * @type {Handler}
- */
-const resumeCall = (s, e) => {
-  /** @type {(invite: Invite) => boolean} */
-  const rings = (invite) => e.at - invite.at < ringsFor;
-  const invite = s.invite && rings(s.invite) ? s.invite : null;
-  const state = passOn({ ...s, pages: {}, invite, held: s.held.filter(rings) }, e.at);
-  const waiting = state.held.length > 0 ? [{ do: 'setTimer', timer: 'fallback', ms: fallBackAfter }] : [];
-  const woken = e.document ? next(state, { document: 'starting' }, ...leaveLater(state)) : loseDocument(state, e);
-  return chain(woken, (now) => next(now, {}, ...waiting));
-};
-
-/**
- * Twilio cancels the worker's copy both when the document has taken the call and when the caller gave up. A document that is
- * not there has not taken it.
- * @type {Handler}
- */
-const inviteGone = (s, e) => {
-  if (e.callSid !== s.call?.callSid) return next(s);
-  const state = { ...s, invite: null };
-  return s.document === 'ready' ? next(state, {}, { do: 'inviteGone', callSid: e.callSid }) : afterCall(missCall(state));
-};
-
-// Call: the table ----------------------------------------------------------------------------------------------
-
-/** @type {Record<string, Handler>} */
-const whileUp = {
-  callInvited: refuseAsBusy,
-  fallbackDue: (s) => next(s, { held: [] }),
-  callChanged: adopt,
-  callEnded: endCall,
-  hangUpAsked: hangUp,
-  muteAsked: mute,
-  documentConnected: believeDocument,
-  documentGone: loseDocument,
-  workerStarted: resumeCall,
-  updateFound: (s, e) => next(s, { update: e.version }),
-};
-
-/** @type {Record<CallState, Record<string, Handler>>} */
-export const call = {
-  none: {
-    callInvited: takeOrWait,
-    fallbackDue: fallBack,
-    callChanged: adopt,
-    documentConnected: believeDocument,
-    documentGone: loseDocument,
-    workerStarted: resumeCall,
-    updateFound: (s, e) => applyUpdate(next(s, { update: e.version })),
-    ...ignoring('inviteGone', 'callEnded', 'hangUpAsked', 'muteAsked', 'digitsAsked'),
-  },
-  connecting: {
-    ...whileUp,
-    callEnded: giveUpCall,
-    inviteGone,
-    ...ignoring('digitsAsked'),
-  },
-  open: { ...whileUp, digitsAsked: sendDigits, ...ignoring('inviteGone') },
-  reconnecting: { ...whileUp, digitsAsked: sendDigits, ...ignoring('inviteGone') },
 };
 
 // What depends on neither --------------------------------------------------------------------------------------
@@ -775,7 +518,10 @@ export const always = {
     const state = { ...s, consents: [...s.consents, e.key].slice(-20) };
     return next(state, {}, { do: 'rememberConsents', consents: state.consents }, ...askPages(state));
   },
-  inviteGone: (s, e) => next(s, { held: s.held.filter(({ callSid }) => callSid !== e.callSid) }),
+  inviteGone: (s, e) => {
+    const others = (/** @type {{ callSid: string }} */ { callSid }) => callSid !== e.callSid;
+    return next(s, { held: s.held.filter(others), offers: s.offers.filter(others) });
+  },
   messageRefused: (s, e) => next(s, { refused: { ...s.refused, [e.refusal]: (s.refused[e.refusal] ?? 0) + 1 } }),
   devicesChanged: (s, e) => {
     const needed = e.devices.microphone === 'prompt' && s.line !== 'unconfigured' && !s.welcomed;
@@ -792,9 +538,6 @@ export const always = {
   },
   welcomeAsked: (s) => next(s, { welcomed: true }, { do: 'openWelcome' }),
 };
-
-/** @type {(s: State) => CallState} */
-export const callState = (s) => s.call?.status ?? 'none';
 
 /**
  * One event. What depends on neither state goes first, then the line, then the call on what the line left.

@@ -2,7 +2,7 @@
 
 import { protocol } from './view.js';
 
-/** @typedef {{ type: string, payload?: unknown }} Outgoing */
+/** @typedef {{ type: string, payload?: any }} Outgoing */
 
 /**
  * @param {string} extensionVersion
@@ -77,7 +77,7 @@ export function createPorts(extensionVersion) {
         return true;
       }
       // Of what only repeats itself, the latest counts.
-      waiting = [...waiting.filter(({ type }) => type !== message.type), message];
+      waiting = [...waiting.filter((other) => other.type !== message.type || other.payload?.callSid !== message.payload?.callSid), message];
       return false;
     },
     /** Resolves once the document has hung up and let go. */

@@ -7,12 +7,20 @@ import { consentNeeded } from './machine.js';
 /** Version of the messages exchanged with the plugin. */
 export const protocol = 3;
 
-/** The call as the Flex page gets it; null when there is none. @param {State} s */
+/** The call the agent speaks in, as the Flex page gets it; null when there is none. @param {State} s */
 export function callForPage(s) {
   if (!s.call) return null;
   const { callSid, status, muted, direction, startedAt, quality } = s.call;
   return { callSid, status, muted, direction, startedAt, quality };
 }
+
+/** That one, and all others beside it. @param {State} s */
+export function callsForPage(s) {
+  return { call: callForPage(s), onHold: s.onHold, offers: offers(s) };
+}
+
+/** Without what it takes to answer them. @param {State} s */
+const offers = (s) => s.offers.map(({ callSid, from }) => ({ callSid, from }));
 
 /**
  * The old fields first: deployed plugins ring the identity and warn while error is true.
@@ -29,7 +37,7 @@ export function heartbeat(s, extensionVersion) {
     status: s.line,
     problem: problemOf(s),
     microphone: s.devices.microphone,
-    call: callForPage(s),
+    ...callsForPage(s),
     audioDevices: { inputs, outputs, selected: chosen },
     tokenExpiresAt: s.voiceToken ? new Date(s.voiceToken.expiresAt).toISOString() : null,
   };
@@ -55,7 +63,7 @@ export function problemOf(s) {
 
 /** @param {State} s @returns {Icon} */
 export function icon(s) {
-  if (s.call) return 'call';
+  if (s.call || s.offers.length > 0) return 'call';
   if (problemOf(s)) return 'error';
   return s.line === 'registered' ? 'green' : 'grey';
 }
@@ -72,6 +80,8 @@ export function forPopup(s, extensionVersion) {
     problem: s.problem,
     lastEnd: s.lastEnd,
     call: s.call,
+    onHold: s.onHold,
+    offers: offers(s),
     devices: s.devices,
     account: s.config?.account ?? null,
     consent: consentNeeded(s),

@@ -128,9 +128,13 @@ function fromPage({ type, payload }) {
     case 'VOICE_CLIENT_EXTENSION_HANGUP_CALL':
       return { name: 'hangUpAsked', callSid: payload?.callSid };
     case 'VOICE_CLIENT_EXTENSION_SEND_DTMF_DIGITS':
-      return { name: 'digitsAsked', digits: payload.digits };
+      return { name: 'digitsAsked', digits: payload.digits, callSid: payload.callSid };
     case 'VOICE_CLIENT_EXTENSION_SET_MUTED':
-      return { name: 'muteAsked', muted: payload.muted };
+      return { name: 'muteAsked', muted: payload.muted, callSid: payload.callSid };
+    case 'VOICE_CLIENT_EXTENSION_ANSWER_CALL':
+      return { name: 'answerAsked', callSid: payload.callSid };
+    case 'VOICE_CLIENT_EXTENSION_DECLINE_CALL':
+      return { name: 'declineAsked', callSid: payload.callSid };
     case 'VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE':
       return { name: 'deviceAsked', kind: payload.kind, label: payload.label };
     case 'VOICE_CLIENT_EXTENSION_LOGGED_OUT':
@@ -147,11 +151,15 @@ function fromPage({ type, payload }) {
 function fromPopup({ type, payload }) {
   switch (type) {
     case 'popup.hangUp':
-      return { name: 'hangUpAsked' };
+      return { name: 'hangUpAsked', callSid: payload?.callSid };
     case 'popup.mute':
-      return { name: 'muteAsked', muted: payload.muted };
+      return { name: 'muteAsked', muted: payload.muted, callSid: payload.callSid };
     case 'popup.sendDigits':
-      return { name: 'digitsAsked', digits: payload.digits };
+      return { name: 'digitsAsked', digits: payload.digits, callSid: payload.callSid };
+    case 'popup.answer':
+      return { name: 'answerAsked', callSid: payload.callSid };
+    case 'popup.decline':
+      return { name: 'declineAsked', callSid: payload.callSid };
     case 'popup.chooseDevice':
       return { name: 'deviceAsked', kind: payload.kind, label: payload.label };
     case 'popup.consent':
@@ -172,10 +180,10 @@ function connectDocument(port) {
     const answer = accept(message, port.sender, home, 'worker');
     if (!answer.ok) return desk.report({ name: 'messageRefused', refusal: answer.refusal });
     const { type, payload } = answer.message;
-    if (type === 'offscreen.callChanged') return desk.report({ name: 'callChanged', call: payload.call });
+    if (type === 'offscreen.callChanged') return desk.report({ name: 'callChanged', ...payload });
     if (type === 'offscreen.callEnded') return desk.report({ name: 'callEnded', ...payload });
-    const { call, ended, ...devices } = payload;
-    if (type === 'offscreen.truth') desk.report({ name: 'documentConnected', call, ended });
+    const { call, onHold, ended, ...devices } = payload;
+    if (type === 'offscreen.truth') desk.report({ name: 'documentConnected', call, onHold, ended });
     return desk.report({ name: 'devicesChanged', devices });
   });
 }

@@ -47,6 +47,10 @@ export function createClient({ Device, getUserMedia }, wanted, busy) {
   for (const sound of /** @type {const} */ (['incoming', 'outgoing', 'disconnect'])) device.audio?.[sound](false);
   warm(device).catch(() => {});
   const patience = createPatience();
+  /** Who waits for the next answer. @type {(() => void)[]} */
+  const asking = [];
+  /** @type {(() => void) | undefined} */
+  let stopHearing;
 
   return {
     device,
@@ -88,8 +92,12 @@ export function createClient({ Device, getUserMedia }, wanted, busy) {
       if (isOpen(device) !== true) return false;
       const at = Date.now();
       const socket = socketOf(device);
-      const stop = hear(device, 'connected', () => {
-        stop();
+      stopHearing ??= hear(device, 'connected', () => {
+        stopHearing?.();
+        stopHearing = undefined;
+        for (const tell of asking.splice(0)) tell();
+      });
+      asking.push(() => {
         patience.learn(Date.now() - at);
         answered(socketOf(device) === socket);
       });

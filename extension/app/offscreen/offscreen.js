@@ -3,8 +3,8 @@
 import { unhurried } from '../shared/insights.js';
 import { accept, worker } from '../shared/messages.js';
 import { createPeers } from './peers.js';
-import { createPhone } from './phone.js';
 import { signal } from './signal.js';
+import { createSwitchboard } from './switchboard.js';
 
 const home = { id: chrome.runtime.id, base: chrome.runtime.getURL(''), matches: [] };
 /** @type {chrome.runtime.Port | undefined} */
@@ -14,7 +14,7 @@ let retry = 0;
 let devices = { microphone: 'unknown', inputs: [], outputs: [] };
 
 globalThis.fetch = unhurried(globalThis.fetch.bind(globalThis), setTimeout);
-const phone = createPhone({
+const phone = createSwitchboard({
   Device: globalThis.Twilio.Device,
   media: navigator.mediaDevices,
   signal: (sinkId) => signal(sinkId).catch(() => {}),
@@ -44,7 +44,7 @@ function connect() {
     if (port === opened) port = undefined;
     reconnect();
   });
-  tell('offscreen.truth', { call: phone.call(), ended: phone.ended(), ...devices });
+  tell('offscreen.truth', { ...phone.truth(), ...devices });
 }
 
 /** The first time at once: Chromium may hold back the timers of a page that nobody sees. */
@@ -68,12 +68,14 @@ function hear(message) {
       return phone.take(payload);
     case 'offscreen.inviteGone':
       return phone.inviteGone(payload.callSid);
+    case 'offscreen.resume':
+      return phone.resume(payload.callSid);
     case 'offscreen.hangUp':
-      return phone.hangUp();
+      return phone.hangUp(payload.callSid);
     case 'offscreen.mute':
-      return phone.mute(payload.muted);
+      return phone.mute(payload.muted, payload.callSid);
     case 'offscreen.sendDigits':
-      return phone.sendDigits(payload.digits);
+      return phone.sendDigits(payload.digits, payload.callSid);
     case 'offscreen.chooseDevice':
       return phone.choose(payload);
     default:

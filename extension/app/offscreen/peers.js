@@ -9,6 +9,7 @@ const year = 365 * 24 * 60 * 60 * 1000;
  * @property {MediaStream} stream  what the peer sends: silence, later the microphone
  * @property {(voice: MediaStreamTrack) => Promise<boolean>} give  puts the microphone where the silence was; false when there
  *   is another one already
+ * @property {(quiet: boolean) => void} hush  whether silence is heard instead of what comes in
  */
 
 /** @param {Pick<typeof globalThis, 'RTCPeerConnection' | 'MediaStream'>} webRTC */
@@ -47,6 +48,9 @@ export function createPeers(webRTC) {
         await sender.replaceTrack(voice);
         silent.stop();
         return true;
+      },
+      hush(quiet) {
+        for (const { track } of peer.getReceivers()) track.enabled = !quiet;
       },
     };
   }

@@ -1,5 +1,5 @@
-// Owns the call. Lives in the offscreen document, so it outlives the Flex tab and the service worker, and knows nothing of
-// chrome.*: report() tells whoever listens.
+// Owns one call, or waits for one; switchboard.js has one of these for each. Lives in the offscreen document, so it outlives the
+// Flex tab and the service worker, and knows nothing of chrome.*: report() tells whoever listens.
 
 import { hear } from '../shared/stream.js';
 import { createClient } from './client.js';
@@ -14,8 +14,8 @@ import { quality } from './quality.js';
  * @typedef {import('./client.js').Client} Client
  * @typedef {import('@twilio/voice-sdk').Device} Device
  * @typedef {import('@twilio/voice-sdk').Call} SDKCall
- * @typedef {{ client: Client, peer?: RTCPeerConnection, sdkCall?: SDKCall, code?: number, lost: boolean }} Attempt  to take the call;
- *   code: of its last error; lost: another took it, or it has ended
+ * @typedef {{ client: Client, seat?: import('./peers.js').Seat, sdkCall?: SDKCall, code?: number, lost: boolean }} Attempt  to take
+ *   the call; code: of its last error; lost: another took it, or it has ended
  * @typedef {{ token: string, identity: string, edge: string, holdSeconds: number, appVersion: string, chosen: Chosen }} Preparation
  * @typedef {{ callSid: string, connectToken: string, from: string }} Offer
  * @typedef {{ kind: string, label: string, deviceId: string }} KnownDevice
@@ -58,14 +58,18 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   let unprepared;
   /** @type {Call | null} */
   let call = null;
-  /** How the call before ended: a worker that was dead at that moment asks later. @type {import('../background/machine.js').End | null} */
-  let ended = null;
   /** The call as the SDK has it, once Twilio answered. @type {SDKCall | undefined} */
   let sdkCall;
   /** @type {ReturnType<typeof watchLink> | undefined} */
   let link;
   /** @type {Set<'media' | 'signalling'>} */
   const gone = new Set();
+  /** What that one speaks and hears through. @type {import('./peers.js').Seat | undefined} */
+  let taken;
+  /** On hold: nothing is heard, either way. */
+  let held = false;
+  /** Another microphone was chosen meanwhile. */
+  let microphoneDue = false;
   /** @type {any} */
   let answerTimer;
   /** Ways in which the call is being taken at this moment. @type {Set<Attempt>} */
@@ -87,7 +91,6 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** Whether the microphone can be relied on to open: it is there, it is permitted, and it did not fail the last time. */
   let granted = false;
   let failedToOpen = false;
-  peers.rehearse().catch(() => {});
   later(proveAgain, proveEvery);
   const digits = createDigits((run) => sdkCall?.sendDigits(run), later);
 
@@ -165,7 +168,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @param {Offer} offer */
   function take(offer) {
     if (call) return;
-    hungUp = failed = false;
+    hungUp = failed = held = microphoneDue = false;
     tries = 0;
     withdrawn = null;
     qualityReportedAt = 0;
@@ -218,7 +221,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     const opened = reliable ? undefined : await opening;
     if (!reliable && !opened) return;
     const seat = peers.take();
-    mine.peer = seat.peer;
+    mine.seat = seat;
     used.seat(seat, opened ?? seat.stream);
     // It fails where the call has ended meanwhile.
     if (!opened) speak(mine, seat, opening).catch(() => {});
@@ -272,7 +275,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function follow(mine, offer) {
     const made = /** @type {SDKCall} */ (mine.sdkCall);
     const is = () => sdkCall === made;
-    if (call?.muted) made.mute(true);
+    if (call?.muted || held) made.mute(true);
     const quiet = hear(mine.client.device, 'answer', ({ callsid }) => {
       if (callsid !== offer.callSid) return;
       quiet();
@@ -287,7 +290,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       // Only now: opening a speaker takes what the connection needed.
       signal(idOf('audiooutput', chosen.ringtone));
     });
-    made.on('mute', (/** @type {boolean} */ muted) => is() && update({ muted }));
+    made.on('mute', (/** @type {boolean} */ muted) => is() && !held && update({ muted }));
     made.on('reconnecting', () => is() && goAway('signalling', true));
     made.on('reconnected', () => is() && goAway('signalling', false));
     made.on('sample', (/** @type {any} */ sample) => is() && measure(quality(sample)));
@@ -305,11 +308,11 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   }
 
   /** @param {Attempt} mine */
-  function watch({ peer, sdkCall: made, client: { device } }) {
-    if (!peer || !made || !call) return;
+  function watch({ seat, sdkCall: made, client: { device } }) {
+    if (!seat || !made || !call) return;
     link?.close();
     const changed = (/** @type {boolean} */ away) => sdkCall === made && goAway('media', away);
-    link = watchLink({ peer, call: made, device, callSid: call.callSid }, { changed, online, now, later, cancel });
+    link = watchLink({ peer: seat.peer, call: made, device, callSid: call.callSid }, { changed, online, now, later, cancel });
   }
 
   /** What the call has lost: it is open again when both are back. @param {'media' | 'signalling'} what @param {boolean} away */
@@ -325,10 +328,24 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     if (mine.lost || sdkCall) return;
     cancel(lateTimer);
     sdkCall = mine.sdkCall;
+    taken = mine.seat;
     client = mine.client;
     for (const other of attempts) if (other !== mine) lose(other);
-    // Muted or unmuted since it was begun.
-    if (call && sdkCall?.isMuted() !== call.muted) sdkCall?.mute(call.muted);
+    // Muted, unmuted, held or resumed since it was begun.
+    hush();
+  }
+
+  function hush() {
+    const quiet = held || call?.muted === true;
+    if (sdkCall && sdkCall.isMuted() !== quiet) sdkCall.mute(quiet);
+    taken?.hush(held);
+  }
+
+  /** @param {boolean} wanted */
+  function hold(wanted) {
+    held = wanted;
+    hush();
+    if (!held && microphoneDue) useMicrophone();
   }
 
   /** @param {Attempt} mine @param {Offer} offer */
@@ -406,14 +423,13 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     gone.clear();
     for (const attempt of attempts) attempt.lost = true;
     call = null;
-    sdkCall = undefined;
+    sdkCall = taken = undefined;
     unprepared = undefined;
     // The SDK lets go of the call in the same turn; only then may it let go of the microphone.
     Promise.resolve().then(() => {
       if (!call) letGo();
     });
-    ended = { callSid, reason };
-    report('offscreen.callEnded', ended);
+    report('offscreen.callEnded', { callSid, reason });
   }
 
   function letGo() {
@@ -442,6 +458,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
 
   async function useMicrophone() {
     if (!call || !client) return;
+    // The SDK opens it before it is muted.
+    microphoneDue = held;
+    if (held) return;
     const id = idOf('audioinput', chosen.input) || 'default';
     await client.device.audio?.setInputDevice(id).catch(() => {});
   }
@@ -450,6 +469,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     prepare,
     take,
     hangUp,
+    hold,
 
     /** @param {string} callSid */
     inviteGone(callSid) {
@@ -461,7 +481,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
 
     /** @param {boolean} muted */
     mute(muted) {
-      if (sdkCall) sdkCall.mute(muted);
+      if (sdkCall && !held) sdkCall.mute(muted);
       else update({ muted });
     },
 
@@ -504,6 +524,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     },
 
     call: () => call,
-    ended: () => ended,
+    /** Whether the word that a call was hung up has yet to arrive. */
+    owes: () => owed !== null,
   };
 }
+
+/** @typedef {ReturnType<typeof createPhone>} Phone */

@@ -1,5 +1,6 @@
 // The popup: shows what the worker says is true and asks it for what is clicked. It decides nothing.
 
+import { othersOf, showOthers } from './others.js';
 import { clock, statusOf } from './status.js';
 import { playSignal, playTone, watchLevel } from './sound.js';
 
@@ -28,6 +29,9 @@ async function ask(type, payload) {
   if (!answer?.ok) console.warn(`flexvc: ${type} was refused: ${answer?.error}`);
 }
 
+/** Names the call that is seen: by the time the worker is asked it may have ended, and another be in its place. */
+const shown = () => (view?.call ? { callSid: view.call.callSid } : {});
+
 function connect() {
   const port = chrome.runtime.connect({ name: 'popup' });
   port.onMessage.addListener((/** @type {{ type: string, payload: PopupView }} */ message) => {
@@ -44,6 +48,7 @@ function show(next) {
   view = next;
   showStatus(next);
   showCall(next, before);
+  showOthers($('others'), othersOf(next), t, ask);
   showDevices(next);
   showFacts(next);
 }
@@ -73,9 +78,9 @@ function showStatus(now) {
 }
 
 /** @param {PopupView} now @param {PopupView | undefined} before */
-function showCall({ call, lastEnd }, before) {
+function showCall({ call, offers, lastEnd }, before) {
   $('call').hidden = !call;
-  $('no-call').hidden = Boolean(call);
+  $('no-call').hidden = Boolean(call) || offers.length > 0;
   write($('no-call'), lastEnd && t(`call_end_${lastEnd}`) ? t(`call_end_${lastEnd}`) : t('call_none'));
   if (!call) {
     // The next call starts with an empty pad.
@@ -217,7 +222,7 @@ function toggleKeypad(open) {
 /** @param {string} digit */
 function press(digit) {
   $('typed').textContent += digit;
-  ask('popup.sendDigits', { digits: digit });
+  ask('popup.sendDigits', { digits: digit, ...shown() });
 }
 
 /** @param {KeyboardEvent} event */
@@ -284,8 +289,8 @@ for (const [digit = '', letters = ''] of keys) {
 
 for (const tab of $('tabs').children) tab.addEventListener('click', () => openTab(tab));
 $('tabs').addEventListener('keydown', moveTab);
-$('mute').addEventListener('click', () => ask('popup.mute', { muted: !view?.call?.muted }));
-$('hang-up').addEventListener('click', () => ask('popup.hangUp'));
+$('mute').addEventListener('click', () => ask('popup.mute', { muted: !view?.call?.muted, ...shown() }));
+$('hang-up').addEventListener('click', () => ask('popup.hangUp', shown()));
 $('keypad-toggle').addEventListener('click', () => toggleKeypad($('keypad').hidden));
 document.addEventListener('keydown', type);
 for (const kind of ['input', 'output', 'ringtone']) {

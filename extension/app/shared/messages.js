@@ -73,6 +73,7 @@ const call = object({
   quality: orNull(quality),
 });
 
+const calls = list(call, 16);
 const end = object({ callSid, reason: text(64) });
 
 const microphone = oneOf('granted', 'prompt', 'denied', 'missing', 'unknown');
@@ -113,10 +114,13 @@ export const catalogue = {
     expiration: optional(orNull((value) => text(64)(value) || number(value))),
   }),
   VOICE_CLIENT_EXTENSION_HANGUP_CALL: said({ callSid: optional(callSid) }, (value) => value === undefined || value === null),
-  VOICE_CLIENT_EXTENSION_SEND_DTMF_DIGITS: said({ digits }),
-  VOICE_CLIENT_EXTENSION_SET_MUTED: said({ muted: bool }),
+  VOICE_CLIENT_EXTENSION_SEND_DTMF_DIGITS: said({ digits, callSid: optional(callSid) }),
+  VOICE_CLIENT_EXTENSION_SET_MUTED: said({ muted: bool, callSid: optional(callSid) }),
   VOICE_CLIENT_EXTENSION_SET_AUDIO_DEVICE: said({ kind: deviceKind, label }),
 
+  // To speak in this call: one that is offered, or on hold. The one before is put on hold.
+  VOICE_CLIENT_EXTENSION_ANSWER_CALL: said({ callSid }),
+  VOICE_CLIENT_EXTENSION_DECLINE_CALL: said({ callSid }),
   VOICE_CLIENT_EXTENSION_LOGGED_OUT: said({ accountSid: optional(accountSid) }, (value) => value === undefined || value === null),
 
   // Content script -> worker, on its own account.
@@ -135,23 +139,27 @@ export const catalogue = {
   },
   VOICE_CLIENT_EXTENSION_HEARTBEAT: { from: ['worker'], to: 'page', payload: (value) => typeof value === 'object' },
   VOICE_CLIENT_EXTENSION_CALL: { from: ['worker'], to: 'page', payload: (value) => typeof value === 'object' },
+  VOICE_CLIENT_EXTENSION_CALLS: { from: ['worker'], to: 'page', payload: (value) => typeof value === 'object' },
 
   // Popup -> worker.
-  'popup.hangUp': { from: ['popup'], to: 'worker', payload: nothing },
-  'popup.mute': { from: ['popup'], to: 'worker', payload: object({ muted: bool }) },
-  'popup.sendDigits': { from: ['popup'], to: 'worker', payload: object({ digits }) },
+  'popup.hangUp': { from: ['popup'], to: 'worker', payload: (value) => nothing(value) || object({ callSid })(value) },
+  'popup.mute': { from: ['popup'], to: 'worker', payload: object({ muted: bool, callSid: optional(callSid) }) },
+  'popup.sendDigits': { from: ['popup'], to: 'worker', payload: object({ digits, callSid: optional(callSid) }) },
+  'popup.answer': { from: ['popup'], to: 'worker', payload: object({ callSid }) },
+  'popup.decline': { from: ['popup'], to: 'worker', payload: object({ callSid }) },
   'popup.chooseDevice': { from: ['popup'], to: 'worker', payload: object({ kind: deviceKind, label }) },
   'popup.consent': { from: ['popup'], to: 'worker', payload: object({ key: text(2200) }) },
   'popup.restart': { from: ['popup'], to: 'worker', payload: nothing },
   'popup.openWelcome': { from: ['popup'], to: 'worker', payload: nothing },
 
-  // Offscreen document -> worker: what is true of the call. The document owns the call, the worker only knows of it.
+  // Offscreen document -> worker: what is true of the calls. The document owns them, the worker only knows of them.
+  // call: the one the agent speaks in; onHold: the others, the latest to be put on hold last.
   'offscreen.truth': {
     from: ['offscreen'],
     to: 'worker',
-    payload: object({ call: orNull(call), ended: orNull(end), microphone, inputs: labels, outputs: labels }),
+    payload: object({ call: orNull(call), onHold: calls, ended: orNull(end), microphone, inputs: labels, outputs: labels }),
   },
-  'offscreen.callChanged': { from: ['offscreen'], to: 'worker', payload: object({ call }) },
+  'offscreen.callChanged': { from: ['offscreen'], to: 'worker', payload: object({ call, onHold: calls }) },
   'offscreen.callEnded': { from: ['offscreen'], to: 'worker', payload: end },
   'offscreen.devicesChanged': {
     from: ['offscreen'],
@@ -171,9 +179,10 @@ export const catalogue = {
     payload: object({ callSid, connectToken: token, from: text(256) }),
   },
   'offscreen.inviteGone': { from: ['worker'], to: 'offscreen', payload: object({ callSid }) },
-  'offscreen.hangUp': { from: ['worker'], to: 'offscreen', payload: nothing },
-  'offscreen.mute': { from: ['worker'], to: 'offscreen', payload: object({ muted: bool }) },
-  'offscreen.sendDigits': { from: ['worker'], to: 'offscreen', payload: object({ digits }) },
+  'offscreen.resume': { from: ['worker'], to: 'offscreen', payload: object({ callSid }) },
+  'offscreen.hangUp': { from: ['worker'], to: 'offscreen', payload: object({ callSid }) },
+  'offscreen.mute': { from: ['worker'], to: 'offscreen', payload: object({ muted: bool, callSid }) },
+  'offscreen.sendDigits': { from: ['worker'], to: 'offscreen', payload: object({ digits, callSid }) },
   'offscreen.chooseDevice': { from: ['worker'], to: 'offscreen', payload: object({ kind: deviceKind, label }) },
   'offscreen.forget': { from: ['worker'], to: 'offscreen', payload: nothing },
 };

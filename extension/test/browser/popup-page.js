@@ -53,6 +53,8 @@ export const viewOf = (overrides = {}) => ({
   problem: null,
   lastEnd: null,
   call: null,
+  onHold: [],
+  offers: [],
   devices: {
     microphone: 'granted',
     inputs: ['Headset Microphone (Jabra Evolve2 65)', 'Built-in Microphone'],

@@ -16,6 +16,8 @@ const shots = {
   call: { view: viewOf({ call: callOf() }) },
   muted: { view: viewOf({ call: callOf({ muted: true, quality: { level: 'poor', mos: 3.1, rttMs: 412, jitterMs: 40, lossPercent: 6.2 } }) }), click: '#keypad-toggle', type: '159#*' },
   reconnecting: { view: viewOf({ call: callOf({ status: 'reconnecting' }) }) },
+  others: { view: viewOf({ call: callOf({ callSid: 'CA2', from: '+1 555 010 0142' }), onHold: [callOf()], offers: [{ callSid: 'CA3', from: '+1 555 010 0111' }] }) },
+  offered: { view: viewOf({ offers: [{ callSid: 'CA3', from: '+1 555 010 0111' }] }) },
   sound: { view: viewOf(), click: '#tab-sound' },
   info: { view: viewOf({ update: '0.2.0', refused: 3 }), click: '#tab-info' },
   restart: { view: viewOf({ call: callOf() }), click: '#tab-info', then: '#restart' },

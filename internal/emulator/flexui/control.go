@@ -14,6 +14,7 @@ import (
 type Settings struct {
 	Features    []Feature `json:"features"`     // all of them; read when Flex starts
 	AcceptDelay *string   `json:"accept_delay"` // between the voice client's answer and reservation.accepted, such as 4s
+	VoiceTasks  *int      `json:"voice_tasks"`  // how many an agent may have at once; 1 at first
 }
 
 // Order is what a request to Control asks for; each verb reads the fields it
@@ -39,7 +40,7 @@ type Order struct {
 //	reservations  the latest hundred                                []Reservation
 //	requests      after: what Flex asked, the latest thousand       []Request
 //	event         worker, event_type, payload: sends any event
-//	settings      features, accept_delay
+//	settings      features, accept_delay, voice_tasks
 //	plugin        name, version, source: Flex loads this script too; an empty
 //	              source takes it off the list
 func (s *Server) Control() http.Handler {
@@ -119,6 +120,12 @@ func (s *Server) orderSettings(o Order) (any, error) {
 			return nil, problem.New(problem.Usage, "cannot delay by %q", *o.AcceptDelay)
 		}
 		s.delay = d
+	}
+	if o.VoiceTasks != nil {
+		if *o.VoiceTasks < 1 {
+			return nil, problem.New(problem.Usage, "cannot give an agent %d voice tasks", *o.VoiceTasks)
+		}
+		s.voiceTasks = *o.VoiceTasks
 	}
 	if o.Features != nil {
 		s.features = o.Features

@@ -292,6 +292,7 @@ func TestControlRefuses(t *testing.T) {
 		{"event", `{"worker":"agent"}`, 400},
 		{"event", `{"worker":"nobody","event_type":"x","payload":{}}`, 404},
 		{"settings", `{"accept_delay":"soon"}`, 400},
+		{"settings", `{"voice_tasks":0}`, 400},
 		{"plugin", `{"name":"a/b","version":"1","source":"x"}`, 400},
 		{"plugin", `{"name":"a","source":"x"}`, 400},
 	} {
@@ -299,6 +300,30 @@ func TestControlRefuses(t *testing.T) {
 			t.Errorf("%s %s: %d %s, want %d", c.verb, c.body, a.StatusCode, a.text, c.want)
 		}
 	}
+}
+
+func TestAnAgentOfSeveralVoiceTasks(t *testing.T) {
+	d := open(t, nil)
+	offer := func(want int) {
+		t.Helper()
+		if a := d.control("offer", `{"worker":"agent"}`); a.StatusCode != want {
+			t.Errorf("offer: %d %s, want %d", a.StatusCode, a.text, want)
+		}
+	}
+	channel := func() object {
+		return d.must("GET", d.ws+"/Workers/"+d.worker+"/WorkerChannels", object{})["contents"].([]any)[0].(object)
+	}
+	offer(200)
+	offer(409)
+	if c := channel(); c["available"] != false || c["configured_capacity"] != 1.0 {
+		t.Errorf("channel: %v", c)
+	}
+	d.order("settings", `{"voice_tasks":2}`)
+	if c := channel(); c["available"] != true || c["assigned_tasks"] != 1.0 || c["configured_capacity"] != 2.0 {
+		t.Errorf("channel: %v", c)
+	}
+	offer(200)
+	offer(409)
 }
 
 func TestControl(t *testing.T) {

@@ -91,16 +91,17 @@ type Server struct {
 		workers map[string]bool // whose agents have to be told; "" is all
 	}
 
-	mu       sync.Mutex
-	closed   bool
-	bridges  []*bridge
-	offers   []*offer // oldest first
-	seen     map[string]emulator.Agent
-	features []Feature
-	plugins  []Plugin // given by Control
-	delay    time.Duration
-	journal  []Request
-	serial   int // of the journal
+	mu         sync.Mutex
+	closed     bool
+	bridges    []*bridge
+	offers     []*offer // oldest first
+	seen       map[string]emulator.Agent
+	features   []Feature
+	voiceTasks int      // that a worker may have at once
+	plugins    []Plugin // given by Control
+	delay      time.Duration
+	journal    []Request
+	serial     int // of the journal
 
 	randMu sync.Mutex
 }
@@ -110,7 +111,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{
 		options: o, e: o.Emulator, log: o.Log, dirty: make(chan struct{}, 1),
-		seen: map[string]emulator.Agent{}, features: standardFeatures(),
+		seen: map[string]emulator.Agent{}, features: standardFeatures(), voiceTasks: 1,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -103,10 +103,19 @@ func (s *Server) Offer(in Incoming) (Reservation, error) {
 	return s.describe(s.reserve(agent.SID, &task{sid: s.sid("WT"), attributes: attributes}, nil)), nil
 }
 
-// busy reports whether the worker's one voice slot is taken. s.mu is held, as
-// in all that follows.
-func (s *Server) busy(worker string) bool {
-	return slices.ContainsFunc(s.offers, func(o *offer) bool { return o.worker == worker && o.open() })
+// busy reports whether the worker's voice slots are taken. s.mu is held, as in
+// all that follows.
+func (s *Server) busy(worker string) bool { return s.tasks(worker) >= s.voiceTasks }
+
+// tasks counts the worker's calls.
+func (s *Server) tasks(worker string) int {
+	n := 0
+	for _, o := range s.offers {
+		if o.worker == worker && o.open() {
+			n++
+		}
+	}
+	return n
 }
 
 const offersKept = 100

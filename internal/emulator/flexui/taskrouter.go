@@ -265,20 +265,17 @@ func (s *Server) updateWorker(login emulator.Login, r *http.Request, p params) (
 func (s *Server) workerChannels(worker string) object {
 	account := s.e.Account()
 	s.mu.Lock()
-	tasks := 0
-	if s.busy(worker) {
-		tasks = 1
-	}
+	tasks, slots := s.tasks(worker), s.voiceTasks
 	s.mu.Unlock()
 	channel := func(n byte, name string, capacity, tasks int) object {
 		return object{
 			"account_sid": account.SID, "workspace_sid": account.WorkspaceSID, "worker_sid": worker, "sid": "WC" + worker[2:33] + string('0'+n),
 			"task_channel_sid": s.fixed("TC", n), "task_channel_unique_name": name, "assigned_tasks": tasks, "available": tasks < capacity,
-			"available_capacity_percentage": 100 * (capacity - tasks) / capacity, "configured_capacity": capacity,
+			"available_capacity_percentage": 100 * max(0, capacity-tasks) / capacity, "configured_capacity": capacity,
 			"date_created": 1700000000, "date_updated": 1700000000, "last_reserved_time": 0,
 		}
 	}
-	return list([]object{channel(1, "voice", 1, tasks), channel(2, "chat", 3, 0)})
+	return list([]object{channel(1, "voice", slots, tasks), channel(2, "chat", 3, 0)})
 }
 
 // activeReservations is what Flex gets its tasks back from after a reload.

@@ -96,7 +96,7 @@ export function createWorld(options: Options = {}) {
       tasks: new Map<string, Task>(),
     },
     phone: { listener: { isMicrophoneSet: false } } as FlexState['phone'],
-    view: { isOutboundDialerOpen: false },
+    view: { isOutboundDialerOpen: false } as { isOutboundDialerOpen: boolean; selectedTaskSid?: string | undefined },
   };
   const store = {
     getState: () => ({ flex: flexState }),

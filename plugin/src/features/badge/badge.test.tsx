@@ -67,15 +67,41 @@ test('the menu mutes, sends digits and hangs up', async () => {
   draw(world);
   click(mark());
   click(part('mute'));
-  assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true }]);
+  assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true, callSid: call.callSid }]);
   assert.equal(part('mute')?.textContent, 'Mute');
   tell(world, { ...beat, call: { ...call, muted: true } });
   assert.equal(part('mute')?.textContent, 'Unmute');
   click(part('keypad'));
   click([...container.querySelectorAll('button')].find((button) => button.textContent === '#')!);
-  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '#' }]);
+  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '#', callSid: call.callSid }]);
   click(part('hang-up'));
   assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid: call.callSid }]);
+});
+
+test('a second call opens the menu by itself: who it is, hold and answer, or decline; and it closes with the decision', async () => {
+  const world = await connected({}, { ...beat, call });
+  draw(world);
+  assert.equal(part('offer'), null);
+  const offered = { ...beat, call, onHold: [], offers: [{ callSid: 'CA2', from: '+15550102' }] };
+  tell(world, offered);
+  assert.equal(mark().textContent, 'Incoming call');
+  assert.match(part('offer')!.textContent!, /Incoming call from \+15550102.*Hold and answer.*Decline/);
+  click(part('answer'));
+  click(part('decline'));
+  assert.deepEqual(world.sent(messages.ANSWER_CALL), [{ callSid: 'CA2' }]);
+  assert.deepEqual(world.sent(messages.DECLINE_CALL), [{ callSid: 'CA2' }]);
+  click(mark());
+  tell(world, offered);
+  assert.equal(part('offer'), null, 'closed by the agent it stays closed');
+  click(mark());
+  tell(world, { ...beat, call: { ...call, callSid: 'CA2' }, onHold: [{ ...call, from: '+15550101' }], offers: [] });
+  assert.equal(part('on-hold'), null, 'closed');
+  click(mark());
+  assert.match(part('on-hold')!.textContent!, /On hold: \+15550101/);
+  click(part('resume'));
+  assert.deepEqual(world.sent(messages.ANSWER_CALL).at(-1), { callSid: call.callSid });
+  tell(world, { ...beat, offers: [{ callSid: 'CA3', from: '' }] });
+  assert.match(part('offer')!.textContent!, /^Incoming callAnswer/, 'with nobody to hold');
 });
 
 test('devices are chosen by label; an unplugged one stays in the list', async () => {

@@ -9,6 +9,7 @@ import { badge as strings } from '../../strings';
 import { OwnButtons } from '../call-controls/own-buttons';
 import type { Extension } from '../connection/connection';
 import { type Tone, look } from './look';
+import { Others } from './others';
 
 const key = 'flexvc-badge';
 
@@ -44,6 +45,10 @@ export function Badge({ board, extension, settings }: { board: Board; extension:
   const root = useRef<HTMLDivElement>(null);
   const mark = useRef<HTMLButtonElement>(null);
   const { tone, title, text } = look(state);
+  const offered = state.offers.map(({ callSid }) => callSid).join();
+
+  // Somebody is waiting for the agent to decide. Not in Flex's notification bar: that covers the first task.
+  useEffect(() => setOpen(offered !== ''), [offered]);
 
   useEffect(() => {
     if (!open) return undefined;
@@ -79,6 +84,7 @@ export function Badge({ board, extension, settings }: { board: Board; extension:
           <p style={styles.text} data-flexvc="text">
             {text}
           </p>
+          <Others board={board} extension={extension} />
           <OwnButtons board={board} extension={extension} />
           {devices && <DeviceChoice kind="input" label={strings.microphone} labels={devices.inputs} selected={devices.selected.input} extension={extension} />}
           {devices && <DeviceChoice kind="output" label={strings.speaker} labels={devices.outputs} selected={devices.selected.output} extension={extension} />}

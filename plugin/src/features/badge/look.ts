@@ -13,6 +13,7 @@ export interface Look {
 export function look(state: State): Look {
   const problem = problemOf(state);
   const { call } = state;
+  if (state.offers.length > 0 && state.link === 'up') return { tone: 'call', title: strings.incoming, text: strings.incomingText };
   // Whatever else is wrong, an agent who talks wants to know of the call first.
   if (call && state.link === 'up') {
     if (call.status === 'reconnecting') return { tone: 'busy', title: strings.reconnecting, text: strings.reconnectingText };

@@ -39,7 +39,7 @@ test('mute shows what the extension has confirmed, not what was clicked', async 
   const heard: unknown[] = [];
   proxy.on('mute', (muted, which) => heard.push([muted, which]));
   proxy.mute(!proxy.isMuted());
-  assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true }]);
+  assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true, callSid }]);
   assert.equal(proxy.isMuted(), false);
   world.say(messages.CALL, { ...call, muted: true });
   assert.equal(proxy.isMuted(), true);
@@ -53,7 +53,7 @@ test('hang-up and digits go to the extension, which ends the call in its own tim
   const world = await connected({}, inCall);
   active(world)!.sendDigits('5#');
   active(world)!.disconnect();
-  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '5#' }]);
+  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '5#', callSid }]);
   assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid }]);
   assert.equal(active(world)?.status(), 'open');
 });
@@ -122,6 +122,113 @@ test('calling out needs a voice client, and the extension\'s microphone is enoug
   assert.equal(world.state.phone.listener?.microphoneID, 'default');
 });
 
+// Two calls ----------------------------------------------------------------------------------------------------
+
+const other = { ...call, callSid: 'CA2', from: '+15550102' };
+const held = { ...call, from: '+15550101' };
+const otherTask = { ...task, sid: 'WR2', conference: { participants: [{ isCurrentWorker: true, callSid: 'CA2', status: 'joined' }] } };
+
+/** The agent speaks in CA2, and CA1 is on hold. */
+async function withTwo(options = {}) {
+  const world = await connected(options, inCall);
+  world.setTask(task);
+  world.state.worker.tasks.set('WR2', otherTask);
+  const ended: unknown[] = [];
+  active(world)?.on('disconnect', (call: ProxyCall) => ended.push(call.parameters.CallSid));
+  world.say(messages.CALLS, { call: other, onHold: [held], offers: [] });
+  world.say(messages.CALL, other);
+  const select = (sid: string | undefined) => {
+    world.state.view.selectedTaskSid = sid;
+    world.changed();
+  };
+  return { ...world, ended, select };
+}
+
+test('a call that is put on hold for another has not ended', async () => {
+  const world = await withTwo();
+  assert.deepEqual(world.ended, []);
+  assert.equal(active(world)?.parameters.CallSid, 'CA2');
+  assert.deepEqual(world.actions(), [], 'the transfer directory stays open');
+});
+
+test('Flex\'s buttons are those of the task the agent looks at, and of the call spoken in beside any other', async () => {
+  const world = await withTwo();
+  for (const [sid, shown] of [['WR1', 'CA1'], ['WR2', 'CA2'], ['WR1', 'CA1'], ['WR-chat', 'CA2'], [undefined, 'CA2']] as const) {
+    world.select(sid);
+    assert.equal(active(world)?.parameters.CallSid, shown);
+  }
+  world.select('WR1');
+  active(world)!.mute(true);
+  active(world)!.sendDigits('1');
+  assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true, callSid: 'CA1' }]);
+  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '1', callSid: 'CA1' }]);
+  world.say(messages.CALLS, { call: other, onHold: [{ ...held, muted: true }], offers: [] });
+  assert.equal(active(world)!.isMuted(), true);
+  world.select('WR2');
+  assert.equal(active(world)!.isMuted(), false);
+});
+
+test('the hang-up of a task\'s own row ends that task\'s call, whichever task is open', async () => {
+  const world = await withTwo();
+  world.select('WR2');
+  await assert.rejects(world.flex.Actions.invokeAction('HangupCall', { task }), /cancelled/);
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid: 'CA1' }]);
+  await assert.rejects(world.flex.Actions.invokeAction('SendDTMFDigits', { task, digits: '7' }), /cancelled/);
+  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '7', callSid: 'CA1' }]);
+  // Flex itself acts on the call it has, and that is the right one.
+  await world.flex.Actions.invokeAction('HangupCall', { task: otherTask });
+  await world.flex.Actions.invokeAction('ToggleMute', {});
+  assert.equal(world.sent(messages.HANGUP_CALL).length, 1);
+  assert.deepEqual(world.sent(messages.SET_MUTED), []);
+});
+
+test('wrapping up either task ends its own call', async () => {
+  for (const [wrapped, callSid] of [[task, 'CA1'], [otherTask, 'CA2']] as const) {
+    const world = await withTwo();
+    await world.flex.Actions.invokeAction('WrapupTask', { sid: wrapped.sid });
+    assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid }]);
+  }
+  const world = await withTwo();
+  await world.flex.Actions.invokeAction('WrapupTask', { task: { ...task, conference: undefined } });
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), [], 'nobody knows which of the two it is');
+});
+
+test('taking a customer off hold in Flex is to speak with that one', async () => {
+  const world = await withTwo();
+  await world.flex.Actions.invokeAction('UnholdCall', { task: otherTask });
+  assert.deepEqual(world.sent(messages.ANSWER_CALL), [], 'the agent speaks with that one already');
+  await world.flex.Actions.invokeAction('UnholdCall', { task });
+  assert.deepEqual(world.sent(messages.ANSWER_CALL), [{ callSid: 'CA1' }]);
+});
+
+test('the end of one call leaves the other in Flex', async () => {
+  const world = await withTwo();
+  world.say(messages.CALLS, { call, onHold: [], offers: [] });
+  assert.equal(active(world)?.parameters.CallSid, 'CA1');
+  world.say(messages.CALLS, { call: other, onHold: [held], offers: [] });
+  world.select('WR1');
+  world.say(messages.CALLS, { call: other, onHold: [], offers: [] });
+  assert.equal(active(world)?.parameters.CallSid, 'CA2', 'the one whose task was open has ended');
+  world.say(messages.CALLS, { call: null, onHold: [], offers: [] });
+  assert.equal(active(world), undefined);
+});
+
+test('a page that loads with two calls has both', async () => {
+  const world = await connected({}, { ...beat, call: other, onHold: [held], offers: [] });
+  world.setTask(task);
+  world.state.view.selectedTaskSid = 'WR1';
+  world.changed();
+  assert.equal(active(world)?.parameters.CallSid, 'CA1');
+});
+
+test('with buttons of our own, Flex\'s actions reach the call of their task too', async () => {
+  const world = await withTwo({ withoutPhone: true });
+  await assert.rejects(world.flex.Actions.invokeAction('HangupCall', { task }), /cancelled/);
+  await assert.rejects(world.flex.Actions.invokeAction('ToggleMute'), /cancelled/);
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid: 'CA1' }]);
+  assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true, callSid: 'CA2' }]);
+});
+
 // An extension of the first generation -------------------------------------------------------------------------
 
 test('an old extension\'s call is the one of which Flex knows: it hangs up and sends digits', async () => {
@@ -130,7 +237,7 @@ test('an old extension\'s call is the one of which Flex knows: it hangs up and s
   active(world)!.disconnect();
   active(world)!.sendDigits('1');
   assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid }]);
-  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '1' }]);
+  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '1', callSid }]);
   world.say(messages.HEARTBEAT, oldBeat);
   assert.equal(active(world)?.parameters.CallSid, callSid);
   world.setTask({ ...task, status: 'wrapping' });
@@ -170,8 +277,8 @@ test('Flex\'s actions reach the extension then too', async () => {
   await assert.rejects(invokeAction('SendDTMFDigits', { task, digits: '7' }), /cancelled/);
   await invokeAction('StopMonitoringCall');
   assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid }, { callSid }]);
-  assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true }]);
-  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '7' }]);
+  assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true, callSid }]);
+  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '7', callSid }]);
 });
 
 test('without a call of the extension every action is Flex\'s own', async () => {

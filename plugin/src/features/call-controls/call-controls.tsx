@@ -1,11 +1,10 @@
-// Puts the extension's call where Flex keeps its own, so that mute, hang-up, keypad, transfer and quality marks are Flex's. The
+// Puts the extension's calls where Flex keeps its own, so that mute, hang-up, keypad, transfer and quality marks are Flex's. The
 // same after a reload in a call: the extension's first heartbeat brings the call along. Where a release of Flex has done away
 // with that place, buttons of our own stand in, and the log says so.
 import React from 'react';
-import type { Task } from '../../flex';
-import type { Call } from '../../messages';
+import type { Manager, Task } from '../../flex';
 import { type Feature, onAction, together } from '../../outside';
-import { isOld } from '../../state';
+import { callsOf, isOld } from '../../state';
 import type { Extension } from '../connection/connection';
 import type { Say } from '../notifications/notifications';
 import { OwnButtons } from './own-buttons';
@@ -15,42 +14,65 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
   const { manager, board, extension, log } = outside;
   const phone = () => manager.store.getState().flex.phone;
   const dispatch = (type: string, payload?: unknown) => manager.store.dispatch({ type, payload });
-  let proxy: ProxyCall | null = null;
+  /** One for each call that is up or on hold, by its SID. */
+  const proxies = new Map<string, ProxyCall>();
+  let shown: ProxyCall | null = null;
 
-  function attach(call: Call) {
-    proxy = new ProxyCall(call, extension);
+  /** Flex has a place for one call: it is that of the task the agent looks at, or else the one the agent speaks in. */
+  const wanted = () => proxies.get(ownLeg(selectedTask(manager))?.callSid ?? '') ?? proxies.get(board.get().call?.callSid ?? '') ?? null;
+
+  function show() {
+    const next = wanted();
+    if (next === shown) return;
+    shown = next;
+    if (next) attach(next);
+  }
+
+  function attach(proxy: ProxyCall) {
     try {
       dispatch('PHONE_ADD_CALL', proxy);
     } catch (cause) {
       log('Flex refused the call', cause);
     }
     // Some versions of Redux freeze or copy what they hold; the SID is what tells the call.
-    const ownButtons = sidOf(phone().activeCall) !== call.callSid;
+    const ownButtons = sidOf(phone().activeCall) !== proxy.parameters.CallSid;
     if (ownButtons && !board.get().ownButtons) log('this release of Flex no longer takes the extension\'s call for its own: showing buttons of our own instead');
     board.set({ ownButtons });
-    closeDialer(outside);
   }
 
-  function detach() {
-    const ended = proxy;
-    proxy = null;
-    if (sidOf(phone().activeCall) === ended?.parameters.CallSid) {
+  function end(callSid: string, proxy: ProxyCall) {
+    proxies.delete(callSid);
+    if (shown === proxy) shown = null;
+    if (sidOf(phone().activeCall) === callSid) {
       dispatch('PHONE_REMOVE_CALL');
       outside.flex.Actions.invokeAction('HideDirectory').catch((cause: unknown) => log('the directory could not be closed', cause));
     }
-    ended?.end();
+    proxy.end();
   }
 
   function follow() {
-    const { call } = board.get();
-    if (proxy && proxy.parameters.CallSid !== call?.callSid) detach();
-    if (!call) return;
-    if (!proxy) return attach(call);
-    if (proxy.update(call) && phone().activeCall === proxy) dispatch('PHONE_TOGGLE_MUTE', proxy);
+    const calls = callsOf(board.get());
+    for (const [callSid, proxy] of proxies) if (!calls.some((call) => call.callSid === callSid)) end(callSid, proxy);
+    for (const call of calls) {
+      const proxy = proxies.get(call.callSid);
+      if (proxy?.update(call) && phone().activeCall === proxy) dispatch('PHONE_TOGGLE_MUTE', proxy);
+      if (proxy) continue;
+      proxies.set(call.callSid, new ProxyCall(call, extension));
+      closeDialer(outside);
+    }
+    show();
   }
 
   follow();
-  return together(board.subscribe(follow), followOldExtension(outside), guardActions(outside), showOwnButtons(outside), hideDeadButtons(outside), () => proxy && detach());
+  return together(
+    board.subscribe(follow),
+    manager.store.subscribe(show),
+    followOldExtension(outside),
+    guardActions(outside),
+    showOwnButtons(outside),
+    hideDeadButtons(outside),
+    () => proxies.forEach((proxy, callSid) => end(callSid, proxy)),
+  );
 };
 
 const sidOf = (call: unknown): string | undefined => (call as { parameters?: { CallSid?: string } } | undefined)?.parameters?.CallSid;
@@ -58,6 +80,11 @@ const sidOf = (call: unknown): string | undefined => (call as { parameters?: { C
 const isVoice = (task: Task | undefined): boolean => task?.taskChannelUniqueName === 'voice';
 
 const ownLeg = (task: Task | undefined) => task?.conference?.participants?.find(({ isCurrentWorker }) => isCurrentWorker);
+
+const selectedTask = ({ store }: Manager): Task | undefined => {
+  const { view, worker } = store.getState().flex;
+  return view?.selectedTaskSid === undefined ? undefined : worker.tasks?.get(view.selectedTaskSid);
+};
 
 /** An old extension says nothing of its call: Flex knows of it from the conference. */
 const followOldExtension: Feature = ({ manager, board }) => {
@@ -73,27 +100,40 @@ const followOldExtension: Feature = ({ manager, board }) => {
   return together(manager.store.subscribe(look), board.subscribe(look));
 };
 
-/** What Flex would do wrongly, or refuse, because the call is not in this page. */
+/** What Flex would do wrongly, or refuse, because the calls are not in this page, or are two. */
 const guardActions: Feature<{ extension: Extension; say: Say }> = ({ flex, manager, board, extension, say }) => {
-  const hangUp = () => {
-    const { call } = board.get();
-    if (call) extension.hangUp(call.callSid);
+  /** The extension's call of a task. Where Flex does not know the agent's leg, it is the only one there is. */
+  function callOf(task: Task | undefined) {
+    const calls = callsOf(board.get());
+    const leg = ownLeg(task)?.callSid;
+    return leg === undefined ? (calls.length === 1 ? calls[0] : undefined) : calls.find(({ callSid }) => callSid === leg);
+  }
+
+  /** Flex acts on the call of the task that is selected, whatever task it was asked for; and without a call it would only throw. */
+  const instead = (act: (callSid: string, payload: Record<string, any>) => void) => (payload: Record<string, any>, abort: () => void) => {
+    const { call, ownButtons } = board.get();
+    const meant = payload.task && callOf(payload.task);
+    const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
+    const isWrong = meant && inFlex !== undefined && inFlex !== meant.callSid;
+    const { callSid } = (isWrong || ownButtons ? (meant ?? call) : null) ?? {};
+    if (callSid === undefined) return;
+    abort();
+    act(callSid, payload);
   };
 
-  /** Flex has no call to act on, so its action would only throw. */
-  const instead = (act: (payload: Record<string, any>) => void) => (payload: Record<string, any>, abort: () => void) => {
-    if (!board.get().ownButtons || !board.get().call) return;
-    abort();
-    act(payload);
-  };
+  const taskOf = (payload: Record<string, any>): Task | undefined => payload.task ?? manager.store.getState().flex.worker.tasks?.get(payload.sid);
 
   /** Flex starts the wrap-up and leaves the agent talking. */
   function beforeWrapup(payload: Record<string, any>) {
-    const { call } = board.get();
-    const task: Task | undefined = payload.task ?? manager.store.getState().flex.worker.tasks?.get(payload.sid);
-    if (!call || !isVoice(task)) return;
-    const leg = ownLeg(task)?.callSid;
-    if (leg === undefined || leg === call.callSid) hangUp();
+    const task = taskOf(payload);
+    const call = isVoice(task) ? callOf(task) : undefined;
+    if (call) extension.hangUp(call.callSid);
+  }
+
+  /** Flex lets the customer hear the agent again, whom the extension has put on hold. */
+  function beforeUnhold(payload: Record<string, any>) {
+    const leg = ownLeg(taskOf(payload))?.callSid;
+    if (board.get().onHold.some(({ callSid }) => callSid === leg)) extension.answer(leg!);
   }
 
   function beforeOutbound(_: unknown, abort: () => void) {
@@ -109,18 +149,21 @@ const guardActions: Feature<{ extension: Extension; say: Say }> = ({ flex, manag
   return together(
     onAction({ flex }, 'beforeWrapupTask', beforeWrapup),
     onAction({ flex }, 'beforeStartOutboundCall', beforeOutbound),
+    onAction({ flex }, 'beforeUnholdCall', beforeUnhold),
     // Not aborted: without a call in the page Flex itself does nothing here.
-    onAction({ flex }, 'beforeStopMonitoringCall', () => board.get().ownButtons && hangUp()),
-    onAction({ flex }, 'beforeHangupCall', instead(hangUp)),
-    onAction({ flex }, 'beforeToggleMute', instead(() => extension.setMuted(!board.get().call?.muted))),
-    onAction({ flex }, 'beforeSendDTMFDigits', instead(({ digits }) => extension.sendDigits(String(digits)))),
+    onAction({ flex }, 'beforeStopMonitoringCall', () => {
+      const { call, ownButtons } = board.get();
+      if (ownButtons && call) extension.hangUp(call.callSid);
+    }),
+    onAction({ flex }, 'beforeHangupCall', instead((callSid) => extension.hangUp(callSid))),
+    onAction({ flex }, 'beforeToggleMute', instead((callSid) => extension.setMuted(!callsOf(board.get()).find((call) => call.callSid === callSid)?.muted, callSid))),
+    onAction({ flex }, 'beforeSendDTMFDigits', instead((callSid, { digits }) => extension.sendDigits(String(digits), callSid))),
   );
 };
 
 /** As Flex does itself when a call of its own is accepted. */
 function closeDialer({ flex, manager, log }: Parameters<Feature>[0]) {
-  const view = (manager.store.getState().flex as { view?: { isOutboundDialerOpen?: boolean } }).view;
-  if (view?.isOutboundDialerOpen) flex.Actions.invokeAction('ToggleOutboundDialer').catch((cause: unknown) => log('the dialer could not be closed', cause));
+  if (manager.store.getState().flex.view?.isOutboundDialerOpen) flex.Actions.invokeAction('ToggleOutboundDialer').catch((cause: unknown) => log('the dialer could not be closed', cause));
 }
 
 /** Flex's mute cannot work with an extension that does not know how, and none of these where our own stand in. */

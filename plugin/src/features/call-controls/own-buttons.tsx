@@ -7,7 +7,7 @@ import type { Extension } from '../connection/connection';
 const keys = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
 
 // Flex's call canvas makes every button in it a small circle, unless the button says otherwise.
-const button: React.CSSProperties = {
+export const button: React.CSSProperties = {
   width: 'auto',
   minWidth: 'max-content',
   height: 'auto',
@@ -34,7 +34,7 @@ export function OwnButtons({ board, extension }: { board: Board; extension: Exte
     <div>
       <div role="group" aria-label={strings.call} style={{ display: 'flex', flexWrap: 'wrap', gap: 8 }}>
         {isOld(state) || (
-          <button type="button" style={button} data-flexvc="mute" aria-pressed={call.muted} onClick={() => extension.setMuted(!call.muted)}>
+          <button type="button" style={button} data-flexvc="mute" aria-pressed={call.muted} onClick={() => extension.setMuted(!call.muted, call.callSid)}>
             {call.muted ? strings.unmute : strings.mute}
           </button>
         )}
@@ -48,7 +48,7 @@ export function OwnButtons({ board, extension }: { board: Board; extension: Exte
       {keypad && (
         <div role="group" aria-label={strings.keypad} style={{ display: 'grid', gridTemplateColumns: 'repeat(3, 1fr)', gap: 4, marginTop: 8 }}>
           {keys.map((digit) => (
-            <button key={digit} type="button" style={button} onClick={() => extension.sendDigits(digit)}>
+            <button key={digit} type="button" style={button} onClick={() => extension.sendDigits(digit, call.callSid)}>
               {digit}
             </button>
           ))}

@@ -32,10 +32,10 @@ export class ProxyCall {
     return this.#call.muted;
   }
   mute(muted = true): void {
-    this.#extension.setMuted(muted);
+    this.#extension.setMuted(muted, this.parameters.CallSid);
   }
   sendDigits(digits: string): void {
-    this.#extension.sendDigits(digits);
+    this.#extension.sendDigits(digits, this.parameters.CallSid);
   }
   disconnect(): void {
     this.#extension.hangUp(this.parameters.CallSid);

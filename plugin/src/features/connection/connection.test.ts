@@ -213,14 +213,36 @@ test('an extension signed in as another agent is not ready', () => {
   assert.equal(board.get().ready, false);
 });
 
+test('all calls are known from either message; what is not one is left out', () => {
+  const { say, board } = open();
+  const calls = { call: { callSid: 'CA1', status: 'open' }, onHold: [{ callSid: 'CA2', from: '+1', status: 'open' }, null, { status: 'open' }], offers: [{ callSid: 'CA3' }, 7, {}] };
+  const seen = () => [board.get().call?.callSid, board.get().onHold.map(({ callSid, from }) => [callSid, from]), board.get().offers];
+  const told = ['CA1', [['CA2', '+1']], [{ callSid: 'CA3', from: '' }]];
+  say(messages.CALLS, calls);
+  assert.deepEqual(seen(), told);
+  say(messages.HEARTBEAT, { ...beat, call: null });
+  assert.deepEqual(seen(), [undefined, [], []]);
+  say(messages.HEARTBEAT, { ...beat, ...calls });
+  assert.deepEqual(seen(), told);
+  say(messages.CALLS, { onHold: 'none', offers: {} });
+  assert.deepEqual(seen(), [undefined, [], []]);
+  say(messages.CALLS, calls);
+  say(messages.DISCONNECTED);
+  assert.deepEqual(seen(), [undefined, [], []]);
+});
+
 test('commands have the fields that old and new extensions know', () => {
   const { extension, sent } = open();
   extension.hangUp('CA1');
-  extension.sendDigits('5');
-  extension.setMuted(true);
+  extension.sendDigits('5', 'CA1');
+  extension.setMuted(true, 'CA1');
+  extension.answer('CA2');
+  extension.decline('CA3');
   extension.chooseDevice('output', 'Headset');
   assert.deepEqual(sent(messages.HANGUP_CALL), [{ callSid: 'CA1' }]);
-  assert.deepEqual(sent(messages.SEND_DTMF_DIGITS), [{ digits: '5' }]);
-  assert.deepEqual(sent(messages.SET_MUTED), [{ muted: true }]);
+  assert.deepEqual(sent(messages.SEND_DTMF_DIGITS), [{ digits: '5', callSid: 'CA1' }]);
+  assert.deepEqual(sent(messages.SET_MUTED), [{ muted: true, callSid: 'CA1' }]);
+  assert.deepEqual(sent(messages.ANSWER_CALL), [{ callSid: 'CA2' }]);
+  assert.deepEqual(sent(messages.DECLINE_CALL), [{ callSid: 'CA3' }]);
   assert.deepEqual(sent(messages.SET_AUDIO_DEVICE), [{ kind: 'output', label: 'Headset' }]);
 });

@@ -13,8 +13,11 @@ const configureEvery = 2_000;
 
 export interface Extension {
   hangUp(callSid: string): void;
-  sendDigits(digits: string): void;
-  setMuted(muted: boolean): void;
+  sendDigits(digits: string, callSid: string): void;
+  setMuted(muted: boolean, callSid: string): void;
+  /** To speak in this call, which is offered or on hold; the one before is put on hold. */
+  answer(callSid: string): void;
+  decline(callSid: string): void;
   chooseDevice(kind: messages.DeviceKind, label: string): void;
 }
 
@@ -67,8 +70,8 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
     const otherAgent = Boolean(own && now.beat?.identity && !now.beat.identity.endsWith(own));
     const ready = now.link === 'up' && now.rejection === null && isRegistered(now) && !otherAgent;
     if (board.get().ready && !ready) unreadySince = clock.now();
-    const gone = now.link === 'silent' || now.rejection !== null;
-    const away = !ready && (gone || clock.now() - unreadySince >= awayAfter);
+    const unreachable = now.link === 'silent' || now.rejection !== null;
+    const away = !ready && (unreachable || clock.now() - unreadySince >= awayAfter);
     board.set({ ...patch, otherAgent, ready, away });
   }
 
@@ -86,15 +89,21 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
       case messages.HEARTBEAT: {
         heardAt = clock.now();
         const beat = messages.readHeartbeat(payload);
-        return learn({ link: 'up', beat, ...(beat.call === undefined ? {} : { call: beat.call }) });
+        const { call, onHold, offers } = beat;
+        return learn({ link: 'up', beat, ...(call === undefined ? {} : { call, onHold, offers }) });
       }
       case messages.CALL: {
         const { beat } = board.get();
         const call = messages.readCall(payload);
         return learn({ call, ...(beat ? { beat: { ...beat, call } } : {}) });
       }
+      case messages.CALLS: {
+        const { beat } = board.get();
+        const calls = messages.readCalls(payload);
+        return learn({ ...calls, ...(beat ? { beat: { ...beat, ...calls } } : {}) });
+      }
       case messages.DISCONNECTED:
-        return learn({ link: 'silent', call: null });
+        return learn(gone);
       default:
         return undefined;
     }
@@ -108,7 +117,7 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
     if (overslept) return;
     if (now - heardAt > silentAfter && board.get().link !== 'silent') {
       log(board.get().beat ? 'the voice extension fell silent' : 'no voice extension answers');
-      learn({ link: 'silent', call: null });
+      learn(gone);
     } else learn({});
     const { link, rejection } = board.get();
     if ((link !== 'up' || rejection) && now - configuredAt >= configureEvery) configure();
@@ -123,8 +132,10 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
   return {
     extension: {
       hangUp: (callSid) => post(messages.HANGUP_CALL, { callSid }),
-      sendDigits: (digits) => post(messages.SEND_DTMF_DIGITS, { digits }),
-      setMuted: (muted) => post(messages.SET_MUTED, { muted }),
+      sendDigits: (digits, callSid) => post(messages.SEND_DTMF_DIGITS, { digits, callSid }),
+      setMuted: (muted, callSid) => post(messages.SET_MUTED, { muted, callSid }),
+      answer: (callSid) => post(messages.ANSWER_CALL, { callSid }),
+      decline: (callSid) => post(messages.DECLINE_CALL, { callSid }),
       chooseDevice: (kind, label) => post(messages.SET_AUDIO_DEVICE, { kind, label }),
     },
     stop: together(
@@ -137,6 +148,9 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
     ),
   };
 }
+
+/** Whatever calls there are, nothing here is heard of them. */
+const gone: Partial<State> = { link: 'silent', call: null, onHold: [], offers: [] };
 
 /** An old extension says who it is only once it is registered. */
 function isRegistered({ beat }: State): boolean {
