@@ -3,7 +3,7 @@
 //   node e2e/chaos/chromium.mjs [--steps N] [--seed N] [--quiet]
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { pause, startWorld } from '../extension/world.mjs';
+import { pause, startWorld, until } from '../extension/world.mjs';
 import { walk } from './walk.mjs';
 
 /** What the walk does and asks, for Chromium. @param {Awaited<ReturnType<typeof startWorld>>} world */
@@ -103,6 +103,7 @@ export async function chaosWorld(world) {
       // Its pages go with it.
       popup = null;
       await gone;
+      await until('its next life', running);
     },
     cut: (code) => world.order('drop', { identity: world.identity, code }),
     strand: (calls) => world.order('strand', { identity: world.identity, calls }),
