@@ -10,6 +10,8 @@ import { createLine } from './line.js';
  */
 
 const documentPath = 'offscreen/offscreen.html';
+/** So long a document may take to be made or closed before it is taken for one that hangs. */
+const patience = 3_000;
 
 /**
  * @param {{ chrome: Chrome, Device: DeviceClass, store: Store, ports: import('./ports.js').Ports,
@@ -68,10 +70,18 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
   }
 
   async function closeDocument() {
-    await creating;
+    await inTime(creating);
     if (!(await hasDocument())) return;
     await ports.partFromDocument();
-    await chrome.offscreen.closeDocument().catch(() => {});
+    await inTime(chrome.offscreen.closeDocument().catch(() => {}));
+    // One that cannot be closed, or that never finishes loading, would keep the next one away for good.
+    if (await hasDocument()) chrome.runtime.reload();
+    creating = undefined;
+  }
+
+  /** @param {Promise<unknown> | undefined} work */
+  async function inTime(work) {
+    await Promise.race([work, new Promise((resolve) => setTimeout(resolve, patience))]);
   }
 
   /** @param {string} timer */

@@ -47,6 +47,7 @@ import { untilNextFetch } from './schedule.js';
  * @property {number} revivals  since the line was registered
  * @property {number} edge  how often the line moved on to the next edge
  * @property {LineProblem | null} problem
+ * @property {import('./token.js').Refusal | null} refusal  what the token server said last, if it refused
  * @property {Record<string, Page>} pages  open Flex pages by port; not part of the snapshot
  * @property {'none' | 'starting' | 'ready'} document  the offscreen document; ready when it can be told things
  * @property {Call | null} call
@@ -83,6 +84,7 @@ export const initial = () => ({
   revivals: 0,
   edge: 0,
   problem: null,
+  refusal: null,
   pages: {},
   document: 'none',
   call: null,
@@ -275,7 +277,7 @@ const passOn = (s, at) => {
 /** Whoever it was for, nothing of it is left, but the call that is up. @type {(s: State, e: Event) => Step} */
 const dropTokens = (s, e) => {
   const state = { ...s, fetch: { number: s.fetch.number + 1, failures: 0 } };
-  const asked = askNow(state, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null });
+  const asked = askNow(state, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null, refusal: null });
   return chain(asked, (now) =>
     now.call ? next(now) : chain(next(now, { document: 'none' }, { do: 'closeDocument' }), makeDocument),
   );
@@ -344,6 +346,7 @@ const keepVoiceToken = (s, e) => {
     voiceToken: { token: e.token, identity: e.identity, issuedAt: e.at, expiresAt: e.expiresAt },
     fetch: { ...s.fetch, failures: 0 },
     problem: s.problem === 'signalling_lost' ? s.problem : null,
+    refusal: null,
   };
   return next(state, {}, fetchLater(state, e), prepareDocument(state));
 };
@@ -364,7 +367,7 @@ const newToken = ifLatest((s, e) =>
 /** @type {(waiting: LineState | undefined) => Handler} */
 const fetchFailed = (waiting) =>
   ifLatest((s, e) => {
-    const state = { ...s, problem: e.reason, fetch: { ...s.fetch, failures: s.fetch.failures + 1 } };
+    const state = { ...s, problem: e.reason, refusal: e.refusal ?? null, fetch: { ...s.fetch, failures: s.fetch.failures + 1 } };
     if (e.reason === 'flex_token_refused') {
       const flexToken = s.flexToken && { ...s.flexToken, refused: true };
       return askNow(state, e, { flexToken, line: waiting ?? s.line });
@@ -445,7 +448,7 @@ const restart = (s, e) => {
   const speaks = Object.values(s.pages).some(({ tab, standing }) => tab === e.tab && standing !== 'new');
   const holder = speaks ? { tab: e.tab, until: e.at + reloadsWithin } : null;
   return chain(forget(s, { holder, pages: {}, call: null, invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
-    next(now, {}, { do: 'closeDocument' }, { do: 'reconnectPages' }),
+    next(now, {}, { do: 'closeDocument' }, { do: 'reconnectPages' }, { do: 'bridgeTabs' }),
   );
 };
 

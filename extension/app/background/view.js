@@ -51,11 +51,11 @@ export function problemOf(s) {
   return s.line === 'registered' ? null : s.problem;
 }
 
-/** @typedef {'grey' | 'green' | 'call' | 'error'} Icon */
+/** @typedef {'grey' | 'green' | 'call' | 'muted' | 'error'} Icon */
 
 /** @param {State} s @returns {Icon} */
 export function icon(s) {
-  if (s.call) return 'call';
+  if (s.call) return s.call.muted ? 'muted' : 'call';
   if (problemOf(s)) return 'error';
   return s.line === 'registered' ? 'green' : 'grey';
 }
@@ -70,6 +70,7 @@ export function forPopup(s, extensionVersion) {
   return {
     line: s.line,
     problem: s.problem,
+    refusal: s.refusal,
     lastEnd: s.lastEnd,
     call: s.call,
     devices: s.devices,
@@ -77,6 +78,7 @@ export function forPopup(s, extensionVersion) {
     consent: consentNeeded(s),
     tokenURL: s.config?.tokenURL ?? null,
     identity: s.identity,
+    prefix: s.config?.prefix ?? '',
     tabs: pages.length,
     acceptedTabs: pages.filter((page) => page.standing === 'accepted').length,
     rejection: pages.find((page) => page.reason !== null)?.reason ?? null,

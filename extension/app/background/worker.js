@@ -151,6 +151,9 @@ function fromPopup({ type, payload }) {
       return { name: 'digitsAsked', digits: payload.digits };
     case 'popup.chooseDevice':
       return { name: 'deviceAsked', kind: payload.kind, label: payload.label };
+    case 'popup.retry':
+      // What would happen by itself, now.
+      return { name: payload.what === 'token' ? 'refreshDue' : 'networkReturned' };
     case 'popup.consent':
       return { name: 'consentGiven', key: payload.key };
     default:
