@@ -86,8 +86,9 @@ async function within(language, run) {
     for (const { look, colorScheme, zoom } of looks) {
       // A popup is as high as what it shows, whatever the window.
       const size = name.startsWith('welcome') ? { width, height } : { width, height: 100 };
-      await cdp.send('Emulation.setDeviceMetricsOverride', { width: size.width, height: Math.floor(size.height / zoom), deviceScaleFactor: zoom, mobile: false });
+      // First: it puts the page's own size back.
       await page.emulateMedia({ colorScheme });
+      await cdp.send('Emulation.setDeviceMetricsOverride', { width: size.width, height: Math.floor(size.height / zoom), deviceScaleFactor: zoom, mobile: false });
       const what = `${name}-${look}`;
       for (const fault of await page.evaluate(faults, Math.floor(height / zoom))) found.push(`${what}: ${fault}`);
       if (!folder) continue;
