@@ -57,6 +57,19 @@ const icons = {
     on: white,
     glyph: union(handset(46, 54, 56), bow(52, 48, 20, 7.5, 285, 345), bow(52, 48, 35, 7.5, 285, 345)),
   },
+  // A microphone, struck through.
+  muted: {
+    colour: [185, 28, 28],
+    shape: plate,
+    on: white,
+    glyph: union(
+      without(
+        union(box(50, 39, 22, 42, 11), bow(50, 42, 24, 7, 0, 180), box(50, 74, 7, 16, 3.5)),
+        turned(box(50, 50, 104, 15, 0), 48, 50, 50),
+      ),
+      turned(box(50, 50, 88, 7.5, 3.75), 48, 50, 50),
+    ),
+  },
   error: { colour: [185, 28, 28], shape: plate, on: white, glyph: union(box(50, 41, 14, 44, 7), box(50, 76, 15, 15, 7.5)) },
 };
 

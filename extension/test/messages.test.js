@@ -44,6 +44,7 @@ const good = {
   'popup.chooseDevice': { kind: 'ringtone', label: '' },
   'popup.consent': { key: 'AC1 https://voice.example.com' },
   'popup.restart': undefined,
+  'popup.retry': { what: 'token' },
   'popup.openWelcome': undefined,
   'offscreen.truth': { call, onHold: [call], ended: { callSid: 'CA0', reason: 'hung_up' }, ...devices },
   'offscreen.callChanged': { call, onHold: [] },

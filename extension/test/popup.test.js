@@ -3,32 +3,28 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { initial } from '../app/background/machine.js';
 import { forPopup, heartbeat, icon } from '../app/background/view.js';
+import { nameOf } from '../app/popup/names.js';
 import { othersOf } from '../app/popup/others.js';
-import { clock, statusOf } from '../app/popup/status.js';
+import { clock, details, statusOf, unresponsive } from '../app/popup/status.js';
+import { allStates } from './browser/states.js';
 
 const app = new URL('../app/', import.meta.url);
 const messages = JSON.parse(readFileSync(new URL('_locales/en/messages.json', app), 'utf8'));
 const read = (path) => readFileSync(new URL(path, app), 'utf8');
 
-const lines = ['unconfigured', 'wanting', 'fetching', 'registering', 'registered', 'offline'];
-const problems = [null, 'flex_token_refused', 'token_server_unreachable', 'token_server_error', 'token_server_nonsense', 'voice_token_refused', 'signalling_lost'];
-const microphones = ['granted', 'prompt', 'denied', 'missing', 'unknown'];
-const rejections = [null, 'other_account', 'url_not_allowed', 'bad_config'];
-const statuses = [null, 'connecting', 'open', 'reconnecting'];
-
 const state = (overrides = {}) => ({ ...initial(), ...overrides });
 
-test('every situation has a headline, a reason and a fix to show', () => {
-  const view = forPopup(initial(), '1');
+test('every situation has a headline, a reason, a fix and, unless all is well, something to do', () => {
   const seen = new Set();
-  for (const line of lines) for (const problem of problems) for (const microphone of microphones)
-    for (const rejection of rejections) for (const status of statuses) for (const update of [null, '2']) for (const tabs of [0, 1]) for (const consent of [null, { key: 'k', account: 'AC1', host: 'h' }]) {
-      const { id, action } = statusOf({ ...view, line, problem, rejection, update, tabs, consent, call: status && { status }, devices: { ...view.devices, microphone } });
-      seen.add(id);
-      for (const part of ['title', 'reason', 'fix']) assert.ok(messages[`status_${id}_${part}`], `status_${id}_${part}`);
-      assert.ok(messages[`status_${id}_title`].message, id);
-      if (action) assert.ok(messages[`status_action_${action}`], action);
-    }
+  for (const { status } of allStates()) {
+    const { id, tone, actions, reason } = status;
+    seen.add(id);
+    for (const part of ['title', 'reason', 'fix']) assert.ok(messages[`status_${id}_${part}`], `status_${id}_${part}`);
+    assert.ok(messages[`status_${id}_title`].message, id);
+    if (reason) assert.ok(messages[reason], reason);
+    for (const action of actions) assert.ok(messages[`status_action_${action}`], action);
+    if (['bad', 'warn', 'off', 'muted'].includes(tone)) assert.ok(actions.length > 0, `nothing to do about ${id}`);
+  }
   const written = Object.keys(messages).flatMap((key) => /^status_(.+)_title$/.exec(key)?.[1] ?? []);
   assert.deepEqual(written.filter((id) => !seen.has(id)), [], 'text that nothing shows');
 });
@@ -46,11 +42,73 @@ test('a call that is offered comes before those on hold, and the popup asks for 
   assert.equal(icon(state({ offers })), 'call');
 });
 
+test('a refused token says why, by the code of the token server', () => {
+  const wanting = { ...forPopup(initial(), '1'), line: 'wanting', tabs: 1, problem: 'flex_token_refused' };
+  const shown = (code) => {
+    const { id, reason, refusal } = statusOf({ ...wanting, refusal: code === undefined ? null : { status: 403, code, message: null, requestId: null } });
+    assert.equal(refusal, [undefined, null, 'something-new'].includes(code) ? 'words' : 'name');
+    return reason ?? id;
+  };
+  assert.equal(shown('flex-token-expired'), 'flex_token_expired');
+  assert.equal(shown('flex-token-refused'), 'flex_token_refused');
+  assert.equal(shown(undefined), 'flex_token_refused');
+  assert.equal(shown(null), 'flex_token_refused');
+  assert.equal(shown('role-missing'), 'refused_role_missing');
+  assert.equal(shown('something-new'), 'not_permitted');
+});
+
+test('every 403 of flexvc serve that a browser can read is one the popup knows', () => {
+  const source = readFileSync(new URL('../../internal/tokensrv/refusal.go', import.meta.url), 'utf8');
+  const words = Object.fromEntries([...source.matchAll(/(\w+)\s+reason = "([\w-]+)"/g)].map(([, name, word]) => [name, word]));
+  const forbidden = [...source.matchAll(/(\w+):\s+{http.StatusForbidden/g)].map(([, name]) => words[name]);
+  assert.ok(forbidden.length >= 8, 'the table is where it was');
+  const view = { ...forPopup(initial(), '1'), line: 'wanting', tabs: 1, problem: 'flex_token_refused' };
+  // An origin that is not allowed cannot read that it is not.
+  for (const code of forbidden.filter((word) => word !== 'origin-not-allowed')) {
+    const { id, reason } = statusOf({ ...view, refusal: { status: 403, code, message: null, requestId: null } });
+    assert.ok(reason || id !== 'not_permitted', code);
+  }
+});
+
+test('who calls is a name, not what Twilio makes of it', () => {
+  assert.equal(nameOf('client:alice_2Ehaddad_40acme_2Ecom'), 'alice.haddad@acme.com');
+  assert.equal(nameOf('client:ext_alice_2Ehaddad_40acme_2Ecom?flex_session_identifier=u', 'ext_'), 'alice.haddad@acme.com');
+  assert.equal(nameOf('ext_jos_C3_A9_5Fg', 'ext_'), 'josé_g');
+  for (const same of ['+15550100199', 'alice', 'sip:alice@acme.example', 'alice_b', '100%25', '']) assert.equal(nameOf(same), same);
+  assert.equal(nameOf('ext_', 'ext_'), 'ext_', 'a name that is all prefix');
+  assert.equal(nameOf('client:a_FFb'), 'a_FFb', 'bytes that are no text');
+  assert.equal(nameOf('a_0Ab'), 'a_0Ab', 'a line feed');
+  assert.equal(nameOf('a_E2_80_AEb'), 'a_E2_80_AEb', 'a character that turns the text round');
+});
+
+test('the details are for whoever is asked for help, and hold no secret', () => {
+  const view = {
+    ...forPopup(initial(), '1.2.3'), line: 'wanting', problem: 'flex_token_refused', tokenURL: 'https://voice.example.com/generateToken?key=secret', account: 'AC1', tabs: 1,
+    refusal: { status: 403, code: 'role-missing', message: 'the agent has none of the required roles', requestId: '7Q2M4XYZ' },
+  };
+  assert.equal(
+    details(view, 'not_permitted', { at: 0, browser: 'Chrome' }),
+    `flexvc: 1.2.3
+time: 1970-01-01T00:00:00.000Z
+state: not_permitted
+line: wanting
+problem: flex_token_refused
+token server: https://voice.example.com/generateToken
+response: HTTP 403, role-missing, the agent has none of the required roles
+request id: 7Q2M4XYZ
+account: AC1
+Flex tabs: 0 of 1
+browser: Chrome
+`,
+  );
+  assert.match(details(undefined, unresponsive.id, { at: 0, browser: 'Chrome' }), /^time: .*\nstate: unresponsive\nbrowser: Chrome\n$/);
+});
+
 test('every text the pages name is written, and every one written is named', () => {
   const sources = readdirSync(app, { recursive: true }).filter((path) => /\.(js|html|json)$/.test(path) && !/vendor|_locales/.test(path)).map(read).join('\n');
   const named = [...sources.matchAll(/data-(?:text|label)="([a-z_]\w*)"|\bt\('([a-z_]\w*)'|__MSG_(\w+)__|getMessage\('(\w+)'|\['(info_\w+)'/g)].map((m) => m.slice(1).find(Boolean));
   for (const key of named) assert.ok(messages[key], key);
-  const built = /^(status_|call_end_|quality_|icon_|call_|welcome_(granted|denied))/;
+  const built = /^(status_|refused_|call_end_|quality_|icon_|call_|welcome_(granted|denied))/;
   const unused = Object.keys(messages).filter((key) => !named.includes(key) && !built.test(key) && !sources.includes(`'${key}'`));
   assert.deepEqual(unused, []);
 });
@@ -69,8 +127,8 @@ test('nothing is written as HTML and nothing is evaluated', () => {
   }
 });
 
-test('only the entry files, effects and store touch chrome.*', () => {
-  const allowed = ['background/worker.js', 'background/effects.js', 'background/store.js', 'offscreen/offscreen.js', 'popup/popup.js', 'welcome/welcome.js', 'content/bridge.js'];
+test('only the entry files, effects, store, words and the popup\'s actions touch chrome.*', () => {
+  const allowed = ['background/worker.js', 'background/effects.js', 'background/store.js', 'offscreen/offscreen.js', 'popup/popup.js', 'popup/actions.js', 'shared/words.js', 'content/bridge.js'];
   for (const path of readdirSync(app, { recursive: true }).filter((p) => p.endsWith('.js') && !p.startsWith('vendor'))) {
     const code = read(path).replace(/\/\*[^]*?\*\/|\/\/.*/g, '');
     if (!allowed.includes(path)) assert.doesNotMatch(code, /\bchrome\./, path);
@@ -93,6 +151,7 @@ test('the icon tells the worst thing first, and a call before all', () => {
   assert.equal(icon(state({ line: 'registered' })), 'green');
   assert.equal(icon(state({ line: 'offline', problem: 'signalling_lost' })), 'error');
   assert.equal(icon(state({ line: 'offline', problem: 'signalling_lost', call: { status: 'open' } })), 'call');
+  assert.equal(icon(state({ line: 'registered', call: { status: 'open', muted: true } })), 'muted', 'whoever talks into it looks up');
   assert.equal(icon(state({ line: 'registered', devices: { ...initial().devices, microphone: 'denied' } })), 'error');
   assert.equal(icon(state({ line: 'registered', devices: { ...initial().devices, microphone: 'prompt' } })), 'error', 'a call would find no microphone');
   assert.equal(icon(state({ devices: { ...initial().devices, microphone: 'prompt' } })), 'grey', 'nobody wants one yet');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fetchVoiceToken, readAnswer } from '../app/background/token.js';
+import { fetchVoiceToken, readAnswer, readRefusal } from '../app/background/token.js';
 
 const claims = (values) => `header.${Buffer.from(JSON.stringify(values)).toString('base64url')}.signature`;
 const at = 1_700_000_000_000;
@@ -57,4 +57,32 @@ test('each failure has its name', async () => {
   assert.equal((await answering(503, '', { 'Retry-After': new Date(at + 9_000).toUTCString() })).retryAfterMs, 9_000);
   assert.equal((await answering(503, '', { 'Retry-After': 'soon' })).retryAfterMs, undefined);
   assert.equal((await answering(200, 'x'.repeat(70_000))).reason, 'token_server_nonsense');
+});
+
+test('a refusal keeps what helps: code, sentence and the name of the request', async () => {
+  const problem = {
+    type: 'urn:flexvc:problem:role-missing', title: 'Forbidden', status: 403, code: 'role-missing',
+    detail: 'the agent has none of the required roles', requestId: '7Q2M4XYZ',
+  };
+  const refusal = { status: 403, code: 'role-missing', message: 'the agent has none of the required roles', requestId: '7Q2M4XYZ' };
+  assert.deepEqual(await answering(403, JSON.stringify(problem)), { ok: false, reason: 'flex_token_refused', refusal });
+  const busy = await answering(503, JSON.stringify({ ...problem, code: 'validator-timeout' }), { 'Retry-After': '7' });
+  assert.deepEqual(busy, { ok: false, reason: 'token_server_error', retryAfterMs: 7_000, refusal: { ...refusal, status: 503, code: 'validator-timeout' } });
+});
+
+test('other servers refuse in other words', () => {
+  const nothing = { status: 403, code: null, message: null, requestId: null };
+  for (const text of ['', 'Token is invalid', '<html>', 'null', '[]', '7', '"text"']) assert.deepEqual(readRefusal(403, text), nothing, text);
+  assert.deepEqual(readRefusal(403, '{"code":20003,"message":"Authenticate"}', 'RQ1'), { status: 403, code: '20003', message: 'Authenticate', requestId: 'RQ1' });
+  assert.deepEqual(readRefusal(403, JSON.stringify({ code: { a: 1 }, message: ['x'], requestId: 'a b' }), 'a<b>'), nothing);
+});
+
+test('a server that repeats the token does not bring it to the screen', () => {
+  const token = 'eyJhbGciOiJub25lIn0.'.repeat(4);
+  const shown = readRefusal(403, JSON.stringify({ code: token, message: `cannot verify ${token}`, detail: token, requestId: token }), token);
+  assert.deepEqual(shown, { status: 403, code: null, message: null, requestId: null });
+  const controls = readRefusal(403, JSON.stringify({ detail: 'red \u001b[31m', message: 'turned \u202e round' }));
+  assert.equal(controls.message, null);
+  assert.equal(readRefusal(403, JSON.stringify({ message: 'x '.repeat(200) })).message, null, 'a sentence, not a page');
+  assert.equal(readRefusal(403, JSON.stringify({ code: 'a', pad: 'x'.repeat(70_000) })).code, null);
 });

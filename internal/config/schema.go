@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -27,6 +28,8 @@ const (
 	SecretStore    = "secret_store"
 	SigningKey     = "signing_key"
 	HelpURL        = "help_url"
+	LeaveAfter     = "leave_after_seconds"
+	Hold           = "hold_seconds"
 
 	PluginActivityName = pluginPrefix + "FLEX_APP_OFFLINE_VOICE_CLIENT_ACTIVITY_NAME"
 	PluginTokenURL     = pluginPrefix + "FLEX_APP_VOICE_CLIENT_TOKEN_GENERATOR_URL"
@@ -60,6 +63,8 @@ var schema = []setting{
 	{SecretStore, "", "keychain", isSecretStore},
 	{SigningKey, "", "extension.pem", nil},
 	{HelpURL, "", "", isHelpURL},
+	{LeaveAfter, "", "", isSeconds(5, 86_400)},
+	{Hold, "", "", isSeconds(0, 30)},
 	{PluginActivityName, "", "", isActivityName},
 	{PluginTokenURL, "", "", isTokenURL},
 }
@@ -163,6 +168,17 @@ func isHelpURL(text string) string {
 		return "it contains a user name or password"
 	}
 	return ""
+}
+
+// What goes into the browsers' policy: Chrome drops a value that managed_schema.json
+// does not allow, without a word.
+func isSeconds(least, most int) func(string) string {
+	return func(text string) string {
+		if n, err := strconv.Atoi(text); err != nil || n < least || n > most || text != strconv.Itoa(n) {
+			return fmt.Sprintf("it is not a number of seconds from %d to %d", least, most)
+		}
+		return ""
+	}
 }
 
 func isLoopback(host string) bool {

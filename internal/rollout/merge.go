@@ -26,7 +26,9 @@ func (s Settings) Merge(name string, existing []byte, b Browser) ([]byte, error)
 		return nil, problem.New(problem.InputUnreadable, "cannot merge into %s: extra data after its JSON object", name)
 	}
 	var want map[string]any // in the types that decoding gives
-	if err := json.Unmarshal(indent(s.policy(b)), &want); err != nil {
+	ours := json.NewDecoder(bytes.NewReader(indent(s.policy(b))))
+	ours.UseNumber()
+	if err := ours.Decode(&want); err != nil {
 		return nil, problem.New(problem.Internal, "cannot merge policies: %w", err)
 	}
 	var conflicts []string

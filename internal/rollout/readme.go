@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"strings"
@@ -21,6 +22,10 @@ func (s Settings) readme(files []File) []byte {
 	p("")
 	p("Every file says the same: install the extension, update it from the address above, pin it, and give it the")
 	p("microphone without asking. Exceptions are named. For a new version do steps 1 and 2; the policy stays.")
+	if m := s.managed(); len(m) > 0 {
+		p("")
+		p("The extension's own settings are `%s`.", bytes.TrimSpace(line(m)))
+	}
 	p("")
 	p("| where | what to do |")
 	p("| --- | --- |")

@@ -35,6 +35,9 @@ type Settings struct {
 	// managed_schema.json.
 	Account   string   // SID, "" for any account
 	TokenURLs []string // token endpoints, empty for any
+	// Seconds, nil for the extension's default: how long the phone stays registered
+	// without a Flex tab, and how long Twilio holds a caller whose browser is silent.
+	LeaveAfter, Hold *int
 }
 
 func isID(text string) bool {
@@ -142,6 +145,12 @@ func (s Settings) managed() map[string]any {
 	}
 	if len(s.TokenURLs) > 0 {
 		m["tokenURLs"] = s.TokenURLs
+	}
+	if s.LeaveAfter != nil {
+		m["leaveAfterSeconds"] = *s.LeaveAfter
+	}
+	if s.Hold != nil {
+		m["holdSeconds"] = *s.Hold
 	}
 	return m
 }

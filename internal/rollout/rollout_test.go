@@ -26,10 +26,13 @@ func settings() Settings {
 		UpdateURL:  "https://ext.example.com/flexvc/update.xml?site=a&b=\"c\"",
 		PackageURL: "https://ext.example.com/flexvc/flexvc-1.4.0.crx",
 		SHA256:     strings.Repeat("0f", 32), Size: 217000,
-		Account:   "AC00000000000000000000000000000001",
-		TokenURLs: []string{"https://voice.example.com/generateToken", "https://backup.example.com/*"},
+		Account:    "AC00000000000000000000000000000001",
+		TokenURLs:  []string{"https://voice.example.com/generateToken", "https://backup.example.com/*"},
+		LeaveAfter: seconds(600), Hold: seconds(0),
 	}
 }
+
+func seconds(n int) *int { return &n }
 
 // wanted is the policy as this test understands it, written by hand.
 func wanted(pin, forced string) map[string]any {
@@ -44,6 +47,8 @@ func wanted(pin, forced string) map[string]any {
 		"3rdparty": map[string]any{"extensions": map[string]any{id: map[string]any{
 			"account":   "AC00000000000000000000000000000001",
 			"tokenURLs": []any{"https://voice.example.com/generateToken", "https://backup.example.com/*"},
+			// 0 is a wish too: a caller whose browser is gone is let go at once.
+			"leaveAfterSeconds": 600.0, "holdSeconds": 0.0,
 		}}},
 	}
 }
@@ -207,10 +212,18 @@ func registryPolicy(t *testing.T, raw []byte, root string) map[string]any {
 			name, text := unquote(line[:at]), line[at+1:]
 			if n, ok := strings.CutPrefix(text, "dword:"); ok {
 				value, err := strconv.ParseUint(n, 16, 32)
-				if err != nil || value > 1 {
+				switch {
+				case err != nil:
+					t.Fatal(err)
+				case strings.HasSuffix(name, "Seconds"):
+					key[name] = float64(value)
+				case value > 1:
 					t.Fatalf("%s is no boolean", line)
+				default:
+					key[name] = value == 1
 				}
-				key[name] = value == 1
+			} else if text == "-" {
+				delete(key, name)
 			} else {
 				key[name] = unquote(text)
 			}
@@ -429,7 +442,7 @@ func TestPackageURL(t *testing.T) {
 // no file speaks of settings.
 func TestNoManagedSettings(t *testing.T) {
 	s := settings()
-	s.Account, s.TokenURLs = "", nil
+	s.Account, s.TokenURLs, s.LeaveAfter, s.Hold = "", nil, nil, nil
 	dir, names := written(t, s)
 	for _, name := range names {
 		content, err := os.ReadFile(filepath.Join(dir, name))

@@ -25,6 +25,8 @@ func (s Settings) registry(b Browser) []byte {
 					n = 1
 				}
 				fmt.Fprintf(&w, "%s=dword:%08x\r\n", regString(name), n)
+			case int:
+				fmt.Fprintf(&w, "%s=dword:%08x\r\n", regString(name), value)
 			case string:
 				fmt.Fprintf(&w, "%s=%s\r\n", regString(name), regString(value))
 			}
@@ -35,6 +37,12 @@ func (s Settings) registry(b Browser) []byte {
 	if managed := s.managed(); len(managed) > 0 {
 		root := b.Registry + `\3rdparty\extensions\` + s.ID + `\policy`
 		key(root, managed)
+		// What an earlier file has set stays in the registry until it is taken out.
+		for _, name := range []string{"account", "holdSeconds", "leaveAfterSeconds"} {
+			if managed[name] == nil {
+				fmt.Fprintf(&w, "%s=-\r\n", regString(name))
+			}
+		}
 		if len(s.TokenURLs) > 0 {
 			list := map[string]any{}
 			for i, address := range s.TokenURLs {

@@ -10,6 +10,8 @@ import { createLine } from './line.js';
  */
 
 const documentPath = 'offscreen/offscreen.html';
+/** So long a document may take to be made or closed before it is taken for one that hangs. */
+const patience = 3_000;
 
 /**
  * @param {{ chrome: Chrome, Device: DeviceClass, store: Store, ports: import('./ports.js').Ports,
@@ -41,7 +43,7 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
   }
 
   /** Made before the first call: making it takes longer than taking the call. */
-  const ensureDocument = () => inTurn(createDocument);
+  const ensureDocument = () => inTurn(() => inTime(createDocument()));
 
   /**
    * Chrome puts content scripts into pages that load; a page that was open before gets them here. One that cannot have them,
@@ -65,7 +67,14 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
   async function closeDocument() {
     if (!(await hasDocument())) return;
     await ports.partFromDocument();
-    await chrome.offscreen.closeDocument();
+    await inTime(chrome.offscreen.closeDocument().catch(() => {}));
+    // One that cannot be closed, or that never finishes loading, would keep the next one away for good.
+    if (await hasDocument()) chrome.runtime.reload();
+  }
+
+  /** @param {Promise<unknown>} work */
+  async function inTime(work) {
+    await Promise.race([work, new Promise((resolve) => setTimeout(resolve, patience))]);
   }
 
   /** @param {string} timer */

@@ -53,6 +53,7 @@ export { call, callState };
  * @property {number} revivals  since the line was registered
  * @property {number} edge  how often the line moved on to the next edge
  * @property {LineProblem | null} problem
+ * @property {import('./token.js').Refusal | null} refusal  what the token server said last, if it refused
  * @property {Record<string, Page>} pages  open Flex pages by port; not part of the snapshot
  * @property {'none' | 'starting' | 'ready'} document  the offscreen document; ready when it can be told things
  * @property {Call | null} call  the one the agent speaks in
@@ -92,6 +93,7 @@ export const initial = () => ({
   revivals: 0,
   edge: 0,
   problem: null,
+  refusal: null,
   pages: {},
   document: 'none',
   call: null,
@@ -219,7 +221,7 @@ const isSame = (config, e) =>
 /** Whoever it was for, nothing of it is left, but the call that is up. @type {(s: State, e: Event) => Step} */
 const dropTokens = (s, e) => {
   const state = { ...s, fetch: { number: s.fetch.number + 1, failures: 0 } };
-  const asked = askNow(state, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null, offers: [], held: [] });
+  const asked = askNow(state, e, { line: 'wanting', flexToken: null, voiceToken: null, identity: null, problem: null, refusal: null, offers: [], held: [] });
   return chain(asked, (now) =>
     now.call ? next(now) : chain(next(now, { document: 'none' }, { do: 'closeDocument' }), makeDocument),
   );
@@ -282,6 +284,7 @@ const keepVoiceToken = (s, e) => {
     voiceToken: { token: e.token, identity: e.identity, issuedAt: e.at, expiresAt: e.expiresAt },
     fetch: { ...s.fetch, failures: 0 },
     problem: s.problem === 'signalling_lost' ? s.problem : null,
+    refusal: null,
   };
   return next(state, {}, fetchLater(state, e), prepareDocument(state));
 };
@@ -302,7 +305,7 @@ const newToken = ifLatest((s, e) =>
 /** @type {(waiting: LineState | undefined) => Handler} */
 const fetchFailed = (waiting) =>
   ifLatest((s, e) => {
-    const state = { ...s, problem: e.reason, fetch: { ...s.fetch, failures: s.fetch.failures + 1 } };
+    const state = { ...s, problem: e.reason, refusal: e.refusal ?? null, fetch: { ...s.fetch, failures: s.fetch.failures + 1 } };
     if (e.reason === 'flex_token_refused') {
       const flexToken = s.flexToken && { ...s.flexToken, refused: true };
       return askNow(state, e, { flexToken, line: waiting ?? s.line });
@@ -383,7 +386,7 @@ const restart = (s, e) => {
   const speaks = Object.values(s.pages).some(({ tab, standing }) => tab === e.tab && standing !== 'new');
   const holder = speaks ? { tab: e.tab, until: e.at + reloadsWithin } : null;
   return chain(forget(s, { holder, pages: {}, call: null, onHold: [], invite: null, lastEnd: null, welcomed: false, document: 'none', loggedOut: null }), (now) =>
-    next(now, {}, { do: 'closeDocument' }, { do: 'reconnectPages' }),
+    next(now, {}, { do: 'closeDocument' }, { do: 'reconnectPages' }, { do: 'bridgeTabs' }),
   );
 };
 

@@ -5,9 +5,13 @@ const timeLimit = 10_000;
 const sizeLimit = 64 * 1024;
 
 /**
+ * What the server said in refusing, as far as it can be shown to the agent.
+ * @typedef {{ status: number, code: string | null, message: string | null, requestId: string | null }} Refusal  status: HTTP's; code:
+ *   the server's word or number for the reason; requestId: the request's name in the server's log
+ *
  * @typedef {{ ok: true, token: string, identity: string, expiresAt: number }} Fetched  expiresAt: ms since the epoch
  * @typedef {'flex_token_refused' | 'token_server_unreachable' | 'token_server_error' | 'token_server_nonsense'} Reason
- * @typedef {{ ok: false, reason: Reason, retryAfterMs?: number | undefined }} NotFetched
+ * @typedef {{ ok: false, reason: Reason, retryAfterMs?: number | undefined, refusal?: Refusal }} NotFetched
  */
 
 /**
@@ -35,15 +39,43 @@ export async function fetchVoiceToken({ url, prefix, flexToken }, { fetch, now }
     return { ok: false, reason: 'token_server_unreachable' };
   }
   // 401 and 403 are about the token. Anything else, a 400 or a 404 too, is about the server or its address.
-  if (response.status === 401 || response.status === 403) return { ok: false, reason: 'flex_token_refused' };
   if (!response.ok) {
-    return { ok: false, reason: 'token_server_error', retryAfterMs: retryAfter(response.headers.get('Retry-After'), now()) };
+    const refusal = readRefusal(response.status, text, response.headers.get('X-Request-Id'));
+    if (response.status === 401 || response.status === 403) return { ok: false, reason: 'flex_token_refused', refusal };
+    return { ok: false, reason: 'token_server_error', retryAfterMs: retryAfter(response.headers.get('Retry-After'), now()), refusal };
   }
   return text.length > sizeLimit ? nonsense : readAnswer(text, now());
 }
 
 /** @type {NotFetched} */
 const nonsense = { ok: false, reason: 'token_server_nonsense' };
+
+/**
+ * Reads an error of flexvc serve (RFC 9457 with code and requestId), and those of other servers as far as they are alike. A server
+ * may repeat what it was sent: nothing that could be a token is kept.
+ * @param {number} status
+ * @param {string} text  the body
+ * @param {string | null} header  X-Request-Id
+ * @returns {Refusal}
+ */
+export function readRefusal(status, text, header = null) {
+  let answer;
+  try {
+    answer = Object(text.length > sizeLimit ? null : JSON.parse(text));
+  } catch {
+    answer = {};
+  }
+  const word = (/** @type {unknown} */ value) =>
+    (typeof value === 'string' || typeof value === 'number') && /^[\w.-]{1,40}$/.test(String(value)) ? String(value) : null;
+  const sentence = (/** @type {unknown} */ value) =>
+    typeof value === 'string' && value.length <= 200 && /^\P{C}+$/u.test(value) && !/[\w.~+/=-]{41}/.test(value) ? value : null;
+  return {
+    status,
+    code: word(answer.code),
+    message: sentence(answer.detail) ?? sentence(answer.message),
+    requestId: word(answer.requestId) ?? word(header),
+  };
+}
 
 /** @param {string} text @param {number} at @returns {Fetched | NotFetched} */
 export function readAnswer(text, at) {

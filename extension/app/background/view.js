@@ -59,11 +59,12 @@ export function problemOf(s) {
   return s.line === 'registered' ? null : s.problem;
 }
 
-/** @typedef {'grey' | 'green' | 'call' | 'error'} Icon */
+/** @typedef {'grey' | 'green' | 'call' | 'muted' | 'error'} Icon */
 
 /** @param {State} s @returns {Icon} */
 export function icon(s) {
-  if (s.call || s.offers.length > 0) return 'call';
+  if (s.call) return s.call.muted ? 'muted' : 'call';
+  if (s.offers.length > 0) return 'call';
   if (problemOf(s)) return 'error';
   return s.line === 'registered' ? 'green' : 'grey';
 }
@@ -78,6 +79,7 @@ export function forPopup(s, extensionVersion) {
   return {
     line: s.line,
     problem: s.problem,
+    refusal: s.refusal,
     lastEnd: s.lastEnd,
     call: s.call,
     onHold: s.onHold,
@@ -87,6 +89,7 @@ export function forPopup(s, extensionVersion) {
     consent: consentNeeded(s),
     tokenURL: s.config?.tokenURL ?? null,
     identity: s.identity,
+    prefix: s.config?.prefix ?? '',
     tabs: pages.length,
     acceptedTabs: pages.filter((page) => page.standing === 'accepted').length,
     rejection: pages.find((page) => page.reason !== null)?.reason ?? null,

@@ -162,6 +162,9 @@ function fromPopup({ type, payload }) {
       return { name: 'declineAsked', callSid: payload.callSid };
     case 'popup.chooseDevice':
       return { name: 'deviceAsked', kind: payload.kind, label: payload.label };
+    case 'popup.retry':
+      // What would happen by itself, now.
+      return { name: payload.what === 'token' ? 'refreshDue' : 'networkReturned' };
     case 'popup.consent':
       return { name: 'consentGiven', key: payload.key };
     default:

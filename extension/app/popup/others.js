@@ -1,5 +1,7 @@
 // The calls beside the one the agent speaks in: those that are offered, and those on hold.
 
+import { nameOf } from './names.js';
+
 /**
  * @typedef {import('../background/view.js').PopupView} PopupView
  * @typedef {{ callSid: string, from: string, note: string, actions: { type: string, text: string, primary?: boolean }[] }} Row  type: what
@@ -8,13 +10,13 @@
 
 /**
  * What is offered comes first: somebody is waiting for an answer.
- * @param {Pick<PopupView, 'call' | 'onHold' | 'offers'>} view
+ * @param {Pick<PopupView, 'call' | 'onHold' | 'offers' | 'prefix'>} view
  * @returns {Row[]}
  */
-export const othersOf = ({ call, onHold, offers }) => [
+export const othersOf = ({ call, onHold, offers, prefix }) => [
   ...offers.map(({ callSid, from }) => ({
     callSid,
-    from,
+    from: nameOf(from, prefix),
     note: 'other_offered',
     actions: [
       { type: 'popup.answer', text: call ? 'other_hold_and_answer' : 'other_answer', primary: true },
@@ -23,7 +25,7 @@ export const othersOf = ({ call, onHold, offers }) => [
   })),
   ...onHold.toReversed().map(({ callSid, from }) => ({
     callSid,
-    from,
+    from: nameOf(from, prefix),
     note: 'other_on_hold',
     actions: [{ type: 'popup.answer', text: 'other_resume' }],
   })),

@@ -1,7 +1,10 @@
 // The popup: shows what the worker says is true and asks it for what is clicked. It decides nothing.
 
+import { count, milliseconds, percentage, t, tenths, time, writePage } from '../shared/words.js';
+import { microphones, openPage, reloadExtension, showFlex, siteSettings } from './actions.js';
+import { nameOf } from './names.js';
 import { othersOf, showOthers } from './others.js';
-import { clock, statusOf } from './status.js';
+import { clock, details, statusOf, unresponsive } from './status.js';
 import { playSignal, playTone, watchLevel } from './sound.js';
 
 /** @typedef {import('../background/view.js').PopupView} PopupView */
@@ -13,31 +16,54 @@ const keys = [
 
 /** @type {(id: string) => any} */
 const $ = (id) => document.getElementById(id);
-/** @type {(key: string, ...values: string[]) => string} */
-const t = (key, ...values) => chrome.i18n.getMessage(key, values);
-
 /** @type {PopupView | undefined} */
 let view;
 /** @type {(() => void) | undefined} */
 let stopMeter;
+/** A worker that sleeps is awake well before this. */
+const patience = 2_500;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let overdue;
+let hangs = false;
 
 // Asking the worker --------------------------------------------------------------------------------------------
 
-/** @param {string} type @param {object} [payload] */
+/** @param {string} type @param {object} [payload] @returns {Promise<boolean>} whether the worker has heard it */
 async function ask(type, payload) {
+  expectAnswer();
   const answer = await chrome.runtime.sendMessage({ type, payload }).catch((error) => ({ ok: false, error: String(error) }));
+  hearAnswer();
   if (!answer?.ok) console.warn(`flexvc: ${type} was refused: ${answer?.error}`);
+  return Boolean(answer?.ok);
 }
 
 /** Names the call that is seen: by the time the worker is asked it may have ended, and another be in its place. */
 const shown = () => (view?.call ? { callSid: view.call.callSid } : {});
 
 function connect() {
+  expectAnswer();
   const port = chrome.runtime.connect({ name: 'popup' });
   port.onMessage.addListener((/** @type {{ type: string, payload: PopupView }} */ message) => {
+    hearAnswer();
     if (message.type === 'popup.view') show(message.payload);
   });
   port.onDisconnect.addListener(() => setTimeout(connect, 100));
+}
+
+/** What the popup shows is what the worker said last, and one that hangs says nothing. */
+function expectAnswer() {
+  overdue ??= setTimeout(() => {
+    hangs = true;
+    showStatus();
+  }, patience);
+}
+
+function hearAnswer() {
+  clearTimeout(overdue);
+  overdue = undefined;
+  if (!hangs) return;
+  hangs = false;
+  showStatus();
 }
 
 // Showing ------------------------------------------------------------------------------------------------------
@@ -46,7 +72,7 @@ function connect() {
 function show(next) {
   const before = view;
   view = next;
-  showStatus(next);
+  showStatus();
   showCall(next, before);
   showOthers($('others'), othersOf(next), t, ask);
   showDevices(next);
@@ -58,27 +84,70 @@ function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** @param {PopupView} now */
-function showStatus(now) {
-  const { id, tone, action } = statusOf(now);
-  const identity = now.identity ?? '';
-  const host = now.tokenURL ? new URL(now.tokenURL).host : '';
-  const until = now.tokenExpiresAt ? time(now.tokenExpiresAt) : '';
+function showStatus() {
+  const now = view;
+  const shown = hangs ? unresponsive : now && statusOf(now);
+  if (!shown) return;
+  const { id, tone, actions, reason, refusal } = shown;
+  const values = [
+    now?.identity ? nameOf(now.identity, now.prefix) : '',
+    now?.tokenURL ? new URL(now.tokenURL).host : '',
+    now?.tokenExpiresAt ? time(now.tokenExpiresAt) : '',
+    now?.update ?? '',
+    now?.account ?? '',
+  ];
   $('status').dataset.tone = tone;
-  for (const part of ['title', 'reason', 'fix']) {
-    write($(`status-${part}`), t(`status_${id}_${part}`, identity, host, until, now.update ?? '', now.account ?? ''));
-  }
-  $('status-action').hidden = !action;
-  write($('status-action'), action ? t(`status_action_${action}`) : '');
-  $('status-action').onclick = () => {
-    if (action === 'welcome') ask('popup.openWelcome');
-    else if (action === 'consent') ask('popup.consent', { key: now.consent?.key });
-    else openTab($('tab-info'));
-  };
+  write($('status-title'), t(`status_${id}_title`, ...values));
+  write($('status-reason'), t(reason ?? `status_${id}_reason`, ...values));
+  write($('status-fix'), t(`status_${id}_fix`, ...values));
+  write($('status-details'), refusal && now?.refusal ? wordsOf(now.refusal, refusal) : '');
+  showActions(actions);
 }
 
+/** @param {import('../background/token.js').Refusal} refusal @param {'words' | 'name'} how  with the server's own words, unless ours say the same */
+function wordsOf({ status, code, message, requestId }, how) {
+  const parts = [how === 'words' ? message : null, code ?? `HTTP ${status}`, requestId && t('details_request', requestId)];
+  return parts.filter(Boolean).join(' · ');
+}
+
+/** @param {import('./status.js').Action[]} actions  the first is the one to take */
+function showActions(actions) {
+  const row = $('status-actions');
+  // A button that is made anew loses the focus.
+  if (row.dataset.shows === actions.join()) return;
+  row.dataset.shows = actions.join();
+  row.replaceChildren(
+    ...actions.map((action, i) => {
+      const button = Object.assign(document.createElement('button'), { type: 'button', textContent: t(`status_action_${action}`) });
+      button.className = i === 0 ? 'primary' : '';
+      button.addEventListener('click', () => act[action](button));
+      return button;
+    }),
+  );
+}
+
+/** @type {Record<import('./status.js').Action, (button: HTMLElement) => unknown>} */
+const act = {
+  welcome: () => ask('popup.openWelcome'),
+  site_settings: () => openPage(siteSettings()),
+  microphones: () => openPage(microphones),
+  flex: () => showFlex(),
+  reload_flex: () => showFlex({ reload: true }),
+  retry: () => ask('popup.retry', { what: 'token' }),
+  reconnect: () => ask('popup.retry', { what: 'line' }),
+  consent: () => ask('popup.consent', { key: view?.consent?.key }),
+  restart: () => startAnew(),
+  unmute: () => ask('popup.mute', { muted: false, ...shown() }),
+  async copy(button) {
+    const { id } = view ? statusOf(view) : unresponsive;
+    await navigator.clipboard.writeText(details(view, id, { at: Date.now(), browser: navigator.userAgent }));
+    write(button, t('copied'));
+    setTimeout(() => write(button, t('status_action_copy')), 2_000);
+  },
+};
+
 /** @param {PopupView} now @param {PopupView | undefined} before */
-function showCall({ call, offers, lastEnd }, before) {
+function showCall({ call, offers, lastEnd, prefix }, before) {
   $('call').hidden = !call;
   $('no-call').hidden = Boolean(call) || offers.length > 0;
   write($('no-call'), lastEnd && t(`call_end_${lastEnd}`) ? t(`call_end_${lastEnd}`) : t('call_none'));
@@ -87,7 +156,8 @@ function showCall({ call, offers, lastEnd }, before) {
     if (before?.call) toggleKeypad(false);
     return;
   }
-  write($('caller-name'), call.from || t('call_unknown'));
+  write($('caller-name'), nameOf(call.from, prefix) || t('call_unknown'));
+  $('caller-name').classList.toggle('long', $('caller-name').textContent.length > 24);
   write($('caller-note'), t(call.muted ? 'call_muted' : `call_${call.status}`));
   $('mute').setAttribute('aria-pressed', String(call.muted));
   $('keypad-toggle').disabled = call.status === 'connecting';
@@ -102,10 +172,11 @@ function showQuality(quality) {
   if (!quality) return;
   $('quality').dataset.level = quality.level;
   write($('quality-word'), t(`quality_${quality.level}`));
+  const { mos, rttMs, lossPercent } = quality;
   const figures = [
-    quality.mos === null ? '' : t('quality_mos', quality.mos.toFixed(1)),
-    quality.rttMs === null ? '' : t('quality_rtt', String(quality.rttMs)),
-    quality.lossPercent === null ? '' : t('quality_loss', String(quality.lossPercent)),
+    mos === null ? null : t('quality_mos', tenths(mos)),
+    rttMs === null ? null : milliseconds(rttMs),
+    lossPercent === null ? null : t('quality_loss', percentage(lossPercent)),
   ];
   write($('quality-figures'), figures.filter(Boolean).join(' · '));
 }
@@ -128,14 +199,15 @@ function fill(select, labels, chosen) {
   const known = labels.includes(chosen) || chosen === '' ? labels : [...labels, chosen];
   const wanted = ['', ...known];
   // An open list that is rebuilt closes under the pointer.
-  if ([...select.options].map((option) => option.value).join('\n') !== wanted.join('\n')) {
-    select.replaceChildren(...wanted.map((label) => new Option(nameOf(label, labels), label)));
+  if (JSON.stringify([...select.options].map((option) => option.value)) !== JSON.stringify(wanted)) {
+    select.replaceChildren(...wanted.map((label) => new Option(labelOf(label, labels), label)));
   }
   select.value = chosen;
+  select.title = select.selectedOptions[0]?.text ?? '';
 }
 
 /** @param {string} label @param {string[]} present */
-function nameOf(label, present) {
+function labelOf(label, present) {
   if (label === '') return t('sound_default');
   return present.includes(label) ? label : t('sound_absent', label);
 }
@@ -143,14 +215,14 @@ function nameOf(label, present) {
 /** @type {[key: string, value: (now: PopupView) => string | null][]} */
 const facts = [
   ['info_account', (now) => now.account],
-  ['info_identity', (now) => now.identity],
-  ['info_tabs', (now) => (now.tabs === now.acceptedTabs ? String(now.tabs) : t('info_tabs_some', String(now.acceptedTabs), String(now.tabs)))],
+  ['info_identity', (now) => now.identity && nameOf(now.identity, now.prefix)],
+  ['info_tabs', (now) => (now.tabs === now.acceptedTabs ? count(now.tabs) : t('info_tabs_some', count(now.acceptedTabs), count(now.tabs)))],
   ['info_plugin', (now) => now.pluginVersion],
   ['info_extension', (now) => (now.update ? t('info_extension_update', now.extensionVersion, now.update) : now.extensionVersion)],
   ['info_token', (now) => left(now.tokenExpiresAt)],
   ['info_flex_token', (now) => left(now.flexTokenExpiresAt)],
   ['info_token_url', (now) => now.tokenURL],
-  ['info_refused', (now) => (now.refused ? String(now.refused) : null)],
+  ['info_refused', (now) => (now.refused ? count(now.refused) : null)],
 ];
 
 /** @param {PopupView} now */
@@ -184,9 +256,6 @@ function left(expiresAt) {
   return ms > 0 ? t('info_left', clock(ms), time(expiresAt)) : t('info_expired', time(expiresAt));
 }
 
-/** @param {number} at */
-const time = (at) => new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-
 // Tabs, keypad, devices, restart -------------------------------------------------------------------------------
 
 /** @param {HTMLElement} tab */
@@ -198,6 +267,7 @@ function openTab(tab) {
     $(other.getAttribute('aria-controls')).hidden = !selected;
   }
   tab.focus();
+  arrange();
   if (tab.id !== 'tab-sound') endMeter();
   if (view) showFacts(view);
 }
@@ -217,11 +287,28 @@ function toggleKeypad(open) {
   $('keypad').hidden = !open;
   $('keypad-toggle').setAttribute('aria-expanded', String(open));
   if (!open) $('typed').textContent = '';
+  showTyped();
+  arrange();
+}
+
+/** The headline's explanations make way for what else is being used. */
+function arrange() {
+  const away = $('tab-call').getAttribute('aria-selected') !== 'true' || !$('keypad').hidden;
+  document.body.classList.toggle('brief', away);
+}
+
+/** All of them can be seen: in smaller type when there are many, and by scrolling when there are very many. */
+function showTyped() {
+  const typed = $('typed');
+  typed.classList.toggle('many', typed.textContent.length > 20);
+  typed.scrollTop = typed.scrollHeight;
+  typed.tabIndex = typed.scrollHeight > typed.clientHeight ? 0 : -1;
 }
 
 /** @param {string} digit */
 function press(digit) {
   $('typed').textContent += digit;
+  showTyped();
   ask('popup.sendDigits', { digits: digit, ...shown() });
 }
 
@@ -250,34 +337,34 @@ function endMeter() {
   write($('test-input'), t('sound_test_microphone'));
 }
 
+/** A worker that does not hear it is started anew with everything else. */
+async function startAnew() {
+  const late = setTimeout(reloadExtension, hangs ? 0 : patience);
+  if (await ask('popup.restart')) clearTimeout(late);
+}
+
 /** Restarting hangs up, so with a call up it takes a second click. */
 function restart() {
-  if (!view?.call) {
-    ask('popup.restart');
-    return;
-  }
-  $('restart').hidden = true;
-  $('restart-confirm').hidden = false;
-  $('restart-no').focus();
+  if (!view?.call) startAnew();
+  else questionRestart(true);
+}
+
+/** @param {boolean} asking */
+function questionRestart(asking) {
+  for (const id of ['facts', 'restart']) $(id).hidden = asking;
+  $('restart-confirm').hidden = !asking;
+  $(asking ? 'restart-no' : 'restart').focus();
 }
 
 /** @param {boolean} sure */
 function answerRestart(sure) {
-  $('restart').hidden = false;
-  $('restart-confirm').hidden = true;
-  $('restart').focus();
-  if (sure) ask('popup.restart');
+  questionRestart(false);
+  if (sure) startAnew();
 }
 
 // Setting up ---------------------------------------------------------------------------------------------------
 
-document.documentElement.lang = chrome.i18n.getUILanguage?.() ?? 'en';
-for (const element of document.querySelectorAll('[data-text]')) {
-  element.textContent = t(/** @type {HTMLElement} */ (element).dataset['text'] ?? '');
-}
-for (const element of document.querySelectorAll('[data-label]')) {
-  element.setAttribute('aria-label', t(/** @type {HTMLElement} */ (element).dataset['label'] ?? ''));
-}
+writePage();
 for (const [digit = '', letters = ''] of keys) {
   const button = Object.assign(document.createElement('button'), { type: 'button', textContent: digit });
   if (letters) button.append(Object.assign(document.createElement('small'), { textContent: letters, ariaHidden: 'true' }));

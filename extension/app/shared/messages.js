@@ -150,6 +150,7 @@ export const catalogue = {
   'popup.chooseDevice': { from: ['popup'], to: 'worker', payload: object({ kind: deviceKind, label }) },
   'popup.consent': { from: ['popup'], to: 'worker', payload: object({ key: text(2200) }) },
   'popup.restart': { from: ['popup'], to: 'worker', payload: nothing },
+  'popup.retry': { from: ['popup'], to: 'worker', payload: object({ what: oneOf('token', 'line') }) },
   'popup.openWelcome': { from: ['popup'], to: 'worker', payload: nothing },
 
   // Offscreen document -> worker: what is true of the calls. The document owns them, the worker only knows of them.

@@ -1,27 +1,29 @@
 // Asks for the microphone once: an offscreen document cannot show the question itself.
 
+import { openPage, siteSettings } from '../popup/actions.js';
+import { t, writePage } from '../shared/words.js';
+
 /** @type {(id: string) => any} */
 const $ = (id) => document.getElementById(id);
-
-for (const element of document.querySelectorAll('[data-text]')) {
-  element.textContent = chrome.i18n.getMessage(/** @type {HTMLElement} */ (element).dataset['text'] ?? '');
-}
 
 /** @param {PermissionState} state */
 function show(state) {
   const key = { granted: 'welcome_granted', denied: 'welcome_denied', prompt: '' }[state];
-  $('result').textContent = key ? chrome.i18n.getMessage(key) : '';
+  $('result').textContent = key ? t(key) : '';
   $('result').dataset.tone = state === 'granted' ? 'ok' : 'bad';
   $('allow').hidden = state !== 'prompt';
+  $('settings').hidden = state !== 'denied';
 }
 
+writePage();
+$('settings').addEventListener('click', () => openPage(siteSettings()));
 $('allow').addEventListener('click', async () => {
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
     for (const track of stream.getTracks()) track.stop();
   } catch (error) {
     if (/** @type {Error} */ (error).name !== 'NotAllowedError') {
-      $('result').textContent = chrome.i18n.getMessage('welcome_missing');
+      $('result').textContent = t('welcome_missing');
       $('result').dataset.tone = 'bad';
     }
   }
@@ -30,4 +32,3 @@ $('allow').addEventListener('click', async () => {
 const permission = await navigator.permissions.query({ name: /** @type {PermissionName} */ ('microphone') });
 permission.onchange = () => show(permission.state);
 show(permission.state);
-export {};

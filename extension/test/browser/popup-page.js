@@ -10,6 +10,7 @@ const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/cs
 export async function serveApp() {
   const server = createServer(async (request, response) => {
     const path = new URL(request.url ?? '/', 'http://x').pathname;
+    if (path === '/favicon.ico') return response.writeHead(204).end();
     const body = await readFile(new URL(`.${path}`, app)).catch(() => undefined);
     response.writeHead(body ? 200 : 404, { 'Content-Type': types[extname(path)] ?? 'application/octet-stream' });
     response.end(body);
@@ -20,11 +21,15 @@ export async function serveApp() {
   return { url: `http://127.0.0.1:${port}/`, close: () => server.close() };
 }
 
-/** @param {any} page  a Playwright page @param {any} view  what the worker would push */
-export async function stubChrome(page, view) {
-  const messages = JSON.parse(await readFile(new URL('_locales/en/messages.json', app), 'utf8'));
+/**
+ * @param {any} page  a Playwright page
+ * @param {any} view  what the worker would push; null for a worker that hangs
+ * @param {string} [language]  a folder of _locales
+ */
+export async function stubChrome(page, view, language = 'en') {
+  const messages = JSON.parse(await readFile(new URL(`_locales/${language}/messages.json`, app), 'utf8'));
   await page.addInitScript(
-    ({ messages, view }) => {
+    ({ messages, view, language }) => {
       const none = { addListener() {} };
       const fill = (/** @type {any} */ entry, /** @type {string[]} */ values) =>
         entry.message.replace(/\$([A-Z]+)\$/g, (_, name) => values[entry.placeholders[name.toLowerCase()].content.slice(1) - 1] ?? '');
@@ -32,18 +37,19 @@ export async function stubChrome(page, view) {
       globalThis.chrome = {
         i18n: {
           getMessage: (key, values = []) => (messages[key] ? fill(messages[key], [values].flat()) : ''),
-          getUILanguage: () => 'en',
+          getUILanguage: () => language.replace('_', '-'),
         },
         runtime: {
           connect: () => ({
-            onMessage: { addListener: (hear) => { globalThis.push = (payload) => hear({ type: 'popup.view', payload }); globalThis.push(view); } },
+            onMessage: { addListener: (hear) => { globalThis.push = (payload) => hear({ type: 'popup.view', payload }); if (view) globalThis.push(view); } },
             onDisconnect: none,
           }),
+          getURL: (path) => `chrome-extension://ours/${path}`,
           sendMessage: async (message) => { globalThis.asked.push(message); return { ok: true }; },
         },
       };
     },
-    { messages, view },
+    { messages, view, language },
   );
 }
 
@@ -51,6 +57,9 @@ export async function stubChrome(page, view) {
 export const viewOf = (overrides = {}) => ({
   line: 'registered',
   problem: null,
+  refusal: null,
+  consent: null,
+  prefix: 'ext_',
   lastEnd: null,
   call: null,
   onHold: [],

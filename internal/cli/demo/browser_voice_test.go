@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +27,26 @@ import (
 type stand struct {
 	*clitest.Terminal
 	temp string
+}
+
+// The page that plays Flex speaks as the plugin and the extension do.
+func TestDemoPageSpeaksTheProtocolOfThePlugin(t *testing.T) {
+	for path, pattern := range map[string]string{
+		"plugin/src/messages.ts":           `(?m)^export const protocol = (\d+);$`,
+		"extension/app/background/view.js": `(?m)^export const protocol = (\d+);$`,
+	} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "..", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoken := regexp.MustCompile(pattern).FindSubmatch(text)
+		if spoken == nil {
+			t.Fatalf("%s names no protocol", path)
+		}
+		if want := "protocol: " + string(spoken[1]) + ","; !strings.Contains(demoPage, want) {
+			t.Errorf("demo.html does not say %q, as %s does", want, path)
+		}
+	}
 }
 
 // demoInBrowser starts the demo on a pseudo-terminal. Without a browser of its

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -74,7 +75,8 @@ never replaced, and a package signed with another key is never overwritten.
 
 --policy DIR also writes update.xml and the Chrome, Chromium and Edge policies for
 Linux, Windows, macOS and the Google Admin console, with a README that says where each
-goes. Agents then have nothing to do and are never prompted for the microphone.
+goes. Agents then have nothing to do and are never prompted for the microphone. The
+settings leave_after_seconds (5 to 86400) and hold_seconds (0 to 30) go into it too.
 
 --verify FILE explains any .crx: its key, signatures and files, and what is wrong with
 a damaged one. With --key, --version or --policy it also compares against those.`,
@@ -329,6 +331,7 @@ func (o *Options) settings(cfg *config.Config, result *packResult) (s rollout.Se
 		ID: result.ID, Version: m.Version, MinChrome: m.MinimumChromeVersion,
 		UpdateURL: m.UpdateURL, PackageURL: rollout.PackageURL(m.UpdateURL, filepath.Base(result.File)),
 		Account: cfg.AccountSID, TokenURLs: o.tokenURLs,
+		LeaveAfter: seconds(cfg, config.LeaveAfter), Hold: seconds(cfg, config.Hold),
 	}
 	if len(s.TokenURLs) == 0 && cfg.TokenURL != "" {
 		s.TokenURLs = []string{cfg.TokenURL}
@@ -348,6 +351,15 @@ func (o *Options) settings(cfg *config.Config, result *packResult) (s rollout.Se
 	}
 	merged, err = s.Merge(o.merge, existing, rollout.Chrome)
 	return s, merged, err
+}
+
+// seconds is a setting, nil where it is not set. Reading the settings has checked it.
+func seconds(cfg *config.Config, name string) *int {
+	n, err := strconv.Atoi(cfg.Value(name))
+	if err != nil {
+		return nil
+	}
+	return &n
 }
 
 // verifyRun explains a package.

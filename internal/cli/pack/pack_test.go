@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -103,6 +104,41 @@ func TestWherePackLooksForUpdates(t *testing.T) {
 	for address, want := range map[string]bool{"http://localhost:1/": true, "http://127.8.8.8/": true, "http://[::1]/": true, "https://localhost.example.com/": false, "https://10.0.0.1/": false} {
 		if onlyHere(address) != want {
 			t.Errorf("onlyHere(%s) is %v", address, !want)
+		}
+	}
+}
+
+// Chrome drops what its schema forbids, and says nothing: the settings allow the same.
+func TestSecondsAreThoseOfTheSchema(t *testing.T) {
+	text, err := fs.ReadFile(extension.App(), "managed_schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Properties map[string]struct {
+			Type             string
+			Minimum, Maximum *int
+		}
+	}
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	for setting, property := range map[string]string{config.LeaveAfter: "leaveAfterSeconds", config.Hold: "holdSeconds"} {
+		p := schema.Properties[property]
+		if p.Type != "integer" || p.Minimum == nil || p.Maximum == nil {
+			t.Fatalf("%s is %+v", property, p)
+		}
+		load := func(value string) error {
+			_, err := config.Load(config.Input{Getenv: func(string) string { return "" }, ConfigDir: t.TempDir(), Flags: map[string]string{setting: value}})
+			return err
+		}
+		for value, good := range map[string]bool{
+			fmt.Sprint(*p.Minimum): true, fmt.Sprint(*p.Maximum): true,
+			fmt.Sprint(*p.Minimum - 1): false, fmt.Sprint(*p.Maximum + 1): false, "10s": false, "+7": false, "1.5": false, "010": false,
+		} {
+			if err := load(value); (err == nil) != good {
+				t.Errorf("%s %q: %v", setting, value, err)
+			}
 		}
 	}
 }
