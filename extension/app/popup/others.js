@@ -39,6 +39,7 @@ export const othersOf = ({ call, onHold, offers, prefix }) => [
  */
 export function showOthers(list, rows, t, ask) {
   list.hidden = rows.length === 0;
+  document.body.classList.toggle('crowded', rows.length > 0);
   // Written anew, a button loses its focus, and a screen reader says it all again.
   const shown = JSON.stringify(rows);
   if (list.dataset['shown'] === shown) return;
@@ -55,7 +56,9 @@ export function showOthers(list, rows, t, ask) {
         return button;
       });
       item.dataset['call'] = callSid;
-      item.append(name, about, ...buttons);
+      const row = document.createElement('div');
+      row.append(...buttons);
+      item.append(name, about, row);
       return item;
     }),
   );
