@@ -130,7 +130,7 @@ var Catalogue = []Entry{
 	{FilterRefused, ExitUsage, "Twilio does not accept the filter expression.", "See the TaskRouter expression syntax."},
 	{AttributesInvalid, ExitFailed, "A worker's attributes are not a JSON object.", "Fix them in the Console; flexvc skips such workers."},
 	{AttributesTooLong, ExitFailed, "A worker's attributes would exceed Twilio's 4096 characters.", "Shorten them first."},
-	{EditedSince, ExitFailed, "A worker was edited after the run being rolled back, so it was skipped.", "Compare it with flexvc workers show."},
+	{EditedSince, ExitFailed, "Somebody gave a worker's flag or contact URI another value, so it was skipped.", "Use the command that the message names."},
 	{RunNotFound, ExitUsage, "The run does not exist.", "list runs: flexvc runs list."},
 	{RunNotResumable, ExitUsage, "The run has nothing left to do.", "See how it ended: flexvc runs show RUN."},
 	{JournalDamaged, ExitFailed, "A run's journal is damaged.", "Do not edit journals; restore it from a backup."},

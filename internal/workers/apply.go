@@ -49,7 +49,7 @@ func (r *Run) Apply(ctx context.Context, api API, f Folder, o ApplyOptions) (Tal
 			return r.Tally(), errors.Join(err, r.Close())
 		}
 		defer source.Close()
-		a.op = restoring{source}
+		a.op = restoring{source, r.Prefix}
 	}
 	var todo []*item
 	for _, it := range r.items {
@@ -194,7 +194,7 @@ func (a *applying) finish(it *item, result record) {
 // change brings one worker to what the operation wants.
 func (a *applying) change(ctx context.Context, it *item) (result record) {
 	fail := func(err error) record {
-		r := a.failed(ctx, err)
+		r := a.failed(ctx, it.sid, err)
 		r.Attempts = result.Attempts
 		return r
 	}
@@ -270,7 +270,7 @@ func (a *applying) fetch(ctx context.Context, it *item) (twilio.Worker, error) {
 }
 
 // failed turns an error into a worker's result, or into the end of the run.
-func (a *applying) failed(ctx context.Context, err error) record {
+func (a *applying) failed(ctx context.Context, sid string, err error) record {
 	p := problem.As(err)
 	if ctx.Err() != nil || p == nil {
 		if ctx.Err() == nil {
@@ -280,7 +280,7 @@ func (a *applying) failed(ctx context.Context, err error) record {
 	}
 	switch p.Code {
 	case problem.EditedSince:
-		return record{Status: Skipped, Code: p.Code, Reason: p.Summary}
+		return record{Status: Skipped, Code: p.Code, Reason: p.Summary, Remedy: a.op.remedy(sid, p.Code)}
 	case problem.NotFound:
 		return record{Status: Failed, Code: p.Code, Reason: workerGone}
 	case problem.CredentialsRefused, problem.PermissionDenied, problem.WrongTarget,

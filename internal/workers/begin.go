@@ -13,7 +13,7 @@ import (
 // Begin writes the plan's journal: after it, the run can be resumed whatever
 // happens. Command, selection, account and workspace come from h.
 func (l *Lock) Begin(h Header, p *Plan) (*Run, error) {
-	h.V, h.Edit, h.Of, h.Same, h.Listed = journalVersion, p.edit, p.of, p.Same, p.listed
+	h.V, h.Edit, h.Of, h.Prefix, h.Same, h.Listed = journalVersion, p.edit, p.of, p.prefix, p.Same, p.listed
 	h.Started = l.Now().UTC()
 	n := idNumber(h.Started)
 	for ; ; n++ {
@@ -30,7 +30,7 @@ func (l *Lock) Begin(h Header, p *Plan) (*Run, error) {
 	run.Header, run.Blocked, run.spool = h, p.Blocked, p.spool
 	records := []record{{Kind: kindRun, Run: &h}}
 	for _, b := range p.Blocked {
-		records = append(records, record{Kind: kindBlocked, SID: b.SID, Name: b.Name, Code: b.Code, Reason: b.Reason})
+		records = append(records, record{Kind: kindBlocked, SID: b.SID, Name: b.Name, Code: b.Code, Reason: b.Reason, Remedy: b.Remedy})
 	}
 	for _, w := range p.Change {
 		records = append(records, record{Kind: kindPlan, SID: w.SID, Name: w.Name})

@@ -31,6 +31,7 @@ type record struct {
 	Held     *string      `json:"held,omitempty"` // what Twilio answered, when it is not After
 	Code     problem.Code `json:"code,omitempty"`
 	Reason   string       `json:"reason,omitempty"`
+	Remedy   string       `json:"remedy,omitempty"` // see Blocked
 	Attempts int          `json:"attempts,omitempty"`
 	Updated  *time.Time   `json:"updated,omitempty"` // Twilio's date of the write
 

@@ -448,7 +448,7 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: %+v, %v", tc.name, tally, err)
 		}
 		w.api.Before = nil
-		p, err := PlanRollback(t.Context(), w.api, w.folder(immortal(0)), w.latest(), 1, nil)
+		p, err := PlanRollback(t.Context(), w.api, w.folder(immortal(0)), w.latest(), "ext_", 1, nil)
 		if err != nil || p.Total != tally.Changed || len(p.Change) != tally.Changed {
 			t.Errorf("%s: a rollback would restore %d of %d, %v, want %d", tc.name, len(p.Change), p.Total, err, tally.Changed)
 		}

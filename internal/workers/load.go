@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Load reads a run's journal. The caller closes the run.
@@ -69,7 +68,7 @@ func (r *Run) replay(rec record, at place) error {
 	case kindPlan:
 		r.add(&item{sid: rec.SID, name: rec.Name})
 	case kindBlocked:
-		r.Blocked = append(r.Blocked, Blocked{rec.SID, rec.Name, rec.Code, rec.Reason})
+		r.Blocked = append(r.Blocked, Blocked{rec.SID, rec.Name, rec.Code, rec.Reason, rec.Remedy})
 	case kindIntent:
 		if rec.Before == nil || rec.After == nil {
 			return errOutOfPlace
@@ -90,7 +89,7 @@ func (it *item) intended(at place) {
 }
 
 func (it *item) finished(rec record, at place) {
-	it.status, it.code, it.reason, it.attempts = rec.Status, rec.Code, rec.Reason, rec.Attempts
+	it.status, it.code, it.reason, it.remedy, it.attempts = rec.Status, rec.Code, rec.Reason, rec.Remedy, rec.Attempts
 	if rec.Status != Changed {
 		return
 	}
@@ -135,12 +134,6 @@ func (r *Run) written(sid string) ([]pair, error) {
 		pairs = append(pairs, p)
 	}
 	return pairs, nil
-}
-
-// holds reports whether w holds what its latest intent was to write.
-func (r *Run) holds(w twilio.Worker) (bool, error) {
-	pairs, err := r.written(w.SID)
-	return err == nil && len(pairs) > 0 && w.Attributes != nil && *w.Attributes == pairs[0].ours, err
 }
 
 func (r *Run) read(at place) (record, error) {

@@ -24,7 +24,8 @@ type Header struct {
 	Workspace string           `json:"workspace"`
 	Started   time.Time        `json:"started"`
 	Edit      *attributes.Edit `json:"edit,omitempty"`
-	Of        string           `json:"of,omitempty"` // the run that this one rolls back
+	Of        string           `json:"of,omitempty"`     // the run that this one rolls back
+	Prefix    string           `json:"prefix,omitempty"` // the profile's identity prefix, in a rollback
 	Same      int              `json:"same"`
 	Listed    int              `json:"listed,omitempty"` // workers in the workspace, if all were listed
 }
@@ -74,6 +75,7 @@ type Outcome struct {
 	Status    Status
 	Code      problem.Code
 	Reason    string
+	Remedy    string // see Blocked
 	Attempts  int
 }
 
@@ -100,6 +102,7 @@ type item struct {
 	status    Status
 	code      problem.Code
 	reason    string
+	remedy    string
 	attempts  int
 
 	last      place // its latest intent
@@ -158,7 +161,7 @@ func (r *Run) Outcomes() iter.Seq[Outcome] {
 }
 
 func (it *item) outcome() Outcome {
-	return Outcome{it.sid, it.name, it.status, it.code, it.reason, it.attempts}
+	return Outcome{it.sid, it.name, it.status, it.code, it.reason, it.remedy, it.attempts}
 }
 
 // Close closes the run's files. The run itself ends in Apply.

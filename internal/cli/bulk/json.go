@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -33,7 +34,7 @@ func (v *jsonView) plan(p *workers.Plan, dryRun bool) error {
 	for _, w := range p.Change {
 		event := WorkerEvent{V: 1, Event: "worker", SID: w.SID, Name: w.Name, Status: "planned"}
 		for _, c := range w.Changes {
-			event.Changes = append(event.Changes, changeJSON{c.Key, json.RawMessage(c.From), json.RawMessage(c.To)})
+			event.Changes = append(event.Changes, changeJSON{c.Key, json.RawMessage(c.From), json.RawMessage(cmp.Or(c.To, "null"))})
 		}
 		v.emit(event)
 	}
@@ -43,7 +44,7 @@ func (v *jsonView) plan(p *workers.Plan, dryRun bool) error {
 
 func (v *jsonView) blocked(blocked []workers.Blocked) {
 	for _, b := range blocked {
-		v.emit(WorkerEvent{V: 1, Event: "worker", SID: b.SID, Name: b.Name, Status: "blocked", Code: b.Code, Reason: b.Reason})
+		v.emit(WorkerEvent{V: 1, Event: "worker", SID: b.SID, Name: b.Name, Status: "blocked", Code: b.Code, Reason: b.Reason, Remedy: b.Remedy})
 	}
 }
 
@@ -73,7 +74,7 @@ func (v *jsonView) done(o workers.Outcome) {
 	if o.Status == workers.Changed {
 		status = v.header.Verb()
 	}
-	v.emit(WorkerEvent{V: 1, Event: "worker", SID: o.SID, Name: o.Name, Status: status, Code: o.Code, Reason: o.Reason, Attempts: o.Attempts})
+	v.emit(WorkerEvent{V: 1, Event: "worker", SID: o.SID, Name: o.Name, Status: status, Code: o.Code, Reason: o.Reason, Remedy: o.Remedy, Attempts: o.Attempts})
 }
 
 func (v *jsonView) stopping() {
@@ -129,13 +130,14 @@ type WorkerEvent struct {
 	Changes  []changeJSON `json:"changes,omitempty"`
 	Code     problem.Code `json:"code,omitempty"`
 	Reason   string       `json:"reason,omitempty"`
+	Remedy   string       `json:"remedy,omitempty"` // the command that can change it, without the worker
 	Attempts int          `json:"attempts,omitempty"`
 }
 
 type changeJSON struct {
 	Key  string          `json:"key"`
 	From json.RawMessage `json:"from,omitempty"` // absent: unset
-	To   json.RawMessage `json:"to"`
+	To   json.RawMessage `json:"to"`             // null: removed
 }
 
 type summaryEvent struct {

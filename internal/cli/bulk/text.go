@@ -81,7 +81,7 @@ func (v *textView) planLines(say printf, p *workers.Plan) {
 		names = max(names, ui.Columns(b.Name))
 	}
 	change := func(c attributes.Change) string {
-		return fmt.Sprintf("%-*s   %s %s %s", keys, c.Key, orUnset(c.From), v.ui.Arrow(), plain(c.To))
+		return fmt.Sprintf("%-*s   %s %s %s", keys, c.Key, orUnset(c.From), v.ui.Arrow(), orUnset(c.To))
 	}
 	for _, w := range examples {
 		for _, c := range w.Changes {
@@ -157,6 +157,7 @@ func (v *textView) planRollback(say printf, p *workers.Plan) {
 		left = ", skipped"
 	}
 	say("%d %s changed by run %s: %s%s\n", p.Total, was, v.header.Of, strings.Join(counts, ", "), left)
+	RemedyHints(v.ui, AsOutcomes(p.Blocked))
 	if len(p.Change) == 0 {
 		say("No changes. Next: flexvc runs show %s\n", v.header.Of)
 	}
@@ -192,6 +193,7 @@ func (v *textView) stopping() {
 func (v *textView) end(run *workers.Run, t workers.Tally, err error) error {
 	v.finishProgress()
 	OutcomeLines(v.ui, v.failures, run.ID)
+	RemedyHints(v.ui, v.failures)
 	if err != nil {
 		return v.stopped(err)
 	}
@@ -201,11 +203,7 @@ func (v *textView) end(run *workers.Run, t workers.Tally, err error) error {
 	v.ui.Printf("Done: %s.\n", strings.Join(TallyWords(run.Header, t), ", "))
 	switch {
 	case t.Failed > 0:
-		these := "it"
-		if t.Failed > 1 {
-			these = fmt.Sprintf("the %d", t.Failed)
-		}
-		v.ui.Hint("retry %s: flexvc runs resume %s --retry-failed", these, run.ID)
+		v.ui.Hint("retry %s: flexvc runs resume %s --retry-failed", these(t.Failed), run.ID)
 	case !t.Whole():
 		v.ui.Hint("see which were skipped: flexvc runs show %s", run.ID)
 	default:

@@ -89,12 +89,11 @@ func (v runsText) show(run *workers.Run, state string) error {
 			notable = append(notable, o)
 		}
 	}
-	for _, b := range run.Blocked {
-		notable = append(notable, workers.Outcome{SID: b.SID, Name: b.Name, Status: workers.Skipped, Reason: b.Reason})
-	}
+	notable = append(notable, bulk.AsOutcomes(run.Blocked)...)
 	if len(notable) > 0 {
 		v.ui.Printf("\n")
 		bulk.OutcomeLines(v.ui, notable, run.ID)
+		bulk.RemedyHints(v.ui, notable)
 	}
 	switch {
 	case state == runRunning:
@@ -159,12 +158,12 @@ func (v runsJSON) show(run *workers.Run, state string) error {
 		case "":
 			status = "left"
 		}
-		if err := v.Line(bulk.WorkerEvent{V: 1, Event: "worker", SID: o.SID, Name: o.Name, Status: status, Code: o.Code, Reason: o.Reason, Attempts: o.Attempts}); err != nil {
+		if err := v.Line(bulk.WorkerEvent{V: 1, Event: "worker", SID: o.SID, Name: o.Name, Status: status, Code: o.Code, Reason: o.Reason, Remedy: o.Remedy, Attempts: o.Attempts}); err != nil {
 			return err
 		}
 	}
 	for _, b := range run.Blocked {
-		if err := v.Line(bulk.WorkerEvent{V: 1, Event: "worker", SID: b.SID, Name: b.Name, Status: "blocked", Code: b.Code, Reason: b.Reason}); err != nil {
+		if err := v.Line(bulk.WorkerEvent{V: 1, Event: "worker", SID: b.SID, Name: b.Name, Status: "blocked", Code: b.Code, Reason: b.Reason, Remedy: b.Remedy}); err != nil {
 			return err
 		}
 	}

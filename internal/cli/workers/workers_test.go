@@ -206,6 +206,10 @@ var scenes = []struct {
 	}},
 	{"rollback-dry-run", []string{"runs", "rollback", exampleRun, "--dry-run"}, 0, func(d *desk) { d.enabledThenEdited() }},
 	{"rollback", []string{"runs", "rollback", exampleRun, "--yes", "--concurrency", "1"}, 3, func(d *desk) { d.enabledThenEdited() }},
+	{"rollback-third-value", []string{"runs", "rollback", exampleRun, "--yes"}, 3, func(d *desk) {
+		d.setup(0, "workers", "disable", "dan", "--yes")
+		d.edit("dan", `{"extensionVoiceClientEnabled":"soon"}`)
+	}},
 	{"runs-list", []string{"runs", "list"}, 0, func(d *desk) {
 		d.enabledThenEdited()
 		d.setup(3, "runs", "rollback", exampleRun, "--yes")
@@ -240,12 +244,16 @@ func (d *desk) interruptAt(n int) {
 	}
 }
 
-// enabledThenEdited enables all; then bob is edited in the Console.
+// enabledThenEdited enables all; then bob gets another key in the Console, alice
+// logs in, and zoe's attributes are spoiled.
 func (d *desk) enabledThenEdited() {
 	d.setup(3, "workers", "enable", "--all", "--yes", "--concurrency", "1")
-	edited := `{"extensionVoiceClientEnabled":true,"team":"sales"}`
-	d.api.byName("bob").Attributes = &edited
+	d.edit("bob", `{"extensionVoiceClientEnabled":true,"team":"sales"}`)
+	d.edit("alice", `{"contact_uri":"client:ext_alice","note":"R&D","extensionVoiceClientEnabled":true}`)
+	d.edit("zoe", `gone`)
 }
+
+func (d *desk) edit(name, text string) { d.api.byName(name).Attributes = &text }
 
 // TestGolden compares each scene with what a person, a pipe and a program see.
 func TestGolden(t *testing.T) {

@@ -1,0 +1,92 @@
+package workers
+
+import (
+	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/twilio"
+)
+
+// operation decides what a worker's attributes become.
+type operation interface {
+	// next returns the text the worker is to have. No changes means it has it.
+	// An error whose code refuses is about this worker alone.
+	next(sid, text string) (string, []attributes.Change, error)
+	// remedy is the command that can still change a worker which next refuses, as
+	// Blocked has it.
+	remedy(sid string, code problem.Code) string
+}
+
+var (
+	_ operation = editing{}
+	_ operation = restoring{}
+)
+
+// refuses reports whether a problem means that one worker is to be left alone.
+func refuses(code problem.Code) bool {
+	switch code {
+	case problem.AttributesInvalid, problem.AttributesTooLong, problem.EditedSince:
+		return true
+	}
+	return false
+}
+
+type editing struct{ edit attributes.Edit }
+
+func (e editing) next(_, text string) (string, []attributes.Change, error) {
+	return e.edit.Apply(text)
+}
+
+func (e editing) remedy(string, problem.Code) string { return "" }
+
+// restoring takes back what a run changed in workers.
+type restoring struct {
+	source *Run
+	prefix string // see Header
+}
+
+func (r restoring) next(sid, text string) (string, []attributes.Change, error) {
+	pairs, err := r.source.written(sid)
+	if err != nil || len(pairs) == 0 {
+		return text, nil, err
+	}
+	for _, p := range pairs {
+		if text == p.ours {
+			return r.undo(sid, p, text)
+		}
+	}
+	for _, p := range pairs {
+		if text == p.before {
+			return text, nil, nil
+		}
+	}
+	return r.undo(sid, pairs[0], text)
+}
+
+func (r restoring) undo(sid string, p pair, text string) (string, []attributes.Change, error) {
+	edited := attributes.Edited{Before: p.before, After: p.ours, Prefix: r.prefix, Name: r.source.bySID[sid].name}
+	return edited.Undo(text)
+}
+
+// arrived reports whether w holds a change of which the run does not know whether
+// it was carried out.
+func (r restoring) arrived(w twilio.Worker) (bool, error) {
+	if w.Attributes == nil {
+		return false, nil
+	}
+	_, changes, err := r.next(w.SID, *w.Attributes)
+	if p := problem.As(err); p != nil && refuses(p.Code) {
+		return false, nil
+	}
+	return len(changes) > 0, err
+}
+
+func (r restoring) remedy(sid string, code problem.Code) string {
+	pairs, err := r.source.written(sid)
+	if err != nil || len(pairs) == 0 || code != problem.EditedSince {
+		return ""
+	}
+	if flag, _ := attributes.Inspect(&pairs[0].before); flag == attributes.Enabled {
+		return "workers enable"
+	}
+	return "workers disable --reset-contact-uri"
+}
