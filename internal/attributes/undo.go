@@ -64,7 +64,7 @@ func (e Edited) Undo(attributes string) (string, []Change, error) {
 	switch {
 	case len(changes) == 0:
 		return attributes, nil, nil
-	case attributes == e.After || readsAs(text, e.Before):
+	case attributes == e.After || ReadsAs(text, e.Before):
 		return e.Before, changes, nil
 	}
 	if n := length(text); n > MaxLength {
@@ -81,24 +81,24 @@ type three struct{ was, ours, is string }
 // It is false when that is neither the edit's nor the former one.
 func (v three) restored() (string, bool) {
 	switch {
-	case readsAs(v.was, v.ours), readsAs(v.is, v.was):
+	case ReadsAs(v.was, v.ours), ReadsAs(v.is, v.was):
 		return v.is, true
-	case readsAs(v.is, v.ours):
+	case ReadsAs(v.is, v.ours):
 		return v.was, true
 	}
 	return "", false
 }
 
 func (e Edited) restoredURI(v three, attributes string, enabled bool) (string, bool) {
-	if readsAs(v.is, v.was) {
+	if ReadsAs(v.is, v.was) {
 		return v.is, true
 	}
 	moved, onExtension := withoutPrefix(v.is, e.Prefix)
 	onExtension = onExtension && !OwnIdentity(identityOf(v.is), attributes, e.Name)
 	switch {
-	case onExtension && readsAs(moved, v.was) && !enabled:
+	case onExtension && ReadsAs(moved, v.was) && !enabled:
 		return v.was, true
-	case readsAs(v.was, v.ours) && onExtension && !enabled:
+	case ReadsAs(v.was, v.ours) && onExtension && !enabled:
 		return moved, true // nobody would answer there
 	}
 	return v.restored()
@@ -112,10 +112,10 @@ func identityOf(value string) string {
 	return identity
 }
 
-// readsAs reports whether now is was, or was as a browser writes it that has read
+// ReadsAs reports whether now is was, or was as a browser writes it that has read
 // it: white space, escapes and the order of keys do not count, nor does a number
 // that is spelled as JSON.stringify spells it.
-func readsAs(now, was string) bool {
+func ReadsAs(now, was string) bool {
 	if now == was {
 		return true
 	}

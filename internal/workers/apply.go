@@ -3,8 +3,10 @@ package workers
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/twilio"
 )
@@ -173,6 +175,7 @@ func (a *applying) finish(it *item, result record) {
 	}
 	result.Kind, result.SID = kindResult, it.sid
 	result.Attempts += it.attempts
+	result.Reset = result.Status == Changed && it.lost
 	write := a.run.journal.note
 	if result.Held != nil {
 		// A rollback could not tell these bytes from another's without it.
@@ -210,6 +213,9 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		}
 		next, changes, err := a.op.next(it.sid, before)
 		if err != nil {
+			return fail(err)
+		}
+		if err := it.editedMeanwhile(changes); err != nil {
 			return fail(err)
 		}
 		if len(changes) == 0 {
@@ -254,6 +260,20 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		return result
 	}
 	return fail(problem.New(problem.PreconditionFailed, "the worker changed during each of %d attempts", maxAttempts))
+}
+
+// editedMeanwhile returns the problem of a value that somebody has set explicitly
+// since the plan: it is neither what was there nor what the run sets, so it is no
+// old copy that a browser wrote back.
+func (it *item) editedMeanwhile(changes []attributes.Change) error {
+	for _, now := range changes {
+		for _, then := range it.planned {
+			if now.Key == then.Key && now.From != "" && !attributes.ReadsAs(now.From, then.From) {
+				return problem.New(problem.EditedSince, "%s was set to %s during the run", now.Key, now.From)
+			}
+		}
+	}
+	return nil
 }
 
 // fetch returns the worker, once from the plan if the plan had to fetch it.
@@ -324,8 +344,11 @@ func (a *applying) verify(ctx context.Context) {
 			}
 			return
 		}
+		for _, it := range lost {
+			it.lost = true
+		}
 		a.pass(ctx, lost)
-		changed = lost
+		changed = slices.DeleteFunc(lost, func(it *item) bool { return it.status != Changed })
 	}
 }
 

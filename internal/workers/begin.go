@@ -33,8 +33,12 @@ func (l *Lock) Begin(h Header, p *Plan) (*Run, error) {
 		records = append(records, record{Kind: kindBlocked, SID: b.SID, Name: b.Name, Code: b.Code, Reason: b.Reason, Remedy: b.Remedy})
 	}
 	for _, w := range p.Change {
-		records = append(records, record{Kind: kindPlan, SID: w.SID, Name: w.Name})
-		run.add(&item{sid: w.SID, name: w.Name, etag: w.etag, text: w.text})
+		it := &item{sid: w.SID, name: w.Name, etag: w.etag, text: w.text}
+		if p.edit != nil {
+			it.planned = w.Changes
+		}
+		records = append(records, record{Kind: kindPlan, SID: w.SID, Name: w.Name, Changes: it.planned})
+		run.add(it)
 	}
 	if err := l.publish(run, records); err != nil {
 		return nil, err

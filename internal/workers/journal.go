@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -27,12 +28,15 @@ type record struct {
 	Before *string `json:"before,omitempty"`
 	After  *string `json:"after,omitempty"`
 
+	Changes []attributes.Change `json:"changes,omitempty"` // what an edit is to change, as planned
+
 	Status   Status       `json:"status,omitempty"`
 	Held     *string      `json:"held,omitempty"` // what Twilio answered, when it is not After
 	Code     problem.Code `json:"code,omitempty"`
 	Reason   string       `json:"reason,omitempty"`
 	Remedy   string       `json:"remedy,omitempty"` // see Blocked
 	Attempts int          `json:"attempts,omitempty"`
+	Reset    bool         `json:"reset,omitempty"`   // set again: another program had undone it
 	Updated  *time.Time   `json:"updated,omitempty"` // Twilio's date of the write
 
 	At    *time.Time `json:"at,omitempty"`

@@ -66,12 +66,15 @@ func (r *Run) replay(rec record, at place) error {
 		}
 		r.Header = *rec.Run
 	case kindPlan:
-		r.add(&item{sid: rec.SID, name: rec.Name})
+		r.add(&item{sid: rec.SID, name: rec.Name, planned: rec.Changes})
 	case kindBlocked:
 		r.Blocked = append(r.Blocked, Blocked{rec.SID, rec.Name, rec.Code, rec.Reason, rec.Remedy})
 	case kindIntent:
 		if rec.Before == nil || rec.After == nil {
 			return errOutOfPlace
+		}
+		if it.planned == nil && r.Edit != nil {
+			_, it.planned, _ = r.Edit.Apply(*rec.Before) // older journals have no changes in their plan
 		}
 		it.intended(at)
 	case kindResult:
@@ -93,6 +96,7 @@ func (it *item) finished(rec record, at place) {
 	if rec.Status != Changed {
 		return
 	}
+	it.reset = it.reset || rec.Reset
 	if it.uncertain {
 		it.effective, it.uncertain, it.held = it.last, false, place{}
 		if rec.Held != nil {

@@ -36,7 +36,17 @@ func (e editing) next(_, text string) (string, []attributes.Change, error) {
 	return e.edit.Apply(text)
 }
 
-func (e editing) remedy(string, problem.Code) string { return "" }
+func (e editing) remedy(_ string, code problem.Code) string {
+	switch {
+	case code != problem.EditedSince || e.edit.URIOnly:
+		return ""
+	case e.edit.Enable:
+		return "workers enable"
+	case e.edit.ResetContactURI:
+		return "workers disable --reset-contact-uri"
+	}
+	return "workers disable"
+}
 
 // restoring takes back what a run changed in workers.
 type restoring struct {

@@ -52,14 +52,15 @@ const (
 	Changed Status = "changed"
 	Same    Status = "same"    // needed no change by then
 	Failed  Status = "failed"  // see the code and reason
-	Skipped Status = "skipped" // a rollback found it edited and left it alone
+	Skipped Status = "skipped" // somebody gave it another value meanwhile
 )
 
 // Tally counts the workers of a run.
 type Tally struct {
 	Planned int `json:"planned"` // workers to change when the run began
 	Changed int `json:"changed"`
-	Same    int `json:"same"` // before or by then
+	Reset   int `json:"reset,omitempty"` // of Changed, set again after another program had undone it
+	Same    int `json:"same"`            // before or by then
 	Failed  int `json:"failed"`
 	Skipped int `json:"skipped"`
 	Blocked int `json:"blocked"` // left alone by the plan
@@ -104,12 +105,16 @@ type item struct {
 	reason    string
 	remedy    string
 	attempts  int
+	reset     bool // see Tally
+
+	planned []attributes.Change // what an edit is to change, to tell a person's edit from it
 
 	last      place // its latest intent
 	uncertain bool  // whether the latest intent was carried out is not known
 	effective place // the latest intent known to have been carried out
 	held      place // the result of that one, if Twilio holds other bytes than sent
 	updated   time.Time
+	lost      bool // a look after the write found the change undone
 
 	etag string
 	text place // in the spool
@@ -136,6 +141,9 @@ func (r *Run) Tally() Tally {
 		switch it.status {
 		case Changed:
 			t.Changed++
+			if it.reset {
+				t.Reset++
+			}
 		case Same:
 			t.Same++
 		case Failed:

@@ -87,7 +87,7 @@ func (v *jsonView) stopping() {
 func (v *jsonView) end(run *workers.Run, t workers.Tally, err error) error {
 	v.finishProgress()
 	event := summaryEvent{
-		V: 1, Event: "summary", Run: run.ID, Failed: t.Failed, Same: t.Same, Skipped: t.Skipped, Blocked: t.Blocked, Left: t.Left,
+		V: 1, Event: "summary", Run: run.ID, Reset: t.Reset, Failed: t.Failed, Same: t.Same, Skipped: t.Skipped, Blocked: t.Blocked, Left: t.Left,
 		Seconds: int(v.now().Sub(v.started).Round(time.Second).Seconds()),
 	}
 	switch run.Verb() {
@@ -147,6 +147,7 @@ type summaryEvent struct {
 	Enabled  *int   `json:"enabled,omitempty"`
 	Disabled *int   `json:"disabled,omitempty"`
 	Restored *int   `json:"restored,omitempty"`
+	Reset    int    `json:"reset,omitempty"` // of those, set again after another program had undone them
 	Failed   int    `json:"failed"`
 	Same     int    `json:"same"`
 	Skipped  int    `json:"skipped"`

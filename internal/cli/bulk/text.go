@@ -320,17 +320,18 @@ func OutcomeLines(s *ui.Streams, outcomes []workers.Outcome, run string) {
 // TallyWords counts in words what became of the workers, the wanted end first.
 func TallyWords(h workers.Header, t workers.Tally) []string {
 	words := []string{fmt.Sprintf("%d %s", t.Changed, h.Verb())}
-	alone := "blocked"
-	if h.Of != "" {
-		alone = "skipped"
+	if h.Of != "" { // whether the plan or the write found it edited is no matter to a reader
+		t.Skipped, t.Blocked = t.Skipped+t.Blocked, 0
 	}
 	for _, row := range []struct {
 		n    int
 		what string
 	}{
+		{t.Reset, "of them set again"},
 		{t.Failed, "failed"},
 		{t.Same, "already " + h.Verb()},
-		{t.Skipped + t.Blocked, alone},
+		{t.Skipped, "skipped"},
+		{t.Blocked, "blocked"},
 	} {
 		if row.n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", row.n, row.what))

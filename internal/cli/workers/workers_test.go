@@ -194,6 +194,7 @@ var scenes = []struct {
 	{"enable-dry-run", []string{"workers", "enable", "--all", "--dry-run"}, 0, nil},
 	{"enable-exit-code", []string{"workers", "enable", "bob", "--dry-run", "--exit-code"}, 5, nil},
 	{"enable", []string{"workers", "enable", "--all", "--yes", "--concurrency", "1"}, 3, func(d *desk) { d.loseZoe() }},
+	{"enable-edited-meanwhile", []string{"workers", "enable", "--all", "--yes", "--concurrency", "1"}, 3, func(d *desk) { d.disabledByAPerson() }},
 	{"enable-nothing", []string{"workers", "enable", "dan"}, 0, nil},
 	{"enable-only-blocked", []string{"workers", "enable", "walt"}, 3, nil},
 	{"disable-reset", []string{"workers", "disable", "dan", "--reset-contact-uri", "--dry-run"}, 0, nil},
@@ -228,6 +229,23 @@ func (d *desk) loseZoe() {
 		defer d.api.mu.Unlock()
 		if zoe := d.api.byName("zoe"); zoe != nil {
 			delete(d.api.workers, zoe.SID)
+		}
+		return nil
+	}
+}
+
+// disabledByAPerson disables alice in the Console while she is being enabled, and
+// once lets a browser write back what bob had before.
+func (d *desk) disabledByAPerson() {
+	bob := *d.api.byName("bob").Attributes
+	d.api.onWrite = func(name string) error {
+		switch name {
+		case "alice":
+			d.edit("alice", `{"extensionVoiceClientEnabled":false}`)
+			d.api.version[d.api.byName("alice").SID]++
+		case "zoe":
+			d.edit("bob", bob)
+			d.api.version[d.api.byName("bob").SID]++
 		}
 		return nil
 	}
