@@ -189,6 +189,9 @@ func (a *applying) finish(it *item, result record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	it.finished(result, at)
+	if result.Status != Failed {
+		a.outage = 0
+	}
 	if a.Done != nil {
 		a.Done(it.outcome())
 	}
@@ -250,9 +253,6 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		if err != nil {
 			return fail(err)
 		}
-		a.mu.Lock()
-		a.outage = 0
-		a.mu.Unlock()
 		result.Status, result.Updated = Changed, &got.DateUpdated
 		if got.Attributes != nil && *got.Attributes != next {
 			result.Held = got.Attributes
@@ -361,10 +361,12 @@ func (a *applying) lost(ctx context.Context, items []*item) ([]*item, error) {
 		sids = append(sids, it.sid)
 	}
 	var lost []*item
+	looked := map[string]bool{}
 	look := func(w twilio.Worker) error {
-		if w.Attributes == nil {
+		if w.Attributes == nil || looked[w.SID] {
 			return nil
 		}
+		looked[w.SID] = true
 		_, changes, err := a.op.next(w.SID, *w.Attributes)
 		if problem.Is(err, problem.AttributesTooLong) || (err == nil && len(changes) > 0) {
 			lost = append(lost, bySID[w.SID])
