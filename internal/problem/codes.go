@@ -133,7 +133,7 @@ var Catalogue = []Entry{
 	{EditedSince, ExitFailed, "Somebody gave a worker's flag or contact URI another value, so it was skipped.", "Use the command that the message names."},
 	{RunNotFound, ExitUsage, "The run does not exist.", "list runs: flexvc runs list."},
 	{RunNotResumable, ExitUsage, "The run has nothing left to do.", "See how it ended: flexvc runs show RUN."},
-	{JournalDamaged, ExitFailed, "A run's journal is damaged.", "Do not edit journals; restore it from a backup."},
+	{JournalDamaged, ExitFailed, "A run's journal is damaged where it is needed.", "See what is lost: flexvc runs show RUN. The rest can still be rolled back."},
 	{EventsTaken, ExitFailed, "The workspace's single event callback is in use for another address.", "Use Event Streams: flexvc events enable, without --callback."},
 	{NotFound, ExitFailed, "Twilio does not know the object.", "It may have been deleted."},
 	{PreconditionFailed, ExitFailed, "The object kept changing while flexvc tried to change it.", "Try again when it is quieter."},

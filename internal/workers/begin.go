@@ -95,6 +95,11 @@ func (l *Lock) Reopen(id string, retryFailed bool) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if run.V == 0 {
+		run.Close()
+		return nil, problem.New(problem.JournalDamaged, "cannot resume run %s: the beginning of its journal is damaged", run.ID).
+			WithHint("undo what it did: flexvc runs rollback %s", run.ID)
+	}
 	if by, err := l.rolledBackBy(run.ID); err != nil || by != "" {
 		run.Close()
 		if err != nil {

@@ -41,9 +41,9 @@ func (e editing) remedy(_ string, code problem.Code) string {
 	case code != problem.EditedSince || e.edit.URIOnly:
 		return ""
 	case e.edit.Enable:
-		return "workers enable"
+		return enableCommand
 	case e.edit.ResetContactURI:
-		return "workers disable --reset-contact-uri"
+		return disableCommand
 	}
 	return "workers disable"
 }
@@ -96,7 +96,36 @@ func (r restoring) remedy(sid string, code problem.Code) string {
 		return ""
 	}
 	if flag, _ := attributes.Inspect(&pairs[0].before); flag == attributes.Enabled {
-		return "workers enable"
+		return enableCommand
 	}
-	return "workers disable --reset-contact-uri"
+	return disableCommand
+}
+
+// The commands that take back what a run did, where it cannot be rolled back.
+const (
+	enableCommand  = "workers enable"
+	disableCommand = "workers disable --reset-contact-uri"
+)
+
+// Lost are the workers that the run changed, or may have changed, and that a
+// rollback cannot restore: what they had before was in a damaged line of the journal.
+func (r *Run) Lost() (lost []Blocked) {
+	for _, it := range r.items {
+		if it.last.size == 0 && (it.damaged || it.status == Changed) {
+			lost = append(lost, Blocked{it.sid, it.name, problem.JournalDamaged, "what it had before is lost: its record in the journal is damaged", r.opposite()})
+		}
+	}
+	return lost
+}
+
+// opposite is the command that undoes what the run was to do, without bringing
+// back the bytes; empty where that is not known.
+func (r *Run) opposite() string {
+	switch {
+	case r.Edit == nil || r.Edit.URIOnly:
+		return ""
+	case r.Edit.Enable:
+		return disableCommand
+	}
+	return enableCommand
 }

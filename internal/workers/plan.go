@@ -84,6 +84,8 @@ func (p *Plan) addTouched(ctx context.Context, api API, source *Run, concurrency
 			sids = append(sids, it.sid)
 		}
 	}
+	lost := source.Lost()
+	p.Total, p.Blocked = len(lost), lost
 	if len(sids) == 0 {
 		return nil
 	}

@@ -31,9 +31,11 @@ type Header struct {
 }
 
 // Verb is what the run does to a worker, as a participle: enabled, disabled,
-// repaired or restored.
+// repaired or restored; changed if that is not known.
 func (h Header) Verb() string {
 	switch {
+	case h.Edit == nil && h.Of == "":
+		return "changed" // the journal's first line is damaged
 	case h.Edit == nil:
 		return "restored"
 	case h.Edit.URIOnly:
@@ -84,6 +86,7 @@ type Outcome struct {
 type Run struct {
 	Header
 	Blocked []Blocked
+	Damage  []Damage // what cannot be read of its journal
 	Ended   bool
 
 	path  string
@@ -114,6 +117,7 @@ type item struct {
 	effective place // the latest intent known to have been carried out
 	held      place // the result of that one, if Twilio holds other bytes than sent
 	updated   time.Time
+	damaged   bool // a record of it in the journal cannot be read
 	lost      bool // a look after the write found the change undone
 
 	etag string
@@ -126,7 +130,11 @@ func (f Folder) journalPath(id string) string { return filepath.Join(f.Path, id+
 
 func newRun(path string) *Run { return &Run{path: path, bySID: map[string]*item{}} }
 
+// add adds a worker, unless it is there.
 func (r *Run) add(it *item) {
+	if r.bySID[it.sid] == it {
+		return
+	}
 	r.items = append(r.items, it)
 	r.bySID[it.sid] = it
 }

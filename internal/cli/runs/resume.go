@@ -7,6 +7,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/cli/bulk"
+	"github.com/flexvc/flexvc/internal/ui"
 )
 
 type resumeOptions struct {
@@ -60,6 +61,9 @@ func resumeRun(ctx context.Context, opts *resumeOptions) error {
 	run, err := lock.Reopen(opts.Run, opts.RetryFailed)
 	if err != nil {
 		return err
+	}
+	if n := len(run.Damage); n > 0 {
+		opts.App.UI.Warn("%s of run %s's journal cannot be read (see flexvc runs show %s)", ui.Plural(n, "line"), run.ID, run.ID)
 	}
 	view := bulk.NewView(opts.App, run.Header, b.Session.Retries)
 	return b.Apply(ctx, folder, run, view)

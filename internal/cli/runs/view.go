@@ -45,6 +45,9 @@ func (v runsText) list(runs []listedRun) error {
 		row := []string{r.ID, "", "", "damaged", v.ui.SID(r.Workspace)}
 		if r.err == nil {
 			row[1], row[2], row[3] = cli.When(v.ui, r.Started), r.Command+" "+r.Selection, stateText(r.state, r.Header, r.Tally)
+			if r.Damaged > 0 {
+				row[3] += ", " + ui.Plural(r.Damaged, "line") + " damaged"
+			}
 			if v.ui.OutTTY {
 				row[1] = r.Started.UTC().Format("2006-01-02 15:04")
 			}
@@ -75,13 +78,23 @@ func stateText(state string, h workers.Header, t workers.Tally) string {
 
 func (v runsText) show(run *workers.Run, state string) error {
 	t := run.Tally()
-	v.ui.Printf("Run %s: flexvc %s %s\n", run.ID, run.Command, ui.Clean(run.Selection))
+	if run.Command == "" {
+		v.ui.Printf("Run %s: what it was is lost\n", run.ID)
+	} else {
+		v.ui.Printf("Run %s: flexvc %s %s\n", run.ID, run.Command, ui.Clean(run.Selection))
+	}
 	for _, row := range [][2]string{
 		{"started", cli.When(v.ui, run.Started)},
 		{"workspace", v.ui.SID(run.Workspace) + " of " + v.ui.SID(run.Account)},
 		{"state", stateText(state, run.Header, t)},
 	} {
 		v.ui.Printf("  %-10s %s\n", row[0], row[1])
+	}
+	if n := len(run.Damage); n > 0 {
+		v.ui.Printf("  %-10s %s\n", "journal", ui.Plural(n, "line")+" damaged, the others were read")
+		for _, d := range run.Damage {
+			v.ui.Printf("   %s line %-5d %s\n", v.ui.Mark(v.ui.Out, ui.Alert), d.Line, lostWords(d))
+		}
 	}
 	var notable []workers.Outcome
 	for o := range run.Outcomes() {
@@ -90,6 +103,7 @@ func (v runsText) show(run *workers.Run, state string) error {
 		}
 	}
 	notable = append(notable, bulk.AsOutcomes(run.Blocked)...)
+	notable = append(notable, bulk.AsOutcomes(run.Lost())...)
 	if len(notable) > 0 {
 		v.ui.Printf("\n")
 		bulk.OutcomeLines(v.ui, notable, run.ID)
@@ -98,6 +112,8 @@ func (v runsText) show(run *workers.Run, state string) error {
 	switch {
 	case state == runRunning:
 		v.ui.Hint("it is still running: ^C in its terminal stops it safely")
+	case run.Command == "":
+		v.ui.Hint("undo: flexvc runs rollback %s", run.ID)
 	case state == runUnfinished:
 		v.ui.Hint("continue: flexvc runs resume %s     undo: flexvc runs rollback %s", run.ID, run.ID)
 	case t.Failed > 0:
@@ -106,6 +122,21 @@ func (v runsText) show(run *workers.Run, state string) error {
 		v.ui.Hint("undo: flexvc runs rollback %s", run.ID)
 	}
 	return nil
+}
+
+// lostWords say what a damaged line was, as far as it tells.
+func lostWords(d workers.Damage) string {
+	record, of := d.Record, d.Name
+	if record == "" {
+		record = "record"
+	}
+	if of == "" {
+		of = d.SID
+	}
+	if of == "" {
+		return "the " + record + " is lost"
+	}
+	return "the " + record + " of " + ui.Clean(of) + " is lost"
 }
 
 type runsJSON struct{ *cli.Lines }
@@ -121,7 +152,18 @@ type runJSON struct {
 	Started   *time.Time `json:"started,omitempty"`
 	State     string     `json:"state"` // done, running, unfinished or damaged
 	*workers.Tally
-	Error string `json:"error,omitempty"`
+	Damaged int    `json:"damaged,omitempty"` // lines of the journal that cannot be read
+	Error   string `json:"error,omitempty"`
+}
+
+// damageJSON is a line of the journal that cannot be read, and what it tells.
+type damageJSON struct {
+	V      int    `json:"v"`
+	Event  string `json:"event"`
+	Line   int    `json:"line"` // from 1
+	Record string `json:"record,omitempty"`
+	SID    string `json:"sid,omitempty"`
+	Name   string `json:"name,omitempty"`
 }
 
 func newRunJSON(h workers.Header, t workers.Tally, state string) runJSON {
@@ -134,6 +176,7 @@ func newRunJSON(h workers.Header, t workers.Tally, state string) runJSON {
 func (v runsJSON) list(runs []listedRun) error {
 	for _, r := range runs {
 		row := newRunJSON(r.Header, r.Tally, r.state)
+		row.Damaged = r.Damaged
 		if r.err != nil {
 			row = runJSON{V: 1, Run: r.ID, Account: r.Account, Workspace: r.Workspace, State: "damaged", Error: r.err.Error()}
 		}
@@ -146,9 +189,14 @@ func (v runsJSON) list(runs []listedRun) error {
 
 func (v runsJSON) show(run *workers.Run, state string) error {
 	row := newRunJSON(run.Header, run.Tally(), state)
-	row.Event = "run"
+	row.Event, row.Damaged = "run", len(run.Damage)
 	if err := v.Line(row); err != nil {
 		return err
+	}
+	for _, d := range run.Damage {
+		if err := v.Line(damageJSON{V: 1, Event: "damage", Line: d.Line, Record: d.Record, SID: d.SID, Name: d.Name}); err != nil {
+			return err
+		}
 	}
 	for o := range run.Outcomes() {
 		status := string(o.Status)

@@ -215,6 +215,8 @@ var scenes = []struct {
 		d.enabledThenEdited()
 		d.setup(3, "runs", "rollback", exampleRun, "--yes")
 	}},
+	{"runs-show-damaged", []string{"runs", "show", exampleRun}, 0, func(d *desk) { d.enabledThenDamaged() }},
+	{"rollback-damaged", []string{"runs", "rollback", exampleRun, "--dry-run"}, 0, func(d *desk) { d.enabledThenDamaged() }},
 	{"runs-list-empty", []string{"runs", "list"}, 0, nil},
 	{"runs-show", []string{"runs", "show", exampleRun}, 0, func(d *desk) {
 		d.loseZoe()
@@ -269,6 +271,32 @@ func (d *desk) enabledThenEdited() {
 	d.edit("bob", `{"extensionVoiceClientEnabled":true,"team":"sales"}`)
 	d.edit("alice", `{"contact_uri":"client:ext_alice","note":"R&D","extensionVoiceClientEnabled":true}`)
 	d.edit("zoe", `gone`)
+}
+
+// enabledThenDamaged enables all; then the disk spoils alice's intent in the journal
+// and bob's result.
+func (d *desk) enabledThenDamaged() {
+	d.setup(3, "workers", "enable", "--all", "--yes", "--concurrency", "1")
+	paths, err := filepath.Glob(filepath.Join(d.home, ".local/state/flexvc/*/*", exampleRun+".jsonl"))
+	if err != nil || len(paths) != 1 {
+		d.t.Fatalf("the journals are %q, %v", paths, err)
+	}
+	text, err := os.ReadFile(paths[0])
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	for i, line := range lines {
+		for _, spoiled := range []struct{ record, sid, from, to string }{
+			{`{"t":"intent"`, d.api.byName("alice").SID, `"before":"{`, `"before":"\x00`},
+			{`{"t":"result"`, d.api.byName("bob").SID, `"changed"`, `"changes"`},
+		} {
+			if strings.HasPrefix(line, spoiled.record) && strings.Contains(line, spoiled.sid) {
+				lines[i] = strings.Replace(line, spoiled.from, spoiled.to, 1)
+			}
+		}
+	}
+	clitest.Check(d.t, os.WriteFile(paths[0], []byte(strings.Join(lines, "")), 0o600))
 }
 
 func (d *desk) edit(name, text string) { d.api.byName(name).Attributes = &text }
