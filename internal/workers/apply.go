@@ -43,16 +43,12 @@ func (r *Run) Apply(ctx context.Context, api API, f Folder, o ApplyOptions) (Tal
 		o.Concurrency = DefaultConcurrency
 	}
 	a := &applying{run: r, api: api, ApplyOptions: o, halted: make(chan struct{})}
-	if r.Edit != nil {
-		a.op = editing{*r.Edit}
-	} else {
-		source, err := f.Load(r.Of)
-		if err != nil {
-			return r.Tally(), errors.Join(err, r.Close())
-		}
-		defer source.Close()
-		a.op = restoring{source, r.Prefix}
+	op, done, err := r.operation(f)
+	if err != nil {
+		return r.Tally(), errors.Join(err, r.Close())
 	}
+	defer done()
+	a.op = op
 	var todo []*item
 	for _, it := range r.items {
 		if it.status == "" {
@@ -61,7 +57,7 @@ func (r *Run) Apply(ctx context.Context, api API, f Folder, o ApplyOptions) (Tal
 	}
 	a.pass(ctx, todo)
 	a.verify(ctx)
-	err := a.reason(ctx)
+	err = a.reason(ctx)
 	if err == nil {
 		now, tally := f.Now().UTC(), r.Tally()
 		if _, e := r.journal.note(record{Kind: kindEnd, At: &now, Tally: &tally}); e == nil {
@@ -269,7 +265,7 @@ func (it *item) editedMeanwhile(changes []attributes.Change) error {
 	for _, now := range changes {
 		for _, then := range it.planned {
 			if now.Key == then.Key && now.From != "" && !attributes.ReadsAs(now.From, then.From) {
-				return problem.New(problem.EditedSince, "%s was set to %s during the run", now.Key, now.From)
+				return problem.New(problem.EditedSince, "%s was set to %s since the plan", now.Key, now.From)
 			}
 		}
 	}
@@ -326,7 +322,7 @@ func (a *applying) failed(ctx context.Context, sid string, err error) record {
 func (a *applying) verify(ctx context.Context) {
 	var changed []*item
 	for _, it := range a.run.items {
-		if it.status == Changed {
+		if it.status == Changed && !it.settled {
 			changed = append(changed, it)
 		}
 	}

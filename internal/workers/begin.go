@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"github.com/flexvc/flexvc/internal/durable"
-	"github.com/flexvc/flexvc/internal/problem"
 )
 
 // Begin writes the plan's journal: after it, the run can be resumed whatever
@@ -86,67 +85,6 @@ func (l *Lock) sweep() {
 			_ = os.Remove(name)
 		}
 	}
-}
-
-// Reopen continues a run that was stopped, or that had failures if retryFailed
-// is set.
-func (l *Lock) Reopen(id string, retryFailed bool) (*Run, error) {
-	run, err := l.Load(id)
-	if err != nil {
-		return nil, err
-	}
-	if run.V == 0 {
-		run.Close()
-		return nil, problem.New(problem.JournalDamaged, "cannot resume run %s: the beginning of its journal is damaged", run.ID).
-			WithHint("undo what it did: flexvc runs rollback %s", run.ID)
-	}
-	if by, err := l.rolledBackBy(run.ID); err != nil || by != "" {
-		run.Close()
-		if err != nil {
-			return nil, err
-		}
-		return nil, problem.New(problem.RunNotResumable, "cannot resume run %s: run %s rolled it back", run.ID, by).
-			WithHint("start a new run: flexvc %s", run.Command)
-	}
-	if retryFailed {
-		for _, it := range run.items {
-			if it.status == Failed {
-				it.status = ""
-			}
-		}
-	}
-	if run.Ended && run.Tally().Left == 0 {
-		failed := run.Tally().Failed
-		run.Close()
-		p := problem.New(problem.RunNotResumable, "run %s has nothing left to do", run.ID)
-		if failed > 0 {
-			return nil, p.WithHint("retry its failed workers: flexvc runs resume %s --retry-failed", run.ID)
-		}
-		return nil, p.WithHint("see how it ended: flexvc runs show %s", run.ID)
-	}
-	if err := run.open(l.Folder); err != nil {
-		run.Close()
-		return nil, err
-	}
-	now := l.Now().UTC()
-	if _, err := run.journal.note(record{Kind: kindResume, At: &now}); err != nil {
-		run.Close()
-		return nil, err
-	}
-	run.Ended = false
-	l.say(run.ID)
-	return run, nil
-}
-
-// rolledBackBy returns the latest run that rolled id back.
-func (f Folder) rolledBackBy(id string) (string, error) {
-	by := ""
-	for run, err := range f.Runs() {
-		if err == nil && run.Of == id {
-			return run.ID, nil
-		}
-	}
-	return by, nil
 }
 
 // open prepares the journal for appending: a torn last line is cut off.

@@ -54,7 +54,16 @@ func (w *site) process(c *crash, resume string, plan func(API, Folder, *Lock) (*
 	defer lock.Release()
 	var run *Run
 	if resume != "" {
-		run, err = lock.Reopen(resume, true)
+		if run, err = f.Resumable(resume, true); err != nil {
+			return Tally{}, err
+		}
+		var p *Plan
+		if p, err = PlanResume(w.t.Context(), api, f, run, w.concurrency, lock); err != nil {
+			_ = run.Close()
+			return Tally{}, err
+		}
+		defer p.Close()
+		err = lock.Reopen(run, p)
 	} else {
 		var p *Plan
 		if p, err = plan(api, f, lock); err != nil {

@@ -57,7 +57,7 @@ func TestPersonsEditDuringTheRunIsOverwritten(t *testing.T) {
 		}
 		for o := range run.Outcomes() {
 			edited := o.SID == workerstest.SID(before) || o.SID == workerstest.SID(after)
-			if edited != (o.Status == Skipped) || edited != (o.Code == problem.EditedSince) || edited && (o.Remedy != "workers enable" || !strings.Contains(o.Reason, "during the run")) {
+			if edited != (o.Status == Skipped) || edited != (o.Code == problem.EditedSince) || edited && (o.Remedy != "workers enable" || !strings.Contains(o.Reason, "since the plan")) {
 				t.Errorf("nulls=%t: %+v", nulls, o)
 			}
 		}

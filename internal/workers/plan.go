@@ -16,6 +16,7 @@ type Plan struct {
 	Change  []Planned // in the order Twilio lists them
 	Blocked []Blocked // left alone
 	Same    int       // need no change
+	Again   int       // of Change, in a resumed run: changed by it before, and undone since
 
 	edit   *attributes.Edit
 	of     string // the run to roll back, if any

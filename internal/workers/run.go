@@ -118,6 +118,7 @@ type item struct {
 	held      place // the result of that one, if Twilio holds other bytes than sent
 	updated   time.Time
 	damaged   bool // a record of it in the journal cannot be read
+	settled   bool // changed, and looked at again, before the run was resumed
 	lost      bool // a look after the write found the change undone
 
 	etag string

@@ -14,8 +14,9 @@ import (
 type jsonView struct {
 	*watched
 	*cli.Lines
-	planned *workers.Plan
-	err     error // the first failure to write a line
+	newer []string // runs that began after the one that is resumed
+	again int      // see workers.Plan
+	err   error    // the first failure to write a line
 }
 
 func (v *jsonView) emit(event any) {
@@ -26,11 +27,15 @@ func (v *jsonView) emit(event any) {
 
 // plan tells of a plan that is not carried out; one that is gets its run first.
 func (v *jsonView) plan(p *workers.Plan, dryRun bool) error {
-	v.planned = p
 	if !dryRun && len(p.Change) > 0 {
 		return nil
 	}
 	v.emit(planEvent{V: 1, Event: "plan", Of: v.header.Of, Change: len(p.Change), Same: p.Same, Blocked: len(p.Blocked)})
+	v.planLines(p)
+	return v.err
+}
+
+func (v *jsonView) planLines(p *workers.Plan) {
 	for _, w := range p.Change {
 		event := WorkerEvent{V: 1, Event: "worker", SID: w.SID, Name: w.Name, Status: "planned"}
 		for _, c := range w.Changes {
@@ -39,7 +44,6 @@ func (v *jsonView) plan(p *workers.Plan, dryRun bool) error {
 		v.emit(event)
 	}
 	v.blocked(p.Blocked)
-	return v.err
 }
 
 func (v *jsonView) blocked(blocked []workers.Blocked) {
@@ -54,7 +58,7 @@ func (v *jsonView) begin(run *workers.Run) {
 	event := planEvent{V: 1, Event: "plan", Run: run.ID, Of: run.Of, Change: t.Left, Same: run.Same, Blocked: t.Blocked}
 	if run.Resumed() {
 		done := t.Planned - t.Left
-		event.Done = &done
+		event.Done, event.Again, event.Newer = &done, v.again, v.newer
 	}
 	v.emit(event)
 	v.blocked(run.Blocked)
@@ -116,9 +120,12 @@ type planEvent struct {
 	Run     string `json:"run,omitempty"`
 	Of      string `json:"of,omitempty"`
 	Change  int    `json:"change"`
+	Again   int    `json:"again,omitempty"` // when resumed: of those, changed before and undone since
 	Same    int    `json:"same"`
 	Blocked int    `json:"blocked"`
 	Done    *int   `json:"done,omitempty"` // when resumed: finished before
+
+	Newer []string `json:"newer,omitempty"` // when resumed: runs that began since, the latest first
 }
 
 type WorkerEvent struct {

@@ -20,10 +20,7 @@ type textView struct {
 }
 
 func (v *textView) plan(p *workers.Plan, dryRun bool) error {
-	say := v.ui.Chat
-	if dryRun {
-		say = func(format string, args ...any) { v.ui.Printf("%s", v.ui.Suggest(fmt.Sprintf(format, args...))) }
-	}
+	say := v.planned(dryRun)
 	if v.header.Of != "" {
 		v.planRollback(say, p)
 	} else {
@@ -37,6 +34,14 @@ func (v *textView) plan(p *workers.Plan, dryRun bool) error {
 		say("Plan: %d to change.\n", len(p.Change))
 	}
 	return nil
+}
+
+// planned prints a plan: a result under --dry-run, else what leads to one.
+func (v *textView) planned(dryRun bool) printf {
+	if !dryRun {
+		return v.ui.Chat
+	}
+	return func(format string, args ...any) { v.ui.Printf("%s", v.ui.Suggest(fmt.Sprintf(format, args...))) }
 }
 
 func (v *textView) planEdit(say printf, p *workers.Plan) {
@@ -166,13 +171,6 @@ func (v *textView) planRollback(say printf, p *workers.Plan) {
 func (v *textView) begin(run *workers.Run) {
 	v.header = run.Header
 	t := run.Tally()
-	if t.Left < t.Planned || run.Resumed() {
-		failed := ""
-		if t.Failed > 0 {
-			failed = fmt.Sprintf(", %d failed", t.Failed)
-		}
-		v.ui.Chat("Run %s: %d done%s, %d left\n", run.ID, t.Planned-t.Left-t.Failed, failed, t.Left)
-	}
 	if !v.ui.ErrTTY {
 		v.ui.Note("%s %s in %s (run %s)", strings.TrimSuffix(run.Verb(), "ed")+"ing", ui.Plural(t.Left, "worker"), v.ui.SID(run.Workspace), run.ID)
 	}

@@ -14,7 +14,8 @@ import (
 // runsView prints runs of the past.
 type runsView interface {
 	list([]listedRun) error
-	show(run *workers.Run, state string) error
+	// show prints a run; by is the one that has changed what is left of it since.
+	show(run *workers.Run, state, by string) error
 }
 
 var (
@@ -44,7 +45,7 @@ func (v runsText) list(runs []listedRun) error {
 		oneWorkspace = oneWorkspace && r.Workspace == runs[0].Workspace
 		row := []string{r.ID, "", "", "damaged", v.ui.SID(r.Workspace)}
 		if r.err == nil {
-			row[1], row[2], row[3] = cli.When(v.ui, r.Started), r.Command+" "+r.Selection, stateText(r.state, r.Header, r.Tally)
+			row[1], row[2], row[3] = cli.When(v.ui, r.Started), r.Command+" "+r.Selection, stateText(r.state, r.by, r.Header, r.Tally)
 			if r.Damaged > 0 {
 				row[3] += ", " + ui.Plural(r.Damaged, "line") + " damaged"
 			}
@@ -69,14 +70,17 @@ func (v runsText) list(runs []listedRun) error {
 	return nil
 }
 
-func stateText(state string, h workers.Header, t workers.Tally) string {
-	if state == runDone {
+func stateText(state, by string, h workers.Header, t workers.Tally) string {
+	switch state {
+	case runDone:
 		return state + ": " + strings.Join(bulk.TallyWords(h, t), ", ")
+	case runSuperseded:
+		state += " by " + by
 	}
 	return fmt.Sprintf("%s: %d of %d", state, t.Planned-t.Left, t.Planned)
 }
 
-func (v runsText) show(run *workers.Run, state string) error {
+func (v runsText) show(run *workers.Run, state, by string) error {
 	t := run.Tally()
 	if run.Command == "" {
 		v.ui.Printf("Run %s: what it was is lost\n", run.ID)
@@ -86,7 +90,7 @@ func (v runsText) show(run *workers.Run, state string) error {
 	for _, row := range [][2]string{
 		{"started", cli.When(v.ui, run.Started)},
 		{"workspace", v.ui.SID(run.Workspace) + " of " + v.ui.SID(run.Account)},
-		{"state", stateText(state, run.Header, t)},
+		{"state", stateText(state, by, run.Header, t)},
 	} {
 		v.ui.Printf("  %-10s %s\n", row[0], row[1])
 	}
@@ -114,6 +118,8 @@ func (v runsText) show(run *workers.Run, state string) error {
 		v.ui.Hint("it is still running: ^C in its terminal stops it safely")
 	case run.Command == "":
 		v.ui.Hint("undo: flexvc runs rollback %s", run.ID)
+	case by != "":
+		v.ui.Hint("run %s has changed what is left of it     undo what it did: flexvc runs rollback %s", by, run.ID)
 	case state == runUnfinished:
 		v.ui.Hint("continue: flexvc runs resume %s     undo: flexvc runs rollback %s", run.ID, run.ID)
 	case t.Failed > 0:
@@ -150,7 +156,8 @@ type runJSON struct {
 	Account   string     `json:"account"`
 	Workspace string     `json:"workspace"`
 	Started   *time.Time `json:"started,omitempty"`
-	State     string     `json:"state"` // done, running, unfinished or damaged
+	State     string     `json:"state"` // done, running, unfinished, superseded or damaged
+	By        string     `json:"superseded_by,omitempty"`
 	*workers.Tally
 	Damaged int    `json:"damaged,omitempty"` // lines of the journal that cannot be read
 	Error   string `json:"error,omitempty"`
@@ -176,7 +183,7 @@ func newRunJSON(h workers.Header, t workers.Tally, state string) runJSON {
 func (v runsJSON) list(runs []listedRun) error {
 	for _, r := range runs {
 		row := newRunJSON(r.Header, r.Tally, r.state)
-		row.Damaged = r.Damaged
+		row.By, row.Damaged = r.by, r.Damaged
 		if r.err != nil {
 			row = runJSON{V: 1, Run: r.ID, Account: r.Account, Workspace: r.Workspace, State: "damaged", Error: r.err.Error()}
 		}
@@ -187,9 +194,9 @@ func (v runsJSON) list(runs []listedRun) error {
 	return nil
 }
 
-func (v runsJSON) show(run *workers.Run, state string) error {
+func (v runsJSON) show(run *workers.Run, state, by string) error {
 	row := newRunJSON(run.Header, run.Tally(), state)
-	row.Event, row.Damaged = "run", len(run.Damage)
+	row.Event, row.By, row.Damaged = "run", by, len(run.Damage)
 	if err := v.Line(row); err != nil {
 		return err
 	}

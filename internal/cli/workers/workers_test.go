@@ -205,6 +205,7 @@ var scenes = []struct {
 		d.setup(130, "workers", "enable", "--all", "--yes", "--concurrency", "1")
 		d.loseZoe()
 	}},
+	{"resume-old", []string{"runs", "resume", exampleRun, "--dry-run"}, 0, func(d *desk) { d.supersede() }},
 	{"rollback-dry-run", []string{"runs", "rollback", exampleRun, "--dry-run"}, 0, func(d *desk) { d.enabledThenEdited() }},
 	{"rollback", []string{"runs", "rollback", exampleRun, "--yes", "--concurrency", "1"}, 3, func(d *desk) { d.enabledThenEdited() }},
 	{"rollback-third-value", []string{"runs", "rollback", exampleRun, "--yes"}, 3, func(d *desk) {
