@@ -65,11 +65,7 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	switch want := boolean(e.Enable); {
 	case e.URIOnly:
 	case doc.enabled == nil && e.Enable:
-		insert := `"` + EnabledKey + `":` + want
-		if doc.members > 0 {
-			insert = "," + insert
-		}
-		splices = append(splices, splice{doc.end, doc.end, insert})
+		splices = append(splices, doc.insert(EnabledKey, want))
 		changes = append(changes, Change{EnabledKey, "", want})
 	case doc.enabled != nil && doc.enabled.of(attributes) != want:
 		splices = append(splices, splice{doc.enabled.start, doc.enabled.end, want})
@@ -87,10 +83,14 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	}
 	after := apply(attributes, splices)
 	if n := length(after); n > MaxLength {
-		return "", nil, problem.New(problem.AttributesTooLong,
-			"attributes would be %d characters long, %d over Twilio's limit", n, n-MaxLength)
+		return "", nil, tooLong(n)
 	}
 	return after, changes, nil
+}
+
+func tooLong(n int) error {
+	return problem.New(problem.AttributesTooLong,
+		"attributes would be %d characters long, %d over Twilio's limit", n, n-MaxLength)
 }
 
 // Extension is what a worker's attributes say about the extension.
@@ -135,9 +135,21 @@ type document struct {
 	end        int // after the last value, or after the opening brace
 }
 
-type span struct{ start, end int }
+// span is a value, and where in the text its member begins: behind the value
+// before it, or behind the brace that opens the object if it is the first.
+type span struct {
+	start, end int
+	member     int
+	first      bool
+}
 
-func (s span) of(text string) string { return text[s.start:s.end] }
+// of is the value's text; nothing for a key that is not there.
+func (s *span) of(text string) string {
+	if s == nil {
+		return ""
+	}
+	return text[s.start:s.end]
+}
 
 func parse(text string) (document, error) {
 	var doc document
@@ -149,6 +161,7 @@ func parse(text string) (document, error) {
 		return doc, invalidAttributes()
 	}
 	doc.end = int(dec.InputOffset())
+	opened := doc.end
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
@@ -158,9 +171,10 @@ func parse(text string) (document, error) {
 		if err := dec.Decode(&value); err != nil {
 			return doc, invalidAttributes()
 		}
+		before := doc.end
 		doc.end = int(dec.InputOffset())
 		doc.members++
-		where := &span{doc.end - len(value), doc.end}
+		where := &span{doc.end - len(value), doc.end, before, before == opened}
 		switch key {
 		case EnabledKey:
 			doc.enabled = where
@@ -203,6 +217,15 @@ func withoutPrefix(value, prefix string) (string, bool) {
 type splice struct {
 	start, end int
 	text       string
+}
+
+// insert adds a member behind the last one.
+func (d document) insert(key, value string) splice {
+	member := `"` + key + `":` + value
+	if d.members > 0 {
+		member = "," + member
+	}
+	return splice{d.end, d.end, member}
 }
 
 func apply(text string, splices []splice) string {

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -99,7 +98,7 @@ func (r Rules) Facts(w twilio.Worker) Facts {
 	var f Facts
 	f.Flag, f.ContactURI = attributes.Inspect(w.Attributes)
 	if identity, ok := r.prefixed(f.ContactURI); ok {
-		f.OwnPrefix = r.Prefix != "" && ownIdentity(identity, w)
+		f.OwnPrefix = r.Prefix != "" && attributes.OwnIdentity(identity, *w.Attributes, w.FriendlyName)
 	}
 	return f
 }
@@ -116,39 +115,6 @@ func clientIdentity(uri string) (string, bool) {
 	scheme, rest, ok := strings.Cut(uri, ":")
 	identity, _, _ := strings.Cut(rest, "?")
 	return identity, ok && strings.EqualFold(scheme, "client") && identity != ""
-}
-
-// ownIdentity reports whether Flex itself made the identity, from the worker's
-// e-mail address or user name. It settles whether "ext_5Fbob" is ext_bob, or
-// 5Fbob on the extension.
-func ownIdentity(identity string, w twilio.Worker) bool {
-	var known struct {
-		Email any `json:"email"`
-	}
-	_ = json.Unmarshal([]byte(*w.Attributes), &known) // not an object: no e-mail
-	for _, name := range []any{known.Email, w.FriendlyName} {
-		if s, ok := name.(string); ok && s != "" && encodeIdentity(s) == identity {
-			return true
-		}
-	}
-	return false
-}
-
-// encodeIdentity is how Flex makes a client identity of a user name: what is
-// neither an ASCII letter nor a digit becomes "_" and two hexadecimal digits per
-// byte. Twilio documents the rule for "@" and "." only:
-// https://help.twilio.com/articles/42799965656987
-func encodeIdentity(name string) string {
-	const digits = "0123456789ABCDEF"
-	var b strings.Builder
-	for _, c := range []byte(name) {
-		if c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
-			b.WriteByte(c)
-			continue
-		}
-		b.Write([]byte{'_', digits[c>>4], digits[c&15]})
-	}
-	return b.String()
 }
 
 // History is what is known of a worker beyond what it is now. It is about the

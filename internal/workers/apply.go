@@ -3,8 +3,10 @@ package workers
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/twilio"
 )
@@ -41,16 +43,12 @@ func (r *Run) Apply(ctx context.Context, api API, f Folder, o ApplyOptions) (Tal
 		o.Concurrency = DefaultConcurrency
 	}
 	a := &applying{run: r, api: api, ApplyOptions: o, halted: make(chan struct{})}
-	if r.Edit != nil {
-		a.op = editing{*r.Edit}
-	} else {
-		source, err := f.Load(r.Of)
-		if err != nil {
-			return r.Tally(), errors.Join(err, r.Close())
-		}
-		defer source.Close()
-		a.op = restoring{source}
+	op, done, err := r.operation(f)
+	if err != nil {
+		return r.Tally(), errors.Join(err, r.Close())
 	}
+	defer done()
+	a.op = op
 	var todo []*item
 	for _, it := range r.items {
 		if it.status == "" {
@@ -59,7 +57,7 @@ func (r *Run) Apply(ctx context.Context, api API, f Folder, o ApplyOptions) (Tal
 	}
 	a.pass(ctx, todo)
 	a.verify(ctx)
-	err := a.reason(ctx)
+	err = a.reason(ctx)
 	if err == nil {
 		now, tally := f.Now().UTC(), r.Tally()
 		if _, e := r.journal.note(record{Kind: kindEnd, At: &now, Tally: &tally}); e == nil {
@@ -173,6 +171,7 @@ func (a *applying) finish(it *item, result record) {
 	}
 	result.Kind, result.SID = kindResult, it.sid
 	result.Attempts += it.attempts
+	result.Reset = result.Status == Changed && it.lost
 	write := a.run.journal.note
 	if result.Held != nil {
 		// A rollback could not tell these bytes from another's without it.
@@ -186,6 +185,9 @@ func (a *applying) finish(it *item, result record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	it.finished(result, at)
+	if result.Status != Failed {
+		a.outage = 0
+	}
 	if a.Done != nil {
 		a.Done(it.outcome())
 	}
@@ -194,7 +196,7 @@ func (a *applying) finish(it *item, result record) {
 // change brings one worker to what the operation wants.
 func (a *applying) change(ctx context.Context, it *item) (result record) {
 	fail := func(err error) record {
-		r := a.failed(ctx, err)
+		r := a.failed(ctx, it.sid, err)
 		r.Attempts = result.Attempts
 		return r
 	}
@@ -210,6 +212,9 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		}
 		next, changes, err := a.op.next(it.sid, before)
 		if err != nil {
+			return fail(err)
+		}
+		if err := it.editedMeanwhile(changes); err != nil {
 			return fail(err)
 		}
 		if len(changes) == 0 {
@@ -244,9 +249,6 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		if err != nil {
 			return fail(err)
 		}
-		a.mu.Lock()
-		a.outage = 0
-		a.mu.Unlock()
 		result.Status, result.Updated = Changed, &got.DateUpdated
 		if got.Attributes != nil && *got.Attributes != next {
 			result.Held = got.Attributes
@@ -254,6 +256,20 @@ func (a *applying) change(ctx context.Context, it *item) (result record) {
 		return result
 	}
 	return fail(problem.New(problem.PreconditionFailed, "the worker changed during each of %d attempts", maxAttempts))
+}
+
+// editedMeanwhile returns the problem of a value that somebody has set explicitly
+// since the plan: it is neither what was there nor what the run sets, so it is no
+// old copy that a browser wrote back.
+func (it *item) editedMeanwhile(changes []attributes.Change) error {
+	for _, now := range changes {
+		for _, then := range it.planned {
+			if now.Key == then.Key && now.From != "" && !attributes.ReadsAs(now.From, then.From) {
+				return problem.New(problem.EditedSince, "%s was set to %s since the plan", now.Key, now.From)
+			}
+		}
+	}
+	return nil
 }
 
 // fetch returns the worker, once from the plan if the plan had to fetch it.
@@ -270,7 +286,7 @@ func (a *applying) fetch(ctx context.Context, it *item) (twilio.Worker, error) {
 }
 
 // failed turns an error into a worker's result, or into the end of the run.
-func (a *applying) failed(ctx context.Context, err error) record {
+func (a *applying) failed(ctx context.Context, sid string, err error) record {
 	p := problem.As(err)
 	if ctx.Err() != nil || p == nil {
 		if ctx.Err() == nil {
@@ -280,7 +296,7 @@ func (a *applying) failed(ctx context.Context, err error) record {
 	}
 	switch p.Code {
 	case problem.EditedSince:
-		return record{Status: Skipped, Code: p.Code, Reason: p.Summary}
+		return record{Status: Skipped, Code: p.Code, Reason: p.Summary, Remedy: a.op.remedy(sid, p.Code)}
 	case problem.NotFound:
 		return record{Status: Failed, Code: p.Code, Reason: workerGone}
 	case problem.CredentialsRefused, problem.PermissionDenied, problem.WrongTarget,
@@ -306,7 +322,7 @@ func (a *applying) failed(ctx context.Context, err error) record {
 func (a *applying) verify(ctx context.Context) {
 	var changed []*item
 	for _, it := range a.run.items {
-		if it.status == Changed {
+		if it.status == Changed && !it.settled {
 			changed = append(changed, it)
 		}
 	}
@@ -324,8 +340,11 @@ func (a *applying) verify(ctx context.Context) {
 			}
 			return
 		}
+		for _, it := range lost {
+			it.lost = true
+		}
 		a.pass(ctx, lost)
-		changed = lost
+		changed = slices.DeleteFunc(lost, func(it *item) bool { return it.status != Changed })
 	}
 }
 
@@ -338,10 +357,12 @@ func (a *applying) lost(ctx context.Context, items []*item) ([]*item, error) {
 		sids = append(sids, it.sid)
 	}
 	var lost []*item
+	looked := map[string]bool{}
 	look := func(w twilio.Worker) error {
-		if w.Attributes == nil {
+		if w.Attributes == nil || looked[w.SID] {
 			return nil
 		}
+		looked[w.SID] = true
 		_, changes, err := a.op.next(w.SID, *w.Attributes)
 		if problem.Is(err, problem.AttributesTooLong) || (err == nil && len(changes) > 0) {
 			lost = append(lost, bySID[w.SID])

@@ -7,13 +7,12 @@ import (
 	"path/filepath"
 
 	"github.com/flexvc/flexvc/internal/durable"
-	"github.com/flexvc/flexvc/internal/problem"
 )
 
 // Begin writes the plan's journal: after it, the run can be resumed whatever
 // happens. Command, selection, account and workspace come from h.
 func (l *Lock) Begin(h Header, p *Plan) (*Run, error) {
-	h.V, h.Edit, h.Of, h.Same, h.Listed = journalVersion, p.edit, p.of, p.Same, p.listed
+	h.V, h.Edit, h.Of, h.Prefix, h.Same, h.Listed = journalVersion, p.edit, p.of, p.prefix, p.Same, p.listed
 	h.Started = l.Now().UTC()
 	n := idNumber(h.Started)
 	for ; ; n++ {
@@ -30,11 +29,15 @@ func (l *Lock) Begin(h Header, p *Plan) (*Run, error) {
 	run.Header, run.Blocked, run.spool = h, p.Blocked, p.spool
 	records := []record{{Kind: kindRun, Run: &h}}
 	for _, b := range p.Blocked {
-		records = append(records, record{Kind: kindBlocked, SID: b.SID, Name: b.Name, Code: b.Code, Reason: b.Reason})
+		records = append(records, record{Kind: kindBlocked, SID: b.SID, Name: b.Name, Code: b.Code, Reason: b.Reason, Remedy: b.Remedy})
 	}
 	for _, w := range p.Change {
-		records = append(records, record{Kind: kindPlan, SID: w.SID, Name: w.Name})
-		run.add(&item{sid: w.SID, name: w.Name, etag: w.etag, text: w.text})
+		it := &item{sid: w.SID, name: w.Name, etag: w.etag, text: w.text}
+		if p.edit != nil {
+			it.planned = w.Changes
+		}
+		records = append(records, record{Kind: kindPlan, SID: w.SID, Name: w.Name, Changes: it.planned})
+		run.add(it)
 	}
 	if err := l.publish(run, records); err != nil {
 		return nil, err
@@ -82,62 +85,6 @@ func (l *Lock) sweep() {
 			_ = os.Remove(name)
 		}
 	}
-}
-
-// Reopen continues a run that was stopped, or that had failures if retryFailed
-// is set.
-func (l *Lock) Reopen(id string, retryFailed bool) (*Run, error) {
-	run, err := l.Load(id)
-	if err != nil {
-		return nil, err
-	}
-	if by, err := l.rolledBackBy(run.ID); err != nil || by != "" {
-		run.Close()
-		if err != nil {
-			return nil, err
-		}
-		return nil, problem.New(problem.RunNotResumable, "cannot resume run %s: run %s rolled it back", run.ID, by).
-			WithHint("start a new run: flexvc %s", run.Command)
-	}
-	if retryFailed {
-		for _, it := range run.items {
-			if it.status == Failed {
-				it.status = ""
-			}
-		}
-	}
-	if run.Ended && run.Tally().Left == 0 {
-		failed := run.Tally().Failed
-		run.Close()
-		p := problem.New(problem.RunNotResumable, "run %s has nothing left to do", run.ID)
-		if failed > 0 {
-			return nil, p.WithHint("retry its failed workers: flexvc runs resume %s --retry-failed", run.ID)
-		}
-		return nil, p.WithHint("see how it ended: flexvc runs show %s", run.ID)
-	}
-	if err := run.open(l.Folder); err != nil {
-		run.Close()
-		return nil, err
-	}
-	now := l.Now().UTC()
-	if _, err := run.journal.note(record{Kind: kindResume, At: &now}); err != nil {
-		run.Close()
-		return nil, err
-	}
-	run.Ended = false
-	l.say(run.ID)
-	return run, nil
-}
-
-// rolledBackBy returns the latest run that rolled id back.
-func (f Folder) rolledBackBy(id string) (string, error) {
-	by := ""
-	for run, err := range f.Runs() {
-		if err == nil && run.Of == id {
-			return run.ID, nil
-		}
-	}
-	return by, nil
 }
 
 // open prepares the journal for appending: a torn last line is cut off.

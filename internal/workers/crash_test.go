@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,7 +54,16 @@ func (w *site) process(c *crash, resume string, plan func(API, Folder, *Lock) (*
 	defer lock.Release()
 	var run *Run
 	if resume != "" {
-		run, err = lock.Reopen(resume, true)
+		if run, err = f.Resumable(resume, true); err != nil {
+			return Tally{}, err
+		}
+		var p *Plan
+		if p, err = PlanResume(w.t.Context(), api, f, run, w.concurrency, lock); err != nil {
+			_ = run.Close()
+			return Tally{}, err
+		}
+		defer p.Close()
+		err = lock.Reopen(run, p)
 	} else {
 		var p *Plan
 		if p, err = plan(api, f, lock); err != nil {
@@ -77,9 +87,15 @@ func (w *site) enable(c *crash, resume string) (Tally, error) {
 	}, Header{Command: "workers enable"})
 }
 
+func (w *site) disable(c *crash) (Tally, error) {
+	return w.process(c, "", func(api API, _ Folder, lock *Lock) (*Plan, error) {
+		return PlanEdit(w.t.Context(), api, Selection{All: true}, attributes.Edit{}, w.concurrency, lock)
+	}, Header{Command: "workers disable"})
+}
+
 func (w *site) rollback(c *crash, of, resume string) (Tally, error) {
 	return w.process(c, resume, func(api API, f Folder, lock *Lock) (*Plan, error) {
-		return PlanRollback(w.t.Context(), api, f, of, w.concurrency, lock)
+		return PlanRollback(w.t.Context(), api, f, of, "ext_", w.concurrency, lock)
 	}, Header{Command: "runs rollback"})
 }
 
@@ -295,31 +311,50 @@ func TestBrowserThatNeverStops(t *testing.T) {
 	}
 }
 
-func TestRollbackLeavesEditedWorkersAlone(t *testing.T) {
+// TestRollbackKeepsWhatOthersChanged: our key goes back, everybody else's stays, and
+// a worker that has a third value in our key is left alone, with the command that
+// can change it.
+func TestRollbackKeepsWhatOthersChanged(t *testing.T) {
 	w := newSite(t, workerstest.Samples(20))
+	if _, err := w.disable(immortal(0)); err != nil {
+		t.Fatal(err)
+	}
+	disabled := w.latest()
 	before := w.api.Texts()
 	if _, err := w.enable(immortal(0), ""); err != nil {
 		t.Fatal(err)
 	}
 	w.api.Mu.Lock()
-	mia := w.api.Records[workerstest.SID(2)]
-	w.api.Put(mia, mia.Attributes+" ")
+	put := func(i int, old, text string) {
+		worker := w.api.Records[workerstest.SID(i)]
+		changed := strings.Replace(worker.Attributes, old, text, 1)
+		if changed == worker.Attributes {
+			t.Fatalf("%s does not hold %s", changed, old)
+		}
+		w.api.Put(worker, changed)
+		before[i] = strings.Replace(before[i], old, text, 1)
+	}
+	put(1, `"a":`, `"skills":["new"],"a":`)
+	put(2, `"client:zoe"`, `"client:ext_zoe"`)
+	before[2] = strings.Replace(before[2], "ext_", "", 1)
+	put(3, `"id":3`, `"id": 3`)
+	before[3] = strings.Replace(before[3], `"id": 3`, `"id":3`, 1)
 	delete(w.api.Records, workerstest.SID(5))
+	before[5] = "gone"
 	w.api.Mu.Unlock()
-	edited := w.api.Texts()[2]
-
-	p, err := PlanRollback(t.Context(), w.api, w.folder(immortal(0)), w.latest(), 1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(p.Blocked) != 2 || p.Blocked[0].Code != problem.EditedSince || p.Blocked[1].Code != problem.NotFound {
-		t.Errorf("blocked %+v, want one edited and one gone", p.Blocked)
-	}
 	if _, err := w.rollback(immortal(0), w.latest(), ""); err != nil {
 		t.Fatal(err)
 	}
-	before[2], before[5] = edited, "gone"
 	w.wantTexts("rollback", before)
+
+	w.api.Set(9, `{"extensionVoiceClientEnabled":"soon"}`)
+	p, err := PlanRollback(t.Context(), w.api, w.folder(immortal(0)), disabled, "ext_", 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Blocked) != 2 || p.Blocked[1].Code != problem.NotFound || p.Blocked[0].Code != problem.EditedSince || p.Blocked[0].Remedy != "workers enable" || p.Blocked[0].SID != workerstest.SID(9) {
+		t.Errorf("blocked %+v, want the one that has a third value, and the one that is gone", p.Blocked)
+	}
 }
 
 // TestNormalisedTextIsOurs: Twilio may store other bytes than it was sent.

@@ -1,13 +1,9 @@
 package workers
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"io"
-	"os"
 	"sync"
-	"time"
 
 	"github.com/flexvc/flexvc/internal/problem"
 )
@@ -17,48 +13,6 @@ import (
 // intent, with the text before and after, is on disk before the write to Twilio
 // starts; the result follows. A crash can therefore lose a result, never an
 // intent, and tear at most the last line.
-
-// record is one line. Only the fields of its kind are set.
-type record struct {
-	Kind   kind    `json:"t"`
-	Run    *Header `json:"run,omitempty"`
-	SID    string  `json:"sid,omitempty"`
-	Name   string  `json:"name,omitempty"`
-	Before *string `json:"before,omitempty"`
-	After  *string `json:"after,omitempty"`
-
-	Status   Status       `json:"status,omitempty"`
-	Held     *string      `json:"held,omitempty"` // what Twilio answered, when it is not After
-	Code     problem.Code `json:"code,omitempty"`
-	Reason   string       `json:"reason,omitempty"`
-	Attempts int          `json:"attempts,omitempty"`
-	Updated  *time.Time   `json:"updated,omitempty"` // Twilio's date of the write
-
-	At    *time.Time `json:"at,omitempty"`
-	Tally *Tally     `json:"tally,omitempty"`
-}
-
-type kind string
-
-const (
-	kindRun     kind = "run"
-	kindPlan    kind = "plan"    // a worker to change
-	kindBlocked kind = "blocked" // a worker left alone, and why
-	kindIntent  kind = "intent"
-	kindResult  kind = "result"
-	kindResume  kind = "resume"
-	kindEnd     kind = "end"
-)
-
-// journalVersion is the v of the header. It changes when an older flexvc would
-// misread a journal.
-const journalVersion = 1
-
-// place is where in a journal a record is.
-type place struct {
-	offset int64
-	size   int
-}
 
 // sink is the file below a journal; tests put one in its place that breaks.
 type sink interface {
@@ -201,56 +155,6 @@ func (j *journal) close() error {
 	return nil
 }
 
-// readAt reads one record back.
-func readAt(file io.ReaderAt, path string, at place) (record, error) {
-	line := make([]byte, at.size)
-	if _, err := file.ReadAt(line, at.offset); err != nil {
-		return record{}, unreadable(path, err)
-	}
-	var r record
-	if err := json.Unmarshal(line, &r); err != nil {
-		return record{}, problem.New(problem.JournalDamaged, "cannot read %s: the record at byte %d is damaged", path, at.offset).Because(err)
-	}
-	return r, nil
-}
-
-// scan calls visit for every whole record and returns the length of the file
-// up to the end of the last one. A last line without its line break was torn by
-// a crash: no intent in it was acted upon, so it counts as not written.
-func scan(path string, file io.Reader, visit func(record, place) error) (int64, error) {
-	lines := bufio.NewReaderSize(file, 64<<10)
-	size := int64(0)
-	for number := 1; ; number++ {
-		line, err := lines.ReadBytes('\n')
-		if err == io.EOF {
-			return size, nil
-		}
-		if err != nil {
-			return size, unreadable(path, err)
-		}
-		var r record
-		if err = json.Unmarshal(line, &r); err == nil {
-			err = visit(r, place{size, len(line)})
-		}
-		if p := problem.As(err); p != nil {
-			return size, p
-		}
-		if err != nil {
-			return size, problem.New(problem.JournalDamaged, "cannot read %s: line %d is damaged", path, number).
-				Because(err).WithHint("restore the file from a backup; flexvc never rewrites a journal")
-		}
-		size += int64(len(line))
-	}
-}
-
-func encode(r record) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(r)
-	return b.Bytes(), err
-}
-
 func unreadable(path string, err error) error {
 	return problem.New(problem.StateUnreadable, "cannot read %s: %w", path, problem.Reason(err)).
 		WithHint("check the path and its permissions")
@@ -259,32 +163,4 @@ func unreadable(path string, err error) error {
 func unwritable(path string, err error) error {
 	return problem.New(problem.StateUnwritable, "cannot write %s: %w", path, problem.Reason(err)).
 		WithHint("check permissions and free space, then run the command again")
-}
-
-// ends returns the first record and, when it is a whole and short one, the last.
-func ends(path string) (first, last record, err error) {
-	const tail = 1 << 10 // an end record is shorter
-	file, err := os.Open(path)
-	if err != nil {
-		return first, last, unreadable(path, err)
-	}
-	defer file.Close()
-	line, err := bufio.NewReader(file).ReadBytes('\n')
-	if err != nil || json.Unmarshal(line, &first) != nil {
-		return first, last, problem.New(problem.JournalDamaged, "cannot read %s: line 1 is damaged", path)
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return first, last, unreadable(path, err)
-	}
-	text := make([]byte, min(info.Size(), tail))
-	if _, err := file.ReadAt(text, info.Size()-int64(len(text))); err != nil {
-		return first, last, unreadable(path, err)
-	}
-	whole, ok := bytes.CutSuffix(text, []byte("\n"))
-	if !ok {
-		return first, last, nil
-	}
-	_ = json.Unmarshal(whole[bytes.LastIndexByte(whole, '\n')+1:], &last) // a longer one is no end record
-	return first, last, nil
 }

@@ -129,62 +129,6 @@ func TestJournalIsPrivate(t *testing.T) {
 	}
 }
 
-func TestDamagedJournal(t *testing.T) {
-	w := newSite(t, workerstest.Samples(4))
-	if _, err := w.enable(immortal(0), ""); err != nil {
-		t.Fatal(err)
-	}
-	id := w.latest()
-	path := filepath.Join(w.path, id+journalSuffix)
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.SplitAfter(string(whole), "\n")
-	for name, tc := range map[string]struct {
-		text string
-		want string
-	}{
-		"a line in the middle":       {strings.Join(lines[:3], "") + "{\"t\":\"int\n" + strings.Join(lines[4:], ""), "line 4 is damaged"},
-		"no header":                  {strings.Join(lines[1:], ""), "line 1 is damaged"},
-		"two headers":                {lines[0] + string(whole), "line 2 is damaged"},
-		"empty":                      {"", "line 1 is damaged"},
-		"an unknown worker":          {lines[0] + `{"t":"result","sid":"WK9","status":"changed"}` + "\n", "line 2 is damaged"},
-		"an intent without its text": {lines[0] + lines[1] + `{"t":"intent","sid":"` + workerstest.SID(0) + `"}` + "\n", "line 3 is damaged"},
-		"zeros":                      {lines[0] + strings.Repeat("\x00", 100) + "\n" + lines[1], "line 2 is damaged"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if err := os.WriteFile(path, []byte(tc.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_, err := w.folder(immortal(0)).Load(id)
-			if !problem.Is(err, problem.JournalDamaged) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("%v, want journal-damaged at %s", err, tc.want)
-			}
-			for _, err := range w.folder(immortal(0)).Runs() {
-				if strings.Contains(tc.text, `"t":"end"`) {
-					break // a list believes a run that says how it ended
-				}
-				if !problem.Is(err, problem.JournalDamaged) {
-					t.Errorf("in a list: %v", err)
-				}
-			}
-			after, _ := os.ReadFile(path)
-			if string(after) != tc.text {
-				t.Error("the damaged file was changed")
-			}
-		})
-	}
-
-	newer := strings.Replace(string(whole), `"v":1`, `"v":2`, 1)
-	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.folder(immortal(0)).Load(id); err == nil || !strings.Contains(err.Error(), "it was written by a newer flexvc") {
-		t.Errorf("%v, want that a newer flexvc wrote it", err)
-	}
-}
-
 // TestTornLastLine: every prefix of a journal can be resumed, once it has its
 // plan.
 func TestTornLastLine(t *testing.T) {
@@ -448,7 +392,7 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: %+v, %v", tc.name, tally, err)
 		}
 		w.api.Before = nil
-		p, err := PlanRollback(t.Context(), w.api, w.folder(immortal(0)), w.latest(), 1, nil)
+		p, err := PlanRollback(t.Context(), w.api, w.folder(immortal(0)), w.latest(), "ext_", 1, nil)
 		if err != nil || p.Total != tally.Changed || len(p.Change) != tally.Changed {
 			t.Errorf("%s: a rollback would restore %d of %d, %v, want %d", tc.name, len(p.Change), p.Total, err, tally.Changed)
 		}

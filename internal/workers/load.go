@@ -5,12 +5,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/twilio"
 )
 
-// Load reads a run's journal. The caller closes the run.
+// Load reads a run's journal. What is damaged is in the run's Damage, and all
+// else is there; JournalDamaged means that nothing could be read. The caller closes
+// the run.
 func (f Folder) Load(id string) (*Run, error) {
 	id, err := ParseRunID(id)
 	if err != nil {
@@ -27,9 +29,8 @@ func (f Folder) Load(id string) (*Run, error) {
 	}
 	r := newRun(path)
 	r.reader = file
-	if r.size, err = scan(path, file, r.replay); err == nil && r.V == 0 {
-		err = problem.New(problem.JournalDamaged, "cannot read %s: line 1 is damaged", path).
-			WithHint("restore the file from a backup")
+	if r.size, err = scan(path, file, r.replay, r.salvage); err == nil && r.V == 0 {
+		err = r.withoutHeader(id)
 	}
 	if err != nil {
 		r.Close()
@@ -48,11 +49,17 @@ var errOutOfPlace = errors.New("a record is out of place")
 
 // replay applies one record.
 func (r *Run) replay(rec record, at place) error {
-	if (rec.Kind == kindRun) != (at.offset == 0) {
+	if rec.Kind == kindRun && (r.V > 0 || len(r.items)+len(r.Blocked) > 0) {
 		return errOutOfPlace
 	}
 	it := r.bySID[rec.SID]
 	if it == nil && (rec.Kind == kindIntent || rec.Kind == kindResult) {
+		if rec.SID == "" || len(r.Damage) == 0 && r.V > 0 {
+			return errOutOfPlace
+		}
+		it = &item{sid: rec.SID, damaged: true} // its plan is lost
+	}
+	if rec.Kind == kindIntent && (rec.Before == nil || rec.After == nil) {
 		return errOutOfPlace
 	}
 	r.Ended = rec.Kind == kindEnd
@@ -67,20 +74,52 @@ func (r *Run) replay(rec record, at place) error {
 		}
 		r.Header = *rec.Run
 	case kindPlan:
-		r.add(&item{sid: rec.SID, name: rec.Name})
-	case kindBlocked:
-		r.Blocked = append(r.Blocked, Blocked{rec.SID, rec.Name, rec.Code, rec.Reason})
-	case kindIntent:
-		if rec.Before == nil || rec.After == nil {
-			return errOutOfPlace
+		if r.bySID[rec.SID] == nil {
+			r.add(&item{sid: rec.SID, name: rec.Name, planned: rec.Changes})
 		}
+	case kindBlocked:
+		r.Blocked = append(r.Blocked, Blocked{rec.SID, rec.Name, rec.Code, rec.Reason, rec.Remedy})
+	case kindIntent:
+		if it.planned == nil && r.Edit != nil {
+			_, it.planned, _ = r.Edit.Apply(*rec.Before) // older journals have no changes in their plan
+		}
+		r.add(it)
 		it.intended(at)
 	case kindResult:
+		r.add(it)
 		it.finished(rec, at)
 	case kindResume, kindEnd:
 	default:
 		return errOutOfPlace
 	}
+	return nil
+}
+
+// salvage notes a damaged line. If it is about a worker of the run, that one counts
+// as unfinished, so that a resumed run looks at it; no worker comes into the run on
+// the word of a damaged line.
+func (r *Run) salvage(d Damage) {
+	if it := r.bySID[d.SID]; it != nil {
+		it.damaged, d.Name = true, it.name
+		if kind(d.Record) == kindIntent {
+			it.uncertain, it.status = true, ""
+		}
+	}
+	r.Damage = append(r.Damage, d)
+}
+
+// withoutHeader makes do with a journal that does not say what its run was: it can
+// be rolled back, not resumed.
+func (r *Run) withoutHeader(id string) error {
+	if len(r.items)+len(r.Blocked) == 0 {
+		return problem.New(problem.JournalDamaged, "cannot read %s: line 1 is damaged", r.path).
+			WithHint("restore the file from a backup")
+	}
+	if len(r.Damage) == 0 || r.Damage[0].Line > 1 {
+		r.Damage = append([]Damage{{Line: 1, Record: string(kindRun)}}, r.Damage...)
+	}
+	workspace := filepath.Dir(r.path)
+	r.Header = Header{ID: id, Account: filepath.Base(filepath.Dir(workspace)), Workspace: filepath.Base(workspace)}
 	return nil
 }
 
@@ -90,10 +129,11 @@ func (it *item) intended(at place) {
 }
 
 func (it *item) finished(rec record, at place) {
-	it.status, it.code, it.reason, it.attempts = rec.Status, rec.Code, rec.Reason, rec.Attempts
+	it.status, it.code, it.reason, it.remedy, it.attempts = rec.Status, rec.Code, rec.Reason, rec.Remedy, rec.Attempts
 	if rec.Status != Changed {
 		return
 	}
+	it.reset = it.reset || rec.Reset
 	if it.uncertain {
 		it.effective, it.uncertain, it.held = it.last, false, place{}
 		if rec.Held != nil {
@@ -135,12 +175,6 @@ func (r *Run) written(sid string) ([]pair, error) {
 		pairs = append(pairs, p)
 	}
 	return pairs, nil
-}
-
-// holds reports whether w holds what its latest intent was to write.
-func (r *Run) holds(w twilio.Worker) (bool, error) {
-	pairs, err := r.written(w.SID)
-	return err == nil && len(pairs) > 0 && w.Attributes != nil && *w.Attributes == pairs[0].ours, err
 }
 
 func (r *Run) read(at place) (record, error) {

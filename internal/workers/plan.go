@@ -16,9 +16,11 @@ type Plan struct {
 	Change  []Planned // in the order Twilio lists them
 	Blocked []Blocked // left alone
 	Same    int       // need no change
+	Again   int       // of Change, in a resumed run: changed by it before, and undone since
 
 	edit   *attributes.Edit
 	of     string // the run to roll back, if any
+	prefix string // see Header
 	listed int    // workers in the workspace, if all were listed
 	spool  *spool
 }
@@ -26,7 +28,7 @@ type Plan struct {
 // Planned is a worker to change.
 type Planned struct {
 	SID, Name string
-	Changes   []attributes.Change // none in a rollback: the whole text is put back
+	Changes   []attributes.Change
 
 	// What was fetched while planning, so that it is not fetched again.
 	etag string
@@ -38,6 +40,7 @@ type Blocked struct {
 	SID, Name string
 	Code      problem.Code
 	Reason    string
+	Remedy    string // the command that can change it, without the worker: "workers enable"; empty: none
 }
 
 // PlanEdit finds out what edit would change in the selected workers. lock is
@@ -58,15 +61,16 @@ func PlanEdit(ctx context.Context, api API, s Selection, edit attributes.Edit, c
 	return p, nil
 }
 
-// PlanRollback finds out which workers still hold what the run wrote. Those can
-// be given back the text they had; the others are left alone.
-func PlanRollback(ctx context.Context, api API, f Folder, id string, concurrency int, lock *Lock) (*Plan, error) {
+// PlanRollback finds out what the run's changes still are. Workers that hold what
+// it wrote get the text they had; where others have changed more since, the run's
+// own keys go back and the rest stays. prefix is the profile's identity prefix.
+func PlanRollback(ctx context.Context, api API, f Folder, id, prefix string, concurrency int, lock *Lock) (*Plan, error) {
 	source, err := f.Load(id)
 	if err != nil {
 		return nil, err
 	}
 	defer source.Close()
-	p := &Plan{of: source.ID, spool: newSpool(lock)}
+	p := &Plan{of: source.ID, prefix: prefix, spool: newSpool(lock)}
 	if err := p.addTouched(ctx, api, source, concurrency); err != nil {
 		p.Close()
 		return nil, err
@@ -81,18 +85,21 @@ func (p *Plan) addTouched(ctx context.Context, api API, source *Run, concurrency
 			sids = append(sids, it.sid)
 		}
 	}
+	lost := source.Lost()
+	p.Total, p.Blocked = len(lost), lost
 	if len(sids) == 0 {
 		return nil
 	}
+	op := restoring{source, p.prefix}
 	found, err := find(ctx, api, Selection{Names: sids}, concurrency, func(w twilio.Worker) error {
 		if source.bySID[w.SID].effective.size == 0 {
 			// The run died or gave up on this write: it only counts if it arrived.
-			arrived, err := source.holds(w)
+			arrived, err := op.arrived(w)
 			if err != nil || !arrived {
 				return err
 			}
 		}
-		return p.add(w, restoring{source})
+		return p.add(w, op)
 	})
 	if err != nil {
 		return err
@@ -101,7 +108,7 @@ func (p *Plan) addTouched(ctx context.Context, api API, source *Run, concurrency
 	for _, sid := range found.missing {
 		if it := source.bySID[sid]; it.effective.size > 0 {
 			p.Total++
-			p.Blocked = append(p.Blocked, Blocked{sid, it.name, problem.NotFound, workerGone})
+			p.Blocked = append(p.Blocked, Blocked{SID: sid, Name: it.name, Code: problem.NotFound, Reason: workerGone})
 		}
 	}
 	return nil
@@ -117,16 +124,13 @@ func (p *Plan) add(w twilio.Worker, op operation) error {
 	_, changes, err := op.next(w.SID, text)
 	switch pr := problem.As(err); {
 	case pr != nil && refuses(pr.Code):
-		p.Blocked = append(p.Blocked, Blocked{w.SID, w.FriendlyName, pr.Code, pr.Summary})
+		p.Blocked = append(p.Blocked, Blocked{w.SID, w.FriendlyName, pr.Code, pr.Summary, op.remedy(w.SID, pr.Code)})
 	case err != nil:
 		return err
 	case len(changes) == 0:
 		p.Same++
 	default:
-		planned := Planned{SID: w.SID, Name: w.FriendlyName, etag: w.ETag}
-		if p.edit != nil {
-			planned.Changes = changes
-		}
+		planned := Planned{SID: w.SID, Name: w.FriendlyName, Changes: changes, etag: w.ETag}
 		if planned.text, err = p.spool.put(w); err != nil {
 			return err
 		}
@@ -138,55 +142,6 @@ func (p *Plan) add(w twilio.Worker, op operation) error {
 // Close drops what was kept for the run.
 func (p *Plan) Close() {
 	p.spool.close()
-}
-
-// operation decides what a worker's attributes become.
-type operation interface {
-	// next returns the text the worker is to have. No changes means it has it.
-	// An error whose code refuses is about this worker alone.
-	next(sid, text string) (string, []attributes.Change, error)
-}
-
-var (
-	_ operation = editing{}
-	_ operation = restoring{}
-)
-
-// refuses reports whether a problem means that one worker is to be left alone.
-func refuses(code problem.Code) bool {
-	switch code {
-	case problem.AttributesInvalid, problem.AttributesTooLong, problem.EditedSince:
-		return true
-	}
-	return false
-}
-
-type editing struct{ edit attributes.Edit }
-
-func (e editing) next(_, text string) (string, []attributes.Change, error) {
-	return e.edit.Apply(text)
-}
-
-// restoring puts back what workers had before a run, if they still hold exactly
-// what the run wrote.
-type restoring struct{ source *Run }
-
-func (r restoring) next(sid, text string) (string, []attributes.Change, error) {
-	pairs, err := r.source.written(sid)
-	if err != nil {
-		return "", nil, err
-	}
-	for _, p := range pairs {
-		if text == p.ours {
-			return p.before, []attributes.Change{{Key: "attributes", From: p.ours, To: p.before}}, nil
-		}
-	}
-	for _, p := range pairs {
-		if text == p.before {
-			return text, nil, nil
-		}
-	}
-	return "", nil, problem.New(problem.EditedSince, "edited since run %s", r.source.ID)
 }
 
 // spool keeps the texts fetched while planning out of memory: ten thousand

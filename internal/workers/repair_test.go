@@ -50,7 +50,7 @@ func TestRepair(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan, err := PlanRollback(t.Context(), f, folder, run, 1, lock)
+		plan, err := PlanRollback(t.Context(), f, folder, run, "ext_", 1, lock)
 		if err != nil || len(plan.Change) != 1 {
 			t.Errorf("the rollback plans %+v, %v", plan, err)
 		}

@@ -24,15 +24,18 @@ type Header struct {
 	Workspace string           `json:"workspace"`
 	Started   time.Time        `json:"started"`
 	Edit      *attributes.Edit `json:"edit,omitempty"`
-	Of        string           `json:"of,omitempty"` // the run that this one rolls back
+	Of        string           `json:"of,omitempty"`     // the run that this one rolls back
+	Prefix    string           `json:"prefix,omitempty"` // the profile's identity prefix, in a rollback
 	Same      int              `json:"same"`
 	Listed    int              `json:"listed,omitempty"` // workers in the workspace, if all were listed
 }
 
 // Verb is what the run does to a worker, as a participle: enabled, disabled,
-// repaired or restored.
+// repaired or restored; changed if that is not known.
 func (h Header) Verb() string {
 	switch {
+	case h.Edit == nil && h.Of == "":
+		return "changed" // the journal's first line is damaged
 	case h.Edit == nil:
 		return "restored"
 	case h.Edit.URIOnly:
@@ -51,14 +54,15 @@ const (
 	Changed Status = "changed"
 	Same    Status = "same"    // needed no change by then
 	Failed  Status = "failed"  // see the code and reason
-	Skipped Status = "skipped" // a rollback found it edited and left it alone
+	Skipped Status = "skipped" // somebody gave it another value meanwhile
 )
 
 // Tally counts the workers of a run.
 type Tally struct {
 	Planned int `json:"planned"` // workers to change when the run began
 	Changed int `json:"changed"`
-	Same    int `json:"same"` // before or by then
+	Reset   int `json:"reset,omitempty"` // of Changed, set again after another program had undone it
+	Same    int `json:"same"`            // before or by then
 	Failed  int `json:"failed"`
 	Skipped int `json:"skipped"`
 	Blocked int `json:"blocked"` // left alone by the plan
@@ -74,6 +78,7 @@ type Outcome struct {
 	Status    Status
 	Code      problem.Code
 	Reason    string
+	Remedy    string // see Blocked
 	Attempts  int
 }
 
@@ -81,6 +86,7 @@ type Outcome struct {
 type Run struct {
 	Header
 	Blocked []Blocked
+	Damage  []Damage // what cannot be read of its journal
 	Ended   bool
 
 	path  string
@@ -100,13 +106,20 @@ type item struct {
 	status    Status
 	code      problem.Code
 	reason    string
+	remedy    string
 	attempts  int
+	reset     bool // see Tally
+
+	planned []attributes.Change // what an edit is to change, to tell a person's edit from it
 
 	last      place // its latest intent
 	uncertain bool  // whether the latest intent was carried out is not known
 	effective place // the latest intent known to have been carried out
 	held      place // the result of that one, if Twilio holds other bytes than sent
 	updated   time.Time
+	damaged   bool // a record of it in the journal cannot be read
+	settled   bool // changed, and looked at again, before the run was resumed
+	lost      bool // a look after the write found the change undone
 
 	etag string
 	text place // in the spool
@@ -118,7 +131,11 @@ func (f Folder) journalPath(id string) string { return filepath.Join(f.Path, id+
 
 func newRun(path string) *Run { return &Run{path: path, bySID: map[string]*item{}} }
 
+// add adds a worker, unless it is there.
 func (r *Run) add(it *item) {
+	if r.bySID[it.sid] == it {
+		return
+	}
 	r.items = append(r.items, it)
 	r.bySID[it.sid] = it
 }
@@ -133,6 +150,9 @@ func (r *Run) Tally() Tally {
 		switch it.status {
 		case Changed:
 			t.Changed++
+			if it.reset {
+				t.Reset++
+			}
 		case Same:
 			t.Same++
 		case Failed:
@@ -158,7 +178,7 @@ func (r *Run) Outcomes() iter.Seq[Outcome] {
 }
 
 func (it *item) outcome() Outcome {
-	return Outcome{it.sid, it.name, it.status, it.code, it.reason, it.attempts}
+	return Outcome{it.sid, it.name, it.status, it.code, it.reason, it.remedy, it.attempts}
 }
 
 // Close closes the run's files. The run itself ends in Apply.

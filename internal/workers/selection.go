@@ -76,10 +76,15 @@ func find(ctx context.Context, api API, s Selection, concurrency int, visit func
 		rows = rows[:0]
 		return err
 	}
+	listed := map[string]bool{} // pages shift when a worker is added meanwhile
 	for w, err := range api.Workers(ctx, s.Filter) {
 		if err != nil {
 			return f, err
 		}
+		if listed[w.SID] {
+			continue
+		}
+		listed[w.SID] = true
 		if s.Filter == "" {
 			f.listed++
 		}

@@ -77,11 +77,15 @@ func (b *Job) unapplied(plan *workers.Plan) error {
 }
 
 func (b *Job) confirm(ctx context.Context, header workers.Header, plan *workers.Plan) (bool, error) {
+	return b.ask(ctx, question(header, len(plan.Change)))
+}
+
+func (b *Job) ask(ctx context.Context, question string) (bool, error) {
 	if b.App.JSON() {
 		return false, problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation with -o json").
 			WithHint("review with --dry-run, then run again with --yes")
 	}
-	return b.App.UI.Confirm(ctx, question(header, len(plan.Change)))
+	return b.App.UI.Confirm(ctx, question)
 }
 
 func (b *Job) declined(err error) error {

@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 type jsonView struct {
 	*watched
 	*cli.Lines
-	planned *workers.Plan
-	err     error // the first failure to write a line
+	newer []string // runs that began after the one that is resumed
+	again int      // see workers.Plan
+	err   error    // the first failure to write a line
 }
 
 func (v *jsonView) emit(event any) {
@@ -25,25 +27,28 @@ func (v *jsonView) emit(event any) {
 
 // plan tells of a plan that is not carried out; one that is gets its run first.
 func (v *jsonView) plan(p *workers.Plan, dryRun bool) error {
-	v.planned = p
 	if !dryRun && len(p.Change) > 0 {
 		return nil
 	}
 	v.emit(planEvent{V: 1, Event: "plan", Of: v.header.Of, Change: len(p.Change), Same: p.Same, Blocked: len(p.Blocked)})
+	v.planLines(p)
+	return v.err
+}
+
+func (v *jsonView) planLines(p *workers.Plan) {
 	for _, w := range p.Change {
 		event := WorkerEvent{V: 1, Event: "worker", SID: w.SID, Name: w.Name, Status: "planned"}
 		for _, c := range w.Changes {
-			event.Changes = append(event.Changes, changeJSON{c.Key, json.RawMessage(c.From), json.RawMessage(c.To)})
+			event.Changes = append(event.Changes, changeJSON{c.Key, json.RawMessage(c.From), json.RawMessage(cmp.Or(c.To, "null"))})
 		}
 		v.emit(event)
 	}
 	v.blocked(p.Blocked)
-	return v.err
 }
 
 func (v *jsonView) blocked(blocked []workers.Blocked) {
 	for _, b := range blocked {
-		v.emit(WorkerEvent{V: 1, Event: "worker", SID: b.SID, Name: b.Name, Status: "blocked", Code: b.Code, Reason: b.Reason})
+		v.emit(WorkerEvent{V: 1, Event: "worker", SID: b.SID, Name: b.Name, Status: "blocked", Code: b.Code, Reason: b.Reason, Remedy: b.Remedy})
 	}
 }
 
@@ -53,7 +58,7 @@ func (v *jsonView) begin(run *workers.Run) {
 	event := planEvent{V: 1, Event: "plan", Run: run.ID, Of: run.Of, Change: t.Left, Same: run.Same, Blocked: t.Blocked}
 	if run.Resumed() {
 		done := t.Planned - t.Left
-		event.Done = &done
+		event.Done, event.Again, event.Newer = &done, v.again, v.newer
 	}
 	v.emit(event)
 	v.blocked(run.Blocked)
@@ -73,7 +78,7 @@ func (v *jsonView) done(o workers.Outcome) {
 	if o.Status == workers.Changed {
 		status = v.header.Verb()
 	}
-	v.emit(WorkerEvent{V: 1, Event: "worker", SID: o.SID, Name: o.Name, Status: status, Code: o.Code, Reason: o.Reason, Attempts: o.Attempts})
+	v.emit(WorkerEvent{V: 1, Event: "worker", SID: o.SID, Name: o.Name, Status: status, Code: o.Code, Reason: o.Reason, Remedy: o.Remedy, Attempts: o.Attempts})
 }
 
 func (v *jsonView) stopping() {
@@ -86,7 +91,7 @@ func (v *jsonView) stopping() {
 func (v *jsonView) end(run *workers.Run, t workers.Tally, err error) error {
 	v.finishProgress()
 	event := summaryEvent{
-		V: 1, Event: "summary", Run: run.ID, Failed: t.Failed, Same: t.Same, Skipped: t.Skipped, Blocked: t.Blocked, Left: t.Left,
+		V: 1, Event: "summary", Run: run.ID, Reset: t.Reset, Failed: t.Failed, Same: t.Same, Skipped: t.Skipped, Blocked: t.Blocked, Left: t.Left,
 		Seconds: int(v.now().Sub(v.started).Round(time.Second).Seconds()),
 	}
 	switch run.Verb() {
@@ -115,9 +120,12 @@ type planEvent struct {
 	Run     string `json:"run,omitempty"`
 	Of      string `json:"of,omitempty"`
 	Change  int    `json:"change"`
+	Again   int    `json:"again,omitempty"` // when resumed: of those, changed before and undone since
 	Same    int    `json:"same"`
 	Blocked int    `json:"blocked"`
 	Done    *int   `json:"done,omitempty"` // when resumed: finished before
+
+	Newer []string `json:"newer,omitempty"` // when resumed: runs that began since, the latest first
 }
 
 type WorkerEvent struct {
@@ -129,13 +137,14 @@ type WorkerEvent struct {
 	Changes  []changeJSON `json:"changes,omitempty"`
 	Code     problem.Code `json:"code,omitempty"`
 	Reason   string       `json:"reason,omitempty"`
+	Remedy   string       `json:"remedy,omitempty"` // the command that can change it, without the worker
 	Attempts int          `json:"attempts,omitempty"`
 }
 
 type changeJSON struct {
 	Key  string          `json:"key"`
 	From json.RawMessage `json:"from,omitempty"` // absent: unset
-	To   json.RawMessage `json:"to"`
+	To   json.RawMessage `json:"to"`             // null: removed
 }
 
 type summaryEvent struct {
@@ -145,6 +154,7 @@ type summaryEvent struct {
 	Enabled  *int   `json:"enabled,omitempty"`
 	Disabled *int   `json:"disabled,omitempty"`
 	Restored *int   `json:"restored,omitempty"`
+	Reset    int    `json:"reset,omitempty"` // of those, set again after another program had undone them
 	Failed   int    `json:"failed"`
 	Same     int    `json:"same"`
 	Skipped  int    `json:"skipped"`

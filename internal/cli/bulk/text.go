@@ -20,10 +20,7 @@ type textView struct {
 }
 
 func (v *textView) plan(p *workers.Plan, dryRun bool) error {
-	say := v.ui.Chat
-	if dryRun {
-		say = func(format string, args ...any) { v.ui.Printf("%s", v.ui.Suggest(fmt.Sprintf(format, args...))) }
-	}
+	say := v.planned(dryRun)
 	if v.header.Of != "" {
 		v.planRollback(say, p)
 	} else {
@@ -37,6 +34,14 @@ func (v *textView) plan(p *workers.Plan, dryRun bool) error {
 		say("Plan: %d to change.\n", len(p.Change))
 	}
 	return nil
+}
+
+// planned prints a plan: a result under --dry-run, else what leads to one.
+func (v *textView) planned(dryRun bool) printf {
+	if !dryRun {
+		return v.ui.Chat
+	}
+	return func(format string, args ...any) { v.ui.Printf("%s", v.ui.Suggest(fmt.Sprintf(format, args...))) }
 }
 
 func (v *textView) planEdit(say printf, p *workers.Plan) {
@@ -81,7 +86,7 @@ func (v *textView) planLines(say printf, p *workers.Plan) {
 		names = max(names, ui.Columns(b.Name))
 	}
 	change := func(c attributes.Change) string {
-		return fmt.Sprintf("%-*s   %s %s %s", keys, c.Key, orUnset(c.From), v.ui.Arrow(), plain(c.To))
+		return fmt.Sprintf("%-*s   %s %s %s", keys, c.Key, orUnset(c.From), v.ui.Arrow(), orUnset(c.To))
 	}
 	for _, w := range examples {
 		for _, c := range w.Changes {
@@ -157,6 +162,7 @@ func (v *textView) planRollback(say printf, p *workers.Plan) {
 		left = ", skipped"
 	}
 	say("%d %s changed by run %s: %s%s\n", p.Total, was, v.header.Of, strings.Join(counts, ", "), left)
+	RemedyHints(v.ui, AsOutcomes(p.Blocked))
 	if len(p.Change) == 0 {
 		say("No changes. Next: flexvc runs show %s\n", v.header.Of)
 	}
@@ -165,13 +171,6 @@ func (v *textView) planRollback(say printf, p *workers.Plan) {
 func (v *textView) begin(run *workers.Run) {
 	v.header = run.Header
 	t := run.Tally()
-	if t.Left < t.Planned || run.Resumed() {
-		failed := ""
-		if t.Failed > 0 {
-			failed = fmt.Sprintf(", %d failed", t.Failed)
-		}
-		v.ui.Chat("Run %s: %d done%s, %d left\n", run.ID, t.Planned-t.Left-t.Failed, failed, t.Left)
-	}
 	if !v.ui.ErrTTY {
 		v.ui.Note("%s %s in %s (run %s)", strings.TrimSuffix(run.Verb(), "ed")+"ing", ui.Plural(t.Left, "worker"), v.ui.SID(run.Workspace), run.ID)
 	}
@@ -192,6 +191,7 @@ func (v *textView) stopping() {
 func (v *textView) end(run *workers.Run, t workers.Tally, err error) error {
 	v.finishProgress()
 	OutcomeLines(v.ui, v.failures, run.ID)
+	RemedyHints(v.ui, v.failures)
 	if err != nil {
 		return v.stopped(err)
 	}
@@ -201,11 +201,7 @@ func (v *textView) end(run *workers.Run, t workers.Tally, err error) error {
 	v.ui.Printf("Done: %s.\n", strings.Join(TallyWords(run.Header, t), ", "))
 	switch {
 	case t.Failed > 0:
-		these := "it"
-		if t.Failed > 1 {
-			these = fmt.Sprintf("the %d", t.Failed)
-		}
-		v.ui.Hint("retry %s: flexvc runs resume %s --retry-failed", these, run.ID)
+		v.ui.Hint("retry %s: flexvc runs resume %s --retry-failed", these(t.Failed), run.ID)
 	case !t.Whole():
 		v.ui.Hint("see which were skipped: flexvc runs show %s", run.ID)
 	default:
@@ -322,17 +318,18 @@ func OutcomeLines(s *ui.Streams, outcomes []workers.Outcome, run string) {
 // TallyWords counts in words what became of the workers, the wanted end first.
 func TallyWords(h workers.Header, t workers.Tally) []string {
 	words := []string{fmt.Sprintf("%d %s", t.Changed, h.Verb())}
-	alone := "blocked"
-	if h.Of != "" {
-		alone = "skipped"
+	if h.Of != "" { // whether the plan or the write found it edited is no matter to a reader
+		t.Skipped, t.Blocked = t.Skipped+t.Blocked, 0
 	}
 	for _, row := range []struct {
 		n    int
 		what string
 	}{
+		{t.Reset, "of them set again"},
 		{t.Failed, "failed"},
 		{t.Same, "already " + h.Verb()},
-		{t.Skipped + t.Blocked, alone},
+		{t.Skipped, "skipped"},
+		{t.Blocked, "blocked"},
 	} {
 		if row.n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", row.n, row.what))

@@ -18,6 +18,8 @@ type View interface {
 
 type planView interface {
 	plan(p *workers.Plan, dryRun bool) error
+	// resume is plan for a run that goes on; newer are those that began since.
+	resume(run *workers.Run, p *workers.Plan, newer []workers.Summary, dryRun bool) error
 }
 
 type runView interface {

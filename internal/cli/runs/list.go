@@ -49,7 +49,11 @@ func listRun(ctx context.Context, opts *listOptions) error {
 			if err != nil {
 				s.Account, s.Workspace = filepath.Base(filepath.Dir(f.Path)), filepath.Base(f.Path)
 			}
-			runs = append(runs, listedRun{s, err, runState(s.Ended, s.ID == running)})
+			row := listedRun{Summary: s, err: err}
+			if err == nil {
+				row.state, row.by = runState(f, s.ID, running, s.Ended)
+			}
+			runs = append(runs, row)
 		}
 	}
 	slices.SortStableFunc(runs, func(a, b listedRun) int { return strings.Compare(b.ID, a.ID) })
@@ -61,4 +65,5 @@ type listedRun struct {
 	workers.Summary
 	err   error
 	state string
+	by    string // the run that supersedes it
 }

@@ -13,6 +13,13 @@ func TestRunsOptions(t *testing.T) {
 	if err != nil || resume.Run != "01J8X4" || !resume.RetryFailed || resume.Concurrency != 2 {
 		t.Errorf("%+v, %v", resume, err)
 	}
+	resume, err = clitest.Parsed(t, newResume, "01J8X4 --dry-run --exit-code")
+	if err != nil || !resume.DryRun || !resume.ExitCode || resume.Yes {
+		t.Errorf("%+v, %v", resume, err)
+	}
+	if _, err := clitest.Parsed(t, newResume, "01J8X4 --exit-code"); err == nil {
+		t.Error("resume --exit-code alone is accepted")
+	}
 	rollback, err := clitest.Parsed(t, newRollback, "01J8X4 --dry-run --exit-code --workspace WS1")
 	if err != nil || rollback.Run != "01J8X4" || !rollback.DryRun || !rollback.ExitCode || rollback.Yes || rollback.Workspace != "WS1" {
 		t.Errorf("%+v, %v", rollback, err)

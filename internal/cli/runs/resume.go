@@ -2,11 +2,11 @@ package runs
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flexvc/flexvc/internal/cli"
-	"github.com/flexvc/flexvc/internal/cli/bulk"
 )
 
 type resumeOptions struct {
@@ -15,6 +15,9 @@ type resumeOptions struct {
 	RetryFailed bool
 	Workspace   string
 	Concurrency int
+	DryRun      bool
+	ExitCode    bool
+	Yes         bool
 }
 
 func newResume(app *cli.App, runF func(context.Context, *resumeOptions) error) *cobra.Command {
@@ -25,16 +28,20 @@ func newResume(app *cli.App, runF func(context.Context, *resumeOptions) error) *
 	cmd := &cobra.Command{
 		Use:   "resume <run>",
 		Short: "Continue a run that was stopped",
-		Long: `Continue a run that was stopped, crashed, or could not write its journal. It was
-confirmed when it started, so there is no further question. Writes that were in flight
-are looked up first, so none is made twice.`,
-		Example: `  $ flexvc runs resume 01J8X4
+		Long: `Continue a run that was stopped, crashed, or could not write its journal. The plan
+shows what is left of it, as the workers are now. The run was confirmed when it started,
+so there is no further question, unless others began since in the workspace: to resume
+an old run may undo a newer one. Writes that were in flight are looked up first, so none
+is made twice.`,
+		Example: `  $ flexvc runs resume 01J8X4 --dry-run
+  $ flexvc runs resume 01J8X4
   $ flexvc runs resume 01J8X4 --retry-failed`,
 		Args:              oneRun,
 		ValidArgsFunction: completeRuns(app),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Run = args[0]
-			if err := cli.CheckConcurrency(opts.Concurrency); err != nil {
+			err := errors.Join(cli.CheckPlanFlags(opts.DryRun, opts.ExitCode), cli.CheckConcurrency(opts.Concurrency))
+			if err != nil {
 				return err
 			}
 			return runF(cmd.Context(), opts)
@@ -42,25 +49,17 @@ are looked up first, so none is made twice.`,
 	}
 	cmd.Flags().BoolVar(&opts.RetryFailed, "retry-failed", false, "retry workers that failed")
 	cli.WorkspaceFlag(cmd, &opts.Workspace)
+	cli.PlanFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
 	cli.ConcurrencyFlag(cmd, &opts.Concurrency)
 	return cmd
 }
 
 func resumeRun(ctx context.Context, opts *resumeOptions) error {
-	b, folder, err := openRun(ctx, opts.App, opts.Run, opts.Workspace, opts.Concurrency)
+	b, _, err := openRun(ctx, opts.App, opts.Run, opts.Workspace, opts.Concurrency)
 	if err != nil {
 		return err
 	}
 	defer b.Session.Release()
-	lock, err := folder.Lock("runs resume")
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	run, err := lock.Reopen(opts.Run, opts.RetryFailed)
-	if err != nil {
-		return err
-	}
-	view := bulk.NewView(opts.App, run.Header, b.Session.Retries)
-	return b.Apply(ctx, folder, run, view)
+	b.DryRun, b.ExitCode, b.Yes = opts.DryRun, opts.ExitCode, opts.Yes
+	return b.Resume(ctx, opts.Run, opts.RetryFailed)
 }

@@ -27,8 +27,10 @@ func newRollback(app *cli.App, runF func(context.Context, *rollbackOptions) erro
 	cmd := &cobra.Command{
 		Use:   "rollback <run>",
 		Short: "Restore what workers had before a run",
-		Long: `Restore the exact attributes workers had before a run. Only workers that still hold
-exactly what the run wrote are restored; those edited since are skipped. A rollback is
+		Long: `Restore the exact attributes workers had before a run. Where others have changed more
+since, the run's own keys get their former values and everything else stays; agents who
+have moved to the extension since get their contact URI back. Workers whose own keys
+have a third value are skipped, with the command that can change them. A rollback is
 itself a run: it can be resumed and rolled back.`,
 		Example: `  $ flexvc runs rollback 01J8X4 --dry-run
   $ flexvc runs rollback 01J8X4 --yes`,
@@ -60,8 +62,12 @@ func rollbackRun(ctx context.Context, opts *rollbackOptions) error {
 	if err != nil {
 		return err
 	}
+	config, err := opts.App.Config()
+	if err != nil {
+		return err
+	}
 	header := workers.Header{Command: "runs rollback", Selection: id, Of: id}
 	return b.Run(ctx, header, func(lock *workers.Lock) (*workers.Plan, error) {
-		return workers.PlanRollback(ctx, b.Session.Workers, folder, id, opts.Concurrency, lock)
+		return workers.PlanRollback(ctx, b.Session.Workers, folder, id, config.IdentityPrefix, opts.Concurrency, lock)
 	})
 }

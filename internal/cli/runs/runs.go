@@ -29,16 +29,22 @@ const (
 	runDone       = "done"
 	runUnfinished = "unfinished"
 	runRunning    = "running"
+	runSuperseded = "superseded" // unfinished, and a newer run has changed what is left of it
 )
 
-func runState(ended, running bool) string {
+// runState returns the state of a run in a folder, and the run that supersedes it,
+// if one does. running is the run that is changing workers now.
+func runState(f workers.Folder, id, running string, ended bool) (state, by string) {
 	switch {
+	case id == running:
+		return runRunning, ""
 	case ended:
-		return runDone
-	case running:
-		return runRunning
+		return runDone, ""
 	}
-	return runUnfinished
+	if by = f.SupersededBy(id); by != "" {
+		return runSuperseded, by
+	}
+	return runUnfinished, ""
 }
 
 func oneRun(_ *cobra.Command, args []string) error {

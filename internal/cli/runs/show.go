@@ -60,5 +60,9 @@ func showRun(_ context.Context, opts *showOptions) error {
 		return err
 	}
 	defer run.Close()
-	return newRunsView(opts.App).show(run, runState(run.Ended, id == running))
+	state, by := runState(folders[0], id, running, run.Ended)
+	if by == "" && run.Tally().Failed > 0 {
+		by = folders[0].SupersededBy(id) // its failed workers
+	}
+	return newRunsView(opts.App).show(run, state, by)
 }

@@ -14,7 +14,8 @@ import (
 // runsView prints runs of the past.
 type runsView interface {
 	list([]listedRun) error
-	show(run *workers.Run, state string) error
+	// show prints a run; by is the one that has changed what is left of it since.
+	show(run *workers.Run, state, by string) error
 }
 
 var (
@@ -44,7 +45,10 @@ func (v runsText) list(runs []listedRun) error {
 		oneWorkspace = oneWorkspace && r.Workspace == runs[0].Workspace
 		row := []string{r.ID, "", "", "damaged", v.ui.SID(r.Workspace)}
 		if r.err == nil {
-			row[1], row[2], row[3] = cli.When(v.ui, r.Started), r.Command+" "+r.Selection, stateText(r.state, r.Header, r.Tally)
+			row[1], row[2], row[3] = cli.When(v.ui, r.Started), r.Command+" "+r.Selection, stateText(r.state, r.by, r.Header, r.Tally)
+			if r.Damaged > 0 {
+				row[3] += ", " + ui.Plural(r.Damaged, "line") + " damaged"
+			}
 			if v.ui.OutTTY {
 				row[1] = r.Started.UTC().Format("2006-01-02 15:04")
 			}
@@ -66,22 +70,35 @@ func (v runsText) list(runs []listedRun) error {
 	return nil
 }
 
-func stateText(state string, h workers.Header, t workers.Tally) string {
-	if state == runDone {
+func stateText(state, by string, h workers.Header, t workers.Tally) string {
+	switch state {
+	case runDone:
 		return state + ": " + strings.Join(bulk.TallyWords(h, t), ", ")
+	case runSuperseded:
+		state += " by " + by
 	}
 	return fmt.Sprintf("%s: %d of %d", state, t.Planned-t.Left, t.Planned)
 }
 
-func (v runsText) show(run *workers.Run, state string) error {
+func (v runsText) show(run *workers.Run, state, by string) error {
 	t := run.Tally()
-	v.ui.Printf("Run %s: flexvc %s %s\n", run.ID, run.Command, ui.Clean(run.Selection))
+	if run.Command == "" {
+		v.ui.Printf("Run %s: what it was is lost\n", run.ID)
+	} else {
+		v.ui.Printf("Run %s: flexvc %s %s\n", run.ID, run.Command, ui.Clean(run.Selection))
+	}
 	for _, row := range [][2]string{
 		{"started", cli.When(v.ui, run.Started)},
 		{"workspace", v.ui.SID(run.Workspace) + " of " + v.ui.SID(run.Account)},
-		{"state", stateText(state, run.Header, t)},
+		{"state", stateText(state, by, run.Header, t)},
 	} {
 		v.ui.Printf("  %-10s %s\n", row[0], row[1])
+	}
+	if n := len(run.Damage); n > 0 {
+		v.ui.Printf("  %-10s %s\n", "journal", ui.Plural(n, "line")+" damaged, the others were read")
+		for _, d := range run.Damage {
+			v.ui.Printf("   %s line %-5d %s\n", v.ui.Mark(v.ui.Out, ui.Alert), d.Line, lostWords(d))
+		}
 	}
 	var notable []workers.Outcome
 	for o := range run.Outcomes() {
@@ -89,16 +106,20 @@ func (v runsText) show(run *workers.Run, state string) error {
 			notable = append(notable, o)
 		}
 	}
-	for _, b := range run.Blocked {
-		notable = append(notable, workers.Outcome{SID: b.SID, Name: b.Name, Status: workers.Skipped, Reason: b.Reason})
-	}
+	notable = append(notable, bulk.AsOutcomes(run.Blocked)...)
+	notable = append(notable, bulk.AsOutcomes(run.Lost())...)
 	if len(notable) > 0 {
 		v.ui.Printf("\n")
 		bulk.OutcomeLines(v.ui, notable, run.ID)
+		bulk.RemedyHints(v.ui, notable)
 	}
 	switch {
 	case state == runRunning:
 		v.ui.Hint("it is still running: ^C in its terminal stops it safely")
+	case run.Command == "":
+		v.ui.Hint("undo: flexvc runs rollback %s", run.ID)
+	case by != "":
+		v.ui.Hint("run %s has changed what is left of it     undo what it did: flexvc runs rollback %s", by, run.ID)
 	case state == runUnfinished:
 		v.ui.Hint("continue: flexvc runs resume %s     undo: flexvc runs rollback %s", run.ID, run.ID)
 	case t.Failed > 0:
@@ -107,6 +128,21 @@ func (v runsText) show(run *workers.Run, state string) error {
 		v.ui.Hint("undo: flexvc runs rollback %s", run.ID)
 	}
 	return nil
+}
+
+// lostWords say what a damaged line was, as far as it tells.
+func lostWords(d workers.Damage) string {
+	record, of := d.Record, d.Name
+	if record == "" {
+		record = "record"
+	}
+	if of == "" {
+		of = d.SID
+	}
+	if of == "" {
+		return "the " + record + " is lost"
+	}
+	return "the " + record + " of " + ui.Clean(of) + " is lost"
 }
 
 type runsJSON struct{ *cli.Lines }
@@ -120,9 +156,21 @@ type runJSON struct {
 	Account   string     `json:"account"`
 	Workspace string     `json:"workspace"`
 	Started   *time.Time `json:"started,omitempty"`
-	State     string     `json:"state"` // done, running, unfinished or damaged
+	State     string     `json:"state"` // done, running, unfinished, superseded or damaged
+	By        string     `json:"superseded_by,omitempty"`
 	*workers.Tally
-	Error string `json:"error,omitempty"`
+	Damaged int    `json:"damaged,omitempty"` // lines of the journal that cannot be read
+	Error   string `json:"error,omitempty"`
+}
+
+// damageJSON is a line of the journal that cannot be read, and what it tells.
+type damageJSON struct {
+	V      int    `json:"v"`
+	Event  string `json:"event"`
+	Line   int    `json:"line"` // from 1
+	Record string `json:"record,omitempty"`
+	SID    string `json:"sid,omitempty"`
+	Name   string `json:"name,omitempty"`
 }
 
 func newRunJSON(h workers.Header, t workers.Tally, state string) runJSON {
@@ -135,6 +183,7 @@ func newRunJSON(h workers.Header, t workers.Tally, state string) runJSON {
 func (v runsJSON) list(runs []listedRun) error {
 	for _, r := range runs {
 		row := newRunJSON(r.Header, r.Tally, r.state)
+		row.By, row.Damaged = r.by, r.Damaged
 		if r.err != nil {
 			row = runJSON{V: 1, Run: r.ID, Account: r.Account, Workspace: r.Workspace, State: "damaged", Error: r.err.Error()}
 		}
@@ -145,11 +194,16 @@ func (v runsJSON) list(runs []listedRun) error {
 	return nil
 }
 
-func (v runsJSON) show(run *workers.Run, state string) error {
+func (v runsJSON) show(run *workers.Run, state, by string) error {
 	row := newRunJSON(run.Header, run.Tally(), state)
-	row.Event = "run"
+	row.Event, row.By, row.Damaged = "run", by, len(run.Damage)
 	if err := v.Line(row); err != nil {
 		return err
+	}
+	for _, d := range run.Damage {
+		if err := v.Line(damageJSON{V: 1, Event: "damage", Line: d.Line, Record: d.Record, SID: d.SID, Name: d.Name}); err != nil {
+			return err
+		}
 	}
 	for o := range run.Outcomes() {
 		status := string(o.Status)
@@ -159,12 +213,12 @@ func (v runsJSON) show(run *workers.Run, state string) error {
 		case "":
 			status = "left"
 		}
-		if err := v.Line(bulk.WorkerEvent{V: 1, Event: "worker", SID: o.SID, Name: o.Name, Status: status, Code: o.Code, Reason: o.Reason, Attempts: o.Attempts}); err != nil {
+		if err := v.Line(bulk.WorkerEvent{V: 1, Event: "worker", SID: o.SID, Name: o.Name, Status: status, Code: o.Code, Reason: o.Reason, Remedy: o.Remedy, Attempts: o.Attempts}); err != nil {
 			return err
 		}
 	}
 	for _, b := range run.Blocked {
-		if err := v.Line(bulk.WorkerEvent{V: 1, Event: "worker", SID: b.SID, Name: b.Name, Status: "blocked", Code: b.Code, Reason: b.Reason}); err != nil {
+		if err := v.Line(bulk.WorkerEvent{V: 1, Event: "worker", SID: b.SID, Name: b.Name, Status: "blocked", Code: b.Code, Reason: b.Reason, Remedy: b.Remedy}); err != nil {
 			return err
 		}
 	}

@@ -365,11 +365,13 @@ func TestLockedWhileAnotherRunIsUnderWay(t *testing.T) {
 	s.Wants(problem.ExitDone, []string{"runs", "resume", run}, `^Done: \d+ enabled`)
 }
 
-// A journal somebody tampered with is not guessed at; one that a crash tore is
-// read up to the tear.
+// A damaged line costs what is in it: the rest can be seen and rolled back. A journal
+// that does not say what its run was is not resumed; one that a crash tore is read up
+// to the tear.
 func TestDamagedJournals(t *testing.T) {
 	t.Parallel()
 	s := clitest.Serve(t, emulator.Options{Agents: 10, SeedValue: 7})
+	before := s.Attributes()
 	s.Wants(problem.ExitDone, []string{"workers", "enable", "--all", "--yes"})
 	run, enabled := s.LatestRun(), s.Attributes()
 	path := s.Journals()[0]
@@ -385,15 +387,23 @@ func TestDamagedJournals(t *testing.T) {
 		}
 	}
 	write(bytes.Join(lines[:3], nil), []byte("{\"t\":\"int\x00\n"), bytes.Join(lines[4:], nil))
-	for _, args := range [][]string{{"runs", "show", run}, {"runs", "resume", run}, {"runs", "rollback", run, "--yes"}} {
-		s.Wants(problem.ExitFailed, args,
-			`^flexvc: error: cannot read `+regexp.QuoteMeta(path)+`: line 4 is damaged$`,
-			`^flexvc: hint: restore the file from a backup; flexvc never rewrites a journal$`)
-	}
-	s.WantAttributes("damaged", enabled)
+	s.Wants(problem.ExitDone, []string{"runs", "show", run}, `^   . line 4     the record is lost$`)
+	s.Wants(problem.ExitUsage, []string{"runs", "resume", run}, `nothing left to do`)
+	s.Wants(problem.ExitDone, []string{"runs", "rollback", run, "--dry-run"}, `^10 workers were changed by run `+run+`: 10 to restore$`)
 	write([]byte("nonsense\n"), bytes.Join(lines[1:], nil))
 	s.Wants(problem.ExitDone, []string{"runs", "list"}, run+`\t\t\tdamaged`)
-	s.Wants(problem.ExitFailed, []string{"runs", "show", run}, `: line 1 is damaged$`)
+	s.Wants(problem.ExitDone, []string{"runs", "show", run}, `^Run `+run+`: what it was is lost$`, `^   . line 1     the record is lost$`, `undo: flexvc runs rollback `+run)
+	s.Wants(problem.ExitFailed, []string{"runs", "resume", run}, `the beginning of its journal is damaged$`, `hint: undo what it did: flexvc runs rollback `+run)
+	s.WantAttributes("damaged", enabled)
+	s.Wants(problem.ExitDone, []string{"runs", "rollback", run, "--yes"}, `^Done: 10 restored\.$`)
+	s.WantAttributes("rolled back", before)
+	s.Wants(problem.ExitDone, []string{"runs", "rollback", s.LatestRun(), "--yes"}, `^Done: 10 restored\.$`)
+	s.WantAttributes("and back again", enabled)
+	for _, later := range s.Journals() {
+		if later != path {
+			clitest.Check(t, os.Remove(later))
+		}
+	}
 
 	// The end is missing, and half of the last result.
 	last := lines[len(lines)-3] // before the end record and the empty rest

@@ -27,9 +27,11 @@ const setHelp = `
 
 The plan is shown first and must be confirmed. Each worker's attributes are then
 written with this one change and every other byte unchanged; if they changed in the
-meantime, flexvc reads them again. Each write is journalled first, so a run can be
-stopped with ^C, resumed and rolled back: see flexvc runs. Workers whose attributes are
-not a JSON object, or would exceed Twilio's 4096 characters, are skipped.`
+meantime, flexvc reads them again, and skips a worker whose flag somebody else has set.
+Changes that a browser undoes with an old copy are made again. Each write is journalled
+first, so a run can be stopped with ^C, resumed and rolled back: see flexvc runs.
+Workers whose attributes are not a JSON object, or would exceed Twilio's 4096
+characters, are skipped.`
 
 func newSet(app *cli.App, enable bool, runF func(context.Context, *setOptions) error) *cobra.Command {
 	opts := &setOptions{App: app, Enable: enable}

@@ -194,6 +194,7 @@ var scenes = []struct {
 	{"enable-dry-run", []string{"workers", "enable", "--all", "--dry-run"}, 0, nil},
 	{"enable-exit-code", []string{"workers", "enable", "bob", "--dry-run", "--exit-code"}, 5, nil},
 	{"enable", []string{"workers", "enable", "--all", "--yes", "--concurrency", "1"}, 3, func(d *desk) { d.loseZoe() }},
+	{"enable-edited-meanwhile", []string{"workers", "enable", "--all", "--yes", "--concurrency", "1"}, 3, func(d *desk) { d.disabledByAPerson() }},
 	{"enable-nothing", []string{"workers", "enable", "dan"}, 0, nil},
 	{"enable-only-blocked", []string{"workers", "enable", "walt"}, 3, nil},
 	{"disable-reset", []string{"workers", "disable", "dan", "--reset-contact-uri", "--dry-run"}, 0, nil},
@@ -204,12 +205,19 @@ var scenes = []struct {
 		d.setup(130, "workers", "enable", "--all", "--yes", "--concurrency", "1")
 		d.loseZoe()
 	}},
+	{"resume-old", []string{"runs", "resume", exampleRun, "--dry-run"}, 0, func(d *desk) { d.supersede() }},
 	{"rollback-dry-run", []string{"runs", "rollback", exampleRun, "--dry-run"}, 0, func(d *desk) { d.enabledThenEdited() }},
 	{"rollback", []string{"runs", "rollback", exampleRun, "--yes", "--concurrency", "1"}, 3, func(d *desk) { d.enabledThenEdited() }},
+	{"rollback-third-value", []string{"runs", "rollback", exampleRun, "--yes"}, 3, func(d *desk) {
+		d.setup(0, "workers", "disable", "dan", "--yes")
+		d.edit("dan", `{"extensionVoiceClientEnabled":"soon"}`)
+	}},
 	{"runs-list", []string{"runs", "list"}, 0, func(d *desk) {
 		d.enabledThenEdited()
 		d.setup(3, "runs", "rollback", exampleRun, "--yes")
 	}},
+	{"runs-show-damaged", []string{"runs", "show", exampleRun}, 0, func(d *desk) { d.enabledThenDamaged() }},
+	{"rollback-damaged", []string{"runs", "rollback", exampleRun, "--dry-run"}, 0, func(d *desk) { d.enabledThenDamaged() }},
 	{"runs-list-empty", []string{"runs", "list"}, 0, nil},
 	{"runs-show", []string{"runs", "show", exampleRun}, 0, func(d *desk) {
 		d.loseZoe()
@@ -229,6 +237,23 @@ func (d *desk) loseZoe() {
 	}
 }
 
+// disabledByAPerson disables alice in the Console while she is being enabled, and
+// once lets a browser write back what bob had before.
+func (d *desk) disabledByAPerson() {
+	bob := *d.api.byName("bob").Attributes
+	d.api.onWrite = func(name string) error {
+		switch name {
+		case "alice":
+			d.edit("alice", `{"extensionVoiceClientEnabled":false}`)
+			d.api.version[d.api.byName("alice").SID]++
+		case "zoe":
+			d.edit("bob", bob)
+			d.api.version[d.api.byName("bob").SID]++
+		}
+		return nil
+	}
+}
+
 // interruptAt presses ^C during the n-th write.
 func (d *desk) interruptAt(n int) {
 	writes := 0
@@ -240,12 +265,42 @@ func (d *desk) interruptAt(n int) {
 	}
 }
 
-// enabledThenEdited enables all; then bob is edited in the Console.
+// enabledThenEdited enables all; then bob gets another key in the Console, alice
+// logs in, and zoe's attributes are spoiled.
 func (d *desk) enabledThenEdited() {
 	d.setup(3, "workers", "enable", "--all", "--yes", "--concurrency", "1")
-	edited := `{"extensionVoiceClientEnabled":true,"team":"sales"}`
-	d.api.byName("bob").Attributes = &edited
+	d.edit("bob", `{"extensionVoiceClientEnabled":true,"team":"sales"}`)
+	d.edit("alice", `{"contact_uri":"client:ext_alice","note":"R&D","extensionVoiceClientEnabled":true}`)
+	d.edit("zoe", `gone`)
 }
+
+// enabledThenDamaged enables all; then the disk spoils alice's intent in the journal
+// and bob's result.
+func (d *desk) enabledThenDamaged() {
+	d.setup(3, "workers", "enable", "--all", "--yes", "--concurrency", "1")
+	paths, err := filepath.Glob(filepath.Join(d.home, ".local/state/flexvc/*/*", exampleRun+".jsonl"))
+	if err != nil || len(paths) != 1 {
+		d.t.Fatalf("the journals are %q, %v", paths, err)
+	}
+	text, err := os.ReadFile(paths[0])
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	for i, line := range lines {
+		for _, spoiled := range []struct{ record, sid, from, to string }{
+			{`{"t":"intent"`, d.api.byName("alice").SID, `"before":"{`, `"before":"\x00`},
+			{`{"t":"result"`, d.api.byName("bob").SID, `"changed"`, `"changes"`},
+		} {
+			if strings.HasPrefix(line, spoiled.record) && strings.Contains(line, spoiled.sid) {
+				lines[i] = strings.Replace(line, spoiled.from, spoiled.to, 1)
+			}
+		}
+	}
+	clitest.Check(d.t, os.WriteFile(paths[0], []byte(strings.Join(lines, "")), 0o600))
+}
+
+func (d *desk) edit(name, text string) { d.api.byName(name).Attributes = &text }
 
 // TestGolden compares each scene with what a person, a pipe and a program see.
 func TestGolden(t *testing.T) {

@@ -47,6 +47,9 @@ type fakeWorker struct {
 	updated               time.Time
 }
 
+// Updated is when the worker was changed last.
+func (w *fakeWorker) Updated() time.Time { return w.updated }
+
 // sidOf is the SID of the i-th worker of a fake.
 func SID(i int) string { return fmt.Sprintf("WK%032x", i+1) }
 
