@@ -23,13 +23,15 @@ func (v *jsonView) emit(event any) {
 	}
 }
 
+func (v *jsonView) situation(s Situation, _ bool) { v.where = s }
+
 // plan tells of a plan that is not carried out; one that is gets its run first.
 func (v *jsonView) plan(p *workers.Plan, dryRun bool) error {
 	v.planned = p
 	if !dryRun && len(p.Change) > 0 {
 		return nil
 	}
-	v.emit(planEvent{V: 1, Event: "plan", Of: v.header.Of, Change: len(p.Change), Same: p.Same, Blocked: len(p.Blocked)})
+	v.emit(v.where.in(planEvent{V: 1, Event: "plan", Of: v.header.Of, Change: len(p.Change), Same: p.Same, Blocked: len(p.Blocked)}))
 	for _, w := range p.Change {
 		event := WorkerEvent{V: 1, Event: "worker", SID: w.SID, Name: w.Name, Status: "planned"}
 		for _, c := range w.Changes {
@@ -55,7 +57,7 @@ func (v *jsonView) begin(run *workers.Run) {
 		done := t.Planned - t.Left
 		event.Done = &done
 	}
-	v.emit(event)
+	v.emit(v.where.in(event))
 	v.blocked(run.Blocked)
 	// Standard error is for the error object, unless a person is looking at it.
 	if v.ui.ErrTTY {
@@ -118,6 +120,20 @@ type planEvent struct {
 	Same    int    `json:"same"`
 	Blocked int    `json:"blocked"`
 	Done    *int   `json:"done,omitempty"` // when resumed: finished before
+
+	Profile       string     `json:"profile,omitempty"`
+	Account       string     `json:"account,omitempty"`
+	AccountName   string     `json:"account_name,omitempty"`
+	Workspace     string     `json:"workspace,omitempty"`
+	WorkspaceName string     `json:"workspace_name,omitempty"`
+	Missing       []cli.Lack `json:"missing,omitempty"`
+}
+
+// in adds where it happens.
+func (s Situation) in(e planEvent) planEvent {
+	e.Profile, e.Account, e.AccountName = s.Profile, s.AccountSID, s.AccountName
+	e.Workspace, e.WorkspaceName, e.Missing = s.WorkspaceSID, s.WorkspaceName, s.Lacks
+	return e
 }
 
 type WorkerEvent struct {

@@ -19,10 +19,18 @@ type textView struct {
 	failures []workers.Outcome
 }
 
+func (v *textView) situation(s Situation, refused bool) {
+	v.where = s
+	s.warn(v.ui, refused)
+}
+
 func (v *textView) plan(p *workers.Plan, dryRun bool) error {
 	say := v.ui.Chat
 	if dryRun {
 		say = func(format string, args ...any) { v.ui.Printf("%s", v.ui.Suggest(fmt.Sprintf(format, args...))) }
+	}
+	if len(p.Change) > 0 {
+		say("%s\n", v.where.heading(v.ui))
 	}
 	if v.header.Of != "" {
 		v.planRollback(say, p)
