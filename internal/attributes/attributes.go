@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -35,10 +36,12 @@ type Edit struct {
 	Prefix          string `json:"prefix,omitempty"` // the profile's identity prefix, such as "ext_"
 	// URIOnly leaves the flag as it is, and an enabled worker alone.
 	URIOnly bool `json:"uri_only,omitempty"`
+	// Unset removes the flag instead of setting it to false.
+	Unset bool `json:"unset,omitempty"`
 }
 
 // Change is the change of one key. From and To are JSON; From is empty when the
-// key was not set.
+// key was not set, To when it is removed.
 type Change struct {
 	Key  string `json:"key"`
 	From string `json:"from,omitempty"`
@@ -64,6 +67,14 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	}
 	switch want := boolean(e.Enable); {
 	case e.URIOnly:
+	case e.Unset:
+		// An earlier one of the same key would be read then.
+		for _, m := range doc.flags {
+			splices = append(splices, splice{m.start, m.end, ""})
+		}
+		if doc.enabled != nil {
+			changes = append(changes, Change{EnabledKey, doc.enabled.of(attributes), ""})
+		}
 	case doc.enabled == nil && e.Enable:
 		insert := `"` + EnabledKey + `":` + want
 		if doc.members > 0 {
@@ -130,6 +141,7 @@ func Inspect(attributes *string) (Flag, string) {
 // document says where in an attributes text the known values are.
 type document struct {
 	enabled    *span
+	flags      []span // each member that is the flag, with the comma that goes with it
 	contactURI *span
 	members    int
 	end        int // after the last value, or after the opening brace
@@ -149,7 +161,9 @@ func parse(text string) (document, error) {
 		return doc, invalidAttributes()
 	}
 	doc.end = int(dec.InputOffset())
+	kept := 0 // members that are not the flag
 	for dec.More() {
+		before := doc.end
 		key, err := dec.Token()
 		if err != nil {
 			return doc, invalidAttributes()
@@ -164,11 +178,35 @@ func parse(text string) (document, error) {
 		switch key {
 		case EnabledKey:
 			doc.enabled = where
+			if n := len(doc.flags); n > 0 {
+				before = max(before, doc.flags[n-1].end)
+			}
+			doc.flags = append(doc.flags, cut(text, before, doc.end, kept == 0))
+			continue
 		case contactURIKey:
 			doc.contactURI = where
 		}
+		kept++
 	}
 	return doc, nil
+}
+
+// cut is the span to cut so that a member goes: the comma before it goes along,
+// or, when nothing that stays is before it, the one after.
+func cut(text string, before, end int, first bool) span {
+	if !first {
+		return span{before, end}
+	}
+	for i := end; i < len(text); i++ {
+		switch text[i] {
+		case ' ', '\t', '\n', '\r':
+			continue
+		case ',':
+			end = i + 1
+		}
+		break
+	}
+	return span{before, end}
 }
 
 func invalidAttributes() error {
@@ -206,9 +244,7 @@ type splice struct {
 }
 
 func apply(text string, splices []splice) string {
-	if len(splices) == 2 && splices[0].start > splices[1].start {
-		splices[0], splices[1] = splices[1], splices[0]
-	}
+	slices.SortFunc(splices, func(a, b splice) int { return a.start - b.start })
 	var b strings.Builder
 	at := 0
 	for _, s := range splices {

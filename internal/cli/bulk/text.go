@@ -89,7 +89,7 @@ func (v *textView) planLines(say printf, p *workers.Plan) {
 		names = max(names, ui.Columns(b.Name))
 	}
 	change := func(c attributes.Change) string {
-		return fmt.Sprintf("%-*s   %s %s %s", keys, c.Key, orUnset(c.From), v.ui.Arrow(), plain(c.To))
+		return fmt.Sprintf("%-*s   %s %s %s", keys, c.Key, orUnset(c.From), v.ui.Arrow(), orUnset(c.To))
 	}
 	for _, w := range examples {
 		for _, c := range w.Changes {
