@@ -110,8 +110,8 @@ async function bring({ folder, undo, tokens, flexvc: run, start }) {
   const [, id] = /^id +([a-p]{32})$/m.exec(packed);
   const offers = async () => (await (await fetch(`${metrics}/rollout`)).json()).version === '1.0.0';
   await until('the package to be offered', offers);
-  await timed('workers enable', ['workers', 'enable', '--all', '--yes']);
   await timed('plugin deploy', ['plugin', 'deploy', '--yes', '--version', '1.0.0']);
+  await timed('workers enable', ['workers', 'enable', '--all', '--yes']);
 
   const base = `chrome-extension://${id}/`;
   if (noPolicy) {
@@ -343,7 +343,7 @@ step('the extension\'s process hangs and is killed: the agent is out of the queu
 });
 
 step('the plugin is rolled back, and deployed again', async () => {
-  await flexvc('plugin', 'rollback', '--yes');
+  await flexvc('plugin', 'rollback', '--yes', '--force'); // agents are enabled, so without --force it refuses
   await page.reload();
   await flex.booted(page);
   assert.equal(await part('badge').count(), 0);

@@ -35,10 +35,12 @@ type Edit struct {
 	Prefix          string `json:"prefix,omitempty"` // the profile's identity prefix, such as "ext_"
 	// URIOnly leaves the flag as it is, and an enabled worker alone.
 	URIOnly bool `json:"uri_only,omitempty"`
+	// Unset removes the flag instead of setting it to false.
+	Unset bool `json:"unset,omitempty"`
 }
 
 // Change is the change of one key. From and To are JSON; From is empty when the
-// key was not set.
+// key was not set, To when it is removed.
 type Change struct {
 	Key  string `json:"key"`
 	From string `json:"from,omitempty"`
@@ -57,32 +59,30 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	var changes []Change
-	var splices []splice
-	if e.URIOnly && doc.enabled != nil && doc.enabled.of(attributes) == "true" {
+	if e.URIOnly && doc.enabled.of(attributes) == "true" {
 		return attributes, nil, nil
 	}
+	after, changes := attributes, []Change(nil)
+	put := func(key, from, to string) {
+		if from != to {
+			after, changes = set(after, key, to), append(changes, Change{key, from, to})
+		}
+	}
+	flag := doc.enabled.of(attributes)
 	switch want := boolean(e.Enable); {
 	case e.URIOnly:
-	case doc.enabled == nil && e.Enable:
-		splices = append(splices, doc.insert(EnabledKey, want))
-		changes = append(changes, Change{EnabledKey, "", want})
-	case doc.enabled != nil && doc.enabled.of(attributes) != want:
-		splices = append(splices, splice{doc.enabled.start, doc.enabled.end, want})
-		changes = append(changes, Change{EnabledKey, doc.enabled.of(attributes), want})
+	case e.Unset:
+		put(EnabledKey, flag, "")
+	case flag != "" || e.Enable:
+		put(EnabledKey, flag, want)
 	}
 	if e.ResetContactURI && doc.contactURI != nil {
 		from := doc.contactURI.of(attributes)
 		if to, ok := withoutPrefix(from, e.Prefix); ok {
-			splices = append(splices, splice{doc.contactURI.start, doc.contactURI.end, to})
-			changes = append(changes, Change{contactURIKey, from, to})
+			put(contactURIKey, from, to)
 		}
 	}
-	if len(changes) == 0 {
-		return attributes, nil, nil
-	}
-	after := apply(attributes, splices)
-	if n := length(after); n > MaxLength {
+	if n := length(after); len(changes) > 0 && n > MaxLength {
 		return "", nil, tooLong(n)
 	}
 	return after, changes, nil
@@ -214,33 +214,34 @@ func withoutPrefix(value, prefix string) (string, bool) {
 	return strings.TrimSuffix(b.String(), "\n"), true
 }
 
-type splice struct {
-	start, end int
-	text       string
-}
-
-// insert adds a member behind the last one.
-func (d document) insert(key, value string) splice {
-	member := `"` + key + `":` + value
-	if d.members > 0 {
-		member = "," + member
+// set gives a key a value in the text of an object: its last one is replaced, or a
+// member is added behind the others. An empty value removes the key, as often as
+// it occurs.
+func set(text, key, value string) string {
+	for {
+		doc, err := parse(text)
+		if err != nil {
+			return text // the caller has parsed it
+		}
+		where := map[string]*span{EnabledKey: doc.enabled, contactURIKey: doc.contactURI}[key]
+		switch {
+		case where == nil && value == "":
+			return text
+		case where == nil:
+			member := `"` + key + `":` + value
+			if doc.members > 0 {
+				member = "," + member
+			}
+			return text[:doc.end] + member + text[doc.end:]
+		case value != "":
+			return text[:where.start] + value + text[where.end:]
+		}
+		end := where.end
+		if where.first && doc.members > 1 {
+			end += strings.IndexByte(text[end:], ',') + 1
+		}
+		text = text[:where.member] + text[end:]
 	}
-	return splice{d.end, d.end, member}
-}
-
-func apply(text string, splices []splice) string {
-	if len(splices) == 2 && splices[0].start > splices[1].start {
-		splices[0], splices[1] = splices[1], splices[0]
-	}
-	var b strings.Builder
-	at := 0
-	for _, s := range splices {
-		b.WriteString(text[at:s.start])
-		b.WriteString(s.text)
-		at = s.end
-	}
-	b.WriteString(text[at:])
-	return b.String()
 }
 
 func boolean(b bool) string {

@@ -238,3 +238,40 @@ func members(text string) ([]member, bool) {
 	_, err := dec.Token()
 	return all, err == io.EOF
 }
+
+// TestUnsetUndoesEnable: whatever the text, enabling and removing the flag gives
+// every byte back; and a flag that was there goes with its comma.
+func TestUnsetUndoesEnable(t *testing.T) {
+	unset := Edit{Unset: true}
+	for _, text := range []string{`{}`, `{ }`, ` {"a":1} `, "{\n  \"a\" : 1.0\n}", `{"a":{"extensionVoiceClientEnabled":true}}`, `{"a":1,"b":[2]}`} {
+		enabled, _, err := Edit{Enable: true}.Apply(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, changes, err := unset.Apply(enabled)
+		if err != nil || got != text || len(changes) != 1 || changes[0] != (Change{EnabledKey, "true", ""}) {
+			t.Errorf("%s became %s and then %s, %v %v", text, enabled, got, changes, err)
+		}
+		if again, changes, err := unset.Apply(got); again != text || changes != nil || err != nil {
+			t.Errorf("%s became %s: %v %v", text, again, changes, err)
+		}
+	}
+	const k = `"extensionVoiceClientEnabled"`
+	for text, want := range map[string]string{
+		`{` + k + `:false}`:                                   `{}`,
+		`{` + k + `:true,"b":1}`:                              `{"b":1}`,
+		`{` + k + ` : true , "b":1}`:                          `{ "b":1}`,
+		`{"a":1,` + k + `:"true","b":1}`:                      `{"a":1,"b":1}`,
+		`{` + k + `:true,` + k + `:false}`:                    `{}`,
+		`{` + k + `:true,"b":1,` + k + `:true}`:               `{"b":1}`,
+		`{` + k + `:1,` + k + `:2,"b":1}`:                     `{"b":1}`,
+		`{"a":1,` + k + `:1,"b":2,` + k + `:2,"c":3}`:         `{"a":1,"b":2,"c":3}`,
+		`{"contact_uri":"client:ext_a",` + k + `:true}`:       `{"contact_uri":"client:a"}`,
+		`{` + k + `:true,"contact_uri":"client:ext_a","b":1}`: `{"contact_uri":"client:a","b":1}`,
+	} {
+		got, _, err := Edit{Unset: true, ResetContactURI: true, Prefix: "ext_"}.Apply(text)
+		if err != nil || got != want {
+			t.Errorf("%s became %s, want %s: %v", text, got, want, err)
+		}
+	}
+}

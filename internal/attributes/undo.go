@@ -22,10 +22,10 @@ type Edited struct {
 // back with the flag; an edit that is taken back never moves one there, since only
 // an agent's Flex knows whether the extension is registered.
 //
-// If the result is Before as a browser writes it, it becomes Before byte for byte. No changes means that nothing is left to take back. The
-// error is EditedSince when somebody has given one of the edit's keys another
-// value, AttributesInvalid when attributes is not one JSON object, AttributesTooLong
-// when the result would be.
+// If the result is Before as a browser writes it, it becomes Before byte for byte.
+// No changes means that nothing is left to take back. The error is EditedSince when
+// somebody has given one of the edit's keys another value, AttributesInvalid when
+// attributes is not one JSON object, AttributesTooLong when the result would be.
 func (e Edited) Undo(attributes string) (string, []Change, error) {
 	before, err := parse(e.Before)
 	if err != nil {
@@ -159,28 +159,6 @@ func browserNumber(n json.Number) json.Number {
 	}
 	text, _ := json.Marshal(f + 0) // JSON.stringify knows no negative zero
 	return json.Number(text)
-}
-
-// set gives a key a value in the text of an object, or takes it out, as often as
-// it occurs, where value is empty.
-func set(text, key, value string) string {
-	for {
-		doc, err := parse(text)
-		where := map[string]*span{EnabledKey: doc.enabled, contactURIKey: doc.contactURI}[key]
-		switch {
-		case err != nil || where == nil && value == "":
-			return text
-		case where == nil:
-			return apply(text, []splice{doc.insert(key, value)})
-		case value != "":
-			return apply(text, []splice{{where.start, where.end, value}})
-		}
-		start, end := where.member, where.end
-		if where.first && doc.members > 1 {
-			end += strings.IndexByte(text[end:], ',') + 1
-		}
-		text = apply(text, []splice{{start, end, ""}})
-	}
 }
 
 func editedSince(key, value string) error {

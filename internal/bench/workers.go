@@ -52,7 +52,7 @@ func workers(ctx context.Context, binary string) error {
 		return err
 	}
 
-	run := exec.CommandContext(ctx, binary, "workers", "enable", "--all", "--yes")
+	run := exec.CommandContext(ctx, binary, "workers", "enable", "--all", "--yes", "--force")
 	var result bytes.Buffer
 	run.Env, run.Stdout, run.Stderr = env, &result, os.Stderr
 	start := time.Now()

@@ -34,6 +34,10 @@ type Session struct {
 	Keys       provision.KeyAPI
 	// KeyRestricted tells whether an API key is a Restricted one.
 	KeyRestricted func(ctx context.Context, sid string) (bool, error)
+	// AccountName is the account's friendly name. Standard API keys may not read it.
+	AccountName func(ctx context.Context) (string, error)
+	// Lacks finds out what agents who are enabled now would miss.
+	Lacks func(ctx context.Context) ([]Lack, error)
 
 	// Transport leads to the emulator for a client other than the session's own;
 	// nil is Twilio.
@@ -98,8 +102,10 @@ func (a *App) session(ctx context.Context, o SessionOptions, api twilioapi.Optio
 		Flex:          client,
 		Keys:          client,
 		KeyRestricted: client.KeyRestricted,
+		AccountName:   client.AccountName,
 		Close:         done,
 	}
+	s.Lacks = func(ctx context.Context) ([]Lack, error) { return a.lacks(ctx, s) }
 	if s.WorkspaceSID == "" {
 		s.WorkspaceSID = cfg.WorkspaceSID
 	}

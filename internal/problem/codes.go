@@ -54,6 +54,8 @@ const (
 	VersionNotNewer    Code = "version-not-newer"
 	NothingToRollBack  Code = "nothing-to-roll-back"
 	PluginNotBuilt     Code = "plugin-not-built"
+	WorkersDepend      Code = "workers-depend"
+	PluginNotReleased  Code = "plugin-not-released"
 	FlexNotFound       Code = "flex-not-found"
 	ActivityUnusable   Code = "activity-unusable"
 	WorkerNotFound     Code = "worker-not-found"
@@ -123,6 +125,8 @@ var Catalogue = []Entry{
 	{VersionNotNewer, ExitUsage, "The plugin's version is not newer than an existing one.", "Omit --version, or raise it."},
 	{NothingToRollBack, ExitFailed, "The plugin has no release to roll back.", "See what Flex loads: flexvc plugin status."},
 	{PluginNotBuilt, ExitFailed, "Twilio Serverless failed to build the plugin's files, or not in time.", "Run flexvc plugin deploy again to continue."},
+	{WorkersDepend, ExitFailed, "The plugin cannot be removed while workers are enabled or on the extension's address.", "flexvc workers disable --all --reset-contact-uri."},
+	{PluginNotReleased, ExitFailed, "Workers cannot be enabled while Flex does not load the plugin, which moves agents.", "flexvc plugin deploy."},
 	{ActivityUnusable, ExitFailed, "An activity of that name exists with available: yes, which cannot be changed.", "Rename it, or pass --activity-name."},
 	{WorkerNotFound, ExitUsage, "A worker named on the command line or in a file does not exist.", "List workers: flexvc workers list."},
 	{WorkerAmbiguous, ExitUsage, "A worker's name matches more than one worker.", "Use its SID."},

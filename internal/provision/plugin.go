@@ -59,6 +59,8 @@ type PluginPlan struct {
 	Plan
 	Version string // the one that Flex loads afterwards; empty when the plugin goes
 	From    string // the one it loads now; empty when none
+	// Last is asked right before a release; its error prevents it. It may be nil.
+	Last func(context.Context) error
 
 	is      pluginState
 	want    PluginWant
@@ -69,6 +71,9 @@ type PluginPlan struct {
 	rows    []twilio.ConfiguredPlugin // of the release to be made
 	config  string                    // an existing configuration to release; empty makes one
 }
+
+// Removes reports whether Flex loads the plugin now, and no longer afterwards.
+func (p *PluginPlan) Removes() bool { return p.From != "" && p.Version == "" }
 
 // Others is how many plugins of other makers the release in force has; they stay.
 func (p *PluginPlan) Others() int { return len(p.is.others()) }
@@ -177,6 +182,20 @@ func (d *Plugin) PlanRollback(ctx context.Context) (*PluginPlan, error) {
 	d.planRelease(p)
 	if config != "" && sameVersions(rows, p.rows) {
 		p.config = config
+	}
+	return p, nil
+}
+
+// PlanRemove plans a release of what is in force now without the plugin. Its files
+// and versions stay. Nothing is planned when Flex does not load it.
+func (d *Plugin) PlanRemove(ctx context.Context) (*PluginPlan, error) {
+	var is pluginState
+	if err := d.lookAtReleases(ctx, &is); err != nil {
+		return nil, err
+	}
+	p := &PluginPlan{is: is, From: is.released().Version}
+	if p.From != "" {
+		d.planRelease(p)
 	}
 	return p, nil
 }

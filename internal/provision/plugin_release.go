@@ -83,6 +83,11 @@ func (d *Plugin) applyRelease(ctx context.Context, p *PluginPlan) (string, error
 	if before.inForce() != p.is.inForce() || len(releases) != len(p.is.releases) {
 		return "", changedMeanwhile("other plugins were released")
 	}
+	if p.Last != nil {
+		if err := p.Last(ctx); err != nil {
+			return "", err
+		}
+	}
 	config := p.config
 	if config == "" {
 		for i := range p.rows {

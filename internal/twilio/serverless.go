@@ -2,8 +2,9 @@ package twilio
 
 // Service is a Serverless service, ZS….
 type Service struct {
-	SID        string
-	UniqueName string
+	SID          string
+	UniqueName   string
+	FriendlyName string
 }
 
 // Environment is a Serverless environment, ZE…, with its own domain.

@@ -2,6 +2,9 @@ package twilioapi
 
 import (
 	"context"
+	"encoding/json"
+	"io"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -28,6 +31,25 @@ func (c *Client) FlexConfiguration(ctx context.Context) (twilio.FlexConfiguratio
 		UIVersion:          value(f.UiVersion),
 		RuntimeDomain:      value(f.RuntimeDomain),
 	}, nil
+}
+
+// AccountName is the account's friendly name. Standard API keys may not read it:
+// that is PermissionDenied.
+// https://www.twilio.com/docs/iam/api/account
+func (c *Client) AccountName(ctx context.Context) (string, error) {
+	o := op{what: "read the name of account " + twilio.Short(c.account), repeat: always, keys: true}
+	u, err := c.url(apiURL + "/2010-04-01/Accounts/" + c.account + ".json")
+	if err != nil {
+		return "", c.problem(ctx, o, err)
+	}
+	// The answer holds the auth token too, of which nothing is kept.
+	var account struct {
+		FriendlyName string `json:"friendly_name"`
+	}
+	err = c.send(ctx, o, request{method: http.MethodGet, url: u}, func(_ http.Header, body io.Reader) error {
+		return json.NewDecoder(body).Decode(&account)
+	})
+	return account.FriendlyName, c.problem(ctx, o, err)
 }
 
 // Keys lists the account's API keys.

@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	apiURL        = "https://api.twilio.com"
 	taskrouterURL = "https://taskrouter.twilio.com"
 	iamURL        = "https://iam.twilio.com"
 	flexURL       = "https://flex-api.twilio.com"

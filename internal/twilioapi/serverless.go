@@ -200,6 +200,51 @@ func (c *Client) Deploy(ctx context.Context, serviceSID, environmentSID, buildSI
 	return c.problem(ctx, o, err)
 }
 
+// Functions lists the SIDs of a service's functions, ZH….
+func (c *Client) Functions(ctx context.Context, serviceSID string) ([]string, error) {
+	o := op{what: "list the functions of " + twilio.Short(serviceSID), repeat: always}
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return nil, err
+	}
+	return list(ctx, c, o, serverlessURL+"/v1/Services/"+serviceSID+"/Functions", "functions",
+		func(f *serverless.ServerlessV1Function) string { return value(f.Sid) })
+}
+
+// DeleteService removes a service with all that it holds.
+func (c *Client) DeleteService(ctx context.Context, sid string) error {
+	o := op{what: "delete Serverless service " + twilio.Short(sid), repeat: always}
+	if err := checkSID("ZS", sid); err != nil {
+		return err
+	}
+	return c.problem(ctx, o, c.serverless(ctx, o).DeleteService(sid))
+}
+
+// DeleteEnvironment removes an environment; its build stays.
+func (c *Client) DeleteEnvironment(ctx context.Context, serviceSID, sid string) error {
+	return c.deletePart(ctx, "environment", "ZE", serviceSID, sid, (*serverless.ApiService).DeleteEnvironment)
+}
+
+// DeleteBuild removes a build that is not deployed.
+func (c *Client) DeleteBuild(ctx context.Context, serviceSID, sid string) error {
+	return c.deletePart(ctx, "build", "ZB", serviceSID, sid, (*serverless.ApiService).DeleteBuild)
+}
+
+// DeleteAsset removes an asset with its versions.
+func (c *Client) DeleteAsset(ctx context.Context, serviceSID, sid string) error {
+	return c.deletePart(ctx, "asset", "ZH", serviceSID, sid, (*serverless.ApiService).DeleteAsset)
+}
+
+func (c *Client) deletePart(ctx context.Context, what, kind, serviceSID, sid string, remove func(*serverless.ApiService, string, string) error) error {
+	o := op{what: "delete " + what + " " + twilio.Short(sid) + " of " + twilio.Short(serviceSID), repeat: always}
+	if err := checkSID("ZS", serviceSID); err != nil {
+		return err
+	}
+	if err := checkSID(kind, sid); err != nil {
+		return err
+	}
+	return c.problem(ctx, o, remove(c.serverless(ctx, o), serviceSID, sid))
+}
+
 func (c *Client) serverless(ctx context.Context, o op) *serverless.ApiService {
 	return serverless.NewApiService(c.handler(session{c, ctx, o}))
 }
@@ -221,7 +266,7 @@ func list[Row, Ours any](ctx context.Context, c *Client, o op, path, key string,
 }
 
 func service(s *serverless.ServerlessV1Service) twilio.Service {
-	return twilio.Service{SID: value(s.Sid), UniqueName: value(s.UniqueName)}
+	return twilio.Service{SID: value(s.Sid), UniqueName: value(s.UniqueName), FriendlyName: value(s.FriendlyName)}
 }
 
 func environment(e *serverless.ServerlessV1Environment) twilio.Environment {

@@ -129,6 +129,15 @@ func (w *Workspace) CreateActivity(ctx context.Context, name string, available b
 	return activity(a), nil
 }
 
+// DeleteActivity removes an activity. Twilio refuses one that is in use.
+func (w *Workspace) DeleteActivity(ctx context.Context, sid string) error {
+	o := op{what: "delete activity " + twilio.Short(sid) + " of " + twilio.Short(w.sid), repeat: always}
+	if err := w.check("WA", sid); err != nil {
+		return err
+	}
+	return w.c.problem(ctx, o, w.api(ctx, o).DeleteActivity(w.sid, sid))
+}
+
 func (w *Workspace) api(ctx context.Context, o op) *taskrouter.ApiService {
 	return taskrouter.NewApiService(w.c.handler(session{w.c, ctx, o}))
 }

@@ -14,6 +14,15 @@ import (
 // never prompts when nobody can answer: that is ConfirmationNeeded. A context that
 // ends while waiting ends the wait.
 func (s *Streams) Confirm(ctx context.Context, question string) (bool, error) {
+	return s.ask(ctx, question, `Only "yes" is accepted: `, "yes")
+}
+
+// ConfirmName is Confirm where the answer has to be the name of what is changed.
+func (s *Streams) ConfirmName(ctx context.Context, question, what, name string) (bool, error) {
+	return s.ask(ctx, question, fmt.Sprintf("Type the name of the %s, %s, to continue: ", what, name), name)
+}
+
+func (s *Streams) ask(ctx context.Context, question, accepted, wanted string) (bool, error) {
 	why := ""
 	switch {
 	case s.NoInput:
@@ -28,7 +37,7 @@ func (s *Streams) Confirm(ctx context.Context, question string) (bool, error) {
 	if !strings.HasSuffix(question, "\n") {
 		question += " "
 	}
-	fmt.Fprintf(s.Err, "%sOnly \"yes\" is accepted: ", question)
+	fmt.Fprint(s.Err, question, accepted)
 	type answer struct {
 		text string
 		err  error
@@ -49,6 +58,6 @@ func (s *Streams) Confirm(ctx context.Context, question string) (bool, error) {
 		if a.err == io.EOF {
 			fmt.Fprintln(s.Err)
 		}
-		return a.text == "yes", nil
+		return a.text == wanted, nil
 	}
 }

@@ -93,12 +93,7 @@ func (r *Account) Run(args ...string) (exit int, out string) {
 			root.RemoveCommand(c)
 		}
 	}
-	withFake := func(ctx context.Context, o *pluginCmd.Options) error { o.Bundle = Bundle; return pluginCmd.Run(ctx, o) }
-	root.AddCommand(cli.Parent("plugin", "p", "", pluginCmd.NewDeploy(app, withFake), pluginCmd.NewRollback(app, withFake),
-		pluginCmd.NewStatus(app, func(ctx context.Context, o *pluginCmd.StatusOptions) error {
-			o.Bundle = Bundle
-			return pluginCmd.StatusRun(ctx, o)
-		})))
+	root.AddCommand(pluginCmd.NewWith(app, Bundle))
 	root.SetArgs(append([]string{"-p", "emulator", "plugin"}, args...))
 	if err := root.ExecuteContext(r.T.Context()); err != nil {
 		err = app.Explain(r.T.Context(), "flexvc plugin", err)

@@ -18,6 +18,9 @@ type Job struct {
 	Concurrency int
 
 	DryRun, ExitCode, Yes bool
+
+	Enables bool // look first at what agents who are enabled would miss
+	Force   bool // enable them without the plugin
 }
 
 func (b *Job) Folder() (workers.Folder, error) {
@@ -46,6 +49,17 @@ func (b *Job) Run(ctx context.Context, header workers.Header, makePlan func(*wor
 	defer plan.Close()
 
 	view := NewView(b.App, header, b.Session.Retries)
+	var situation Situation
+	if len(plan.Change) > 0 {
+		if situation, err = b.situation(ctx); err != nil {
+			return err
+		}
+		refusal := situation.refusal(b.Force)
+		view.situation(situation, refusal != nil && !b.DryRun)
+		if refusal != nil && !b.DryRun {
+			return refusal
+		}
+	}
 	if err := view.plan(plan, b.DryRun); err != nil {
 		return err
 	}
@@ -53,7 +67,7 @@ func (b *Job) Run(ctx context.Context, header workers.Header, makePlan func(*wor
 		return b.unapplied(plan)
 	}
 	if !b.Yes {
-		if yes, err := b.confirm(ctx, header, plan); err != nil || !yes {
+		if yes, err := b.confirm(ctx, question(b.App.UI, header, len(plan.Change), situation), len(plan.Change), situation); err != nil || !yes {
 			return b.declined(err)
 		}
 	}
@@ -74,18 +88,6 @@ func (b *Job) unapplied(plan *workers.Plan) error {
 		return cli.Silent(problem.PartlyDone)
 	}
 	return nil
-}
-
-func (b *Job) confirm(ctx context.Context, header workers.Header, plan *workers.Plan) (bool, error) {
-	return b.ask(ctx, question(header, len(plan.Change)))
-}
-
-func (b *Job) ask(ctx context.Context, question string) (bool, error) {
-	if b.App.JSON() {
-		return false, problem.New(problem.ConfirmationNeeded, "cannot ask for confirmation with -o json").
-			WithHint("review with --dry-run, then run again with --yes")
-	}
-	return b.App.UI.Confirm(ctx, question)
 }
 
 func (b *Job) declined(err error) error {

@@ -1,7 +1,6 @@
 package bulk
 
 import (
-	"cmp"
 	"encoding/json"
 	"time"
 
@@ -25,12 +24,14 @@ func (v *jsonView) emit(event any) {
 	}
 }
 
+func (v *jsonView) situation(s Situation, _ bool) { v.where = s }
+
 // plan tells of a plan that is not carried out; one that is gets its run first.
 func (v *jsonView) plan(p *workers.Plan, dryRun bool) error {
 	if !dryRun && len(p.Change) > 0 {
 		return nil
 	}
-	v.emit(planEvent{V: 1, Event: "plan", Of: v.header.Of, Change: len(p.Change), Same: p.Same, Blocked: len(p.Blocked)})
+	v.emit(v.where.in(planEvent{V: 1, Event: "plan", Of: v.header.Of, Change: len(p.Change), Same: p.Same, Blocked: len(p.Blocked)}))
 	v.planLines(p)
 	return v.err
 }
@@ -39,7 +40,7 @@ func (v *jsonView) planLines(p *workers.Plan) {
 	for _, w := range p.Change {
 		event := WorkerEvent{V: 1, Event: "worker", SID: w.SID, Name: w.Name, Status: "planned"}
 		for _, c := range w.Changes {
-			event.Changes = append(event.Changes, changeJSON{c.Key, json.RawMessage(c.From), json.RawMessage(cmp.Or(c.To, "null"))})
+			event.Changes = append(event.Changes, changeJSON{c.Key, json.RawMessage(c.From), json.RawMessage(c.To)})
 		}
 		v.emit(event)
 	}
@@ -60,7 +61,7 @@ func (v *jsonView) begin(run *workers.Run) {
 		done := t.Planned - t.Left
 		event.Done, event.Again, event.Newer = &done, v.again, v.newer
 	}
-	v.emit(event)
+	v.emit(v.where.in(event))
 	v.blocked(run.Blocked)
 	// Standard error is for the error object, unless a person is looking at it.
 	if v.ui.ErrTTY {
@@ -126,6 +127,20 @@ type planEvent struct {
 	Done    *int   `json:"done,omitempty"` // when resumed: finished before
 
 	Newer []string `json:"newer,omitempty"` // when resumed: runs that began since, the latest first
+
+	Profile       string     `json:"profile,omitempty"`
+	Account       string     `json:"account,omitempty"`
+	AccountName   string     `json:"account_name,omitempty"`
+	Workspace     string     `json:"workspace,omitempty"`
+	WorkspaceName string     `json:"workspace_name,omitempty"`
+	Missing       []cli.Lack `json:"missing,omitempty"`
+}
+
+// in adds where it happens.
+func (s Situation) in(e planEvent) planEvent {
+	e.Profile, e.Account, e.AccountName = s.Profile, s.AccountSID, s.AccountName
+	e.Workspace, e.WorkspaceName, e.Missing = s.WorkspaceSID, s.WorkspaceName, s.Lacks
+	return e
 }
 
 type WorkerEvent struct {
@@ -144,7 +159,7 @@ type WorkerEvent struct {
 type changeJSON struct {
 	Key  string          `json:"key"`
 	From json.RawMessage `json:"from,omitempty"` // absent: unset
-	To   json.RawMessage `json:"to"`             // null: removed
+	To   json.RawMessage `json:"to,omitempty"`   // absent: removed
 }
 
 type summaryEvent struct {

@@ -40,6 +40,14 @@ func (b *Job) Resume(ctx context.Context, id string, retryFailed bool) error {
 	}
 	newer := folder.Since(run.ID)
 	view := NewView(b.App, run.Header, b.Session.Retries)
+	var situation Situation
+	if len(plan.Change) > 0 {
+		b.Enables = run.Edit != nil && run.Edit.Enable
+		if situation, err = b.situation(ctx); err != nil {
+			return err
+		}
+		view.situation(situation, false)
+	}
 	if err := view.resume(run, plan, newer, b.DryRun); err != nil {
 		return err
 	}
@@ -49,7 +57,7 @@ func (b *Job) Resume(ctx context.Context, id string, retryFailed bool) error {
 	case b.DryRun:
 		return nil
 	case len(newer) > 0 && len(plan.Change) > 0 && !b.Yes:
-		if yes, err := b.ask(ctx, resumeQuestion(newer, len(plan.Change))); err != nil || !yes {
+		if yes, err := b.confirm(ctx, resumeQuestion(b.App.UI, newer, len(plan.Change), situation), len(plan.Change), situation); err != nil || !yes {
 			return b.declined(err)
 		}
 	}
@@ -59,16 +67,19 @@ func (b *Job) Resume(ctx context.Context, id string, retryFailed bool) error {
 	return b.Apply(ctx, folder, run, view)
 }
 
-func resumeQuestion(newer []workers.Summary, n int) string {
+func resumeQuestion(u *ui.Streams, newer []workers.Summary, n int, s Situation) string {
 	since := "Another run has changed this workspace"
 	if len(newer) > 1 {
 		since = fmt.Sprintf("%d other runs have changed this workspace", len(newer))
 	}
-	return fmt.Sprintf("%s since. Change %s all the same?\n", since, ui.Plural(n, "worker"))
+	return fmt.Sprintf("%s since.\nChange %s in %s all the same?\n", since, ui.Plural(n, "worker"), s.place(u))
 }
 
 func (v *textView) resume(run *workers.Run, p *workers.Plan, newer []workers.Summary, dryRun bool) error {
 	say := v.planned(dryRun)
+	if len(p.Change) > 0 {
+		say("%s\n", v.where.heading(v.ui))
+	}
 	t := run.Tally()
 	failed := ""
 	if t.Failed > 0 {
@@ -113,10 +124,10 @@ func (v *jsonView) resume(run *workers.Run, p *workers.Plan, newer []workers.Sum
 	}
 	t := run.Tally()
 	done := t.Planned - t.Left
-	v.emit(planEvent{
+	v.emit(v.where.in(planEvent{
 		V: 1, Event: "plan", Run: run.ID, Of: run.Of, Change: len(p.Change), Again: p.Again, Same: p.Same, Blocked: len(p.Blocked),
 		Done: &done, Newer: v.newer,
-	})
+	}))
 	v.planLines(p)
 	return v.err
 }

@@ -19,8 +19,16 @@ type textView struct {
 	failures []workers.Outcome
 }
 
+func (v *textView) situation(s Situation, refused bool) {
+	v.where = s
+	s.warn(v.ui, refused)
+}
+
 func (v *textView) plan(p *workers.Plan, dryRun bool) error {
 	say := v.planned(dryRun)
+	if len(p.Change) > 0 {
+		say("%s\n", v.where.heading(v.ui))
+	}
 	if v.header.Of != "" {
 		v.planRollback(say, p)
 	} else {

@@ -1,7 +1,6 @@
 package bulk
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -17,6 +16,7 @@ type View interface {
 }
 
 type planView interface {
+	situation(s Situation, refused bool) // before a plan with changes
 	plan(p *workers.Plan, dryRun bool) error
 	// resume is plan for a run that goes on; newer are those that began since.
 	resume(run *workers.Run, p *workers.Plan, newer []workers.Summary, dryRun bool) error
@@ -49,6 +49,7 @@ type watched struct {
 	now     func() time.Time
 	header  workers.Header
 	retries func() int
+	where   Situation // zero when nothing is to be changed
 
 	started  time.Time
 	progress *ui.Progress
@@ -103,15 +104,4 @@ func (w *watched) finishProgress() {
 	if w.progress != nil {
 		w.progress.End()
 	}
-}
-
-// question is what has to be answered with yes.
-func question(h workers.Header, n int) string {
-	switch {
-	case h.Of != "":
-		return fmt.Sprintf("Plan: %d to change. ", n)
-	case h.Edit.Enable:
-		return fmt.Sprintf("Change %s? The plugin moves each agent to the extension when they next start Flex.\n", ui.Plural(n, "worker"))
-	}
-	return fmt.Sprintf("Change %s? The plugin moves each agent back to the Flex tab when they next start Flex.\n", ui.Plural(n, "worker"))
 }

@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +28,8 @@ import (
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/emulator/products"
+	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Outputs runs a command to its end and keeps its streams apart.
@@ -204,10 +208,35 @@ func (s *Flexvc) SID(name string) string {
 	return ""
 }
 
+// Serve is an emulator whose Flex loads the plugin, and flexvc processes for it.
 func Serve(t *testing.T, o emulator.Options) *Flexvc {
 	t.Helper()
+	faults := o.Faults
+	o.Faults = nil // they are for the test's own requests
 	e, state := ServeAccount(t, o)
+	if !o.NoFlex {
+		ReleasePlugin(t, e)
+	}
+	Check(t, e.SetFaults(faults...))
 	return &Flexvc{t, e, state}
+}
+
+// ReleasePlugin has the account's Flex load the plugin, from nowhere.
+func ReleasePlugin(t testing.TB, e *emulator.Emulator) {
+	t.Helper()
+	app := App(t.TempDir(), io.Discard)
+	inside := &url.URL{Scheme: "http", Host: "127.0.0.1"}
+	s, err := app.Emulated(t.Context(), cli.SessionOptions{}, e.Account(), inside, e.Transport(), func() error { return nil })
+	Check(t, err)
+	ctx, c := t.Context(), s.Client
+	p, err := c.CreatePlugin(ctx, provision.PluginName, "released for a test", "")
+	Check(t, err)
+	v, err := c.CreatePluginVersion(ctx, p.SID, twilio.PluginVersion{Version: "0.0.1", URL: "https://plugins.example.com/bundle.js"})
+	Check(t, err)
+	config, err := c.CreateConfiguration(ctx, "for a test", "", []twilio.ConfiguredPlugin{{VersionSID: v.SID, Phase: 3}})
+	Check(t, err)
+	_, err = c.CreateRelease(ctx, config)
+	Check(t, err)
 }
 
 // ServeAccount is an emulator on a port, and the folder where commands find it.

@@ -17,6 +17,7 @@ import (
 	"github.com/flexvc/flexvc/internal/emulator/products"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/flexvc/flexvc/plugin"
 )
 
 type options struct {
@@ -33,11 +34,11 @@ func New(app *cli.App, runF func(context.Context, *options) error) *cobra.Comman
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the whole story on the emulator, no account needed",
-		Long: `Run the whole story on a temporary emulated account: prepare Flex, switch every worker
-to the extension, look at one before and after, serve a voice token, pack the extension
-with its roll-out policy, roll everything back, and watch agents move over as they
-restart Flex. Every line that starts with $ is a real command; run it yourself with
--p emulator. Nothing is left on this machine.
+		Long: `Run the whole story on a temporary emulated account: prepare Flex, pack the extension
+with its roll-out policy, serve tokens, deploy the plugin, switch every worker to the
+extension, look at one before and after, roll everything back, and watch agents move
+over as they restart Flex. Every line that starts with $ is a real command; run it
+yourself with -p emulator. Nothing is left on this machine.
 
 With --browser, a Chromium opens with the extension and a stand-in for Flex (or Flex
 itself with --flex-script), and customers call one after another. It ends when you
@@ -93,26 +94,53 @@ func run(ctx context.Context, o *options) (err error) {
 	app.UI.Chat("An emulated contact centre with %s, on this machine only.\n", ui.Plural(o.agents, "agent"))
 	err = d.tell(ctx, []scene{
 		{"First, prepare Flex: an activity, a key for the token server, a signing key.", []string{"init", "--yes"}},
+	})
+	if err != nil {
+		return err
+	}
+	file, err := d.pack(ctx)
+	if err != nil {
+		return err
+	}
+	server, err := d.serve(ctx, file)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.stop()) }()
+	enable := []string{"workers", "enable", "--all", "--yes"}
+	err = d.tell(ctx, []scene{
+		{"Browsers reach it at this address.", []string{"config", "set", "token_url", "http://" + server.address + "/generateToken"}},
+	})
+	if err == nil && plugin.HasBundle() {
+		err = d.tell(ctx, []scene{{"The Flex plugin, which moves each agent over.", []string{"plugin", "deploy", "--yes"}}})
+	} else if err == nil {
+		app.UI.Chat("\n%s\n", app.UI.Paint(app.UI.Out, ui.Faint, "# The plugin would be deployed here, but this flexvc was built without it (npm builds it). Hence --force below."))
+		enable = append(enable, "--force")
+	}
+	if err != nil {
+		return err
+	}
+	err = d.tell(ctx, []scene{
 		{"Today each agent's calls ring in the browser tab. Here is one agent.", []string{"workers", "show", agent}},
 		{"What would change? Nothing changes without a plan.", []string{"workers", "enable", "--all", "--dry-run"}},
-		{"Switch them all. Every write is journalled first, so it can be undone.", []string{"workers", "enable", "--all", "--yes"}},
+		{"Switch them all. Every write is journalled first, so it can be undone.", enable},
 		{"The same agent: one key added, every other byte unchanged.", []string{"workers", "show", agent}},
 	})
 	if err != nil {
 		return err
 	}
-	if err := d.token(ctx, agent); err != nil {
-		return err
-	}
-	if err := d.pack(ctx); err != nil {
+	if err := d.token(ctx, server, agent); err != nil {
 		return err
 	}
 	err = d.tell(ctx, []scene{
 		{"And the way back.", []string{"runs", "rollback", lastRun, "--yes"}},
 		{"The agent is as before.", []string{"workers", "show", agent}},
-		{"Now for good.", []string{"workers", "enable", "--all", "--yes"}},
+		{"Now for good.", enable},
 	})
 	if err != nil {
+		return err
+	}
+	if err := server.stop(); err != nil {
 		return err
 	}
 	if err := d.watch(ctx); err != nil {

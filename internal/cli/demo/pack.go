@@ -14,12 +14,13 @@ import (
 )
 
 // pack packs the extension, has the file explained, and shows the policy by
-// which browsers install it.
-func (d *demo) pack(ctx context.Context) error {
+// which browsers install it. It returns the package, or "" when this flexvc has
+// none to pack.
+func (d *demo) pack(ctx context.Context) (string, error) {
 	out := d.app.UI
 	if !extension.HasVoiceSDK() {
 		out.Chat("\n%s\n", out.Paint(out.Out, ui.Faint, "# The extension would be packed here, but this flexvc was built without the Voice SDK (npm fetches it)."))
-		return nil
+		return "", nil
 	}
 	file, policy := filepath.Join(d.dir, "flexvc.crx"), filepath.Join(d.dir, "rollout")
 	err := d.tell(ctx, []scene{
@@ -29,16 +30,16 @@ func (d *demo) pack(ctx context.Context) error {
 		err = d.verify(ctx, "pack", "--verify", file, "--policy", policy)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	text, err := os.ReadFile(filepath.Join(policy, "linux.json"))
 	if err != nil {
-		return problem.New(problem.Internal, "cannot read the demo's policy: %w", problem.Reason(err))
+		return "", problem.New(problem.Internal, "cannot read the demo's policy: %w", problem.Reason(err))
 	}
 	out.Chat("\n%s\n%s\n", out.Paint(out.Out, ui.Faint, "# This is all a Linux machine needs. Agents install nothing and are never prompted for the microphone."),
 		out.Paint(out.Out, ui.Strong, "$ cat "+filepath.Join(policy, "linux.json")))
 	out.Printf("%s\n", bytes.TrimSpace(text))
-	return nil
+	return file, nil
 }
 
 // verify has the package explained, and leaves out the long list of its files.

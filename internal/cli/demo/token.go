@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/flexvc/flexvc/internal/cli"
@@ -18,10 +19,15 @@ import (
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
-// token starts the token server as `flexvc serve` does, asks it as the agent's
-// extension does, and shows what is in the answer.
-func (d *demo) token(ctx context.Context, agent string) error {
-	out := d.app.UI
+// server is a `flexvc serve` that runs beside the demo.
+type server struct {
+	address string // host and port
+	stop    func() error
+}
+
+// serve starts the token server as `flexvc serve` does; extension is the package
+// that it offers to browsers, empty for none.
+func (d *demo) serve(ctx context.Context, extension string) (*server, error) {
 	app := d.command()
 	app.Global = cli.Global{Output: "text", Profile: config.Emulator}
 	defaults := tokensrv.Defaults()
@@ -33,23 +39,32 @@ func (d *demo) token(ctx context.Context, agent string) error {
 		ValidateVia: string(defaults.ValidateVia), ValidateTimeout: defaults.ValidateTimeout,
 		Ready: func(public string) { addresses <- public },
 	}
-	d.announce("The token server gives the agent's extension a voice token once Twilio has validated the Flex token.", "serve")
+	args := []string{"serve"}
+	if o.Extension = extension; extension != "" {
+		args = append(args, "--extension", extension)
+	}
+	d.announce("The server that agents' browsers ask for tokens and for the extension.", args...)
 	serving, stop := context.WithCancel(ctx)
-	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- serveCmd.Run(serving, o) }()
-	var address string
 	select {
 	case err := <-ended:
-		return err
-	case address = <-addresses:
+		stop()
+		return nil, err
+	case address := <-addresses:
+		return &server{address, sync.OnceValue(func() error {
+			stop()
+			return <-ended
+		})}, nil
 	}
-	err := d.ask(ctx, "http://"+address+"/generateToken", agent)
-	stop()
-	if stopped := <-ended; err == nil {
-		err = stopped
-	}
-	if err != nil {
+}
+
+// token asks the server as the agent's extension does, and shows what is in the
+// answer.
+func (d *demo) token(ctx context.Context, s *server, agent string) error {
+	out := d.app.UI
+	out.Chat("\n%s\n", out.Paint(out.Out, ui.Faint, "# The server gives the agent's extension a voice token once Twilio has validated the Flex token."))
+	if err := d.ask(ctx, "http://"+s.address+"/generateToken", agent); err != nil {
 		return err
 	}
 	out.Chat("The signature is omitted: with it, this would be the key to the agent's calls.\n")

@@ -19,7 +19,6 @@ import (
 	"github.com/flexvc/flexvc/extension"
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/config"
-	"github.com/flexvc/flexvc/internal/crx"
 	"github.com/flexvc/flexvc/internal/doctor"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
@@ -129,7 +128,7 @@ func (o *Options) doctor(ctx context.Context) (*doctor.Doctor, func() error) {
 		Prefix: cfg.IdentityPrefix, TokenURL: cfg.TokenURL, UpdateURL: cli.UpdateURL(cfg), APIKeySID: cfg.APIKeySID,
 		KeySecret: func() (string, error) { return cfg.Secrets(o.Keyring).Get(cfg.APIKeySID) },
 	}
-	d.Extension = o.extension(cfg)
+	d.Extension = cli.BuiltIn(cfg, o.Extension)
 	session, err := app.Open(ctx, cli.SessionOptions{})
 	if err != nil {
 		d.Account.Err = err
@@ -161,28 +160,4 @@ func (o *Options) doctor(ctx context.Context) (*doctor.Doctor, func() error) {
 		return provision.BundleSum(content), err
 	}
 	return d, session.Close
-}
-
-// extension is what this flexvc would pack, and with which key.
-func (o *Options) extension(cfg *config.Config) doctor.Extension {
-	var e doctor.Extension
-	text, err := fs.ReadFile(o.Extension, "manifest.json")
-	if err == nil {
-		if m, err := crx.ParseManifest(text); err == nil {
-			e.Version = m.Version
-		}
-	}
-	if _, err := fs.Stat(o.Extension, extension.VoiceSDK); err != nil {
-		e.Incomplete = true
-	}
-	key, _, err := crx.ReadKey(cfg.SigningKey)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = problem.New(problem.SigningKeyInvalid, "%s does not exist", cfg.Short(cfg.SigningKey)).
-			WithHint("restore it from a backup (a new key means a new extension), or create it with flexvc init")
-	}
-	if err == nil {
-		e.ID, err = crx.ExtensionID(&key.PublicKey)
-	}
-	e.KeyErr = err
-	return e
 }

@@ -67,10 +67,7 @@ func (v *doctorText) check(c doctor.Check, r doctor.Result) {
 	}
 }
 
-// text is a finding with its SIDs shortened, safe to print.
-func (v *doctorText) text(s string) string {
-	return cli.WholeSID.ReplaceAllStringFunc(ui.Clean(s), v.ui.SID)
-}
+func (v *doctorText) text(s string) string { return cli.Finding(v.ui, s) }
 
 func (v *doctorText) end() error {
 	var parts []string

@@ -9,13 +9,14 @@ import (
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/plugin"
 	"github.com/spf13/cobra"
 )
 
-// pluginOptions is one `flexvc plugin deploy` or `rollback`.
+// Options is one `flexvc plugin deploy`, `rollback` or `remove`.
 type Options struct {
 	App    *cli.App
 	Bundle func(plugin.Settings) ([]byte, error)
@@ -23,13 +24,16 @@ type Options struct {
 	Version   string
 	Changelog string
 	Rollback  bool
+	Remove    bool
+	Workspace string
+	Force     bool
 	DryRun    bool
 	ExitCode  bool
 	Yes       bool
 }
 
-func NewDeploy(app *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
-	opts := &Options{App: app, Bundle: plugin.Bundle}
+func newDeploy(app *cli.App, bundle func(plugin.Settings) ([]byte, error)) *cobra.Command {
+	opts := &Options{App: app, Bundle: bundle}
 	cmd := &cobra.Command{
 		Use:   "deploy",
 		Short: "Deploy the plugin to Flex",
@@ -47,7 +51,7 @@ have changed.`,
   $ flexvc plugin deploy
   $ flexvc plugin deploy --version 2.0.0 --changelog "new token server" --yes`,
 		Args: cli.NameArgs(0, "flexvc plugin deploy takes no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return opts.start(cmd.Context(), runF) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return opts.start(cmd.Context()) },
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
@@ -59,47 +63,30 @@ have changed.`,
 	return cmd
 }
 
-func NewRollback(app *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
-	opts := &Options{App: app, Bundle: plugin.Bundle, Rollback: true}
-	cmd := &cobra.Command{
-		Use:   "rollback",
-		Short: "Release the previous version",
-		Long: `Release what was released before the current version of the plugin: an older version,
-or Flex without the plugin if there was none. Other plugins stay as they are.
-Nothing is deleted, so flexvc plugin deploy undoes it.`,
-		Example: `  $ flexvc plugin rollback --dry-run
-  $ flexvc plugin rollback`,
-		Args: cli.NameArgs(0, "flexvc plugin rollback takes no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return opts.start(cmd.Context(), runF) },
-	}
-	cmd.Flags().SortFlags = false
-	cli.PlanFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
-	return cmd
-}
-
-func (o *Options) start(ctx context.Context, runF func(context.Context, *Options) error) error {
+func (o *Options) start(ctx context.Context) error {
 	if err := cli.CheckPlanFlags(o.DryRun, o.ExitCode); err != nil {
 		return err
 	}
-	if runF == nil {
-		runF = Run
-	}
-	return runF(ctx, o)
+	return Run(ctx, o)
 }
 
-// pluginRun plans, shows, asks and applies.
+// back reports whether the command releases what was before the plugin, or before
+// its present version.
+func (o *Options) back() bool { return o.Rollback || o.Remove }
+
+// Run plans, shows, asks and applies.
 func Run(ctx context.Context, opts *Options) (err error) {
 	app := opts.App
 	cfg, err := app.Config()
 	if err != nil {
 		return err
 	}
-	if !opts.Rollback {
+	if !opts.back() {
 		if err := pluginReady(app, cfg); err != nil {
 			return err
 		}
 	}
-	session, err := app.Open(ctx, cli.SessionOptions{})
+	session, err := app.Open(ctx, cli.SessionOptions{Workspace: opts.Workspace, Discover: opts.back()})
 	if err != nil {
 		return err
 	}
@@ -115,16 +102,28 @@ func Run(ctx context.Context, opts *Options) (err error) {
 	if err != nil {
 		return err
 	}
+	var left fleet.Dependents
+	if plan.Removes() {
+		guard := &guard{app: app, session: session, rules: fleet.Rules{Prefix: cfg.IdentityPrefix}, force: opts.Force}
+		if left, err = guard.count(ctx); err != nil {
+			return err
+		}
+		plan.Last = guard.check
+	}
 	return cli.Planned{
 		App: app, Plan: &plan.Plan, DryRun: opts.DryRun, ExitCode: opts.ExitCode, Yes: opts.Yes,
-		Text: pluginText(app.UI, session.AccountSID, opts.Rollback, plan),
-		JSON: pluginJSON(cfg.Profile, session.AccountSID, plan),
+		Ready: func() error { return refusal(left, opts.Force) },
+		Text:  pluginText(app.UI, session.AccountSID, opts, plan, left),
+		JSON:  pluginJSON(cfg.Profile, session.AccountSID, plan, left),
 	}.Run(ctx)
 }
 
 func (o *Options) plan(ctx context.Context, cfg *config.Config, d *provision.Plugin) (*provision.PluginPlan, error) {
-	if o.Rollback {
+	switch {
+	case o.Rollback:
 		return d.PlanRollback(ctx)
+	case o.Remove:
+		return d.PlanRemove(ctx)
 	}
 	return d.Plan(ctx, provision.PluginWant{
 		Bundle:    cli.PluginBundle(cfg, o.Bundle),

@@ -10,17 +10,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// pluginStatusOptions is one `flexvc plugin status`.
-type StatusOptions struct {
+// statusOptions is one `flexvc plugin status`.
+type statusOptions struct {
 	App    *cli.App
 	Bundle func(plugin.Settings) ([]byte, error)
 }
 
-func NewStatus(app *cli.App, runF func(context.Context, *StatusOptions) error) *cobra.Command {
-	opts := &StatusOptions{App: app, Bundle: plugin.Bundle}
-	if runF == nil {
-		runF = StatusRun
-	}
+func newStatus(app *cli.App, bundle func(plugin.Settings) ([]byte, error)) *cobra.Command {
+	opts := &statusOptions{App: app, Bundle: bundle}
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show what Flex loads",
@@ -28,11 +25,11 @@ func NewStatus(app *cli.App, runF func(context.Context, *StatusOptions) error) *
 flexvc would deploy with the current settings, and what a rollback would release.`,
 		Args:              cli.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return runF(cmd.Context(), opts) },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return statusRun(cmd.Context(), opts) },
 	}
 }
 
-func StatusRun(ctx context.Context, opts *StatusOptions) (err error) {
+func statusRun(ctx context.Context, opts *statusOptions) (err error) {
 	cfg, err := opts.App.Config()
 	if err != nil {
 		return err

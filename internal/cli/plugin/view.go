@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
-// pluginText is what `flexvc plugin deploy` and `rollback` say to people.
-func pluginText(s *ui.Streams, account string, rollback bool, p *provision.PluginPlan) cli.PlanText {
+// pluginText is what `flexvc plugin deploy`, `rollback` and `remove` say to people.
+func pluginText(s *ui.Streams, account string, o *Options, p *provision.PluginPlan, left fleet.Dependents) cli.PlanText {
 	// The name has an arrow that the terminal can draw.
 	name := func(item provision.Item) string { return strings.ReplaceAll(item.Name, "→", s.Arrow()) }
 	what := "Flex loads version " + p.Version
@@ -19,14 +20,27 @@ func pluginText(s *ui.Streams, account string, rollback bool, p *provision.Plugi
 		what = "Flex no longer loads the plugin"
 	}
 	undo := "rollback"
-	if rollback {
+	if o.back() {
 		undo = "deploy"
 	}
+	nothing := fmt.Sprintf("No changes: Flex already loads version %s. Next: %s", ui.Clean(p.Version), s.Suggest(cli.NextAfterInit))
+	if o.Remove {
+		nothing = "No changes: Flex does not load the plugin."
+	}
+	var warnings []string
+	switch {
+	case left.None():
+	case o.Force:
+		warnings = append(warnings, depending(left)+": without the plugin their calls may go nowhere")
+	case o.DryRun:
+		warnings = append(warnings, depending(left)+": this would be refused; first flexvc workers disable --all --reset-contact-uri")
+	}
 	return cli.PlanText{
-		Nothing: fmt.Sprintf("No changes: Flex already loads version %s. Next: %s", ui.Clean(p.Version), s.Suggest(cli.NextAfterInit)),
-		Heading: fmt.Sprintf("In account %s flexvc will:", s.SID(account)),
-		Airy:    true,
-		Line:    func(item provision.Item) (string, string) { return name(item), item.Detail },
+		Nothing:  nothing,
+		Warnings: warnings,
+		Heading:  fmt.Sprintf("In account %s flexvc will:", s.SID(account)),
+		Airy:     true,
+		Line:     func(item provision.Item) (string, string) { return name(item), item.Detail },
 		Result: func(item provision.Item, took time.Duration, err error) string {
 			if err != nil {
 				return ui.Clean(name(item))
@@ -50,7 +64,7 @@ func others(n int) string {
 }
 
 // pluginJSON is what they print for programs.
-func pluginJSON(profile, account string, p *provision.PluginPlan) cli.PlanJSON {
+func pluginJSON(profile, account string, p *provision.PluginPlan, left fleet.Dependents) cli.PlanJSON {
 	return cli.PlanJSON{
 		Plan: struct {
 			cli.EventJSON
@@ -60,8 +74,10 @@ func pluginJSON(profile, account string, p *provision.PluginPlan) cli.PlanJSON {
 			Version string         `json:"version,omitempty"`
 			Pending bool           `json:"pending"`
 			Others  int            `json:"other_plugins"`
+			Enabled int            `json:"workers_enabled,omitempty"`
+			Stale   int            `json:"workers_stale,omitempty"`
 			Items   []cli.ItemJSON `json:"items"`
-		}{cli.Event("plan"), profile, account, p.From, p.Version, p.Pending(), p.Others(), cli.PlanItems(&p.Plan)},
+		}{cli.Event("plan"), profile, account, p.From, p.Version, p.Pending(), p.Others(), left.Enabled, left.Stale, cli.PlanItems(&p.Plan)},
 		Summary: func(took time.Duration) any {
 			return struct {
 				cli.EventJSON

@@ -33,12 +33,13 @@ const lookAgain = time.Second
 
 // updatesOptions are the flags of `flexvc serve` about the extension.
 type updatesOptions struct {
-	extension, stage, stageBase string
-	allowDowngrade              bool
+	Extension        string
+	stage, stageBase string
+	allowDowngrade   bool
 }
 
 func (o *updatesOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.extension, "extension", "", "serve this package to browsers, and any file that replaces it")
+	f.StringVar(&o.Extension, "extension", "", "serve this package to browsers, and any file that replaces it")
 	f.StringVar(&o.stage, "stage", "100%", "percentage of browsers offered the new version")
 	f.StringVar(&o.stageBase, "stage-base", "", "package for the other browsers (default: they keep theirs)")
 	f.BoolVar(&o.allowDowngrade, "allow-downgrade", false, "allow serving a lower version than before")
@@ -55,7 +56,7 @@ type updates struct {
 
 // updates reads and checks the packages; it is nil without --extension.
 func (o *Options) updates(app *cli.App) (*updates, error) {
-	if o.extension == "" {
+	if o.Extension == "" {
 		if o.stage != "" && o.stage != "100%" || o.stageBase != "" || o.allowDowngrade {
 			return nil, cli.Usagef("--stage, --stage-base and --allow-downgrade require --extension")
 		}
@@ -65,12 +66,12 @@ func (o *Options) updates(app *cli.App) (*updates, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &updates{app: app, file: o.extension, options: rollout.ServerOptions{
+	u := &updates{app: app, file: o.Extension, options: rollout.ServerOptions{
 		Stage: stage, AllowDowngrade: o.allowDowngrade, BehindProxy: o.behindProxy,
 		Compare: crx.CompareVersions, Valid: func(version string) bool { return crx.CheckVersion(version) == nil },
 		Client: tokensrv.ClientOf, Now: app.Now,
 	}}
-	if u.release, err = readRelease(o.extension); err != nil {
+	if u.release, err = readRelease(o.Extension); err != nil {
 		return nil, err
 	}
 	if o.stageBase != "" {

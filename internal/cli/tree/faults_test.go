@@ -518,7 +518,7 @@ func TestTwilioGoneInTheMiddle(t *testing.T) {
 		return cmd
 	}
 	first := start("--latency", "10ms")
-	run, out := s.Command("workers", "enable", "--all", "--yes", "--concurrency", "2")
+	run, out := s.Command("workers", "enable", "--all", "--yes", "--force", "--concurrency", "2")
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}

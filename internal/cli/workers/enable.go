@@ -18,6 +18,7 @@ type setOptions struct {
 	ResetContactURI bool
 	Workspace       string
 	Concurrency     int
+	Force           bool
 	DryRun          bool
 	ExitCode        bool
 	Yes             bool
@@ -25,7 +26,8 @@ type setOptions struct {
 
 const setHelp = `
 
-The plan is shown first and must be confirmed. Each worker's attributes are then
+The plan is shown first and must be confirmed: with yes, or, above 50 workers of a real
+account, with the name of the profile. Each worker's attributes are then
 written with this one change and every other byte unchanged; if they changed in the
 meantime, flexvc reads them again, and skips a worker whose flag somebody else has set.
 Changes that a browser undoes with an old copy are made again. Each write is journalled
@@ -44,6 +46,10 @@ func newSet(app *cli.App, enable bool, runF func(context.Context, *setOptions) e
 		Long: `Switch workers to the extension: set extensionVoiceClientEnabled to true in their
 attributes. The plugin moves each agent over when they next start Flex.
 
+What agents would miss is told first: the activity for disconnected agents, the token
+endpoint, the published package. Without the released plugin nothing would happen, so
+that is refused unless --force is given.
+
 ` + selectHelp + setHelp,
 		Example: `  $ flexvc workers enable --all --dry-run
   $ flexvc workers enable alice bob
@@ -59,7 +65,9 @@ attributes. The plugin moves each agent over when they next start Flex.
 		},
 	}
 	opts.flags(cmd)
-	if !enable {
+	if enable {
+		cmd.Flags().BoolVar(&opts.Force, "force", false, "enable workers even though Flex does not load the plugin")
+	} else {
 		cmd.Use = "disable {<worker>... | --all | --filter <expr> | --from <file>}"
 		cmd.Short = "Switch workers back to the Flex tab"
 		cmd.Long = `Switch workers back to the Flex tab: set extensionVoiceClientEnabled to false in their
@@ -98,7 +106,8 @@ func setRun(ctx context.Context, opts *setOptions) error {
 		return err
 	}
 	defer session.Release()
-	b := &bulk.Job{App: opts.App, Session: session, Concurrency: opts.Concurrency, DryRun: opts.DryRun, ExitCode: opts.ExitCode, Yes: opts.Yes}
+	b := &bulk.Job{App: opts.App, Session: session, Concurrency: opts.Concurrency, DryRun: opts.DryRun, ExitCode: opts.ExitCode, Yes: opts.Yes,
+		Enables: opts.Enable, Force: opts.Force}
 	edit := attributes.Edit{Enable: opts.Enable, ResetContactURI: opts.ResetContactURI}
 	header := workers.Header{Command: "workers disable", Selection: opts.String()}
 	if opts.Enable {

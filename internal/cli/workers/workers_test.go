@@ -16,6 +16,7 @@ import (
 	"github.com/flexvc/flexvc/internal/cli/clitest"
 	"github.com/flexvc/flexvc/internal/cli/tree"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/ui"
 	"github.com/flexvc/flexvc/internal/workers"
@@ -130,8 +131,18 @@ type desk struct {
 	answer string
 	now    time.Time
 
+	emulated bool
+	lacks    []cli.Lack
+
 	app      *cli.App
 	out, err bytes.Buffer
+}
+
+// space is a workspace that has a name.
+type space struct{ provision.ActivityAPI }
+
+func (space) Workspace(context.Context) (twilio.Workspace, error) {
+	return twilio.Workspace{SID: testWorkspace, FriendlyName: "Flex Task Assignment"}, nil
 }
 
 func newDesk(t *testing.T) *desk {
@@ -160,7 +171,11 @@ func (d *desk) runContext(ctx context.Context, args ...string) int {
 			if o.Workspace != "" {
 				workspace = o.Workspace
 			}
-			return &cli.Session{AccountSID: testAccount, WorkspaceSID: workspace, Workers: d.api}, nil
+			return &cli.Session{
+				AccountSID: testAccount, WorkspaceSID: workspace, Workers: d.api, Activities: space{}, Emulated: d.emulated,
+				AccountName: func(context.Context) (string, error) { return "Acme Corp", nil },
+				Lacks:       func(context.Context) ([]cli.Lack, error) { return d.lacks, nil },
+			}, nil
 		},
 	}
 	if d.color {
@@ -374,7 +389,7 @@ func TestConfirmation(t *testing.T) {
 		if got := d.run("workers", "enable", "bob"); got != tc.exit || writes != tc.writes {
 			t.Errorf("%q: exit %d after %d writes, want %d after %d", tc.answer, got, writes, tc.exit, tc.writes)
 		}
-		if want := "Change 1 worker? The plugin moves each agent to the extension when they next start Flex.\nOnly \"yes\" is accepted: "; !strings.Contains(d.err.String(), want) {
+		if want := "Change 1 worker in Flex Task Assignment of account Acme Corp (profile \"default\")?\nThe plugin moves each agent to the extension when they next start Flex.\nOnly \"yes\" is accepted: "; !strings.Contains(d.err.String(), want) {
 			t.Errorf("the question is %q", d.err.String())
 		}
 		if declined := strings.Contains(d.out.String(), "Nothing was changed.\n"); declined != (tc.exit == 1) {

@@ -42,6 +42,11 @@ func operations() []emulator.Operation {
 			Serve: emulator.Fetch(serviceInPath, viewService),
 		},
 		{
+			Method: "DELETE", Path: "/v1/Services/{Sid}", ID: "DeleteService", Spec: true,
+			Note:  "with all that it holds",
+			Serve: deleteService,
+		},
+		{
 			Method: "GET", Path: zs + "/Environments", ID: "ListEnvironment", Spec: true, Paged: true,
 			Serve: emulator.List("environments", emulator.Within(serviceInPath, environments, (*environment).of, emulator.Oldest), viewEnvironment),
 		},
@@ -55,6 +60,10 @@ func operations() []emulator.Operation {
 			Serve: emulator.Fetch(environmentInPath, viewEnvironment),
 		},
 		{
+			Method: "DELETE", Path: zs + "/Environments/{Sid}", ID: "DeleteEnvironment", Spec: true,
+			Serve: deleteEnvironment,
+		},
+		{
 			Method: "GET", Path: zs + "/Assets", ID: "ListAsset", Spec: true, Paged: true,
 			Serve: emulator.List("assets", emulator.Within(serviceInPath, files, (*file).assetOf, emulator.Oldest), viewFile),
 		},
@@ -65,6 +74,11 @@ func operations() []emulator.Operation {
 		{
 			Method: "GET", Path: zs + "/Assets/{Sid}", ID: "FetchAsset", Spec: true,
 			Serve: emulator.Fetch(fileInPath, viewFile),
+		},
+		{
+			Method: "DELETE", Path: zs + "/Assets/{Sid}", ID: "DeleteAsset", Spec: true,
+			Note:  "refused while a build has a version of it",
+			Serve: deleteAsset,
 		},
 		{
 			Method: "GET", Path: zs + "/Assets/{AssetSid}/Versions", ID: "ListAssetVersion", Spec: true, Paged: true,
@@ -107,6 +121,11 @@ func operations() []emulator.Operation {
 		{
 			Method: "GET", Path: zs + "/Builds/{Sid}", ID: "FetchBuild", Spec: true,
 			Serve: emulator.Fetch(buildInPath, viewBuild),
+		},
+		{
+			Method: "DELETE", Path: zs + "/Builds/{Sid}", ID: "DeleteBuild", Spec: true,
+			Note:  "refused while it is deployed",
+			Serve: deleteBuild,
 		},
 		{
 			Method: "GET", Path: zs + "/Builds/{Sid}/Status", ID: "FetchBuildStatus", Spec: true,

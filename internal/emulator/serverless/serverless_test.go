@@ -36,6 +36,21 @@ func everyHostingOperation(t *testing.T, c *emulatortest.Client) {
 	c.Get(s.Service+"/Builds/"+zb+"/Status").Want(t, 200)
 	zd := c.Get(s.Environment+"/Deployments").Want(t, 200).JSON(t)["deployments"].([]any)[0].(map[string]any)["sid"].(string)
 	c.Get(s.Environment+"/Deployments/"+zd).Want(t, 200)
+
+	// What is in use stays until its user is gone.
+	remove := func(address string) emulatortest.Answer { return c.Must("DELETE", address, "", "") }
+	asset := s.Service + "/Assets/" + c.Get(s.Service+"/Assets").Want(t, 200).JSON(t)["assets"].([]any)[0].(map[string]any)["sid"].(string)
+	remove(s.Service+"/Builds/"+zb).Want(t, 400)
+	remove(asset).Want(t, 400)
+	remove(s.Environment).Want(t, 204)
+	c.Get(s.Environment).Want(t, 404)
+	remove(asset).Want(t, 400)
+	remove(s.Service+"/Builds/"+zb).Want(t, 204)
+	remove(asset).Want(t, 204)
+	c.Get(asset).Want(t, 404)
+	remove(s.Service).Want(t, 204)
+	remove(s.Service).Want(t, 404)
+	c.Get(s.Service+"/Functions").Want(t, 404)
 }
 
 // fetch asks for a deployed file as a browser does.

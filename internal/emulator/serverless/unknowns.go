@@ -8,4 +8,5 @@ import "github.com/flexvc/flexvc/internal/emulator"
 var unknowns = []emulator.Unknown{
 	{"Whether `Visibility` of an upload minds case", "It does not: Twilio's tools send both; answers have it in lower case"},
 	{"How long a build takes", "No time, until a switch says so; it is answered as building once"},
+	{"Whether a build that is deployed, and an asset that a build has, can be deleted", "400, code 20001; deleting a service takes along all that it holds"},
 }
