@@ -5,9 +5,13 @@ package attributes
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -24,12 +28,18 @@ const MaxLength = 4096
 // along byte for byte.
 const (
 	EnabledKey    = "extensionVoiceClientEnabled"
+	EnabledAtKey  = "extensionVoiceClientEnabledAt" // when flexvc set the flag, in seconds since 1970
 	contactURIKey = "contact_uri"
 )
 
 // Edit is what enabling or disabling does to a worker's attributes.
 type Edit struct {
 	Enable bool `json:"enable"`
+	// At is kept beside a flag that is set, in seconds since 1970: whether an
+	// agent has logged in since is judged by it, on every machine alike. It is a
+	// number because TaskRouter's expressions cannot read values with hyphens. 0
+	// keeps none.
+	At int64 `json:"at,omitempty"`
 	// ResetContactURI turns "client:<Prefix>X" back into "client:X".
 	ResetContactURI bool   `json:"reset_contact_uri,omitempty"`
 	Prefix          string `json:"prefix,omitempty"` // the profile's identity prefix, such as "ext_"
@@ -62,18 +72,30 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	if e.URIOnly && doc.enabled != nil && doc.enabled.of(attributes) == "true" {
 		return attributes, nil, nil
 	}
+	insert := ""
+	set := func(key string, at *span, want string) {
+		if at != nil {
+			splices = append(splices, splice{at.start, at.end, want})
+			changes = append(changes, Change{key, at.of(attributes), want})
+			return
+		}
+		if doc.members > 0 || insert != "" {
+			insert += ","
+		}
+		insert += `"` + key + `":` + want
+		changes = append(changes, Change{key, "", want})
+	}
 	switch want := boolean(e.Enable); {
 	case e.URIOnly:
-	case doc.enabled == nil && e.Enable:
-		insert := `"` + EnabledKey + `":` + want
-		if doc.members > 0 {
-			insert = "," + insert
+	case doc.enabled == nil && !e.Enable:
+	case doc.enabled == nil || doc.enabled.of(attributes) != want:
+		set(EnabledKey, doc.enabled, want)
+		if e.Enable && e.At > 0 {
+			set(EnabledAtKey, doc.enabledAt, strconv.FormatInt(e.At, 10))
 		}
+	}
+	if insert != "" {
 		splices = append(splices, splice{doc.end, doc.end, insert})
-		changes = append(changes, Change{EnabledKey, "", want})
-	case doc.enabled != nil && doc.enabled.of(attributes) != want:
-		splices = append(splices, splice{doc.enabled.start, doc.enabled.end, want})
-		changes = append(changes, Change{EnabledKey, doc.enabled.of(attributes), want})
 	}
 	if e.ResetContactURI && doc.contactURI != nil {
 		from := doc.contactURI.of(attributes)
@@ -87,6 +109,10 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	}
 	after := apply(attributes, splices)
 	if n := length(after); n > MaxLength {
+		if e.At > 0 {
+			e.At = 0 // the flag alone may fit
+			return e.Apply(attributes)
+		}
 		return "", nil, problem.New(problem.AttributesTooLong,
 			"attributes would be %d characters long, %d over Twilio's limit", n, n-MaxLength)
 	}
@@ -104,7 +130,7 @@ const (
 	Invalid  Flag = "invalid" // the attributes are not a JSON object
 )
 
-// Inspect reads the two keys flexvc knows. The contact URI is empty when it is
+// Inspect reads the flag and the contact URI. The contact URI is empty when it is
 // not set or not a string.
 func Inspect(attributes *string) (Flag, string) {
 	if attributes == nil {
@@ -127,9 +153,27 @@ func Inspect(attributes *string) (Flag, string) {
 	return state, uri
 }
 
+// EnabledAt is when flexvc set the flag that a worker has now. It is the zero
+// time when the flag is not set, or another program set it.
+func EnabledAt(attributes *string) time.Time {
+	if attributes == nil {
+		return time.Time{}
+	}
+	doc, err := parse(*attributes)
+	if err != nil || doc.enabledAt == nil || doc.enabled == nil || doc.enabled.of(*attributes) != "true" {
+		return time.Time{}
+	}
+	seconds, err := strconv.ParseInt(doc.enabledAt.of(*attributes), 10, 64)
+	if err != nil || seconds <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
 // document says where in an attributes text the known values are.
 type document struct {
 	enabled    *span
+	enabledAt  *span
 	contactURI *span
 	members    int
 	end        int // after the last value, or after the opening brace
@@ -164,6 +208,8 @@ func parse(text string) (document, error) {
 		switch key {
 		case EnabledKey:
 			doc.enabled = where
+		case EnabledAtKey:
+			doc.enabledAt = where
 		case contactURIKey:
 			doc.contactURI = where
 		}
@@ -206,9 +252,7 @@ type splice struct {
 }
 
 func apply(text string, splices []splice) string {
-	if len(splices) == 2 && splices[0].start > splices[1].start {
-		splices[0], splices[1] = splices[1], splices[0]
-	}
+	slices.SortFunc(splices, func(a, b splice) int { return cmp.Compare(a.start, b.start) })
 	var b strings.Builder
 	at := 0
 	for _, s := range splices {

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Summary is a run in a list.
@@ -47,33 +46,4 @@ func (f Folder) summary(path string) (Summary, error) {
 	}
 	defer run.Close()
 	return Summary{Header: run.Header, Tally: run.Tally(), Ended: run.Ended}, nil
-}
-
-// enablingRuns is how many runs EnabledAt looks at: each is read whole.
-const enablingRuns = 20
-
-// EnabledAt returns when each worker was enabled, as far as the latest runs
-// here know. Journals that cannot be read are passed over.
-func (f Folder) EnabledAt() map[string]time.Time {
-	at := map[string]time.Time{}
-	looked := 0
-	for s, err := range f.Runs() {
-		if err != nil || s.Edit == nil || !s.Edit.Enable {
-			continue
-		}
-		if looked++; looked > enablingRuns {
-			break
-		}
-		run, err := f.Load(s.ID)
-		if err != nil {
-			continue
-		}
-		for _, it := range run.items {
-			if it.status == Changed {
-				at[it.sid] = latest(at[it.sid], it.updated)
-			}
-		}
-		_ = run.Close()
-	}
-	return at
 }

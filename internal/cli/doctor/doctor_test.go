@@ -366,7 +366,7 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 		{"update.xml that is not there", func(c *clinic) { delete(c.published, rollout.UpdateFile) }, "extension", "warning", `find no update there`, `^flexvc pack`, ""},
 		{"a package that is not there", func(c *clinic) { delete(c.published, "flexvc.crx") }, "extension", "failed", `names a package that does not exist`, `publish the \.crx`, ""},
 		{"a sign-in page in place of the package", func(c *clinic) { c.published["flexvc.crx"] = "<html>" }, "extension", "failed", `a sign-in page`, `publish the \.crx`, ""},
-		{"a plugin that is not released", func(c *clinic) { c.Must("rollback", "--yes") }, "plugin", "failed", `the active release does not include it`, `^flexvc plugin deploy`, ""},
+		{"a plugin that is not released", func(c *clinic) { c.Must("rollback", "--yes") }, "plugin", "failed", `the active release does not include it`, `^flexvc plugin deploy`, "workers"},
 		{"a plugin with other settings", func(c *clinic) {
 			other := accounttest.Bundle
 			app := c.App(io.Discard, io.Discard)

@@ -26,7 +26,7 @@ type setOptions struct {
 const setHelp = `
 
 The plan is shown first and must be confirmed. Each worker's attributes are then
-written with this one change and every other byte unchanged; if they changed in the
+written with this change and every other byte unchanged; if they changed in the
 meantime, flexvc reads them again. Each write is journalled first, so a run can be
 stopped with ^C, resumed and rolled back: see flexvc runs. Workers whose attributes are
 not a JSON object, or would exceed Twilio's 4096 characters, are skipped.`
@@ -40,7 +40,8 @@ func newSet(app *cli.App, enable bool, runF func(context.Context, *setOptions) e
 		Use:   "enable {<worker>... | --all | --filter <expr> | --from <file>}",
 		Short: "Switch workers to the extension",
 		Long: `Switch workers to the extension: set extensionVoiceClientEnabled to true in their
-attributes. The plugin moves each agent over when they next start Flex.
+attributes. The plugin moves each agent over when they next start Flex. The time is kept
+in extensionVoiceClientEnabledAt, for flexvc watch to tell who had a chance to move.
 
 ` + selectHelp + setHelp,
 		Example: `  $ flexvc workers enable --all --dry-run
@@ -100,6 +101,7 @@ func setRun(ctx context.Context, opts *setOptions) error {
 	edit := attributes.Edit{Enable: opts.Enable, ResetContactURI: opts.ResetContactURI}
 	header := workers.Header{Command: "workers disable", Selection: opts.String()}
 	if opts.Enable {
+		edit.At = opts.App.Now().Unix()
 		header.Command = "workers enable"
 	}
 	if opts.ResetContactURI {
