@@ -26,6 +26,7 @@ const (
 	APIKey         = "api_key"
 	SecretStore    = "secret_store"
 	SigningKey     = "signing_key"
+	ExtensionID    = "extension_id"
 	HelpURL        = "help_url"
 
 	PluginActivityName = pluginPrefix + "FLEX_APP_OFFLINE_VOICE_CLIENT_ACTIVITY_NAME"
@@ -59,6 +60,7 @@ var schema = []setting{
 	{APIKey, "", "", isSID("SK")},
 	{SecretStore, "", "keychain", isSecretStore},
 	{SigningKey, "", "extension.pem", nil},
+	{ExtensionID, "", "", isExtensionID},
 	{HelpURL, "", "", isHelpURL},
 	{PluginActivityName, "", "", isActivityName},
 	{PluginTokenURL, "", "", isTokenURL},
@@ -96,6 +98,7 @@ var (
 	hexDigits   = form(`^[0-9a-fA-F]{32}$`)
 	hostLabel   = form(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	prefixForm  = form(`^[A-Za-z0-9_]{1,32}$`)
+	extensionID = form(`^[a-p]{32}$`)
 )
 
 func form(pattern string) func(string) bool {
@@ -168,6 +171,13 @@ func isHelpURL(text string) string {
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func isExtensionID(text string) string {
+	if extensionID(text) {
+		return ""
+	}
+	return "it is not 32 letters from a to p"
 }
 
 func isHostLabel(text string) string {

@@ -194,7 +194,7 @@ func (d *Doctor) signing(says string, keys []twilio.Key, known bool) Result {
 		return failure(says, err, "flexvc init --secret-file FILE")
 	}
 	if secret == "" {
-		return fail(says, fmt.Sprintf("the secret of the token server's key %s is not in the configured store", sid), "flexvc init, which creates another key")
+		return fail(says, fmt.Sprintf("the secret of the token server's key %s is not in the configured store", sid), "flexvc config import of an export from the machine that has it, or flexvc init --new-api-key")
 	}
 	return pass(says)
 }

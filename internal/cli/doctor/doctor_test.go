@@ -318,7 +318,7 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 				}
 			}
 		}, "credentials", "failed", `key SK.* no longer exists`, `^flexvc init`, ""},
-		{"a secret that was lost", func(c *clinic) { c.remove("secrets") }, "credentials", "failed", `secret of the token server's key SK.* is not in the configured store`, `^flexvc init`, ""},
+		{"a secret that was lost", func(c *clinic) { c.remove("secrets") }, "credentials", "failed", `secret of the token server's key SK.* is not in the configured store`, `^flexvc config import.*flexvc init --new-api-key$`, ""},
 		{"a Restricted signing key", func(c *clinic) {
 			made := c.at("POST", "https://iam.twilio.com/v1/Keys", "AccountSid="+c.E.Account().SID+`&KeyType=restricted&Policy={"allow":["/twilio/iam/x"]}`)
 			cfg, err := c.App(io.Discard, io.Discard).Config()
