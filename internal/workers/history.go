@@ -2,6 +2,7 @@ package workers
 
 import (
 	"iter"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,15 +19,31 @@ type Summary struct {
 // read is yielded with its error and its name alone.
 func (f Folder) Runs() iter.Seq2[Summary, error] {
 	return func(yield func(Summary, error) bool) {
-		names, _ := filepath.Glob(filepath.Join(f.Path, strings.Repeat("?", idDigits)+journalSuffix))
-		slices.Sort(names)
-		for _, path := range slices.Backward(names) {
-			s, err := f.summary(path)
+		names := f.files(func(name string) bool {
+			id, ok := strings.CutSuffix(name, journalSuffix)
+			return ok && len(id) == idDigits
+		})
+		for _, name := range slices.Backward(names) {
+			s, err := f.summary(filepath.Join(f.Path, name))
 			if !yield(s, err) {
 				return
 			}
 		}
 	}
+}
+
+// files returns the names of the folder's files that is selects, in order. A
+// folder's own name is never a pattern: with filepath.Glob one that holds a "["
+// hid all its runs.
+func (f Folder) files(is func(name string) bool) []string {
+	var names []string
+	entries, _ := os.ReadDir(f.Path) // one that is not there has none
+	for _, e := range entries {
+		if is(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
 }
 
 // summary reads a journal's first and last line only, if the run has ended.

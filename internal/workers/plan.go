@@ -204,7 +204,7 @@ func newSpool(lock *Lock) *spool {
 	return &spool{dir: lock.Path}
 }
 
-const spoolPattern = "plan-*"
+const spoolPrefix = "plan-"
 
 // put keeps the worker's text if it came with the ETag that a write needs.
 func (s *spool) put(w twilio.Worker) (place, error) {
@@ -212,7 +212,7 @@ func (s *spool) put(w twilio.Worker) (place, error) {
 		return place{}, nil
 	}
 	if s.file == nil {
-		file, err := os.CreateTemp(s.dir, spoolPattern)
+		file, err := os.CreateTemp(s.dir, spoolPrefix+"*")
 		if err != nil {
 			return place{}, unwritable(s.dir, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -16,13 +17,13 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/creack/pty"
+
 	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/emulator"
@@ -84,7 +85,11 @@ func (s *Flexvc) Enabled() (n int) {
 }
 
 func (s *Flexvc) Journals() []string {
-	paths, _ := filepath.Glob(filepath.Join(s.State, "AC*", "WS*", "*.jsonl"))
+	names, _ := fs.Glob(os.DirFS(s.State), "AC*/WS*/*.jsonl")
+	var paths []string
+	for _, name := range names {
+		paths = append(paths, filepath.Join(s.State, filepath.FromSlash(name)))
+	}
 	return paths
 }
 
@@ -115,7 +120,7 @@ func (s *Flexvc) Run(args ...string) (int, string) {
 }
 
 func (s *Flexvc) LatestRun() string {
-	paths, _ := filepath.Glob(filepath.Join(s.State, "AC*", "WS*", "*.jsonl"))
+	paths := s.Journals()
 	if len(paths) == 0 {
 		return ""
 	}
@@ -181,27 +186,6 @@ func (s *Flexvc) Terminal(columns int, args ...string) *Terminal {
 		reading.Wait()
 		_ = file.Close()
 	})
-	return tm
-}
-
-// WatchOn runs flexvc watch in a terminal of so many columns and rows. When it
-// ends, the terminal says how, and what state it was left in.
-func (s *Flexvc) WatchOn(columns, rows int, args ...string) *Tmux {
-	s.T.Helper()
-	if _, err := exec.LookPath("tmux"); err != nil {
-		s.T.Skip("tmux is not installed: scripts/tools.sh tmux")
-	}
-	tm := &Tmux{T: s.T, socket: filepath.Join(s.T.TempDir(), "tmux")}
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "TMUX") && !strings.HasPrefix(v, "COLUMNS=") && !strings.HasPrefix(v, "NO_COLOR=") {
-			tm.env = append(tm.env, v)
-		}
-	}
-	tm.env = append(tm.env, "FLEXVC_STATE_DIR="+s.State, "FLEXVC_PROFILE=emulator", "HOME="+s.State, "TERM=xterm-256color", "LC_ALL=C.UTF-8")
-	line := "flexvc watch --interval 1s " + strings.Join(cli.QuoteAll(args), " ") +
-		`; echo "exit code $?"; stty -a | tr ' ' '\n' | grep -cE '^(icanon|echo)$'; exec cat`
-	tm.Run("-f", "/dev/null", "-u", "new-session", "-d", "-x", strconv.Itoa(columns), "-y", strconv.Itoa(rows), "sh", "-c", line)
-	s.T.Cleanup(func() { tm.Run("kill-server") })
 	return tm
 }
 

@@ -48,7 +48,7 @@ without a keychain, name a file there that flexvc serve may read.
 A signing key that is here already is never replaced: one of another extension is an
 error.`,
 		Example: `  $ flexvc config import acme.flexvc
-  $ flexvc config import acme.flexvc --secret-file /etc/flexvc/secret --passphrase-file /run/passphrase --yes`,
+  $ flexvc config import acme.flexvc --secret-file /etc/flexvc/secret`,
 		Args: cli.NameArgs(1, "name the file to import"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.File = args[0]
