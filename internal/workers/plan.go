@@ -45,8 +45,8 @@ type Blocked struct {
 func PlanEdit(ctx context.Context, api API, s Selection, edit attributes.Edit, concurrency int, lock *Lock) (*Plan, error) {
 	p := &Plan{edit: &edit, spool: newSpool(lock)}
 	f, err := find(ctx, api, s, concurrency, func(w twilio.Worker) error { return p.add(w, editing{edit}) })
-	if err == nil && len(f.missing) > 0 {
-		p := problem.As(f.notFound())
+	if missing := f.notFound(); err == nil && missing != nil {
+		p := problem.As(missing)
 		p.Summary += "; nothing was changed"
 		err = p
 	}
