@@ -7,14 +7,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
-// MaxAttributes is Twilio's limit on the length of a worker's attributes, in
+// MaxLength is Twilio's limit on the length of a worker's attributes, in
 // characters. It is not said whether a character outside the basic plane counts
 // as one or as two, so flexvc counts two: it may refuse too early, never too
 // late. https://www.twilio.com/docs/taskrouter/limits
@@ -24,19 +26,34 @@ const MaxLength = 4096
 // along byte for byte.
 const (
 	EnabledKey    = "extensionVoiceClientEnabled"
+	EnabledAtKey  = "extensionVoiceClientEnabledAt" // when flexvc set the flag, in seconds since 1970
 	contactURIKey = "contact_uri"
 )
 
 // Edit is what enabling or disabling does to a worker's attributes.
 type Edit struct {
 	Enable bool `json:"enable"`
+	// At is kept beside a flag that is set, in seconds since 1970: whether an
+	// agent has logged in since is judged by it, on every machine alike. It is a
+	// number because TaskRouter's expressions cannot read values with hyphens. 0
+	// keeps none.
+	At int64 `json:"at,omitempty"`
 	// ResetContactURI turns "client:<Prefix>X" back into "client:X".
 	ResetContactURI bool   `json:"reset_contact_uri,omitempty"`
 	Prefix          string `json:"prefix,omitempty"` // the profile's identity prefix, such as "ext_"
 	// URIOnly leaves the flag as it is, and an enabled worker alone.
 	URIOnly bool `json:"uri_only,omitempty"`
-	// Unset removes the flag instead of setting it to false.
+	// Unset removes the flag, and its time, instead of setting it to false.
 	Unset bool `json:"unset,omitempty"`
+}
+
+// time is the value that the flag's time is to have; none beside a flag that is
+// not set.
+func (e Edit) time() string {
+	if !e.Enable || e.At <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(e.At, 10)
 }
 
 // Change is the change of one key. From and To are JSON; From is empty when the
@@ -59,30 +76,36 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if e.URIOnly && doc.enabled.of(attributes) == "true" {
+	flag := doc.enabled.of(attributes)
+	if e.URIOnly && flag == "true" {
 		return attributes, nil, nil
 	}
 	after, changes := attributes, []Change(nil)
-	put := func(key, from, to string) {
-		if from != to {
+	put := func(key, to string) {
+		if from := doc.value(key).of(attributes); from != to {
 			after, changes = set(after, key, to), append(changes, Change{key, from, to})
 		}
 	}
-	flag := doc.enabled.of(attributes)
 	switch want := boolean(e.Enable); {
 	case e.URIOnly:
 	case e.Unset:
-		put(EnabledKey, flag, "")
-	case flag != "" || e.Enable:
-		put(EnabledKey, flag, want)
+		put(EnabledKey, "")
+		put(EnabledAtKey, "")
+	case flag != want && (flag != "" || e.Enable):
+		put(EnabledKey, want)
+		put(EnabledAtKey, e.time())
 	}
 	if e.ResetContactURI && doc.contactURI != nil {
 		from := doc.contactURI.of(attributes)
 		if to, ok := withoutPrefix(from, e.Prefix); ok {
-			put(contactURIKey, from, to)
+			put(contactURIKey, to)
 		}
 	}
 	if n := length(after); len(changes) > 0 && n > MaxLength {
+		if e.Enable && e.At > 0 {
+			e.At = 0 // the flag alone may fit
+			return e.Apply(attributes)
+		}
 		return "", nil, tooLong(n)
 	}
 	return after, changes, nil
@@ -93,7 +116,7 @@ func tooLong(n int) error {
 		"attributes would be %d characters long, %d over Twilio's limit", n, n-MaxLength)
 }
 
-// Extension is what a worker's attributes say about the extension.
+// Flag is what a worker's attributes say about the extension.
 type Flag string
 
 // The states of a worker.
@@ -104,7 +127,7 @@ const (
 	Invalid  Flag = "invalid" // the attributes are not a JSON object
 )
 
-// Inspect reads the two keys flexvc knows. The contact URI is empty when it is
+// Inspect reads the flag and the contact URI. The contact URI is empty when it is
 // not set or not a string.
 func Inspect(attributes *string) (Flag, string) {
 	if attributes == nil {
@@ -127,9 +150,27 @@ func Inspect(attributes *string) (Flag, string) {
 	return state, uri
 }
 
+// EnabledAt is when flexvc set the flag that a worker has now. It is the zero
+// time when the flag is not set, or another program set it.
+func EnabledAt(attributes *string) time.Time {
+	if attributes == nil {
+		return time.Time{}
+	}
+	doc, err := parse(*attributes)
+	if err != nil || doc.enabledAt == nil || doc.enabled == nil || doc.enabled.of(*attributes) != "true" {
+		return time.Time{}
+	}
+	seconds, err := strconv.ParseInt(doc.enabledAt.of(*attributes), 10, 64)
+	if err != nil || seconds <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
 // document says where in an attributes text the known values are.
 type document struct {
 	enabled    *span
+	enabledAt  *span
 	contactURI *span
 	members    int
 	end        int // after the last value, or after the opening brace
@@ -149,6 +190,19 @@ func (s *span) of(text string) string {
 		return ""
 	}
 	return text[s.start:s.end]
+}
+
+// value is that of one of the keys flexvc knows; nil if it is not set.
+func (d document) value(key string) *span {
+	switch key {
+	case EnabledKey:
+		return d.enabled
+	case EnabledAtKey:
+		return d.enabledAt
+	case contactURIKey:
+		return d.contactURI
+	}
+	return nil
 }
 
 func parse(text string) (document, error) {
@@ -178,6 +232,8 @@ func parse(text string) (document, error) {
 		switch key {
 		case EnabledKey:
 			doc.enabled = where
+		case EnabledAtKey:
+			doc.enabledAt = where
 		case contactURIKey:
 			doc.contactURI = where
 		}
@@ -223,7 +279,7 @@ func set(text, key, value string) string {
 		if err != nil {
 			return text // the caller has parsed it
 		}
-		where := map[string]*span{EnabledKey: doc.enabled, contactURIKey: doc.contactURI}[key]
+		where := doc.value(key)
 		switch {
 		case where == nil && value == "":
 			return text

@@ -275,3 +275,45 @@ func TestUnsetUndoesEnable(t *testing.T) {
 		}
 	}
 }
+
+// TestTheTimeOfTheFlag: it is kept beside the flag, and never keeps a worker from
+// being enabled.
+func TestTheTimeOfTheFlag(t *testing.T) {
+	edit := Edit{Enable: true, At: 1772632680}
+	for _, c := range []struct{ from, to string }{
+		{`{}`, `{"extensionVoiceClientEnabled":true,"extensionVoiceClientEnabledAt":1772632680}`},
+		{`{ "a" : 1 }`, `{ "a" : 1,"extensionVoiceClientEnabled":true,"extensionVoiceClientEnabledAt":1772632680 }`},
+		{`{"extensionVoiceClientEnabled": false, "b":2}`, `{"extensionVoiceClientEnabled": true, "b":2,"extensionVoiceClientEnabledAt":1772632680}`},
+		{`{"extensionVoiceClientEnabledAt":7 ,"extensionVoiceClientEnabled":false}`, `{"extensionVoiceClientEnabledAt":1772632680 ,"extensionVoiceClientEnabled":true}`},
+		{`{"extensionVoiceClientEnabledAt":"x"}`, `{"extensionVoiceClientEnabledAt":1772632680,"extensionVoiceClientEnabled":true}`},
+		{`{"extensionVoiceClientEnabled":true}`, `{"extensionVoiceClientEnabled":true}`},
+	} {
+		got, _, err := edit.Apply(c.from)
+		if err != nil || got != c.to {
+			t.Errorf("%s becomes %s (%v), want %s", c.from, got, err, c.to)
+		}
+		if again, changes, err := edit.Apply(got); err != nil || again != got || len(changes) > 0 {
+			t.Errorf("%s again becomes %s (%v)", got, again, err)
+		}
+	}
+	full := `{"x":"` + strings.Repeat("x", MaxLength-len(`{"x":"","extensionVoiceClientEnabled":true}`)) + `"}`
+	got, changes, err := edit.Apply(full)
+	if err != nil || len(got) != MaxLength || len(changes) != 1 {
+		t.Errorf("full attributes become %d characters with %v (%v)", len(got), changes, err)
+	}
+
+	for text, want := range map[string]int64{
+		`{"extensionVoiceClientEnabled":true,"extensionVoiceClientEnabledAt":1772632680}`:  1772632680,
+		`{"extensionVoiceClientEnabled":false,"extensionVoiceClientEnabledAt":1772632680}`: 0,
+		`{"extensionVoiceClientEnabledAt":1772632680}`:                                     0,
+		`{"extensionVoiceClientEnabled":true,"extensionVoiceClientEnabledAt":-1}`:          0,
+		`{"extensionVoiceClientEnabled":true,"extensionVoiceClientEnabledAt":1e9}`:         0,
+		`{"extensionVoiceClientEnabled":true}`:                                             0,
+		`walt`:                                                                             0,
+	} {
+		at := EnabledAt(&text)
+		if want == 0 && !at.IsZero() || want != 0 && at.Unix() != want {
+			t.Errorf("the time in %s is %s", text, at)
+		}
+	}
+}

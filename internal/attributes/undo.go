@@ -17,8 +17,8 @@ type Edited struct {
 }
 
 // Undo takes the edit back in attributes that others have changed since: the keys
-// that it changed get their former values, and all others stay as they are now. A
-// contact_uri that the plugin has moved to the extension because of the edit moves
+// that it changed get their former values, and all others stay as they are now. The
+// time of the flag goes with the flag, whoever has set it since. A contact_uri that the plugin has moved to the extension because of the edit moves
 // back with the flag; an edit that is taken back never moves one there, since only
 // an agent's Flex knows whether the extension is registered.
 //
@@ -53,9 +53,15 @@ func (e Edited) Undo(attributes string) (string, []Change, error) {
 		return "", nil, editedSince(contactURIKey, uri.is)
 	}
 
+	time := three{before.enabledAt.of(e.Before), after.enabledAt.of(e.After), now.enabledAt.of(attributes)}
+	toTime := time.is
+	if !ReadsAs(flag.was, flag.ours) && (toFlag != "true" || flag.is != "true") {
+		toTime = time.was
+	}
+
 	var changes []Change
 	text := attributes
-	for _, c := range []Change{{EnabledKey, flag.is, toFlag}, {contactURIKey, uri.is, toURI}} {
+	for _, c := range []Change{{EnabledKey, flag.is, toFlag}, {EnabledAtKey, time.is, toTime}, {contactURIKey, uri.is, toURI}} {
 		if c.From != c.To {
 			changes = append(changes, c)
 			text = set(text, c.Key, c.To)

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"syscall"
 	"time"
 )
 
@@ -61,9 +60,7 @@ func pack(ctx context.Context, binary string) error {
 			return fmt.Errorf("%v: %w\n%s", p.argv, err, out)
 		}
 		p.cpu = append(p.cpu, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
-		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			p.peak = max(p.peak, usage.Maxrss)
-		}
+		p.peak = max(p.peak, peakMemory(cmd.ProcessState))
 		return nil
 	}
 

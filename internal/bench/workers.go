@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"syscall"
 	"time"
 )
 
@@ -61,7 +60,7 @@ func workers(ctx context.Context, binary string) error {
 	if err != nil && run.ProcessState.ExitCode() != 3 { // 3: some were left alone
 		return fmt.Errorf("workers enable --all: %w", err)
 	}
-	memory := run.ProcessState.SysUsage().(*syscall.Rusage).Maxrss // kB on Linux, bytes on macOS
+	memory := peakMemory(run.ProcessState)
 
 	var stats struct {
 		Requests        int            `json:"requests"`

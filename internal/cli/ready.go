@@ -84,10 +84,14 @@ func BuiltIn(cfg *config.Config, folder fs.FS) doctor.Extension {
 	key, _, err := crx.ReadKey(cfg.SigningKey)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = problem.New(problem.SigningKeyInvalid, "%s does not exist", cfg.Short(cfg.SigningKey)).
-			WithHint("restore it from a backup (a new key means a new extension), or create it with flexvc init")
+			WithHint("restore it from a backup, or bring it with flexvc config import; without a set-up on any machine: flexvc init")
 	}
 	if err == nil {
 		e.ID, err = crx.ExtensionID(&key.PublicKey)
+	}
+	if stored := cfg.Value(config.ExtensionID); err == nil && stored != "" && stored != e.ID {
+		err = problem.New(problem.SigningKeyInvalid, "%s is the key of extension %s, but the settings say %s", cfg.Short(cfg.SigningKey), e.ID, stored).
+			WithHint("restore the key of %s from a backup, or bring it with flexvc config import", stored)
 	}
 	e.KeyErr = err
 	return e

@@ -62,6 +62,7 @@ type Config struct {
 	stored  map[string]string // the profile as it is in the file
 	found   bool              // the file has this profile
 	active  string            // the file's active profile
+	keys    []string          // the API keys of all profiles of the file
 	missing error             // why there are no credentials
 	way     string            // where they are from
 }
@@ -95,6 +96,11 @@ func Load(in Input) (*Config, error) {
 	}
 	c.stored, c.found = file.profiles[c.Profile]
 	c.active = file.active
+	for _, profile := range file.profiles {
+		if sid := profile[APIKey]; sid != "" {
+			c.keys = append(c.keys, sid)
+		}
+	}
 
 	var id identity
 	if c.Emulated() {
@@ -245,6 +251,9 @@ func (c *Config) Stored(name string) string { return c.stored[name] }
 // ActiveProfile returns the profile that the file itself makes the active one,
 // or "".
 func (c *Config) ActiveProfile() string { return c.active }
+
+// APIKeys returns the token server's keys of all profiles of the file.
+func (c *Config) APIKeys() []string { return c.keys }
 
 // HasProfile reports whether the settings file has this profile.
 func (c *Config) HasProfile() bool { return c.found }

@@ -27,6 +27,7 @@ const (
 	APIKey         = "api_key"
 	SecretStore    = "secret_store"
 	SigningKey     = "signing_key"
+	ExtensionID    = "extension_id"
 	HelpURL        = "help_url"
 	LeaveAfter     = "leave_after_seconds"
 	Hold           = "hold_seconds"
@@ -62,6 +63,7 @@ var schema = []setting{
 	{APIKey, "", "", isSID("SK")},
 	{SecretStore, "", "keychain", isSecretStore},
 	{SigningKey, "", "extension.pem", nil},
+	{ExtensionID, "", "", isExtensionID},
 	{HelpURL, "", "", isHelpURL},
 	{LeaveAfter, "", "", isSeconds(5, 86_400)},
 	{Hold, "", "", isSeconds(0, 30)},
@@ -101,6 +103,7 @@ var (
 	hexDigits   = form(`^[0-9a-fA-F]{32}$`)
 	hostLabel   = form(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	prefixForm  = form(`^[A-Za-z0-9_]{1,32}$`)
+	extensionID = form(`^[a-p]{32}$`)
 )
 
 func form(pattern string) func(string) bool {
@@ -184,6 +187,13 @@ func isSeconds(least, most int) func(string) string {
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func isExtensionID(text string) string {
+	if extensionID(text) {
+		return ""
+	}
+	return "it is not 32 letters from a to p"
 }
 
 func isHostLabel(text string) string {

@@ -48,6 +48,9 @@ type Account struct {
 	Plugin        func(context.Context) (provision.PluginStatus, error)
 	// PluginSum is the sum of the bundle that would be deployed as a version.
 	PluginSum func(version string) (string, error)
+	// Judgement is how flexvc watch judges workers, and who tells whether Flex
+	// loads the plugin; nil: it does.
+	Judgement func(context.Context) (fleet.Rules, func(context.Context) (bool, error), error)
 	// FlexToken is a Flex token of some agent that lives for a minute; it is
 	// NotFound or PermissionDenied where the account gives none.
 	FlexToken func(context.Context) (string, error)
@@ -191,7 +194,7 @@ func (d *Doctor) signing(says string, keys []twilio.Key, known bool) Result {
 		return failure(says, err, "flexvc init --secret-file FILE")
 	}
 	if secret == "" {
-		return fail(says, fmt.Sprintf("the secret of the token server's key %s is not in the configured store", sid), "flexvc init, which creates another key")
+		return fail(says, fmt.Sprintf("the secret of the token server's key %s is not in the configured store", sid), "flexvc config import of an export from the machine that has it, or flexvc init --new-api-key")
 	}
 	return pass(says)
 }
@@ -237,45 +240,6 @@ func (d *Doctor) activity(says string, activities []twilio.Activity) Result {
 			fmt.Sprintf("flexvc init --activity-name %q", found.FriendlyName))
 	}
 	return pass(fmt.Sprintf("%s has %s, available: no", says, found.FriendlyName))
-}
-
-// workers looks at everyone once, as flexvc watch does.
-func (d *Doctor) workers(ctx context.Context) Result {
-	if r, ok := d.reach(ctx); !ok {
-		return r
-	}
-	if d.Settings.WorkspaceSID == "" {
-		return skip("no workspace is set: flexvc init")
-	}
-	rules := fleet.Rules{Prefix: d.Settings.Prefix, VoiceOffline: d.Settings.ActivitySID, LoggedOut: "Offline"}
-	if flex, err := d.Account.Flex.FlexConfiguration(ctx); err == nil && flex.OfflineActivitySID != "" {
-		rules.LoggedOut = flex.OfflineActivitySID
-	}
-	total, in, hidden := 0, map[fleet.State]int{}, 0
-	for w, err := range d.Account.Workers.Workers(ctx, "") {
-		if err != nil {
-			return failure("cannot list the workers", err, "try again")
-		}
-		total++
-		if w.Attributes == nil {
-			hidden++
-			continue
-		}
-		in[rules.Judge(rules.Facts(w), w, fleet.History{})]++
-	}
-	if hidden > 0 {
-		return skip(fmt.Sprintf("Twilio's list omits the attributes of %d of %d workers: flexvc watch", hidden, total))
-	}
-	var wrong []string
-	for _, state := range fleet.States() {
-		if n := in[state]; n > 0 && state.Faulty() && state != fleet.StateForeign {
-			wrong = append(wrong, fmt.Sprintf("%d %s (%s)", n, state, state.Meaning()))
-		}
-	}
-	if len(wrong) > 0 {
-		return warn(fmt.Sprintf("%d workers, not all where their flag says", total), strings.Join(wrong, "; "), "flexvc watch")
-	}
-	return pass(fmt.Sprintf("%d workers, %d pending, none in drift", total, in[fleet.StatePending]))
 }
 
 func (d *Doctor) plugin(ctx context.Context) Result {

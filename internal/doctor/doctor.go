@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
 )
 
@@ -30,6 +31,7 @@ type Result struct {
 	Cause  string // of a warning or a failure
 	Fix    string // the command to type, or what to do
 	Took   time.Duration
+	States fleet.Counts // of the check of workers alone
 }
 
 // Check is one thing to look at.

@@ -3,12 +3,14 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/workers"
@@ -97,8 +99,11 @@ func TestEvents(t *testing.T) {
 // TestWorkersThatCannotBeJudgedAreNotCalledRight: Twilio's list may leave the
 // attributes out.
 func TestWorkersThatCannotBeJudgedAreNotCalledRight(t *testing.T) {
-	d := &Doctor{Settings: Settings{WorkspaceSID: "WS1"}, Account: Account{
-		Check: func(context.Context) error { return nil }, Flex: noFlex{}, Workers: hidden{},
+	d := &Doctor{Settings: Settings{WorkspaceSID: "WS1"}, Now: time.Now, Account: Account{
+		Check: func(context.Context) error { return nil }, Workers: hidden{},
+		Judgement: func(context.Context) (fleet.Rules, func(context.Context) (bool, error), error) {
+			return fleet.Rules{}, nil, nil
+		},
 	}}
 	for _, c := range d.Checks() {
 		if c.ID == "workers" {
@@ -109,14 +114,18 @@ func TestWorkersThatCannotBeJudgedAreNotCalledRight(t *testing.T) {
 	}
 }
 
-type noFlex struct{}
-
-func (noFlex) FlexConfiguration(context.Context) (twilio.FlexConfiguration, error) {
-	return twilio.FlexConfiguration{}, problem.New(problem.FlexNotFound, "no Flex")
-}
-
 type hidden struct{ workers.API }
 
+func (hidden) Worker(context.Context, string) (twilio.Worker, error) {
+	return twilio.Worker{}, errors.New("a worker was fetched")
+}
+
 func (hidden) Workers(context.Context, string) iter.Seq2[twilio.Worker, error] {
-	return func(yield func(twilio.Worker, error) bool) { yield(twilio.Worker{SID: "WK1"}, nil) }
+	return func(yield func(twilio.Worker, error) bool) {
+		for i := range lookedUp + 1 {
+			if !yield(twilio.Worker{SID: fmt.Sprint("WK", i)}, nil) {
+				return
+			}
+		}
+	}
 }

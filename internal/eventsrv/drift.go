@@ -15,9 +15,10 @@ import (
 // DriftOptions say how drift is watched and told.
 type DriftOptions struct {
 	Rules    fleet.Rules
-	Interval time.Duration // between two sweeps, which make up for events that are lost
-	Hold     time.Duration // how long a worker has to be in a new state before it is told
-	Notify   *Notifier     // nil: metrics only
+	Loaded   func(context.Context) (bool, error) // whether Flex loads the plugin; nil: it does
+	Interval time.Duration                       // between two sweeps, which make up for events that are lost
+	Hold     time.Duration                       // how long a worker has to be in a new state before it is told
+	Notify   *Notifier                           // nil: metrics only
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -88,7 +89,7 @@ func (d *Drift) Run(ctx context.Context) {
 	for wait := firstTrouble; ; wait = min(2*wait, lastTrouble) {
 		source := &ringSource{hub: d.s.hub, at: d.s.hub.head()}
 		w := fleet.NewWatcher(d.api, fleet.Options{
-			Rules: d.o.Rules, Interval: d.o.Interval, Events: source, Now: d.o.Now,
+			Rules: d.o.Rules, Loaded: d.o.Loaded, Interval: d.o.Interval, Events: source, Now: d.o.Now,
 		})
 		source.resync = w.Refresh
 		err := w.Follow(ctx, d.take)

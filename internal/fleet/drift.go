@@ -1,8 +1,8 @@
 package fleet
 
 import (
+	"fmt"
 	"strings"
-	"time"
 
 	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/twilio"
@@ -20,36 +20,56 @@ const (
 	StateOffline State = "offline" // in the Voice Client Offline activity: the extension is away
 	StateForeign State = "foreign" // the contact URI is a phone number or a SIP address
 	StateInvalid State = "invalid" // the attributes are not a JSON object
+
+	// StateNoPlugin is an enabled worker of an account whose Flex does not load
+	// the plugin: nothing moves the agent to the extension, or keeps them there.
+	StateNoPlugin State = "no-plugin"
 )
 
 // States lists all states, in the order in which they are counted.
 func States() []State {
-	return []State{StateOK, StatePending, StateDrift, StateStale, StateOffline, StateForeign, StateInvalid}
+	return []State{StateOK, StatePending, StateDrift, StateStale, StateNoPlugin, StateOffline, StateForeign, StateInvalid}
+}
+
+// Counts is how many workers are in each state.
+type Counts map[State]int
+
+// String is the counts that are not 0, such as "507 ok, 3 drift".
+func (c Counts) String() string {
+	var counts []string
+	for _, s := range States() {
+		if n := c[s]; n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	return strings.Join(counts, ", ")
 }
 
 // Severity orders states: 0 is the worst.
 func (s State) Severity() int {
 	switch s {
-	case StateDrift:
+	case StateNoPlugin:
 		return 0
-	case StateOffline:
+	case StateDrift:
 		return 1
-	case StateStale:
+	case StateOffline:
 		return 2
-	case StateForeign:
+	case StateStale:
 		return 3
-	case StateInvalid:
+	case StateForeign:
 		return 4
-	case StatePending:
+	case StateInvalid:
 		return 5
+	case StatePending:
+		return 6
 	}
-	return 6
+	return 7
 }
 
 // Faulty reports whether a person has to do something about the state. Offline
 // and pending pass by themselves when the agent comes back.
 func (s State) Faulty() bool {
-	return s == StateDrift || s == StateStale || s == StateForeign || s == StateInvalid
+	return s == StateNoPlugin || s == StateDrift || s == StateStale || s == StateForeign || s == StateInvalid
 }
 
 // Meaning is what the state says about the worker's calls.
@@ -69,6 +89,8 @@ func (s State) Meaning() string {
 		return "the contact URI is a phone number or a SIP address"
 	case StateInvalid:
 		return "the attributes are not a JSON object"
+	case StateNoPlugin:
+		return "enabled, but Flex does not load the plugin"
 	}
 	return ""
 }
@@ -81,13 +103,19 @@ type Facts struct {
 	// OwnPrefix says that the identity begins with the prefix by itself: the
 	// agent's user name does.
 	OwnPrefix bool
+	EnabledAt int64 // when the flag was set, in seconds since 1970; 0 when that is not known
 }
 
-// Rules judge workers. The zero value judges by the attributes alone.
+// Rules judge workers by what Twilio has of them and nothing else, so that every
+// machine judges alike. The zero value judges by the attributes alone.
 type Rules struct {
-	Prefix       string // the profile's identity prefix, such as "ext_"
-	VoiceOffline string // SID or name of the Voice Client Offline activity
-	LoggedOut    string // SID or name of Flex's own offline activity
+	Prefix    string // the profile's identity prefix, such as "ext_"
+	LoggedOut string // SID or name of Flex's own offline activity
+	// VoiceOffline and VoiceOfflineName are SID and name of the Voice Client
+	// Offline activity. Either will do: a machine without settings has its name.
+	VoiceOffline, VoiceOfflineName string
+	// NoPlugin says that Flex does not load the plugin.
+	NoPlugin bool
 }
 
 // Facts reads a worker. Attributes that are not there count as invalid.
@@ -97,6 +125,9 @@ func (r Rules) Facts(w twilio.Worker) Facts {
 	}
 	var f Facts
 	f.Flag, f.ContactURI = attributes.Inspect(w.Attributes)
+	if at := attributes.EnabledAt(w.Attributes); !at.IsZero() {
+		f.EnabledAt = at.Unix()
+	}
 	if identity, ok := r.prefixed(f.ContactURI); ok {
 		f.OwnPrefix = r.Prefix != "" && attributes.OwnIdentity(identity, *w.Attributes, w.FriendlyName)
 	}
@@ -117,23 +148,16 @@ func clientIdentity(uri string) (string, bool) {
 	return identity, ok && strings.EqualFold(scheme, "client") && identity != ""
 }
 
-// History is what is known of a worker beyond what it is now. It is about the
-// time since the flag was set and starts anew when the flag is taken away.
-type History struct {
-	EnabledAt   time.Time // when the flag was set; zero when nobody saw it
-	LoggedIn    bool      // the agent was seen logging in since
-	OnExtension bool      // the contact URI was client:<prefix>X since
-}
-
 // Judge says what state a worker with the given facts is in. It looks at the
 // worker's activity, never at its attributes, which Facts has read.
 //
 // An enabled worker on its old address is pending until its agent can have
 // started Flex anew, and drifts from then on. Nothing at Twilio tells of a
-// login: leaving Flex's offline activity does, and so does any change of
-// activity after the flag was set. When it is not known when that was, an agent
-// who is logged in counts as drifting, as calls do ring the tab.
-func (r Rules) Judge(f Facts, w twilio.Worker, h History) State {
+// login, but who logs in or out changes the activity: a change after the flag
+// was set counts as one. When it is not known when that was, because another
+// program set the flag, an agent who is logged in counts as drifting, as calls
+// do ring the tab.
+func (r Rules) Judge(f Facts, w twilio.Worker) State {
 	if f.Flag == attributes.Invalid {
 		return StateInvalid
 	}
@@ -143,21 +167,20 @@ func (r Rules) Judge(f Facts, w twilio.Worker, h History) State {
 		}
 	}
 	onExtension := r.OnExtension(f)
-	away := isActivity(r.VoiceOffline, w)
 	switch {
 	case f.Flag != attributes.Enabled && onExtension:
 		return StateStale
-	case away:
+	case f.Flag == attributes.Enabled && r.NoPlugin:
+		return StateNoPlugin
+	case isActivity(r.VoiceOffline, w) || isActivity(r.VoiceOfflineName, w):
 		// No call is offered in this activity, and the contact URI is written
 		// as soon as the extension registers.
 		return StateOffline
 	case f.Flag != attributes.Enabled, onExtension:
 		return StateOK
-	case h.OnExtension, h.LoggedIn:
-		return StateDrift
 	case isActivity(r.LoggedOut, w):
 		return StatePending
-	case !h.EnabledAt.IsZero() && !w.StatusChanged.After(h.EnabledAt):
+	case f.EnabledAt > 0 && w.StatusChanged.Unix() <= f.EnabledAt:
 		return StatePending
 	}
 	return StateDrift
@@ -171,23 +194,6 @@ func (r Rules) OnExtension(f Facts) bool {
 
 func isActivity(wanted string, w twilio.Worker) bool {
 	return wanted != "" && (w.ActivitySID == wanted || w.ActivityName == wanted)
-}
-
-// Learn is the history of a worker that was before and is now, as seen at a
-// time. Nothing is known of when the flag was set on one that is new.
-func (r Rules) Learn(h History, before, now Facts, was, is twilio.Worker, at time.Time) History {
-	switch {
-	case now.Flag != attributes.Enabled:
-		return History{}
-	case before.Flag == "":
-	case before.Flag != attributes.Enabled:
-		// A login seen in the same look may have come before the flag.
-		h = History{EnabledAt: at}
-	case isActivity(r.LoggedOut, was) && !isActivity(r.LoggedOut, is):
-		h.LoggedIn = true
-	}
-	h.OnExtension = h.OnExtension || r.OnExtension(now)
-	return h
 }
 
 // Repair is the edit that mends a stale worker: it takes the prefix off its

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -23,10 +24,10 @@ func workerWith(attributes, activity string) twilio.Worker {
 
 func TestJudge(t *testing.T) {
 	enabled := func(uri string) string { return `{"extensionVoiceClientEnabled":true,"contact_uri":"` + uri + `"}` }
+	enabledAtNoon := fmt.Sprintf(`{"extensionVoiceClientEnabled":true,"extensionVoiceClientEnabledAt":%d,"contact_uri":"client:dan"}`, noon.Unix())
 	disabled := func(uri string) string { return `{"extensionVoiceClientEnabled":false,"contact_uri":"` + uri + `"}` }
 	for _, c := range []struct {
 		name, attributes, activity string
-		history                    History
 		changed                    time.Time
 		want                       State
 	}{
@@ -41,11 +42,13 @@ func TestJudge(t *testing.T) {
 		{name: "logged in, but never had an address", attributes: `{"extensionVoiceClientEnabled":true}`, activity: "Break", want: StateDrift},
 		{name: "not logged in since", attributes: enabled("client:frank"), activity: "Offline", want: StatePending},
 		{name: "never logged in at all", attributes: `{"extensionVoiceClientEnabled":true}`, activity: "Offline", want: StatePending},
-		{name: "logged out, but was on the extension before", attributes: enabled("client:carol"), activity: "Offline", history: History{OnExtension: true}, want: StateDrift},
-		{name: "logged out, but logged in since the flag", attributes: enabled("client:carol"), activity: "Offline", history: History{LoggedIn: true}, want: StateDrift},
-		{name: "enabled while at work, nothing happened since", attributes: enabled("client:dan"), activity: "Available", history: History{EnabledAt: noon}, changed: noon.Add(-time.Hour), want: StatePending},
-		{name: "enabled and the activity changed since", attributes: enabled("client:dan"), activity: "Available", history: History{EnabledAt: noon}, changed: noon.Add(time.Hour), want: StateDrift},
-		{name: "the list leaves out when the activity changed", attributes: enabled("client:dan"), activity: "Available", history: History{EnabledAt: noon}, want: StatePending},
+		{name: "logged out again, having logged in", attributes: enabledAtNoon, activity: "Offline", changed: noon.Add(time.Hour), want: StatePending},
+		{name: "enabled while at work, nothing happened since", attributes: enabledAtNoon, activity: "Available", changed: noon.Add(-time.Hour), want: StatePending},
+		{name: "the activity changed in the second of the flag", attributes: enabledAtNoon, activity: "Available", changed: noon, want: StatePending},
+		{name: "enabled and the activity changed since", attributes: enabledAtNoon, activity: "Available", changed: noon.Add(time.Second), want: StateDrift},
+		{name: "the list leaves out when the activity changed", attributes: enabledAtNoon, activity: "Available", want: StatePending},
+		{name: "another program set the flag", attributes: enabled("client:dan"), activity: "Available", changed: noon.Add(-time.Hour), want: StateDrift},
+		{name: "the time is no number", attributes: `{"extensionVoiceClientEnabled":true,"extensionVoiceClientEnabledAt":"noon"}`, activity: "Available", changed: noon, want: StateDrift},
 		{name: "disabled on the old address", attributes: disabled("client:bob"), activity: "Available", want: StateOK},
 		{name: "neither flag nor address", attributes: `{}`, activity: "Available", want: StateOK},
 		{name: "disabled on the extension", attributes: disabled("client:ext_erin"), activity: "Available", want: StateStale},
@@ -69,57 +72,37 @@ func TestJudge(t *testing.T) {
 	} {
 		w := workerWith(c.attributes, c.activity)
 		w.StatusChanged = c.changed
-		if got := testRules.Judge(testRules.Facts(w), w, c.history); got != c.want {
+		if got := testRules.Judge(testRules.Facts(w), w); got != c.want {
 			t.Errorf("%s: %s in %s is %s, want %s", c.name, c.attributes, c.activity, got, c.want)
 		}
 	}
 	none := twilio.Worker{}
-	if got := testRules.Judge(testRules.Facts(none), none, History{}); got != StateInvalid {
+	if got := testRules.Judge(testRules.Facts(none), none); got != StateInvalid {
 		t.Errorf("a worker without attributes is %s", got)
 	}
 }
 
-func TestLearn(t *testing.T) {
-	const (
-		off   = `{"contact_uri":"client:carol"}`
-		on    = `{"extensionVoiceClientEnabled":true,"contact_uri":"client:carol"}`
-		moved = `{"extensionVoiceClientEnabled":true,"contact_uri":"client:ext_carol"}`
-	)
-	type look struct {
+// TestSevenAgentsReadOKWithThePluginGone: without the plugin nobody who is
+// enabled gets to the extension, or back to it after a refresh.
+func TestSevenAgentsReadOKWithThePluginGone(t *testing.T) {
+	rules := testRules
+	rules.NoPlugin = true
+	for _, c := range []struct {
 		attributes, activity string
 		want                 State
-	}
-	for _, c := range []struct {
-		name  string
-		looks []look
 	}{
-		{"pending until the agent logs in, then drifting for good", []look{
-			{off, "Offline", StateOK}, {on, "Offline", StatePending}, {on, "Available", StateDrift}, {on, "Offline", StateDrift}, {moved, "Available", StateOK},
-		}},
-		{"enabled at work, moved at the next start", []look{
-			{off, "Available", StateOK}, {on, "Available", StatePending}, {moved, "Available", StateOK},
-		}},
-		{"taken off the extension while logged out", []look{
-			{moved, "Available", StateOK}, {moved, "Offline", StateOK}, {on, "Offline", StateDrift},
-		}},
-		{"the flag comes with the login", []look{
-			{off, "Offline", StateOK}, {on, "Available", StatePending},
-		}},
-		{"enabled anew, the past does not count", []look{
-			{moved, "Available", StateOK}, {off, "Available", StateOK}, {on, "Available", StatePending},
-		}},
+		{`{"extensionVoiceClientEnabled":true,"contact_uri":"client:ext_alice"}`, "Available", StateNoPlugin},
+		{`{"extensionVoiceClientEnabled":true,"contact_uri":"client:alice"}`, "Available", StateNoPlugin},
+		{`{"extensionVoiceClientEnabled":true,"contact_uri":"client:alice"}`, "Offline", StateNoPlugin},
+		{`{"extensionVoiceClientEnabled":true,"contact_uri":"client:ext_alice"}`, "Voice Client Offline", StateNoPlugin},
+		{`{"extensionVoiceClientEnabled":false,"contact_uri":"client:ext_alice"}`, "Available", StateStale},
+		{`{"contact_uri":"client:alice"}`, "Available", StateOK},
+		{`{"extensionVoiceClientEnabled":true,"contact_uri":"+15551234567"}`, "Available", StateForeign},
+		{`[]`, "Available", StateInvalid},
 	} {
-		var h History
-		var was twilio.Worker
-		var before Facts
-		for i, l := range c.looks {
-			is := workerWith(l.attributes, l.activity)
-			now := testRules.Facts(is)
-			h = testRules.Learn(h, before, now, was, is, noon.Add(time.Duration(i)*time.Minute))
-			if got := testRules.Judge(now, is, h); got != l.want {
-				t.Errorf("%s: look %d is %s, want %s", c.name, i+1, got, l.want)
-			}
-			was, before = is, now
+		w := workerWith(c.attributes, c.activity)
+		if got := rules.Judge(rules.Facts(w), w); got != c.want {
+			t.Errorf("without the plugin %s in %s is %s, want %s", c.attributes, c.activity, got, c.want)
 		}
 	}
 }
@@ -134,7 +117,7 @@ func TestStatesAreRanked(t *testing.T) {
 		}
 		seen[s.Severity()] = s
 	}
-	for _, s := range []State{StateDrift, StateStale, StateForeign, StateInvalid} {
+	for _, s := range []State{StateNoPlugin, StateDrift, StateStale, StateForeign, StateInvalid} {
 		if !s.Faulty() {
 			t.Errorf("%s does not count as faulty", s)
 		}

@@ -83,10 +83,6 @@ func (d Difference) StateChanged() bool { return d.From.State != d.To.State }
 // So after a sweep, and the fetches of what is then in doubt, the picture is
 // that of a fresh listing, whatever the events did.
 type Fleet struct {
-	// EnabledAt tells when a worker that is seen for the first time was
-	// enabled, the zero time when that is not known. It may be nil.
-	EnabledAt func(sid string) time.Time
-
 	rules Rules
 	now   func() time.Time
 
@@ -110,7 +106,6 @@ type tracked struct {
 	state  State
 	since  time.Time
 
-	history History
 	version int64     // the highest of an event, never of an ETag: they need not be the same numbers
 	heard   uint64    // tick of the event that it is from; 0 when it was read
 	at      time.Time // Twilio's time of what is held
@@ -360,12 +355,8 @@ func (f *Fleet) become(m *tracked, w twilio.Worker, at time.Time) {
 	first := before.Flag == ""
 	if first {
 		f.read++
-		if f.EnabledAt != nil {
-			m.history.EnabledAt = f.EnabledAt(w.SID)
-		}
 	}
-	m.history = f.rules.Learn(m.history, before, m.facts, was, w, at)
-	m.state = f.rules.Judge(m.facts, w, m.history)
+	m.state = f.rules.Judge(m.facts, w)
 	if m.state != look.State {
 		m.since = at
 	}
@@ -424,6 +415,18 @@ func (f *Fleet) remove(sid string, g grave, at time.Time) {
 	f.differences = append(f.differences, Difference{
 		SID: sid, Name: m.worker.FriendlyName, At: at, Seen: f.now(), From: m.look(), Gone: true,
 	})
+}
+
+// Plugin says whether Flex loads the plugin, as of now. All are judged anew when
+// that is different.
+func (f *Fleet) Plugin(loaded bool) {
+	if f.rules.NoPlugin == !loaded {
+		return
+	}
+	f.rules.NoPlugin = !loaded
+	for _, m := range f.members {
+		f.become(m, m.worker, f.now())
+	}
 }
 
 // Update is what changed in a fleet.

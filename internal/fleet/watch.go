@@ -40,7 +40,9 @@ type Options struct {
 	Once        bool          // end with the first whole picture
 	Now         func() time.Time
 
-	EnabledAt func(sid string) time.Time // see Fleet
+	// Loaded tells whether Flex loads the plugin; it is asked before each sweep.
+	// nil: it does.
+	Loaded func(context.Context) (bool, error)
 }
 
 // WatchStatus is how good a picture is.
@@ -111,7 +113,6 @@ func (w *Watcher) Follow(ctx context.Context, deliver func(Update)) error {
 		Watcher: w, ctx: inner, deliver: deliver,
 		fleet: New(w.o.Rules, w.o.Now), work: make(chan func()), ended: make(chan error),
 	}
-	l.fleet.EnabledAt = w.o.EnabledAt
 	defer l.jobs.Wait()
 	defer cancel()
 	if w.o.Events != nil {
@@ -286,6 +287,13 @@ func (l *following) do(f func()) bool {
 
 // sweep lists all workers and looks at what is then in doubt.
 func (l *following) sweep() error {
+	if l.o.Loaded != nil {
+		loaded, err := l.o.Loaded(l.ctx)
+		if err != nil {
+			return err
+		}
+		l.do(func() { l.fleet.Plugin(loaded) })
+	}
 	var sweep Mark
 	if !l.do(func() { sweep = l.fleet.Mark() }) {
 		return context.Cause(l.ctx)

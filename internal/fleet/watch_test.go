@@ -116,7 +116,7 @@ func TestWatchFetchesOnlyWhatChanged(t *testing.T) {
 		f.Set(7, onTab)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := f.Fetched - settled; n < 1 || n > 2 || v.state(7) != StatePending {
+		if n := f.Fetched - settled; n < 1 || n > 2 || v.state(7) != StateDrift {
 			t.Errorf("%d fetches for one change, which is %s", n, v.state(7))
 		}
 	})

@@ -38,6 +38,8 @@ const (
 	OutputUnwritable    Code = "output-unwritable"
 	KeychainUnavailable Code = "keychain-unavailable"
 	SigningKeyInvalid   Code = "signing-key-invalid"
+	SecretMissing       Code = "secret-missing"
+	SetUpElsewhere      Code = "set-up-elsewhere"
 	AddressUnavailable  Code = "address-unavailable"
 	ExtensionInvalid    Code = "extension-invalid"
 	ExtensionIncomplete Code = "extension-incomplete"
@@ -110,6 +112,8 @@ var Catalogue = []Entry{
 	{OutputUnwritable, ExitFailed, "Results could not be written.", "Check disk space and permissions."},
 	{KeychainUnavailable, ExitUsage, "The system keychain is not available.", "Use --secret-file; the file is created with mode 0600."},
 	{SigningKeyInvalid, ExitUsage, "The extension's signing key cannot be used.", "Restore the key from a backup: a new key means a new extension."},
+	{SecretMissing, ExitUsage, "The secret of the token server's key is on another machine, or lost.", "flexvc config import, or flexvc init --new-api-key."},
+	{SetUpElsewhere, ExitUsage, "The account was set up on another machine.", "flexvc config export --sealed there, flexvc config import here."},
 	{AddressUnavailable, ExitUsage, "The address to listen on is not available.", "Choose another with --listen."},
 	{ExtensionInvalid, ExitUsage, "The extension cannot be packed: a file is missing, changed or not allowed.", "Fix what the message names, or pack the built-in extension."},
 	{ExtensionIncomplete, ExitUsage, "This flexvc was built without the Voice SDK, so its extension could not make calls.", "Build with make build, which needs npm; or run npm run build in extension/ and pack with --from extension/app."},

@@ -23,6 +23,13 @@ type Account struct {
 	Settings   SettingsStore
 	Intents    IntentStore
 	Random     io.Reader
+
+	// NewExtension allows another extension ID than the one the account's browsers
+	// know, and NewKey another API key in place of one whose secret is elsewhere.
+	// Without them nothing makes a second identity.
+	NewExtension, NewKey bool
+	// Profiles are the API keys of all profiles on this machine.
+	Profiles []string
 }
 
 // Settings are what init writes of a profile, as flexvc.yaml has them. An
@@ -37,6 +44,7 @@ type Settings struct {
 	APIKeySID          string
 	SecretStore        string
 	SigningKey         string
+	ExtensionID        string
 	PluginActivityName string
 	PluginTokenURL     string
 }
@@ -176,18 +184,39 @@ func (a *Account) applyActivity(ctx context.Context, p *AccountPlan) (string, er
 	return made.SID, nil
 }
 
+// planSigningKey never lets a key take the place of one that is only missing
+// here: with another key it is another extension, which no policy installs and
+// no token server allows.
 func (a *Account) planSigningKey(_ context.Context, p *AccountPlan) error {
 	id, exists, err := a.SigningKey.Prepare()
 	if err != nil {
 		return err
 	}
+	stored, where := a.Settings.Stored(), a.SigningKey.Place()
+	const bring = "copy it from the machine that ran flexvc init, or bring it with flexvc config export --sealed there and flexvc config import here; another extension: --new-extension-id"
+	switch {
+	case a.NewExtension:
+	case !exists && stored.ExtensionID != "":
+		return problem.New(problem.SigningKeyInvalid, "the signing key of extension %s is lost: %s does not exist", stored.ExtensionID, where).WithHint(bring)
+	case !exists && stored.ActivitySID != "": // written by a flexvc that kept no extension ID
+		return problem.New(problem.SigningKeyInvalid, "the extension's signing key is lost: %s does not exist", where).WithHint(bring)
+	case exists && stored.ExtensionID != "" && stored.ExtensionID != id:
+		return problem.New(problem.SigningKeyInvalid, "%s is the key of extension %s, but the settings say %s", where, id, stored.ExtensionID).WithHint(bring)
+	}
+	p.want.ExtensionID = id
 	item := Item{Kind: KindSigningKey, Action: Add, Name: a.SigningKey.Place(), ID: id, Detail: "extension id " + id}
 	if exists {
 		item.Action = Same
 	} else if id == "" {
 		item.Detail = "determines the extension id"
 	}
-	p.add(item, func(context.Context) (string, error) { return a.SigningKey.Write() })
+	p.add(item, func(context.Context) (string, error) {
+		id, err := a.SigningKey.Write()
+		if err == nil {
+			p.want.ExtensionID = id
+		}
+		return id, err
+	})
 	return nil
 }
 
@@ -197,7 +226,7 @@ func (a *Account) planSettings(p *AccountPlan) {
 	case stored == Settings{}:
 		item.Action = Add
 		item.Detail = "workspace, activity name, identity prefix " + p.want.IdentityPrefix
-	case stored == p.want && p.want.ActivitySID != "" && p.want.APIKeySID != "":
+	case stored == p.want && p.want.ActivitySID != "" && p.want.APIKeySID != "" && p.want.ExtensionID != "":
 		item.Action = Same
 	default:
 		item.Action = Change
@@ -219,6 +248,7 @@ func differences(old, new Settings) []string {
 		{"api key", old.APIKeySID, new.APIKeySID},
 		{"secret store", old.SecretStore, new.SecretStore},
 		{"signing key", old.SigningKey, new.SigningKey},
+		{"extension id", old.ExtensionID, new.ExtensionID},
 		{"plugin settings", old.PluginActivityName + "\n" + old.PluginTokenURL, new.PluginActivityName + "\n" + new.PluginTokenURL},
 	} {
 		if f.old != f.new || f.new == "" { // one not known yet is still to be made

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/flexvc/flexvc/internal/problem"
@@ -76,6 +78,9 @@ func (a *Account) planKey(ctx context.Context, p *AccountPlan) error {
 		}
 	}
 	inUse := a.Settings.Stored().APIKeySID
+	if err := a.elsewhere(p, keys, inUse); err != nil {
+		return err
+	}
 	exists := slices.ContainsFunc(keys, func(k twilio.Key) bool { return k.SID == inUse })
 	p.key = keyMissing
 	if exists {
@@ -99,6 +104,9 @@ func (a *Account) planKey(ctx context.Context, p *AccountPlan) error {
 		switch {
 		case p.key == keyUnnamed:
 			item.Action, item.Detail = Change, "created by an interrupted run"
+		case exists && !a.NewKey:
+			return problem.New(problem.SecretMissing, "the secret of the token server's key %s is not in %s", inUse, a.Secrets.Place()).
+				WithHint("bring it from the machine that has it: flexvc config export --sealed there, flexvc config import here; or replace the key: flexvc init --new-api-key")
 		case exists:
 			item.Action, item.Detail = Add, "replaces "+inUse+", whose secret is lost"
 		case inUse != "":
@@ -127,6 +135,27 @@ func (a *Account) planKey(ctx context.Context, p *AccountPlan) error {
 	})
 	if p.intent.Nonce != "" && (p.key == keyReady || p.key == keyElsewhere) {
 		p.finish = func(context.Context) error { return a.Intents.Clear() } // it has nothing left to do
+	}
+	return nil
+}
+
+// elsewhere refuses to set up an account that another machine has set up: what
+// is missing here is not missing there.
+func (a *Account) elsewhere(p *AccountPlan, keys []twilio.Key, inUse string) error {
+	if inUse != "" || p.intent.Nonce != "" || a.NewExtension || a.NewKey {
+		return nil
+	}
+	for _, k := range keys {
+		if k.FriendlyName != TokenKeyName || slices.Contains(a.Profiles, k.SID) {
+			continue
+		}
+		when := ""
+		if !k.Created.IsZero() {
+			when = " on " + k.Created.UTC().Format("2006-01-02")
+		}
+		return problem.New(problem.SetUpElsewhere, "the account was set up on another machine%s: the token server's key is %s", when, k.SID).
+			WithHint("bring its two files, %s and %s: flexvc config export --sealed there, flexvc config import here; or set up a second extension: flexvc init --new-extension-id",
+				a.Settings.Place(), path.Base(filepath.ToSlash(a.SigningKey.Place())))
 	}
 	return nil
 }

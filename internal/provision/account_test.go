@@ -33,6 +33,8 @@ type accountWorld struct {
 	how    failure
 	broken map[string]error // by call: fails always
 
+	newKey, newExtension bool // allowed
+
 	former map[string]string // secrets in the former store; nil: there is none
 }
 
@@ -206,7 +208,9 @@ func (w *accountWorld) account() *Account {
 	s := &Account{
 		Activities: accountTwilio{w}, Keys: accountTwilio{w}, Secrets: accountSecrets{w},
 		SigningKey: &accountSigningKey{accountWorld: w}, Settings: accountSettings{w}, Intents: accountIntents{w},
-		Random: strings.NewReader("eight by"),
+		Random:   strings.NewReader("eight by"),
+		Profiles: []string{foreignKeys[0].SID}, // another profile's
+		NewKey:   w.newKey, NewExtension: w.newExtension,
 	}
 	if w.former != nil {
 		s.Former = accountFormer{w}
@@ -281,6 +285,9 @@ func (w *accountWorld) end(t *testing.T) string {
 	}
 	settings := w.settings
 	settings.APIKeySID, settings.ActivitySID = "SK", "WA"
+	if settings.ExtensionID == w.signingKey {
+		settings.ExtensionID = "the key's"
+	}
 	fmt.Fprintf(&b, "%d secrets\nintent %+v\nsigning key %v\nsettings %+v\n", len(w.secrets), w.intent, w.signingKey != "", settings)
 	return b.String()
 }
@@ -305,7 +312,7 @@ intent {Nonce:}
 signing key true
 settings ` + fmt.Sprintf("%+v\n", Settings{
 		AccountSID: accountSID, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline", ActivitySID: "WA",
-		IdentityPrefix: "ext_", TokenURL: "http://localhost:3001/generateToken", APIKeySID: "SK", SecretStore: "keychain", SigningKey: "extension.pem",
+		IdentityPrefix: "ext_", TokenURL: "http://localhost:3001/generateToken", APIKeySID: "SK", SecretStore: "keychain", SigningKey: "extension.pem", ExtensionID: "the key's",
 		PluginActivityName: "Voice Client Offline", PluginTokenURL: "http://localhost:3001/generateToken",
 	})
 	if diff := cmp.Diff(want, end); diff != "" {
@@ -365,6 +372,55 @@ func TestRerunChangesNothing(t *testing.T) {
 	}
 	if w.end(t) != before.end(t) {
 		t.Errorf("end is %s", w.end(t))
+	}
+}
+
+// TestInitMadeASecondIdentity: a lost signing key, and the machine of a second
+// administrator, each got another extension, which no policy installs and no token
+// server allows.
+func TestInitMadeASecondIdentity(t *testing.T) {
+	refused := func(w *accountWorld, code problem.Code, hint string) {
+		t.Helper()
+		before := w.end(t)
+		_, err := w.account().Plan(t.Context(), wantedAccount())
+		if !problem.Is(err, code) || !strings.Contains(problem.As(err).Hint, hint) {
+			t.Errorf("init says %v, want %s with %q", err, code, hint)
+		}
+		if w.end(t) != before {
+			t.Error("something was made")
+		}
+	}
+	ready := func() *accountWorld { w := newAccountWorld(); w.run(t, 0, 0); return w }
+
+	w := ready()
+	id := w.settings.ExtensionID
+	if id == "" || id != w.signingKey {
+		t.Fatalf("the settings have the extension %q, the key makes %q", id, w.signingKey)
+	}
+	w.signingKey = ""
+	refused(w, problem.SigningKeyInvalid, "--new-extension-id")
+	w.settings.ExtensionID = "" // of a flexvc that did not keep it
+	refused(w, problem.SigningKeyInvalid, "flexvc config import")
+	w.settings.ExtensionID = id
+	w.newExtension = true
+	w.run(t, 0, 0)
+	if w.settings.ExtensionID == id || w.settings.ExtensionID != w.signingKey {
+		t.Errorf("after --new-extension-id the settings have %q, the key makes %q", w.settings.ExtensionID, w.signingKey)
+	}
+
+	w = ready()
+	w.signingKey = "another"
+	refused(w, problem.SigningKeyInvalid, "--new-extension-id")
+
+	first := ready()
+	second := newAccountWorld() // the other machine: the account, and nothing here
+	second.activities, second.keys = first.activities, first.keys
+	refused(second, problem.SetUpElsewhere, "bring its two files, flexvc.yaml and extension.pem")
+	second.settings, second.signingKey = first.settings, first.signingKey
+	refused(second, problem.SecretMissing, "flexvc config export --sealed there")
+	second.secrets = first.secrets
+	if plan, err := second.account().Plan(t.Context(), wantedAccount()); err != nil || plan.Pending() {
+		t.Errorf("with all of it the plan is %+v, %v", plan, err)
 	}
 }
 
@@ -497,6 +553,10 @@ func TestKeyRules(t *testing.T) {
 
 	w = ready()
 	clear(w.secrets)
+	if _, err := w.account().Plan(t.Context(), wantedAccount()); !problem.Is(err, problem.SecretMissing) {
+		t.Errorf("secret elsewhere: %v", err)
+	}
+	w.newKey = true
 	if got := w.key(t); len(got) != 1 || got[0].Action != Add || got[0].Detail != "replaces "+sid+", whose secret is lost" {
 		t.Errorf("secret gone: %+v", got)
 	}

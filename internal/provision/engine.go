@@ -53,6 +53,10 @@ func bind[P any](apply func(context.Context, P) (string, error), p P) step {
 	return func(ctx context.Context) (string, error) { return apply(ctx, p) }
 }
 
+// Step adds an item and what carries it out, which may be nil for one that is the
+// same.
+func (p *Plan) Step(item Item, do func(context.Context) (id string, err error)) { p.add(item, do) }
+
 func (p *Plan) add(item Item, do step) {
 	p.Items, p.steps = append(p.Items, item), append(p.steps, do)
 }

@@ -185,6 +185,15 @@ func (d *Plugin) Status(ctx context.Context) (PluginStatus, error) {
 	return s, err
 }
 
+// Loaded reports whether Flex loads the plugin, in any version.
+func (d *Plugin) Loaded(ctx context.Context) (bool, error) {
+	var s pluginState
+	if err := d.lookAtReleases(ctx, &s); err != nil {
+		return false, err
+	}
+	return s.released().Version != "", nil
+}
+
 // before finds the configuration that a rollback leads to. There is none when
 // every earlier release has the plugin in the present version or a newer one: it
 // was never absent since, and goes.

@@ -173,6 +173,9 @@ func (m *model) fix() tea.Cmd {
 	case it.State == fleet.StateDrift:
 		m.flash = "only the agent can fix drift: reload Flex, then check the extension"
 		return nil
+	case it.State == fleet.StateNoPlugin:
+		m.flash = "Flex does not load the plugin: flexvc plugin deploy"
+		return nil
 	case it.State != fleet.StateStale:
 		m.flash = "only stale workers can be fixed here; this one is " + string(it.State)
 		return nil

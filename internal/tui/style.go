@@ -46,6 +46,8 @@ func newStyles(color, dark bool) *styles {
 		fleet.StateInvalid: fail,
 		fleet.StateOffline: warning,
 		fleet.StateForeign: warning,
+
+		fleet.StateNoPlugin: fail,
 	}
 	return s
 }

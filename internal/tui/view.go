@@ -331,8 +331,7 @@ func (m *model) help() []string {
 	lines := []string{" " + m.styles.title.Render("flexvc watch: keys"), ""}
 	for _, k := range [][2]string{
 		{"up down, j k", "one worker up or down; the mouse works too"},
-		{"pgup pgdown, space", "a screen up or down"},
-		{"g G", "first, last"},
+		{"pgup pgdown, g G", "a screen up or down; first, last"},
 		{"enter", "details: the worker's history since the start"},
 		{"/", "filter: state:drift activity:Available name~smith -state:ok"},
 		{"s", "sort by state, worker, activity, time"},

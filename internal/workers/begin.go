@@ -2,9 +2,11 @@ package workers
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/flexvc/flexvc/internal/durable"
 )
@@ -79,21 +81,27 @@ const tmpSuffix = ".tmp"
 
 // sweep removes what a crash left behind. The lock is held, so nobody uses it.
 func (l *Lock) sweep() {
-	for _, pattern := range []string{"*" + journalSuffix + tmpSuffix, spoolPattern} {
-		names, _ := filepath.Glob(filepath.Join(l.Path, pattern))
-		for _, name := range names {
-			_ = os.Remove(name)
-		}
+	left := l.files(func(name string) bool {
+		return strings.HasSuffix(name, journalSuffix+tmpSuffix) || strings.HasPrefix(name, spoolPrefix)
+	})
+	for _, name := range left {
+		_ = os.Remove(filepath.Join(l.Path, name))
 	}
 }
 
 // open prepares the journal for appending: a torn last line is cut off.
 func (r *Run) open(f Folder) error {
-	file, err := os.OpenFile(r.path, os.O_RDWR|os.O_APPEND, 0o600)
+	// Not O_APPEND: Windows cannot cut a file that is open for appending only. The
+	// lock keeps every other writer out.
+	file, err := os.OpenFile(r.path, os.O_RDWR, 0o600)
 	if err != nil {
 		return unwritable(r.path, err)
 	}
-	if err := file.Truncate(r.size); err != nil {
+	err = file.Truncate(r.size)
+	if err == nil {
+		_, err = file.Seek(r.size, io.SeekStart)
+	}
+	if err != nil {
 		_ = file.Close()
 		return unwritable(r.path, err)
 	}

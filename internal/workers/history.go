@@ -1,16 +1,11 @@
 package workers
 
 import (
-	"bufio"
-	"bytes"
-	"io"
 	"iter"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Summary is a run in a list.
@@ -36,11 +31,27 @@ func (f Folder) Runs() iter.Seq2[Summary, error] {
 
 // ids are the names of the folder's runs, the latest first.
 func (f Folder) ids() []string {
-	names, _ := filepath.Glob(filepath.Join(f.Path, strings.Repeat("?", idDigits)+journalSuffix))
-	slices.Sort(names)
-	slices.Reverse(names)
-	for i, path := range names {
-		names[i] = strings.TrimSuffix(filepath.Base(path), journalSuffix)
+	ids := f.files(func(name string) bool {
+		id, ok := strings.CutSuffix(name, journalSuffix)
+		return ok && len(id) == idDigits
+	})
+	slices.Reverse(ids)
+	for i, name := range ids {
+		ids[i] = strings.TrimSuffix(name, journalSuffix)
+	}
+	return ids
+}
+
+// files returns the names of the folder's files that is selects, in order. A
+// folder's own name is never a pattern: with filepath.Glob one that holds a "["
+// hid all its runs.
+func (f Folder) files(is func(name string) bool) []string {
+	var names []string
+	entries, _ := os.ReadDir(f.Path) // one that is not there has none
+	for _, e := range entries {
+		if is(e.Name()) {
+			names = append(names, e.Name())
+		}
 	}
 	return names
 }
@@ -62,67 +73,4 @@ func (f Folder) summary(path string) (Summary, error) {
 	}
 	defer run.Close()
 	return Summary{Header: run.Header, Tally: run.Tally(), Ended: run.Ended, Damaged: len(run.Damage)}, nil
-}
-
-// enablingRuns is how many runs EnabledAt looks at.
-const enablingRuns = 20
-
-// EnabledAt returns when each worker was enabled, as far as the latest runs
-// here know. Journals that cannot be read are passed over.
-func (f Folder) EnabledAt() map[string]time.Time {
-	at := map[string]time.Time{}
-	looked := 0
-	for _, id := range f.ids() {
-		if looked == enablingRuns {
-			break
-		}
-		file, err := os.Open(f.journalPath(id))
-		if err != nil {
-			continue
-		}
-		if enabledIn(file, at) {
-			looked++
-		}
-		_ = file.Close()
-	}
-	return at
-}
-
-// enabledIn adds when the run of a journal enabled workers, and reports whether it
-// was to enable any. It stops at the end of the plan if later runs tell of all its
-// workers, and decodes no attributes: a journal may have 80 MB of them.
-func enabledIn(file io.Reader, at map[string]time.Time) bool {
-	lines := bufio.NewReaderSize(file, 64<<10)
-	later := maps.Clone(at)
-	enabling, news := false, false
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			return enabling
-		}
-		planned := bytes.HasPrefix(line, []byte(`{"t":"plan"`))
-		changed := bytes.HasPrefix(line, []byte(`{"t":"result"`)) && bytes.Contains(line, []byte(`"status":"changed"`))
-		switch {
-		case !enabling || planned || changed:
-		case !news && !bytes.HasPrefix(line, []byte(`{"t":"blocked"`)):
-			return true
-		default:
-			continue
-		}
-		rec, err := decode(line)
-		switch {
-		case err != nil: // damaged
-		case !enabling && (rec.Run == nil || rec.Run.Edit == nil || !rec.Run.Edit.Enable):
-			return false
-		case !enabling:
-			enabling = true
-		case planned:
-			_, known := later[rec.SID]
-			news = news || !known
-		case rec.Updated != nil:
-			if _, known := later[rec.SID]; !known {
-				at[rec.SID] = latest(at[rec.SID], *rec.Updated)
-			}
-		}
-	}
 }

@@ -48,8 +48,8 @@ type Blocked struct {
 func PlanEdit(ctx context.Context, api API, s Selection, edit attributes.Edit, concurrency int, lock *Lock) (*Plan, error) {
 	p := &Plan{edit: &edit, spool: newSpool(lock)}
 	f, err := find(ctx, api, s, concurrency, func(w twilio.Worker) error { return p.add(w, editing{edit}) })
-	if err == nil && len(f.missing) > 0 {
-		p := problem.As(f.notFound())
+	if missing := f.notFound(); err == nil && missing != nil {
+		p := problem.As(missing)
 		p.Summary += "; nothing was changed"
 		err = p
 	}
@@ -159,7 +159,7 @@ func newSpool(lock *Lock) *spool {
 	return &spool{dir: lock.Path}
 }
 
-const spoolPattern = "plan-*"
+const spoolPrefix = "plan-"
 
 // put keeps the worker's text if it came with the ETag that a write needs.
 func (s *spool) put(w twilio.Worker) (place, error) {
@@ -167,7 +167,7 @@ func (s *spool) put(w twilio.Worker) (place, error) {
 		return place{}, nil
 	}
 	if s.file == nil {
-		file, err := os.CreateTemp(s.dir, spoolPattern)
+		file, err := os.CreateTemp(s.dir, spoolPrefix+"*")
 		if err != nil {
 			return place{}, unwritable(s.dir, err)
 		}

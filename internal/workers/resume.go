@@ -139,7 +139,11 @@ func (l *Lock) Reopen(run *Run, p *Plan) error {
 // operation is what the run does, and what ends the use of it.
 func (r *Run) operation(f Folder) (operation, func(), error) {
 	if r.Edit != nil {
-		return editing{*r.Edit}, func() {}, nil
+		edit := *r.Edit
+		if edit.At > 0 {
+			edit.At = f.Now().Unix() // not when the run began: that may be days ago
+		}
+		return editing{edit}, func() {}, nil
 	}
 	source, err := f.Load(r.Of)
 	if err != nil {

@@ -1,18 +1,12 @@
 package workers
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,6 +20,7 @@ type Selection struct {
 	All    bool
 	Filter string   // a TaskRouter expression that Twilio evaluates
 	Names  []string // friendly names, whatever their case, and SIDs
+	Rows   []Row    // of a file: each is one worker
 }
 
 // fewSIDs is up to how many workers are fetched one by one where a list would
@@ -40,7 +35,7 @@ var workerSID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile
 // that are no worker's are one WorkerNotFound, after all visits.
 func Select(ctx context.Context, api API, s Selection, concurrency int, visit func(twilio.Worker) error) error {
 	f, err := find(ctx, api, s, concurrency, visit)
-	if err != nil || len(f.missing) == 0 {
+	if err != nil {
 		return err
 	}
 	return f.notFound()
@@ -50,13 +45,15 @@ func Select(ctx context.Context, api API, s Selection, concurrency int, visit fu
 type findings struct {
 	missing []string // names that are no worker's
 	known   []string // names there are, if names were looked for
+	faults  []string // of rows: line and what is wrong
+	unknown string   // the first name in a row that is no worker's
 	listed  int      // workers in the workspace, if all were listed
 }
 
 // find is Select, but leaves it to the caller what missing names mean.
 func find(ctx context.Context, api API, s Selection, concurrency int, visit func(twilio.Worker) error) (findings, error) {
 	var f findings
-	if !s.All && s.Filter == "" && onlyFewSIDs(s.Names) {
+	if len(s.Rows) == 0 && !s.All && s.Filter == "" && onlyFewSIDs(s.Names) {
 		missing, err := fetchAll(ctx, api, s.Names, concurrency, visit)
 		return findings{missing: missing}, err
 	}
@@ -64,11 +61,12 @@ func find(ctx context.Context, api API, s Selection, concurrency int, visit func
 	for _, name := range s.Names {
 		wanted[fold(name)] = false
 	}
+	m := newMatcher(s.Rows)
 	rows := make([]twilio.Worker, 0, twilio.PageSize)
 	flush := func() error {
 		err := complete(ctx, api, rows, concurrency)
 		for i := range rows {
-			if err == nil && rows[i].SID != "" {
+			if err == nil && rows[i].SID != "" && m.takes(rows[i]) {
 				err = visit(rows[i])
 			}
 		}
@@ -87,6 +85,12 @@ func find(ctx context.Context, api API, s Selection, concurrency int, visit func
 		listed[w.SID] = true
 		if s.Filter == "" {
 			f.listed++
+		}
+		if len(s.Rows) > 0 {
+			f.known = append(f.known, w.FriendlyName)
+		}
+		if !m.mayTake(w) {
+			continue
 		}
 		if len(wanted) > 0 {
 			f.known = append(f.known, w.FriendlyName)
@@ -117,6 +121,7 @@ func find(ctx context.Context, api API, s Selection, concurrency int, visit func
 			wanted[fold(name)] = true // named twice, missing once
 		}
 	}
+	f.faults, f.unknown = m.all()
 	return f, nil
 }
 
@@ -183,8 +188,19 @@ func complete(ctx context.Context, api API, rows []twilio.Worker, concurrency in
 	return context.Cause(ctx)
 }
 
+// notFound is nil when there is nothing to say.
 func (f findings) notFound() error {
 	const show = 5
+	switch {
+	case len(f.faults) > 0:
+		text := strings.Join(f.faults[:min(len(f.faults), show)], "; ")
+		if n := len(f.faults) - show; n > 0 {
+			text += fmt.Sprintf("; and %d more", n)
+		}
+		return f.near(problem.New(problem.WorkerNotFound, "%s", text), f.unknown)
+	case len(f.missing) == 0:
+		return nil
+	}
 	var quoted []string
 	for _, name := range f.missing[:min(len(f.missing), show)] {
 		quoted = append(quoted, fmt.Sprintf("%q", name))
@@ -193,113 +209,13 @@ func (f findings) notFound() error {
 	if n := len(f.missing) - show; n > 0 {
 		list += fmt.Sprintf(" and %d more", n)
 	}
-	p := problem.New(problem.WorkerNotFound, "no worker has the name or SID %s", list)
-	if near := problem.Nearest(f.missing[0], f.known); near != "" {
+	return f.near(problem.New(problem.WorkerNotFound, "no worker has the name or SID %s", list), f.missing[0])
+}
+
+// near adds to a problem what may have been meant by a name.
+func (f findings) near(p *problem.Problem, name string) error {
+	if near := problem.Nearest(name, f.known); near != "" {
 		return p.WithHint("did you mean %q? list all workers: flexvc workers list", near)
 	}
 	return p.WithHint("list all workers: flexvc workers list")
-}
-
-// nameColumns are the headers of a CSV column that names workers, the most
-// exact first: "name" comes last because it is a person's name in many exports.
-var nameColumns = []string{"sid", "friendly_name", "worker", "username", "email", "name"}
-
-// listLimit is far above the names of all workers that a workspace may have.
-const listLimit = 16 << 20 // bytes
-
-// ReadNames reads workers' names or SIDs: one per line, or a CSV table with one
-// of the columns sid, friendly_name, worker, username, email or name. In a list
-// a "#" at the start of a line or between spaces starts a comment. A byte order
-// mark and CRLF do no harm. Each name is returned once, in order.
-func ReadNames(r io.Reader) ([]string, error) {
-	text, err := io.ReadAll(io.LimitReader(r, listLimit+1))
-	switch {
-	case err != nil:
-		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: %w", problem.Reason(err))
-	case len(text) > listLimit:
-		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: it is longer than %d MiB", listLimit>>20)
-	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
-		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: it is not text in UTF-8").
-			WithHint("export it from the spreadsheet as \"CSV UTF-8\"")
-	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	names, err := readTable(text)
-	if errors.Is(err, errNoTable) {
-		names, err = readLines(text)
-	}
-	if err != nil {
-		return nil, err
-	}
-	seen := make(map[string]bool, len(names))
-	names = slices.DeleteFunc(names, func(name string) bool {
-		again := seen[fold(name)]
-		seen[fold(name)] = true
-		return again
-	})
-	if len(names) == 0 {
-		return nil, problem.New(problem.InputUnreadable, "the list of workers is empty").
-			WithHint("write one name or SID per line, or a CSV table with a column friendly_name or sid")
-	}
-	return names, nil
-}
-
-func readLines(text []byte) (names []string, err error) {
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		line := " " + strings.TrimSpace(lines.Text()) + " "
-		line, _, _ = strings.Cut(line, " # ")
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			names = append(names, line)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers: %w", err)
-	}
-	return names, nil
-}
-
-var errNoTable = errors.New("not a table")
-
-// readTable reads text as CSV if its first line is a header that names one of
-// nameColumns; errNoTable otherwise.
-func readTable(text []byte) ([]string, error) {
-	header, _, _ := strings.Cut(strings.TrimLeft(string(text), "\r\n"), "\n")
-	for _, comma := range ",;\t" {
-		head := csv.NewReader(strings.NewReader(header))
-		head.Comma = comma
-		titles, err := head.Read()
-		if err != nil {
-			continue
-		}
-		column := nameColumn(titles)
-		if column < 0 {
-			continue
-		}
-		table := csv.NewReader(bytes.NewReader(text))
-		table.Comma = comma
-		table.FieldsPerRecord = -1
-		rows, err := table.ReadAll()
-		if err != nil {
-			return nil, problem.New(problem.InputUnreadable, "cannot read the list of workers as CSV: %w", err)
-		}
-		var names []string
-		for _, row := range rows[1:] {
-			if column < len(row) && strings.TrimSpace(row[column]) != "" {
-				names = append(names, strings.TrimSpace(row[column]))
-			}
-		}
-		return names, nil
-	}
-	return nil, errNoTable
-}
-
-func nameColumn(titles []string) int {
-	for _, want := range nameColumns {
-		for i, title := range titles {
-			if fold(strings.TrimSpace(title)) == want {
-				return i
-			}
-		}
-	}
-	return -1
 }

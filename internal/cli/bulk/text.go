@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/flexvc/flexvc/internal/attributes"
@@ -82,6 +83,11 @@ func (v *textView) planEdit(say printf, p *workers.Plan) {
 
 func (v *textView) planLines(say printf, p *workers.Plan) {
 	examples, more := exampleChanges(p.Change)
+	examples = slices.Clone(examples)
+	for i, w := range examples {
+		// The flag says it; the time beside it is the same for all.
+		examples[i].Changes = slices.DeleteFunc(slices.Clone(w.Changes), func(c attributes.Change) bool { return c.Key == attributes.EnabledAtKey })
+	}
 	blocked := p.Blocked[:min(len(p.Blocked), shownBlocked)]
 	names, keys, text := 8, 0, 0
 	for _, w := range examples {

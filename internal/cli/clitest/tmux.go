@@ -1,14 +1,20 @@
+//go:build !windows
+
 package clitest
 
 import (
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/cli"
 )
 
 // Tmux is a real terminal: keys go in as a person types them, and what comes
@@ -90,4 +96,25 @@ func (tm *Tmux) Signal(sig syscall.Signal) {
 	if err := syscall.Kill(pid, sig); err != nil {
 		tm.T.Fatal(err)
 	}
+}
+
+// WatchOn runs flexvc watch in a terminal of so many columns and rows. When it
+// ends, the terminal says how, and what state it was left in.
+func (s *Flexvc) WatchOn(columns, rows int, args ...string) *Tmux {
+	s.T.Helper()
+	if _, err := exec.LookPath("tmux"); err != nil {
+		s.T.Skip("tmux is not installed: scripts/tools.sh tmux")
+	}
+	tm := &Tmux{T: s.T, socket: filepath.Join(s.T.TempDir(), "tmux")}
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "TMUX") && !strings.HasPrefix(v, "COLUMNS=") && !strings.HasPrefix(v, "NO_COLOR=") {
+			tm.env = append(tm.env, v)
+		}
+	}
+	tm.env = append(tm.env, "FLEXVC_STATE_DIR="+s.State, "FLEXVC_PROFILE=emulator", "HOME="+s.State, "TERM=xterm-256color", "LC_ALL=C.UTF-8")
+	line := "flexvc watch --interval 1s " + strings.Join(cli.QuoteAll(args), " ") +
+		`; echo "exit code $?"; stty -a | tr ' ' '\n' | grep -cE '^(icanon|echo)$'; exec cat`
+	tm.Run("-f", "/dev/null", "-u", "new-session", "-d", "-x", strconv.Itoa(columns), "-y", strconv.Itoa(rows), "sh", "-c", line)
+	s.T.Cleanup(func() { tm.Run("kill-server") })
+	return tm
 }

@@ -15,7 +15,7 @@ func New(app *cli.App) *cobra.Command {
 	return cli.Parent("config", "Show and change settings",
 		`Show and change the settings of a profile in flexvc.yaml. Secrets are
 not settings: they are never shown and cannot be set here.`,
-		newGet(app, nil), newSet(app, nil), newList(app, nil))
+		newGet(app, nil), newSet(app, nil), newList(app, nil), newExport(app, nil), newImport(app, nil))
 }
 
 var (

@@ -5,9 +5,10 @@ package demo
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -230,12 +231,12 @@ func (d *demo) resolve(args []string) ([]string, error) {
 	var out []string
 	for _, arg := range args {
 		if arg == lastRun {
-			files, err := filepath.Glob(filepath.Join(d.dir, ".local", "state", "flexvc", "*", "*", "*.jsonl"))
+			files, err := fs.Glob(os.DirFS(d.dir), ".local/state/flexvc/*/*/*.jsonl")
 			if err != nil || len(files) == 0 {
 				return nil, problem.New(problem.Internal, "the demo left no journal")
 			}
 			// Run ids sort by time.
-			arg = strings.TrimSuffix(filepath.Base(files[len(files)-1]), ".jsonl")
+			arg = strings.TrimSuffix(path.Base(files[len(files)-1]), ".jsonl")
 		}
 		out = append(out, arg)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/doctor"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/tokensrv"
@@ -129,7 +130,11 @@ func (o *Options) doctor(ctx context.Context) (*doctor.Doctor, func() error) {
 		KeySecret: func() (string, error) { return cfg.Secrets(o.Keyring).Get(cfg.APIKeySID) },
 	}
 	d.Extension = cli.BuiltIn(cfg, o.Extension)
-	session, err := app.Open(ctx, cli.SessionOptions{})
+	session, err := app.Open(ctx, cli.SessionOptions{Discover: true})
+	if err != nil {
+		// What is wrong with Flex is for the checks to say.
+		session, err = app.Open(ctx, cli.SessionOptions{})
+	}
 	if err != nil {
 		d.Account.Err = err
 		return d, nothing
@@ -140,6 +145,10 @@ func (o *Options) doctor(ctx context.Context) (*doctor.Doctor, func() error) {
 	d.Account.Flex, d.Account.Activities, d.Account.Workers, d.Account.Keys = session.Flex, session.Activities, session.Workers, session.Keys
 	d.Account.KeyRestricted = session.KeyRestricted
 	d.Account.Plugin = app.Plugin(session).Status
+	d.Account.Judgement = func(ctx context.Context) (fleet.Rules, func(context.Context) (bool, error), error) {
+		j, err := app.Judgement(ctx, session)
+		return j.Rules, j.Loaded, err
+	}
 	d.Account.Sinks = func(ctx context.Context) ([]doctor.Sink, error) {
 		if session.WorkspaceSID == "" {
 			return nil, nil

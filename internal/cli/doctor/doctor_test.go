@@ -318,7 +318,7 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 				}
 			}
 		}, "credentials", "failed", `key SK.* no longer exists`, `^flexvc init`, ""},
-		{"a secret that was lost", func(c *clinic) { c.remove("secrets") }, "credentials", "failed", `secret of the token server's key SK.* is not in the configured store`, `^flexvc init`, ""},
+		{"a secret that was lost", func(c *clinic) { c.remove("secrets") }, "credentials", "failed", `secret of the token server's key SK.* is not in the configured store`, `^flexvc config import.*flexvc init --new-api-key$`, ""},
 		{"a Restricted signing key", func(c *clinic) {
 			made := c.at("POST", "https://iam.twilio.com/v1/Keys", "AccountSid="+c.E.Account().SID+`&KeyType=restricted&Policy={"allow":["/twilio/iam/x"]}`)
 			cfg, err := c.App(io.Discard, io.Discard).Config()
@@ -366,7 +366,7 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 		{"update.xml that is not there", func(c *clinic) { delete(c.published, rollout.UpdateFile) }, "extension", "warning", `find no update there`, `^flexvc pack`, ""},
 		{"a package that is not there", func(c *clinic) { delete(c.published, "flexvc.crx") }, "extension", "failed", `names a package that does not exist`, `publish the \.crx`, ""},
 		{"a sign-in page in place of the package", func(c *clinic) { c.published["flexvc.crx"] = "<html>" }, "extension", "failed", `a sign-in page`, `publish the \.crx`, ""},
-		{"a plugin that is not released", func(c *clinic) { c.Must("rollback", "--yes", "--force") }, "plugin", "failed", `the active release does not include it`, `^flexvc plugin deploy`, ""},
+		{"a plugin that is not released", func(c *clinic) { c.Must("rollback", "--yes", "--force") }, "plugin", "failed", `the active release does not include it`, `^flexvc plugin deploy`, "workers"},
 		{"a plugin with other settings", func(c *clinic) {
 			other := accounttest.Bundle
 			app := c.App(io.Discard, io.Discard)

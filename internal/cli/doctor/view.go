@@ -6,6 +6,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/doctor"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
@@ -109,7 +110,8 @@ func (v *doctorJSON) check(c doctor.Check, r doctor.Result) {
 		Cause   string        `json:"cause,omitempty"`
 		Fix     string        `json:"fix,omitempty"`
 		Seconds float64       `json:"seconds"`
-	}{1, "check", c.ID, r.Status, r.Says, r.Cause, v.ui.Suggest(r.Fix), cli.Seconds(r.Took)})
+		States  fleet.Counts  `json:"states,omitempty"`
+	}{1, "check", c.ID, r.Status, r.Says, r.Cause, v.ui.Suggest(r.Fix), cli.Seconds(r.Took), r.States})
 }
 
 func (v *doctorJSON) end() error {

@@ -28,6 +28,8 @@ type Options struct {
 	ActivityName string
 	TokenURL     string
 	SecretFile   string
+	NewExtension bool
+	NewKey       bool
 	DryRun       bool
 	ExitCode     bool
 	Yes          bool
@@ -48,7 +50,12 @@ missing, ask, and add it.
   settings      a profile in flexvc.yaml that records all of these
 
 Safe to run again at any time: existing items are left alone, and an interrupted run
-is continued. Creating API keys requires the account's auth token or a Main API key.`,
+is continued. Creating API keys requires the account's auth token or a Main API key.
+
+The extension's ID and the key's SID are an identity: policies, token servers and other
+administrators know them. It is not made twice. On another machine, bring it with flexvc
+config export --sealed and flexvc config import, or by copying flexvc.yaml and
+extension.pem.`,
 		Example: `  $ flexvc init
   $ flexvc init -p acme --token-url https://voice.acme.example/generateToken
   $ flexvc init --dry-run --exit-code`,
@@ -69,6 +76,8 @@ is continued. Creating API keys requires the account's auth token or a Main API 
 	flags.StringVar(&opts.ActivityName, "activity-name", "", `activity for disconnected agents (default "Voice Client Offline")`)
 	flags.StringVar(&opts.TokenURL, "token-url", "", "address where browsers reach flexvc serve (default http://localhost:3001/generateToken)")
 	flags.StringVar(&opts.SecretFile, "secret-file", "", "store the API key's secret in this file instead of the keychain")
+	flags.BoolVar(&opts.NewExtension, "new-extension-id", false, "allow another extension ID although the account has one")
+	flags.BoolVar(&opts.NewKey, "new-api-key", false, "replace an API key whose secret is not on this machine")
 	cli.PlanFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
 	cli.NoCompletion(cmd, "activity-name")
 	cli.NoCompletion(cmd, "token-url")

@@ -25,6 +25,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/cli/clitest"
+	"github.com/flexvc/flexvc/internal/crx"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/ui"
@@ -297,6 +298,15 @@ func (r *initRig) noLeak(except ...string) {
 	}
 }
 
+func extensionIDOf(t *testing.T, r *initRig) string {
+	t.Helper()
+	key, err := crx.ParseKey([]byte(r.file(".config/flexvc/extension.pem")))
+	clitest.Check(t, err)
+	id, err := crx.ExtensionID(key.Public())
+	clitest.Check(t, err)
+	return id
+}
+
 // The transcript of the design, byte for byte.
 func TestInitTranscript(t *testing.T) {
 	r := newInitRig(t)
@@ -340,10 +350,12 @@ profiles:
     api_key: SK0000000000000000000000000000000007aa
     secret_store: keychain
     signing_key: extension.pem
+    extension_id: EXTENSION
     plugin:
       FLEX_APP_OFFLINE_VOICE_CLIENT_ACTIVITY_NAME: Voice Client Offline
       FLEX_APP_VOICE_CLIENT_TOKEN_GENERATOR_URL: http://localhost:3001/generateToken
 `
+	wantFile = strings.Replace(wantFile, "EXTENSION", extensionIDOf(t, r), 1)
 	wantFile = regexp.MustCompile(`([A-Z]{2})0+([0-9a-f]{4})`).ReplaceAllStringFunc(wantFile, func(s string) string { return clitest.SID(s[:2], s[len(s)-4:]) })
 	if diff := cmp.Diff(wantFile, r.file(clitest.SettingsFile)); diff != "" {
 		t.Errorf("flexvc.yaml (-want +got):\n%s", diff)
@@ -396,7 +408,7 @@ func TestInitGoldens(t *testing.T) {
 		},
 		"changed": {
 			prepare: func(r *initRig) { r.mustRun("--yes"); clear(r.ring) },
-			args:    []string{"--yes", "--token-url", "https://voice.acme.example/generateToken"},
+			args:    []string{"--yes", "--new-api-key", "--token-url", "https://voice.acme.example/generateToken"},
 		},
 		"failed": {
 			prepare: func(r *initRig) {

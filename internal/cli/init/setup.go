@@ -60,6 +60,8 @@ func initAccount(opts *Options, cfg *config.Config, session *cli.Session) (*prov
 		Settings:   store,
 		Intents:    intents,
 		Random:     opts.App.Random,
+
+		NewExtension: opts.NewExtension, NewKey: opts.NewKey, Profiles: cfg.APIKeys(),
 	}
 	if former := store.stored.SecretStore; former != "" && cfg.SecretPath(former) != cfg.SecretPath(want.SecretStore) {
 		account.Former = cfg.SecretsAt(former, opts.Keyring)
@@ -91,6 +93,7 @@ func settingFields(s *provision.Settings) []settingField {
 		{config.APIKey, &s.APIKeySID},
 		{config.SecretStore, &s.SecretStore},
 		{config.SigningKey, &s.SigningKey},
+		{config.ExtensionID, &s.ExtensionID},
 		{config.PluginActivityName, &s.PluginActivityName},
 		{config.PluginTokenURL, &s.PluginTokenURL},
 	}

@@ -4,6 +4,7 @@ package runs
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -56,32 +57,38 @@ func oneRun(_ *cobra.Command, args []string) error {
 
 // runFolders returns the folders that hold journals, of one workspace or of all.
 func runFolders(app *cli.App, workspace string) ([]workers.Folder, error) {
-	if workspace == "" {
-		workspace = "*"
-	} else if strings.ContainsAny(workspace, `*?[\/`) {
+	if strings.ContainsAny(workspace, `*?[\/`) {
 		return nil, cli.Usagef("--workspace %q is not a workspace SID", workspace)
 	}
-	dir, err := app.StateDir()
-	if err != nil {
-		return nil, err
-	}
-	paths, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*", workspace, "*.jsonl"))
+	state, err := app.StateDir()
 	if err != nil {
 		return nil, err
 	}
 	var folders []workers.Folder
-	for _, path := range paths {
-		f := workers.Folder{Path: filepath.Dir(path), Now: app.Now}
-		if len(folders) == 0 || folders[len(folders)-1].Path != f.Path {
-			folders = append(folders, f)
+	for _, account := range foldersIn(state) {
+		for _, dir := range foldersIn(account) {
+			f := workers.Folder{Path: dir, Now: app.Now}
+			if workspace != "" && filepath.Base(dir) != workspace {
+				continue
+			}
+			for range f.Runs() {
+				folders = append(folders, f)
+				break
+			}
 		}
 	}
 	return folders, nil
 }
 
-// escapeGlob keeps a folder's own name from being read as a pattern.
-func escapeGlob(dir string) string {
-	return strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace(dir)
+// foldersIn returns the folders of a folder, in order.
+func foldersIn(dir string) (all []string) {
+	entries, _ := os.ReadDir(dir) // one that is not there has none
+	for _, e := range entries {
+		if e.IsDir() {
+			all = append(all, filepath.Join(dir, e.Name()))
+		}
+	}
+	return all
 }
 
 // completeRuns offers the names of runs with what they did.

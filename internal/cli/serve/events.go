@@ -12,8 +12,6 @@ import (
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/eventsrv"
-	"github.com/flexvc/flexvc/internal/fleet"
-	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/twilioapi"
 )
@@ -97,11 +95,11 @@ func (o *Options) eventService(ctx context.Context, cfg *config.Config, session 
 	if err != nil {
 		return nil, err
 	}
-	rules, err := driftRules(ctx, cfg, session)
+	judgement, err := app.Judgement(ctx, session)
 	if err != nil {
 		return nil, err
 	}
-	options := eventsrv.DriftOptions{Rules: rules, Interval: o.events.sweep, Hold: o.events.notifyAfter}
+	options := eventsrv.DriftOptions{Rules: judgement.Rules, Loaded: judgement.Loaded, Interval: o.events.sweep, Hold: o.events.notifyAfter}
 	if o.events.notify != "" {
 		options.Notify, err = eventsrv.NewNotifier(eventsrv.NotifierOptions{
 			URL: o.events.notify, Format: o.events.notifyFormat, Workspace: session.WorkspaceSID,
@@ -124,21 +122,6 @@ func AccountToken(app *cli.App, session *cli.Session) string {
 		return ""
 	}
 	return app.Getenv("TWILIO_AUTH_TOKEN")
-}
-
-// driftRules are the profile's, with what Flex says of itself where it may be
-// asked.
-func driftRules(ctx context.Context, cfg *config.Config, session *cli.Session) (fleet.Rules, error) {
-	rules := fleet.Rules{Prefix: cfg.IdentityPrefix, VoiceOffline: cfg.ActivityName}
-	if cfg.ActivitySID != "" {
-		rules.VoiceOffline = cfg.ActivitySID
-	}
-	flex, err := session.Flex.FlexConfiguration(ctx)
-	if problem.Is(err, problem.FlexNotFound) || problem.Is(err, problem.PermissionDenied) {
-		return rules, nil
-	}
-	rules.LoggedOut = flex.OfflineActivitySID
-	return rules, err
 }
 
 // routes hangs the service into the token server. On the metrics listener,

@@ -37,6 +37,19 @@ type serving struct {
 func serveEvents(t testing.TB, opts emulator.Options, flags ...string) *serving {
 	t.Helper()
 	account, state := clitest.ServeAccount(t, opts)
+	s := servingOn(t, account, state, flags...)
+	enable := eventsCmd.NewSet(appWith(state, s.out), true, nil)
+	enable.SetArgs([]string{"--yes", "--url", "http://" + s.public + "/events/twilio"})
+	if err := enable.ExecuteContext(t.Context()); err != nil {
+		t.Fatalf("events enable: %v\n%s", err, s.out.String())
+	}
+	return s
+}
+
+// servingOn starts it for an account, on the machine whose state folder that is.
+// Nothing is pushed to it yet.
+func servingOn(t testing.TB, account *emulator.Emulator, state string, flags ...string) *serving {
+	t.Helper()
 	s := &serving{Emulator: account, state: state, out: &clitest.Output{}, ended: make(chan error, 1)}
 	app := clitest.App(state, s.out)
 	ctx, stop := context.WithCancel(context.Background())
@@ -61,12 +74,6 @@ func serveEvents(t testing.TB, opts emulator.Options, flags ...string) *serving 
 		t.Fatalf("serve does not say where it streams:\n%s", s.out.String())
 	}
 	s.admin = streamed[1]
-
-	enable := eventsCmd.NewSet(appWith(state, s.out), true, nil)
-	enable.SetArgs([]string{"--yes", "--url", "http://" + s.public + "/events/twilio"})
-	if err := enable.ExecuteContext(ctx); err != nil {
-		t.Fatalf("events enable: %v\n%s", err, s.out.String())
-	}
 	return s
 }
 

@@ -3,6 +3,7 @@ package tree
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/cli/clitest"
 	"github.com/flexvc/flexvc/internal/emulator"
 )
@@ -43,6 +45,7 @@ func TestStories(t *testing.T) {
 			"account":    account,
 			"control":    control,
 			"emulator":   startEmulator,
+			"plugin":     loadPlugin,
 			"exits":      exits,
 			"stdout2env": stdout2env,
 		},
@@ -117,6 +120,19 @@ func control(ts *testscript.TestScript, neg bool, args []string) {
 	if ok == neg {
 		ts.Fatalf("the emulator answers %s", answer)
 	}
+}
+
+// plugin has the Flex of the story's emulator load the plugin.
+func loadPlugin(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: plugin")
+	}
+	app := clitest.App(ts.Getenv("FLEXVC_STATE_DIR"), io.Discard)
+	app.Global.Profile = "emulator"
+	session, err := app.Open(context.Background(), cli.SessionOptions{})
+	ts.Check(err)
+	defer session.Release()
+	ts.Check(clitest.LoadPlugin(context.Background(), session.Client))
 }
 
 // account FILE writes all that the emulated account holds to a file, to be

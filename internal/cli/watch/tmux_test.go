@@ -25,9 +25,17 @@ var centre = &emulator.Seed{
 	},
 }
 
+// serveCentre serves it, with the plugin released.
+func serveCentre(t *testing.T) *clitest.Flexvc {
+	t.Helper()
+	s := clitest.Serve(t, emulator.Options{Seed: centre})
+	clitest.ReleasePlugin(t, s.Emulator)
+	return s
+}
+
 func TestWatchScreen(t *testing.T) {
 	t.Parallel()
-	s := clitest.Serve(t, emulator.Options{Seed: centre})
+	s := serveCentre(t)
 	tm := s.WatchOn(100, 24)
 	tm.Await(`flexvc watch   Flex Task Assignment WS….{4}   7 workers   live, \d s ago`,
 		`^ > carol +Available +client:carol +drift`, `^   dave +Voice Client Offline +client:ext_dave +offline`,
@@ -90,7 +98,7 @@ func TestWatchResize(t *testing.T) {
 // taken back.
 func TestWatchFix(t *testing.T) {
 	t.Parallel()
-	s := clitest.Serve(t, emulator.Options{Seed: centre})
+	s := serveCentre(t)
 	before := s.Attributes()
 	tm := s.WatchOn(80, 24, "--filter", "erin")
 	tm.Await(`^ > erin .* stale`)
@@ -124,7 +132,7 @@ func TestWatchFix(t *testing.T) {
 // the agent off the extension.
 func TestWatchFixOfAWorkerThatWasEnabledMeanwhile(t *testing.T) {
 	t.Parallel()
-	s := clitest.Serve(t, emulator.Options{Seed: centre})
+	s := serveCentre(t)
 	tm := s.WatchOn(80, 24, "--filter", "erin", "--interval", "1h")
 	tm.Await(`^ > erin .* stale`)
 	enabled := `{"extensionVoiceClientEnabled":true,"contact_uri":"client:ext_erin"}`
@@ -144,7 +152,7 @@ func TestWatchFixOfAWorkerThatWasEnabledMeanwhile(t *testing.T) {
 // TestWatchLostConnection: the rows stay, with their age, until Twilio is back.
 func TestWatchLostConnection(t *testing.T) {
 	t.Parallel()
-	s := clitest.Serve(t, emulator.Options{Seed: centre})
+	s := serveCentre(t)
 	tm := s.WatchOn(100, 24)
 	tm.Await(`live, \d+ s ago`, `carol .* drift`)
 	if err := s.SetFaults("ListWorker:503"); err != nil {
@@ -174,7 +182,7 @@ func TestWatchIsInterrupted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := clitest.Serve(t, emulator.Options{Seed: centre})
+			s := serveCentre(t)
 			tm := s.WatchOn(80, 24)
 			tm.T = t
 			tm.Await(`live`)

@@ -103,18 +103,12 @@ func (f *fleetLines) selected(d fleet.Difference) bool {
 	return f.filter.Match(side(d.From)) || f.filter.Match(side(d.To))
 }
 
-func (f *fleetLines) counts() string {
-	states := map[fleet.State]int{}
+func (f *fleetLines) counts() fleet.Counts {
+	counts := fleet.Counts{}
 	for _, row := range f.rows {
-		states[row.State]++
+		counts[row.State]++
 	}
-	var counts []string
-	for _, s := range fleet.States() {
-		if n := states[s]; n > 0 {
-			counts = append(counts, fmt.Sprintf("%d %s", n, s))
-		}
-	}
-	return strings.Join(counts, ", ")
+	return counts
 }
 
 // connection reports whether it was lost or came back since the last call.
@@ -174,7 +168,10 @@ func (v *watchText) picture() error {
 		}
 	}
 	v.ui.Note("%s in %s: %s", ui.Plural(len(v.rows), "worker"), v.ui.SID(v.session.WorkspaceSID), v.counts())
-	if v.once && v.faulty() > 0 {
+	switch counts := v.counts(); {
+	case counts[fleet.StateNoPlugin] > 0:
+		v.ui.Hint("Flex does not load the plugin: flexvc plugin deploy")
+	case v.once && v.faulty() > 0:
 		v.ui.Hint("follow them as they change: flexvc watch --filter state:drift,stale")
 	}
 	return nil
@@ -247,11 +244,7 @@ func (v *watchJSON) update(u fleet.Update) error {
 				return err
 			}
 		}
-		states := map[fleet.State]int{}
-		for _, row := range v.rows {
-			states[row.State]++
-		}
-		if err := v.Line(map[string]any{"v": 1, "event": "summary", "workers": len(v.rows), "states": states}); err != nil {
+		if err := v.Line(map[string]any{"v": 1, "event": "summary", "workers": len(v.rows), "states": v.counts()}); err != nil {
 			return err
 		}
 	}

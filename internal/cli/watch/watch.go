@@ -14,7 +14,6 @@ import (
 	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/tui"
-	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/workers"
 )
 
@@ -51,13 +50,17 @@ func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Comman
 		Long: `Watch all workers of the workspace: which agents are on the extension, which should be
 but are not yet, and which have drifted and would lose a call on a refresh.
 
-  ok        the contact URI is what the flag asks for
-  pending   enabled, but the agent has not logged in since
-  drift     enabled and logged in, but calls ring the tab
-  stale     disabled, but still on the extension's address: calls go nowhere
-  offline   in the Voice Client Offline activity: the extension is away
-  foreign   the contact URI is a phone number or a SIP address
-  invalid   the attributes are not a JSON object
+  ok         the contact URI is what the flag asks for
+  pending    enabled, but the agent has not logged in since
+  drift      enabled and logged in, but calls ring the tab
+  stale      disabled, but still on the extension's address: calls go nowhere
+  offline    in the Voice Client Offline activity: the extension is away
+  foreign    the contact URI is a phone number or a SIP address
+  invalid    the attributes are not a JSON object
+  no-plugin  enabled, but Flex does not load the plugin
+
+States are judged by what Twilio has and nothing else, so that watch, doctor and
+serve --events give the same counts on every machine with the same settings.
 
 On a terminal it is a full screen: ? shows the keys, q quits. Without a terminal, or
 with --plain or -o json, each change is a line.
@@ -71,8 +74,8 @@ workers are listed only every 5 minutes unless --interval is set. While events a
 lost, they are listed as often as without.
 
 With --once, print the workers that need attention (or that the filter selects) and
-exit. With --exit-code as well, exit with 5 if any of them is in drift, stale, foreign
-or invalid.`,
+exit. With --exit-code as well, exit with 5 if any of them is in drift, stale, foreign,
+invalid or no-plugin.`,
 		Example: `  $ flexvc watch
   $ flexvc watch --filter 'state:drift,stale -activity:Offline'
   $ flexvc watch --events https://voice.acme.example
@@ -144,11 +147,7 @@ func Run(ctx context.Context, o *Options) (err error) {
 		return err
 	}
 	defer session.Release()
-	rules := fleet.Rules{Prefix: cfg.IdentityPrefix, VoiceOffline: cfg.ActivitySID}
-	if rules.VoiceOffline == "" {
-		rules.VoiceOffline = cfg.ActivityName
-	}
-	rules.LoggedOut, err = loggedOut(ctx, session)
+	judgement, err := app.Judgement(ctx, session)
 	if err != nil {
 		return err
 	}
@@ -157,12 +156,10 @@ func Run(ctx context.Context, o *Options) (err error) {
 		return err
 	}
 	folder := workers.Folder{Path: dir, Now: app.Now}
-	enabled := folder.EnabledAt()
 	options := fleet.Options{
-		Rules: rules, Interval: o.Interval, Concurrency: o.Concurrency, Once: o.Once, Now: app.Now,
-		EnabledAt: func(sid string) time.Time { return enabled[sid] },
+		Rules: judgement.Rules, Loaded: judgement.Loaded, Interval: o.Interval, Concurrency: o.Concurrency, Once: o.Once, Now: app.Now,
 	}
-	w := &workspaceWatch{session: session, folder: folder, rules: rules}
+	w := &workspaceWatch{session: session, folder: folder, rules: judgement.Rules}
 	if o.Events != "" {
 		options.Events = &eventsrv.Follower{
 			URL:    o.Events,
@@ -179,26 +176,6 @@ func Run(ctx context.Context, o *Options) (err error) {
 		return o.screen(ctx, session, w)
 	}
 	return o.lines(ctx, session, w)
-}
-
-// loggedOut is Flex's own offline activity. A key that may not read Flex's
-// configuration is no reason not to watch: it has its name then.
-func loggedOut(ctx context.Context, session *cli.Session) (string, error) {
-	var flex twilio.FlexConfiguration
-	var err error
-	if session.Found != nil {
-		flex = *session.Found
-	} else {
-		flex, err = session.Flex.FlexConfiguration(ctx)
-	}
-	switch {
-	case problem.Is(err, problem.PermissionDenied), problem.Is(err, problem.FlexNotFound),
-		err == nil && flex.OfflineActivitySID == "":
-		return "Offline", nil
-	case err != nil:
-		return "", err
-	}
-	return flex.OfflineActivitySID, nil
 }
 
 func (o *Options) screen(ctx context.Context, session *cli.Session, w *workspaceWatch) error {

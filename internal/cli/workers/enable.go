@@ -27,13 +27,12 @@ type setOptions struct {
 const setHelp = `
 
 The plan is shown first and must be confirmed: with yes, or, above 50 workers of a real
-account, with the name of the profile. Each worker's attributes are then
-written with this one change and every other byte unchanged; if they changed in the
-meantime, flexvc reads them again, and skips a worker whose flag somebody else has set.
-Changes that a browser undoes with an old copy are made again. Each write is journalled
-first, so a run can be stopped with ^C, resumed and rolled back: see flexvc runs.
-Workers whose attributes are not a JSON object, or would exceed Twilio's 4096
-characters, are skipped.`
+account, with the name of the profile. Each worker's attributes are then written with
+this change and every other byte unchanged; if they changed in the meantime, flexvc
+reads them again, and skips a worker whose flag somebody else has set. Changes that a
+browser undoes with an old copy are made again. Each write is journalled first, so a run
+can be stopped with ^C, resumed and rolled back: see flexvc runs. Workers whose
+attributes are not a JSON object, or would exceed Twilio's 4096 characters, are skipped.`
 
 func newSet(app *cli.App, enable bool, runF func(context.Context, *setOptions) error) *cobra.Command {
 	opts := &setOptions{App: app, Enable: enable}
@@ -44,7 +43,8 @@ func newSet(app *cli.App, enable bool, runF func(context.Context, *setOptions) e
 		Use:   "enable {<worker>... | --all | --filter <expr> | --from <file>}",
 		Short: "Switch workers to the extension",
 		Long: `Switch workers to the extension: set extensionVoiceClientEnabled to true in their
-attributes. The plugin moves each agent over when they next start Flex.
+attributes. The plugin moves each agent over when they next start Flex. The time is kept
+in extensionVoiceClientEnabledAt, for flexvc watch to tell who had a chance to move.
 
 What agents would miss is told first: the activity for disconnected agents, the token
 endpoint, the published package. Without the released plugin nothing would happen, so
@@ -111,6 +111,7 @@ func setRun(ctx context.Context, opts *setOptions) error {
 	edit := attributes.Edit{Enable: opts.Enable, ResetContactURI: opts.ResetContactURI}
 	header := workers.Header{Command: "workers disable", Selection: opts.String()}
 	if opts.Enable {
+		edit.At = opts.App.Now().Unix()
 		header.Command = "workers enable"
 	}
 	if opts.ResetContactURI {

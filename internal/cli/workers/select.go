@@ -27,7 +27,9 @@ type selectOptions struct {
 const selectHelp = `Select workers by friendly name (case-insensitive) or SID, with --all, with a
 TaskRouter expression that Twilio evaluates (--filter), or from a file (--from; "-" is
 standard input). The file has one name or SID per line, or is CSV with a column sid,
-friendly_name, worker, username, email or name.`
+friendly_name, worker, username, email or name, or what flexvc workers list prints. Each
+row must be one worker, and all it says of the worker must be true; otherwise nothing is
+changed, and the error names the line.`
 
 func (o *selectOptions) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
@@ -75,8 +77,8 @@ func (o *selectOptions) selection(in io.Reader) (workers.Selection, error) {
 		defer file.Close()
 		in = file
 	}
-	names, err := workers.ReadNames(in)
-	return workers.Selection{Names: names}, err
+	rows, err := workers.ReadRows(in)
+	return workers.Selection{Rows: rows}, err
 }
 
 // String is how a run's journal remembers the selection.

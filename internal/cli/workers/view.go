@@ -40,10 +40,11 @@ type workersText struct {
 func (v *workersText) row(w twilio.Worker) error {
 	state, uri := attributes.Inspect(w.Attributes)
 	v.states[state]++
+	sid := w.SID // whole for a program, which has to find the worker by it
 	if v.ui.OutTTY {
-		uri = cli.Dash(v.ui, uri)
+		uri, sid = cli.Dash(v.ui, uri), v.ui.SID(sid)
 	}
-	v.rows = append(v.rows, []string{w.FriendlyName, v.ui.SID(w.SID), w.ActivityName, string(state), uri})
+	v.rows = append(v.rows, []string{w.FriendlyName, sid, w.ActivityName, string(state), uri})
 	return nil
 }
 
