@@ -92,6 +92,7 @@ func Main(args []string, getenv func(string) string, in io.Reader, out, err io.W
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	defer survivePipes()()
 	done := make(chan struct{})
 	defer close(done)
 	go app.HandleSignals(signals, done, cancel)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"syscall"
 )
 
 // interrupts turns the first ^C into a request to stop gently, if the command
@@ -57,6 +58,16 @@ func (a *App) OnInterrupt(stop func()) (restore func()) {
 		defer a.interrupt.mu.Unlock()
 		a.interrupt.gentle = nil
 	}
+}
+
+// survivePipes turns the death by SIGPIPE, which meets who writes to a standard
+// stream that nobody reads any more, into an error of the write: a run is brought to
+// its end, and a server serves on. Programs that are started from here die by it as
+// ever. The returned function takes it back.
+func survivePipes() (restore func()) {
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, syscall.SIGPIPE)
+	return func() { signal.Stop(ignored) }
 }
 
 // Deafen keeps ^C from the commands that the app runs: whoever runs them ends

@@ -182,6 +182,20 @@ func (f secretFile) change(add func([]secretLine) []secretLine, sid string) erro
 
 type secretLine struct{ sid, secret string }
 
+// open opens the file that was looked at: since then the name may have come to mean
+// another.
+func (f secretFile) open(looked fs.FileInfo) (*os.File, error) {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return nil, f.unreadable(err)
+	}
+	if opened, err := file.Stat(); err != nil || !os.SameFile(looked, opened) {
+		_ = file.Close()
+		return nil, f.unreadable(errors.New("it changed while being opened"))
+	}
+	return file, nil
+}
+
 // read returns the lines of the file. It refuses a file that others can read,
 // one that is not where its name says, and one that is something else.
 func (f secretFile) read() ([]secretLine, error) {
@@ -200,15 +214,11 @@ func (f secretFile) read() ([]secretLine, error) {
 	case tooOpen(info):
 		return nil, f.unreadable(errors.New("other users can read it")).WithHint("chmod 600 %s", f.shown)
 	}
-	file, err := os.Open(f.path)
+	file, err := f.open(info)
 	if err != nil {
-		return nil, f.unreadable(err)
+		return nil, err
 	}
 	defer file.Close()
-	// Between Lstat and Open the name may have come to mean another file.
-	if opened, err := file.Stat(); err != nil || !os.SameFile(info, opened) {
-		return nil, f.unreadable(errors.New("it changed while being opened"))
-	}
 	var lines []secretLine
 	scanner := bufio.NewScanner(file)
 	for scanner.Scan() {

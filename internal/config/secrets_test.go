@@ -113,3 +113,32 @@ func TestSecretFileTakesOnlyWhatItCanReadBack(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretFileIsSwappedBehindTheLook: somebody who may write in the folder puts
+// another file in the place of the one that was looked at and found private.
+func TestSecretFileIsSwappedBehindTheLook(t *testing.T) {
+	dir := t.TempDir()
+	f := secretFile{path: filepath.Join(dir, "secrets"), shown: "secrets"}
+	if err := f.Set(someSK, hidden); err != nil {
+		t.Fatal(err)
+	}
+	looked, err := os.Lstat(f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := f.open(looked)
+	if err != nil {
+		t.Fatalf("the file itself: %v", err)
+	}
+	_ = file.Close()
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, []byte(secretFileHeader+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(other, f.path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.open(looked); err == nil || !strings.Contains(err.Error(), "it changed while being opened") {
+		t.Errorf("another file in its place: %v", err)
+	}
+}

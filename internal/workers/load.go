@@ -62,7 +62,7 @@ func (r *Run) replay(rec record, at place) error {
 	if rec.Kind == kindIntent && (rec.Before == nil || rec.After == nil) {
 		return errOutOfPlace
 	}
-	r.Ended = rec.Kind == kindEnd
+	r.Ended, r.Untold = rec.Kind == kindEnd, rec.Untold
 	switch rec.Kind {
 	case kindRun:
 		if rec.Run == nil || rec.Run.V < 1 {

@@ -40,6 +40,8 @@ type record struct {
 
 	At    *time.Time `json:"at,omitempty"`
 	Tally *Tally     `json:"tally,omitempty"`
+
+	Untold string `json:"untold,omitempty"` // see Run
 }
 
 type kind string

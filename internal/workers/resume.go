@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"slices"
 
@@ -134,6 +135,24 @@ func (l *Lock) Reopen(run *Run, p *Plan) error {
 	run.spool, run.Ended = p.spool, false
 	l.say(run.ID)
 	return nil
+}
+
+// Untold writes down why not all of a run that has ended could be told to whoever
+// started it. It ends the journal once more, which any flexvc can read.
+func (l *Lock) Untold(id, why string) error {
+	run, err := l.Load(id)
+	if err != nil {
+		return err
+	}
+	if !run.Ended {
+		return run.Close() // whoever resumes it is told
+	}
+	if err := run.open(l.Folder); err != nil {
+		return errors.Join(err, run.Close())
+	}
+	now, tally := l.Now().UTC(), run.Tally()
+	_, err = run.journal.note(record{Kind: kindEnd, At: &now, Tally: &tally, Untold: why})
+	return errors.Join(err, run.Close())
 }
 
 // operation is what the run does, and what ends the use of it.

@@ -88,6 +88,7 @@ type Run struct {
 	Blocked []Blocked
 	Damage  []Damage // what cannot be read of its journal
 	Ended   bool
+	Untold  string // why not all of it was told when it ended: "broken pipe"
 
 	path  string
 	items []*item

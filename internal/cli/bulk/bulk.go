@@ -75,7 +75,7 @@ func (b *Job) Run(ctx context.Context, header workers.Header, makePlan func(*wor
 	if err != nil {
 		return err
 	}
-	return b.Apply(ctx, folder, run, view)
+	return b.Apply(ctx, lock, run, view)
 }
 
 // unapplied is the end of a command that had nothing to do, or was told not to.
@@ -99,7 +99,7 @@ func (b *Job) declined(err error) error {
 }
 
 // Apply carries a run out. The first ^C lets the writes in flight finish.
-func (b *Job) Apply(ctx context.Context, folder workers.Folder, run *workers.Run, view View) error {
+func (b *Job) Apply(ctx context.Context, lock *workers.Lock, run *workers.Run, view View) error {
 	stop := make(chan struct{})
 	view.begin(run)
 	restore := b.App.OnInterrupt(func() {
@@ -107,10 +107,15 @@ func (b *Job) Apply(ctx context.Context, folder workers.Folder, run *workers.Run
 		close(stop)
 	})
 	defer restore()
-	tally, err := run.Apply(ctx, b.Session.Workers, folder, workers.ApplyOptions{
+	tally, err := run.Apply(ctx, b.Session.Workers, lock.Folder, workers.ApplyOptions{
 		Concurrency: b.Concurrency,
 		Stop:        stop,
 		Done:        view.done,
 	})
-	return view.end(run, tally, err)
+	err = view.end(run, tally, err)
+	if lost := b.App.UI.Lost(); lost != nil {
+		// The exit code tells it too; that the journal cannot be written is no news then.
+		_ = lock.Untold(run.ID, problem.Reason(lost).Error())
+	}
+	return err
 }

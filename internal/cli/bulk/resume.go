@@ -64,7 +64,7 @@ func (b *Job) Resume(ctx context.Context, id string, retryFailed bool) error {
 	if err := lock.Reopen(run, plan); err != nil {
 		return err
 	}
-	return b.Apply(ctx, folder, run, view)
+	return b.Apply(ctx, lock, run, view)
 }
 
 func resumeQuestion(u *ui.Streams, newer []workers.Summary, n int, s Situation) string {

@@ -94,6 +94,9 @@ func (v runsText) show(run *workers.Run, state, by string) error {
 	} {
 		v.ui.Printf("  %-10s %s\n", row[0], row[1])
 	}
+	if run.Untold != "" {
+		v.ui.Printf("  %-10s not all was told: %s\n", "output", ui.Clean(run.Untold))
+	}
 	if n := len(run.Damage); n > 0 {
 		v.ui.Printf("  %-10s %s\n", "journal", ui.Plural(n, "line")+" damaged, the others were read")
 		for _, d := range run.Damage {
@@ -159,6 +162,7 @@ type runJSON struct {
 	State     string     `json:"state"` // done, running, unfinished, superseded or damaged
 	By        string     `json:"superseded_by,omitempty"`
 	*workers.Tally
+	Untold  string `json:"untold,omitempty"`  // why not all was told when it ended
 	Damaged int    `json:"damaged,omitempty"` // lines of the journal that cannot be read
 	Error   string `json:"error,omitempty"`
 }
@@ -196,7 +200,7 @@ func (v runsJSON) list(runs []listedRun) error {
 
 func (v runsJSON) show(run *workers.Run, state, by string) error {
 	row := newRunJSON(run.Header, run.Tally(), state)
-	row.Event, row.By, row.Damaged = "run", by, len(run.Damage)
+	row.Event, row.By, row.Untold, row.Damaged = "run", by, run.Untold, len(run.Damage)
 	if err := v.Line(row); err != nil {
 		return err
 	}
