@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +128,39 @@ func (hidden) Workers(context.Context, string) iter.Seq2[twilio.Worker, error] {
 			if !yield(twilio.Worker{SID: fmt.Sprint("WK", i)}, nil) {
 				return
 			}
+		}
+	}
+}
+
+type answers func(*http.Request) *http.Response
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
+
+// TestATokenThatCannotBeHadWasATick: the token endpoint was called right although
+// nothing but its preflight had been tried.
+func TestATokenThatCannotBeHadWasATick(t *testing.T) {
+	d := &Doctor{
+		Settings:  Settings{TokenURL: "https://voice.acme.example/generateToken", Prefix: "ext_"},
+		Extension: Extension{ID: strings.Repeat("a", 32)},
+		Web: answers(func(r *http.Request) *http.Response {
+			if r.Method != http.MethodOptions {
+				t.Errorf("%s is asked without a token", r.Method)
+			}
+			return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Header: http.Header{
+				"Access-Control-Allow-Origin": {r.Header.Get("Origin")}, "Access-Control-Allow-Methods": {"POST"}, "Access-Control-Allow-Headers": {"content-type"},
+			}}
+		}),
+		Account: Account{
+			Check:     func(context.Context) error { return nil },
+			FlexToken: func(context.Context) (string, error) { return "", problem.New(problem.NotFound, "Flex has no users") },
+		},
+	}
+	for _, c := range d.Checks() {
+		if c.ID != "token-server" {
+			continue
+		}
+		if r := c.Run(t.Context()); r.Status != Skipped || !strings.Contains(r.Says, "Flex has no users") {
+			t.Errorf("the check says %+v", r)
 		}
 	}
 }

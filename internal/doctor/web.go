@@ -101,16 +101,20 @@ func (d *Doctor) tokenServer(ctx context.Context) Result {
 	return pass(at + " gave a token to the extension")
 }
 
-// flexToken gets the token of an agent for a minute. Where the account gives
-// none, the preflight is all that can be asked.
+// flexToken gets the token of an agent for a minute. Without one only the
+// preflight was tried, which is no reason to call the endpoint right.
 func (d *Doctor) flexToken(ctx context.Context) (string, Result, bool) {
-	const reached = "%s accepts the extension; no token was requested: %s"
+	const reached = "no token was requested from %s, which accepts the extension's origin: %s"
 	if d.access(ctx) != nil {
-		return "", pass(fmt.Sprintf(reached, d.Settings.TokenURL, "see credentials")), false
+		return "", skip(fmt.Sprintf(reached, d.Settings.TokenURL, "see credentials")), false
 	}
 	token, err := d.Account.FlexToken(ctx)
 	if err != nil {
-		return "", pass(fmt.Sprintf(reached, d.Settings.TokenURL, "the account issues no Flex token to test with")), false
+		why := err.Error()
+		if p := problem.As(err); p != nil {
+			why = p.Summary
+		}
+		return "", skip(fmt.Sprintf(reached, d.Settings.TokenURL, why)), false
 	}
 	return token, Result{}, true
 }

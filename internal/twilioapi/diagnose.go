@@ -47,15 +47,15 @@ func (c *Client) FlexToken(ctx context.Context) (string, error) {
 	if err := checkSID("GO", flex.FlexInstanceSID); err != nil {
 		return "", problem.New(problem.NotFound, "cannot %s: Flex names no instance", o.what)
 	}
-	users := flexURL + "/v4/Instances/" + flex.FlexInstanceSID + "/Users"
-	user, err := c.someFlexUser(ctx, o, users)
+	// v1 lists the users; in v4 the same path finds one, by the Username it demands.
+	user, err := c.someFlexUser(ctx, o, flexURL+"/v1/Instances/"+flex.FlexInstanceSID+"/Users")
 	if err != nil {
 		return "", c.problem(ctx, o, err)
 	}
 	if user == "" {
 		return "", problem.New(problem.NotFound, "cannot %s: Flex has no users", o.what)
 	}
-	address, err := c.url(users + "/" + user + "/Tokens")
+	address, err := c.url(flexURL + "/v4/Instances/" + flex.FlexInstanceSID + "/Users/" + user + "/Tokens")
 	if err != nil {
 		return "", c.problem(ctx, o, err)
 	}

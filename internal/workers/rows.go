@@ -41,7 +41,7 @@ const listLimit = 16 << 20 // bytes
 // ReadRows reads a list of workers: one name or SID per line, a CSV table with a
 // column sid, friendly_name, worker, username, email or name, or the JSON lines of
 // flexvc workers list. In a list of lines a "#" at the start or between spaces
-// starts a comment. A byte order mark and CRLF do no harm. Every row is a worker:
+// starts a comment, and a line may be one of flexvc workers list. A byte order mark and CRLF do no harm. Every row is a worker:
 // one that says of none is InputUnreadable and names its line.
 func ReadRows(r io.Reader) ([]Row, error) {
 	text, err := io.ReadAll(io.LimitReader(r, listLimit+1))
@@ -87,8 +87,11 @@ func readLines(text []byte) (rows []Row, err error) {
 		line := " " + strings.TrimSpace(lines.Text()) + " "
 		line, _, _ = strings.Cut(line, " # ")
 		line = strings.TrimSpace(line)
+		listed := strings.Split(line, "\t") // by flexvc workers list, off a terminal
 		switch {
 		case line == "" || line[0] == '#':
+		case len(listed) > 1 && workerSID().MatchString(listed[1]):
+			rows = append(rows, Row{Line: n, SID: listed[1], Name: listed[0]})
 		case workerSID().MatchString(line):
 			rows = append(rows, Row{Line: n, SID: line})
 		default:

@@ -62,8 +62,8 @@ of each fault. Without arguments all checks run:
 
 ` + list.String() + `
 Nothing is changed. Where the account allows it, the token endpoint is tried with an
-agent's Flex token that lives for a minute. Exits with 1 if a check failed; warnings
-are not failures.`,
+agent's Flex token that lives for a minute. Exits with 1 if a check failed, or if one
+that was named could not be run; warnings are not failures.`,
 		Example: `  $ flexvc doctor
   $ flexvc doctor token-server browser
   $ flexvc doctor -o json | jq -r 'select(.status=="failed") | .fix'`,
@@ -104,7 +104,8 @@ func Run(ctx context.Context, opts *Options) (err error) {
 	if err := view.end(); err != nil {
 		return err
 	}
-	if view.count(doctor.Failed) > 0 {
+	// Whoever names a check has to know that it could not be run.
+	if view.count(doctor.Failed) > 0 || len(opts.Checks) > 0 && view.count(doctor.Skipped) > 0 {
 		return cli.Silent(problem.ChecksFailed)
 	}
 	return nil

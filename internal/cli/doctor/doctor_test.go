@@ -454,6 +454,19 @@ func TestDoctorRunsTheChecksThatAreNamed(t *testing.T) {
 	}
 }
 
+// TestANamedCheckThatCouldNotRunPassed: a script that asked for one check took a
+// skipped one for a pass.
+func TestANamedCheckThatCouldNotRunPassed(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t)
+	if exit, out := c.doctor("events"); exit != problem.ExitFailed || !strings.Contains(out, "skipped: ") {
+		t.Errorf("exit %d:\n%s", exit, out)
+	}
+	if exit, out := c.doctor(); exit != 0 || !strings.Contains(out, "1 skipped") {
+		t.Errorf("unnamed, exit %d:\n%s", exit, out)
+	}
+}
+
 func TestDoctorGolden(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder

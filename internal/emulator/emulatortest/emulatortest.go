@@ -197,7 +197,7 @@ func Walk(t testing.TB, c *Client, url string, back bool) (pages [][]string, las
 func (c *Client) Login(t testing.TB, body string) (token string, info map[string]any) {
 	t.Helper()
 	a := c.E.Account()
-	users := c.Get("https://flex-api.twilio.com/v4/Instances/"+a.FlexInstanceSID+"/Users").Want(t, 200).JSON(t)["users"].([]any)
+	users := c.Get("https://flex-api.twilio.com/v1/Instances/"+a.FlexInstanceSID+"/Users").Want(t, 200).JSON(t)["users"].([]any)
 	user := users[0].(map[string]any)["flex_user_sid"].(string)
 	v := c.Must("POST", "https://flex-api.twilio.com/v4/Instances/"+a.FlexInstanceSID+"/Users/"+user+"/Tokens", "application/json", body).Want(t, 201).JSON(t)
 	return v["access_token"].(string), v["token_info"].(map[string]any)

@@ -42,9 +42,9 @@ func operations() []emulator.Operation {
 			Serve: emulator.List("users", users, viewUser),
 		},
 		{
-			Method: "GET", Path: "/v4/Instances/{InstanceSid}/Users", ID: "ListFlexUser", Paged: true,
-			Note:  "read only",
-			Serve: emulator.List("users", users, viewUser),
+			Method: "GET", Path: "/v4/Instances/{InstanceSid}/Users", ID: "FetchFlexUserByUsername", Query: []string{"Username"},
+			Note:  "the user of a `Username`, which is required; v1 lists",
+			Serve: userNamed,
 		},
 		{
 			Method: "POST", Path: "/v4/Instances/{InstanceSid}/Users/{FlexUserSid}/Tokens", ID: "CreateFlexUserToken", JSON: true,

@@ -56,7 +56,7 @@ func TestAnAccountMayHaveNoFlex(t *testing.T) {
 		t.Errorf("the refusal is %v", got)
 	}
 	c.Must("POST", flexConfiguration, "application/json", `{"account_sid":"`+e.Account().SID+`"}`).Want(t, 404)
-	c.Get("https://flex-api.twilio.com/v4/Instances/"+e.Account().FlexInstanceSID+"/Users").Want(t, 404)
+	c.Get("https://flex-api.twilio.com/v1/Instances/"+e.Account().FlexInstanceSID+"/Users").Want(t, 404)
 	c.Get(c.Workspace()).Want(t, 200)
 }
 
@@ -68,19 +68,25 @@ func TestFlexUsersAreTheWorkersFlexKnows(t *testing.T) {
 	}}})
 	c := emulatortest.As(t, e)
 	c.Post(c.Workspace()+"/Workers", []string{"FriendlyName", "made by the API"}).Want(t, 201)
-	for _, version := range []string{"v1", "v4"} {
-		v := c.Get("https://flex-api.twilio.com/"+version+"/Instances/"+e.Account().FlexInstanceSID+"/Users").Want(t, 200).JSON(t)
-		users := v["users"].([]any)
-		if len(users) != 2 {
-			t.Fatalf("%s: %d users", version, len(users))
-		}
-		alice, bob := users[0].(map[string]any), users[1].(map[string]any)
-		if alice["username"] != "alice" || alice["email"] != "alice@example.com" || alice["worker_sid"] != e.ExportWorkers()[0].SID || alice["roles"].([]any)[0] != "admin" {
-			t.Errorf("%s: the first user is %v", version, alice)
-		}
-		if bob["email"] != "bob@example.com" || bob["roles"].([]any)[0] != "agent" {
-			t.Errorf("%s: the second user is %v", version, bob)
-		}
+	instance := "/Instances/" + e.Account().FlexInstanceSID + "/Users"
+	users := c.Get("https://flex-api.twilio.com/v1"+instance).Want(t, 200).JSON(t)["users"].([]any)
+	if len(users) != 2 {
+		t.Fatalf("%d users", len(users))
+	}
+	alice, bob := users[0].(map[string]any), users[1].(map[string]any)
+	if alice["username"] != "alice" || alice["email"] != "alice@example.com" || alice["worker_sid"] != e.ExportWorkers()[0].SID || alice["roles"].([]any)[0] != "admin" {
+		t.Errorf("the first user is %v", alice)
+	}
+	if bob["email"] != "bob@example.com" || bob["roles"].([]any)[0] != "agent" {
+		t.Errorf("the second user is %v", bob)
+	}
+
+	// v4 finds one by name and lists none.
+	byName := "https://flex-api.twilio.com/v4" + instance
+	c.Get(byName).Want(t, 400)
+	c.Get(byName+"?Username=robot").Want(t, 404)
+	if v := c.Get(byName+"?Username=alice").Want(t, 200).JSON(t); v["flex_user_sid"] != alice["flex_user_sid"] {
+		t.Errorf("the user of that name is %v", v)
 	}
 }
 

@@ -26,6 +26,22 @@ func users(c *emulator.Call) (l emulator.Listing[*store.Worker], no *emulator.Re
 	return emulator.Oldest(c.Store.FlexSpace().Workers, func(w *store.Worker) bool { return w.FlexUser }), nil
 }
 
+// userNamed finds one user. In v4 the path of the list does that.
+func userNamed(c *emulator.Call) *emulator.Reply {
+	name, given := c.Queried("Username")
+	switch {
+	case !given:
+		return emulator.Invalid("Missing required parameter Username")
+	case !inInstance(c):
+		return c.NotFound()
+	}
+	w := c.Store.FlexSpace().WorkerNamed(name)
+	if w == nil || !w.FlexUser {
+		return c.NotFound()
+	}
+	return emulator.OK(viewUser(c, w))
+}
+
 // inInstance reports whether the path is about the account's Flex.
 func inInstance(c *emulator.Call) bool {
 	return c.HasFlex() && c.Vars["InstanceSid"] == c.Account.FlexInstanceSID

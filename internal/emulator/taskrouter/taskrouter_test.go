@@ -105,7 +105,7 @@ func TestRequestsThatDoNotConformAreRefused(t *testing.T) {
 		{"configuration torn", "POST", flex + "/v1/Configuration", "application/json", `{`, 400, 20001},
 		{"configuration as a form", "POST", flex + "/v1/Configuration", form, `account_sid=` + a.SID, 415, 20001},
 		{"configuration misspelt", "POST", flex + "/v1/Configuration", "application/json", `{"account_sid":"` + a.SID + `","shoes":1}`, 400, 20001},
-		{"users of another instance", "GET", flex + "/v4/Instances/GO0/Users", "", "", 404, 20404},
+		{"users of another instance", "GET", flex + "/v1/Instances/GO0/Users", "", "", 404, 20404},
 
 		{"keys of nobody", "GET", iam + "/v1/Keys", "", "", 400, 20001},
 		{"key for nobody", "POST", iam + "/v1/Keys", form, "FriendlyName=x", 400, 20001},
