@@ -27,6 +27,9 @@ const (
 	SecretStore    = "secret_store"
 	SigningKey     = "signing_key"
 	HelpURL        = "help_url"
+	// CreatedActivitySID is the activity that init created; one that it found is
+	// somebody else's.
+	CreatedActivitySID = "created_activity_sid"
 
 	PluginActivityName = pluginPrefix + "FLEX_APP_OFFLINE_VOICE_CLIENT_ACTIVITY_NAME"
 	PluginTokenURL     = pluginPrefix + "FLEX_APP_VOICE_CLIENT_TOKEN_GENERATOR_URL"
@@ -60,6 +63,7 @@ var schema = []setting{
 	{SecretStore, "", "keychain", isSecretStore},
 	{SigningKey, "", "extension.pem", nil},
 	{HelpURL, "", "", isHelpURL},
+	{CreatedActivitySID, "", "", isSID("WA")},
 	{PluginActivityName, "", "", isActivityName},
 	{PluginTokenURL, "", "", isTokenURL},
 }

@@ -151,7 +151,7 @@ type WorkerEvent struct {
 type changeJSON struct {
 	Key  string          `json:"key"`
 	From json.RawMessage `json:"from,omitempty"` // absent: unset
-	To   json.RawMessage `json:"to,omitempty"` // absent: removed
+	To   json.RawMessage `json:"to,omitempty"`   // absent: removed
 }
 
 type summaryEvent struct {

@@ -93,6 +93,7 @@ func settingFields(s *provision.Settings) []settingField {
 		{config.SigningKey, &s.SigningKey},
 		{config.PluginActivityName, &s.PluginActivityName},
 		{config.PluginTokenURL, &s.PluginTokenURL},
+		{config.CreatedActivitySID, &s.CreatedActivitySID},
 	}
 }
 
