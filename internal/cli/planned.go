@@ -17,6 +17,7 @@ type Planned struct {
 	App                   *App
 	Plan                  *provision.Plan
 	DryRun, ExitCode, Yes bool
+	TypedName             string // of the profile, to be typed instead of yes; empty: yes
 
 	Ready func() error // refuses what cannot end well, before anybody is asked; nil: nothing
 	Text  PlanText
@@ -49,7 +50,7 @@ func (p Planned) Run(ctx context.Context) error {
 	}
 	view.plan()
 	if !p.Yes {
-		switch yes, err := p.App.UI.Confirm(ctx, "Apply?"); {
+		switch yes, err := p.confirm(ctx); {
 		case err != nil:
 			return err
 		case !yes:
@@ -61,6 +62,13 @@ func (p Planned) Run(ctx context.Context) error {
 	err := p.Plan.Apply(ctx, view.item)
 	view.end(err)
 	return err
+}
+
+func (p Planned) confirm(ctx context.Context) (bool, error) {
+	if p.TypedName != "" {
+		return p.App.UI.ConfirmName(ctx, "Apply?", "profile", p.TypedName)
+	}
+	return p.App.UI.Confirm(ctx, "Apply?")
 }
 
 // canAsk returns why a question cannot be asked, or nil.

@@ -112,6 +112,20 @@ func (e *Editor) Set(profile, name, text string) error {
 	return nil
 }
 
+// Remove takes a profile away. It reports whether another one is left.
+func (e *Editor) Remove(profile string) (more bool) {
+	root := e.doc.Content[0]
+	if active := child(root, ActiveProfile); active != nil && active.Value == profile {
+		put(root, ActiveProfile, "", rootOrder)
+	}
+	profiles := child(root, "profiles")
+	if profiles == nil {
+		return false
+	}
+	put(profiles, profile, "", nil)
+	return len(profiles.Content) > 0
+}
+
 // Activate makes profile the active one if it is the only one of the file and
 // none is active, so that whoever has just one need not name it.
 func (e *Editor) Activate(profile string) {

@@ -31,6 +31,9 @@ const (
 	HelpURL        = "help_url"
 	LeaveAfter     = "leave_after_seconds"
 	Hold           = "hold_seconds"
+	// CreatedActivitySID is the activity that init created; one that it found is
+	// somebody else's.
+	CreatedActivitySID = "created_activity_sid"
 
 	PluginActivityName = pluginPrefix + "FLEX_APP_OFFLINE_VOICE_CLIENT_ACTIVITY_NAME"
 	PluginTokenURL     = pluginPrefix + "FLEX_APP_VOICE_CLIENT_TOKEN_GENERATOR_URL"
@@ -67,6 +70,7 @@ var schema = []setting{
 	{HelpURL, "", "", isHelpURL},
 	{LeaveAfter, "", "", isSeconds(5, 86_400)},
 	{Hold, "", "", isSeconds(0, 30)},
+	{CreatedActivitySID, "", "", isSID("WA")},
 	{PluginActivityName, "", "", isActivityName},
 	{PluginTokenURL, "", "", isTokenURL},
 }

@@ -47,6 +47,7 @@ type Settings struct {
 	ExtensionID        string
 	PluginActivityName string
 	PluginTokenURL     string
+	CreatedActivitySID string // the activity, when init has created it: teardown removes no other
 }
 
 // ActivityAPI reads and adds activities of one workspace.
@@ -124,6 +125,9 @@ func (a *Account) planActivity(ctx context.Context, p *AccountPlan) error {
 	item := Item{Kind: KindActivity, Action: Add, Name: name, Detail: "available: no"}
 	if found.SID != "" {
 		p.want.ActivitySID = found.SID
+		if p.intent.Activity == name || a.Settings.Stored().CreatedActivitySID == found.SID {
+			p.want.CreatedActivitySID = found.SID
+		}
 		item.Action, item.ID = Same, found.SID
 	} else if i := slices.IndexFunc(activities, func(one twilio.Activity) bool { return one.SID == a.Settings.Stored().ActivitySID }); i >= 0 {
 		item.Detail += fmt.Sprintf("; the one in use was renamed to %q", activities[i].FriendlyName)
@@ -165,6 +169,10 @@ func findActivity(activities []twilio.Activity, name, sid string) (twilio.Activi
 
 func (a *Account) applyActivity(ctx context.Context, p *AccountPlan) (string, error) {
 	name := p.want.ActivityName
+	p.intent.Activity = name
+	if err := a.Intents.Save(p.intent); err != nil {
+		return "", err
+	}
 	made, err := a.Activities.CreateActivity(ctx, name, false)
 	if err != nil {
 		// Someone else may have added it just now, or the answer got lost on
@@ -180,7 +188,7 @@ func (a *Account) applyActivity(ctx context.Context, p *AccountPlan) (string, er
 	if made.Available {
 		return "", problem.New(problem.TwilioAnswer, "cannot use activity %q (%s): Twilio created it as available: yes", name, made.SID)
 	}
-	p.want.ActivitySID = made.SID
+	p.want.ActivitySID, p.want.CreatedActivitySID = made.SID, made.SID
 	return made.SID, nil
 }
 

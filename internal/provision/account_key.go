@@ -34,11 +34,12 @@ type SecretStore interface {
 	Place() string // for people: "the system keychain"
 }
 
-// Intent is what init is about to do at Twilio. It is written before the API
-// key is made, so that a key made by a run that died can be told from all
-// others, for ever.
+// Intent is what init is about to do at Twilio. It is written before the activity
+// and the API key are made, so that what a run made that died can be told from
+// all others.
 type Intent struct {
-	Nonce string `json:"nonce"`
+	Activity string `json:"activity,omitempty"` // its name
+	Nonce    string `json:"nonce,omitempty"`    // of the key
 }
 
 // IntentStore keeps the intent across crashes. Save returns when it is durable.
@@ -133,8 +134,13 @@ func (a *Account) planKey(ctx context.Context, p *AccountPlan) error {
 		err := a.applyKey(ctx, p)
 		return p.want.APIKeySID, err
 	})
-	if p.intent.Nonce != "" && (p.key == keyReady || p.key == keyElsewhere) {
-		p.finish = func(context.Context) error { return a.Intents.Clear() } // it has nothing left to do
+	if p.key == keyReady || p.key == keyElsewhere {
+		p.finish = func(context.Context) error { // the intent has nothing left to do
+			if p.intent == (Intent{}) {
+				return nil
+			}
+			return a.Intents.Clear()
+		}
 	}
 	return nil
 }
@@ -213,6 +219,7 @@ func (a *Account) applyKey(ctx context.Context, p *AccountPlan) error {
 	}
 	soFar := a.Settings.Stored()
 	soFar.AccountSID, soFar.APIKeySID, soFar.SecretStore = p.want.AccountSID, p.want.APIKeySID, p.want.SecretStore
+	soFar.CreatedActivitySID = p.want.CreatedActivitySID
 	if err := a.Settings.Save(ctx, soFar); err != nil {
 		return err
 	}
@@ -249,12 +256,21 @@ func (a *Account) makeKey(ctx context.Context, p *AccountPlan) error {
 		if a.Keys.DeleteKey(context.WithoutCancel(ctx), key.SID) == nil {
 			// If one of these fails, the next run tidies up.
 			_ = a.Secrets.Delete(key.SID)
-			_ = a.Intents.Clear()
+			_ = a.forgetKey(p)
 		}
 		return err
 	}
 	p.want.APIKeySID = key.SID
 	return nil
+}
+
+// forgetKey takes the key out of the intent; the activity is not in the settings
+// yet.
+func (a *Account) forgetKey(p *AccountPlan) error {
+	if p.intent.Activity == "" {
+		return a.Intents.Clear()
+	}
+	return a.Intents.Save(Intent{Activity: p.intent.Activity})
 }
 
 func unfinished(nonce string) string { return fmt.Sprintf("%s (setup %s)", TokenKeyName, nonce) }

@@ -281,10 +281,10 @@ func (w *accountWorld) end(t *testing.T) string {
 		fmt.Fprintf(&b, "key %s, in use: %v, secret kept: %v\n", k.FriendlyName, k.SID == w.settings.APIKeySID, w.secrets[k.SID] == "secret of "+k.SID)
 	}
 	for _, a := range w.activities {
-		fmt.Fprintf(&b, "activity %s %v, in use: %v\n", a.FriendlyName, a.Available, a.SID == w.settings.ActivitySID)
+		fmt.Fprintf(&b, "activity %s %v, in use: %v\n", a.FriendlyName, a.Available, a.SID == w.settings.ActivitySID && a.SID == w.settings.CreatedActivitySID)
 	}
 	settings := w.settings
-	settings.APIKeySID, settings.ActivitySID = "SK", "WA"
+	settings.APIKeySID, settings.ActivitySID, settings.CreatedActivitySID = "SK", "WA", "WA"
 	if settings.ExtensionID == w.signingKey {
 		settings.ExtensionID = "the key's"
 	}
@@ -308,10 +308,10 @@ activity Offline false, in use: false
 activity Available true, in use: false
 activity Voice Client Offline false, in use: true
 1 secrets
-intent {Nonce:}
+intent {Activity: Nonce:}
 signing key true
 settings ` + fmt.Sprintf("%+v\n", Settings{
-		AccountSID: accountSID, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline", ActivitySID: "WA",
+		AccountSID: accountSID, WorkspaceSID: "WS" + strings.Repeat("0", 32), ActivityName: "Voice Client Offline", ActivitySID: "WA", CreatedActivitySID: "WA",
 		IdentityPrefix: "ext_", TokenURL: "http://localhost:3001/generateToken", APIKeySID: "SK", SecretStore: "keychain", SigningKey: "extension.pem", ExtensionID: "the key's",
 		PluginActivityName: "Voice Client Offline", PluginTokenURL: "http://localhost:3001/generateToken",
 	})
@@ -579,7 +579,7 @@ func TestKeyRules(t *testing.T) {
 // A list that lagged behind may have made an unfinished run make two.
 func TestTwoUnfinishedKeysBecomeOne(t *testing.T) {
 	w := newAccountWorld()
-	w.intent = Intent{"aa"}
+	w.intent = Intent{Nonce: "aa"}
 	for range 2 {
 		k, secret, _ := accountTwilio{w}.CreateKey(t.Context(), unfinished("aa"))
 		w.secrets[k.SID] = secret
@@ -605,7 +605,7 @@ func TestSecretThatCannotBeKeptLeavesNoKey(t *testing.T) {
 	if !errors.Is(err, full) {
 		t.Fatalf("Apply = %v", err)
 	}
-	if !slices.Equal(w.keys, foreignKeys) || w.intent != (Intent{}) || w.settings != (Settings{}) {
+	if !slices.Equal(w.keys, foreignKeys) || w.intent != (Intent{Activity: "Voice Client Offline"}) || w.settings != (Settings{}) {
 		t.Errorf("left behind: keys %+v, intent %+v, settings %+v", w.keys, w.intent, w.settings)
 	}
 	if want := []string{"activity <nil>", "api key no space left on device"}; !slices.Equal(told, want) {

@@ -61,6 +61,11 @@ func (p *Plan) add(item Item, do step) {
 	p.Items, p.steps = append(p.Items, item), append(p.steps, do)
 }
 
+// join adds the items of another plan.
+func (p *Plan) join(other *Plan) {
+	p.Items, p.steps = append(p.Items, other.Items...), append(p.steps, other.steps...)
+}
+
 // Count returns how many items have the action.
 func (p *Plan) Count(action Action) int {
 	n := 0

@@ -351,6 +351,7 @@ profiles:
     secret_store: keychain
     signing_key: extension.pem
     extension_id: EXTENSION
+    created_activity_sid: WA0000000000000000000000000000000077d1
     plugin:
       FLEX_APP_OFFLINE_VOICE_CLIENT_ACTIVITY_NAME: Voice Client Offline
       FLEX_APP_VOICE_CLIENT_TOKEN_GENERATOR_URL: http://localhost:3001/generateToken

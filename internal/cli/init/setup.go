@@ -96,6 +96,7 @@ func settingFields(s *provision.Settings) []settingField {
 		{config.ExtensionID, &s.ExtensionID},
 		{config.PluginActivityName, &s.PluginActivityName},
 		{config.PluginTokenURL, &s.PluginTokenURL},
+		{config.CreatedActivitySID, &s.CreatedActivitySID},
 	}
 }
 

@@ -41,7 +41,8 @@ func newRemove(app *cli.App, bundle func(plugin.Settings) ([]byte, error)) *cobr
 		Use:   "remove",
 		Short: "Release Flex without the plugin",
 		Long: `Release the plugins that Flex loads now without this one, whatever its version. Other
-plugins stay as they are. Nothing is deleted, so flexvc plugin deploy undoes it.` + guardHelp,
+plugins stay as they are. Nothing is deleted, so flexvc plugin deploy undoes it; flexvc
+teardown deletes the files as well.` + guardHelp,
 		Example: `  $ flexvc plugin remove --dry-run
   $ flexvc plugin remove`,
 		Args: cli.NameArgs(0, "flexvc plugin remove takes no arguments"),

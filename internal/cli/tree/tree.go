@@ -21,6 +21,7 @@ import (
 	rolloutCmd "github.com/flexvc/flexvc/internal/cli/rollout"
 	runsCmd "github.com/flexvc/flexvc/internal/cli/runs"
 	serveCmd "github.com/flexvc/flexvc/internal/cli/serve"
+	teardownCmd "github.com/flexvc/flexvc/internal/cli/teardown"
 	watchCmd "github.com/flexvc/flexvc/internal/cli/watch"
 	workersCmd "github.com/flexvc/flexvc/internal/cli/workers"
 	"github.com/flexvc/flexvc/internal/problem"
@@ -40,7 +41,7 @@ func Main(args []string, getenv func(string) string, in io.Reader, out, err io.W
 // newRootCmd is the whole command tree.
 func New(app *cli.App) *cobra.Command {
 	return cli.NewRoot(app, []cli.Group{
-		{ID: "provision", Title: "Provision:", Commands: []*cobra.Command{initCmd.New(app, nil), pluginCmd.New(app), workersCmd.New(app)}},
+		{ID: "provision", Title: "Provision:", Commands: []*cobra.Command{initCmd.New(app, nil), pluginCmd.New(app), workersCmd.New(app), teardownCmd.New(app, nil)}},
 		{ID: "run", Title: "Run:", Commands: []*cobra.Command{
 			packCmd.New(app, nil), serveCmd.New(app, nil), rolloutCmd.New(app), watchCmd.New(app, nil),
 			eventsCmd.New(app), emulatorCmd.New(app, nil), runsCmd.New(app),
