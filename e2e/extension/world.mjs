@@ -285,6 +285,10 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
       await cdp.detach();
       return at;
     },
+    /** Ends the browser as a power cut does: without a word. */
+    async killBrowser() {
+      process.kill(await devtools.browser(), 'SIGKILL');
+    },
     // A document's tab is a target too.
     documents: async () => (await devtools.targets()).filter(({ url, type }) => url === `${base}offscreen/offscreen.html` && type !== 'tab'),
     /** Runs an expression in the offscreen document. */
@@ -396,6 +400,8 @@ export async function devtoolsOf(profile) {
     }
   };
   return {
+    /** The process id. */
+    browser: async () => (await ask(path, 'SystemInfo.getProcessInfo')).processInfo.find(({ type }) => type === 'browser').id,
     targets: async () => (await ask(path, 'Target.getTargets', { filter: [{}] })).targetInfos,
     async evaluate(target, expression) {
       const { result, exceptionDetails } = await ask(`/devtools/page/${target}`, 'Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });

@@ -137,3 +137,23 @@ test('a call that rings at both is refused at both, and gone when it is gone at 
   b.emit('cancel');
   assert.deepEqual(told, ['callInvited', 'inviteGone']);
 });
+
+test('a goodbye is said again to every new socket, until one has answered', async (t) => {
+  const { line, devices, pass, Device } = await registered(t);
+  const said = [];
+  const listen = (device) => (device._stream.hangup = (callSid) => said.push([devices.indexOf(device), callSid]));
+  listen(devices[0]);
+  devices[0].deaf = Device.deaf = true;
+  line.sayGoodbye('CA1');
+  await pass(1_600);
+  line.register('voice', 'roaming');
+  listen(devices[1]);
+  Device.deaf = devices[1].deaf = false;
+  devices[1].answer();
+  assert.deepEqual(said, [[0, 'CA1'], [1, 'CA1']]);
+  await pass(3_000);
+  line.register('voice', 'roaming');
+  listen(devices[2]);
+  await pass(1_000);
+  assert.equal(said.length, 2);
+});

@@ -40,6 +40,7 @@ const examples = {
   deviceAsked: { page: 'page1', kind: 'input', label: 'Headset' },
   documentConnected: { call: null, ended: null },
   documentGone: {},
+  browserClosing: {},
   devicesChanged: { devices: { microphone: 'granted', inputs: [], outputs: [], chosen: { input: '', output: '', ringtone: '' } } },
   updateFound: { version: '2.0.0' },
   messageRefused: { refusal: 'bad_payload' },
@@ -115,8 +116,8 @@ test('no event in any state breaks what must always hold', () => {
       if (['registering', 'registered', 'offline'].includes(state.line)) assert.ok(state.voiceToken, `${where} without a token`);
       if (state.line === 'fetching') assert.ok(state.flexToken, `${where}: nothing to fetch with`);
       if (state.line === 'unconfigured') assert.equal(state.config, null, where);
-      // What a person asked for, or what the document says, is all that ends a call.
-      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked'].includes(name) || (before.call?.status === 'connecting' && name === 'loggedOut');
+      // What a person asked for or did, or what the document says, is all that ends a call.
+      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked', 'browserClosing'].includes(name) || (before.call?.status === 'connecting' && name === 'loggedOut');
       const nobodyHasIt = name === 'inviteGone' && before.document !== 'ready';
       if (before.call && !mayEnd && !nobodyHasIt) {
         assert.equal(state.call?.callSid, 'CA1', `${where} lost the call`);

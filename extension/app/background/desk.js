@@ -1,6 +1,6 @@
 // Events in, effects and views out. Holds the state while the worker lives; wake() brings it back after it died.
 
-import { initial, reduce } from './machine.js';
+import { heldCall, initial, reduce } from './machine.js';
 import { callForPage, forPopup, heartbeat, icon } from './view.js';
 
 /**
@@ -34,6 +34,7 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
     // The call first: saving and showing can wait, the caller should not.
     for (const effect of effects) perform(effect);
     if (state !== before) store.save(state);
+    if (heldCall(state) !== heldCall(before)) store.rememberCall(heldCall(state));
     show();
     welcomePages(before);
   }
@@ -89,12 +90,12 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
      * @param {() => Promise<boolean>} hasDocument
      */
     async wake(hasDocument) {
-      const [{ state: loaded, first }, document] = await Promise.all([store.load(), hasDocument()]);
+      const [{ state: loaded, first, orphan }, document] = await Promise.all([store.load(), hasDocument()]);
       state = loaded;
       awake = true;
       step({ name: 'workerStarted', document });
       for (const happening of early.splice(0)) step(happening);
-      if (first) step({ name: 'lifeBegan' });
+      if (first) step({ name: 'lifeBegan', orphan: document ? null : orphan });
     },
   };
 }

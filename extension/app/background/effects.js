@@ -96,6 +96,7 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
     register: ({ token, edge }) => line.register(token, edge),
     updateToken: ({ token }) => line.updateToken(token),
     unregister: () => line.unregister(),
+    sayGoodbye: ({ callSid }) => line.sayGoodbye(callSid),
     rejectInvite: ({ callSid }) => line.reject(callSid),
 
     ensureDocument,

@@ -2,7 +2,7 @@
 // accepts a call itself; a service worker has no microphone.
 
 import { createPatience } from '../shared/patience.js';
-import { hear, isOpen, register as sayRegister } from '../shared/stream.js';
+import { hangUp, hear, isOpen, register as sayRegister } from '../shared/stream.js';
 
 /**
  * @typedef {import('@twilio/voice-sdk').Device} Device
@@ -51,6 +51,8 @@ export function createLine({ Device, report, appVersion }) {
   let proof;
   /** @type {Device | undefined} */
   let late;
+  /** Calls whose document is gone, until a socket has answered since. @type {Set<string>} */
+  const owed = new Set();
 
   /** @param {SDKCall} call @param {Device} at */
   function onIncoming(call, at) {
@@ -89,8 +91,10 @@ export function createLine({ Device, report, appVersion }) {
     const asked = device;
     if (proof || asked?.state !== 'registered' || isOpen(asked) !== true) return;
     const at = Date.now();
+    const said = [...owed];
     const stop = hear(asked, 'ready', () => {
       stop();
+      for (const callSid of said) owed.delete(callSid);
       clearTimeout(proof);
       proof = undefined;
       patience.learn(Date.now() - at);
@@ -157,6 +161,7 @@ export function createLine({ Device, report, appVersion }) {
       fresh.on('registered', () => {
         if (!current()) return;
         dropFormer();
+        for (const callSid of owed) hangUp(fresh, callSid);
         report({ name: 'lineRegistered' });
       });
       fresh.on('unregistered', () => current() && report({ name: 'lineDropped' }));
@@ -177,6 +182,15 @@ export function createLine({ Device, report, appVersion }) {
     updateToken: (token) => device?.updateToken(token),
 
     unregister,
+
+    /**
+     * Hangs up a call that was in a document which is gone: Twilio would keep it for a client that does not come back.
+     * @param {string} callSid
+     */
+    sayGoodbye(callSid) {
+      owed.add(callSid);
+      if (device?.state === 'registered') hangUp(device, callSid);
+    },
 
     /** @param {string} callSid */
     reject(callSid) {

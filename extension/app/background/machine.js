@@ -653,8 +653,17 @@ const missCall = (s, ended) => {
   const { callSid, status } = s.call;
   const lastEnd = ended?.callSid === callSid ? ended.reason : 'lost';
   const refuse = status === 'connecting' && !answered.has(lastEnd);
-  return next(s, { call: null, invite: null, lastEnd }, ...(refuse ? [{ do: 'rejectInvite', callSid }] : []));
+  const goodbye = heldCall(s) && lastEnd === 'lost';
+  return next(
+    s,
+    { call: null, invite: null, lastEnd },
+    ...(refuse ? [{ do: 'rejectInvite', callSid }] : []),
+    ...(goodbye ? [{ do: 'sayGoodbye', callSid }] : []),
+  );
 };
+
+/** The call that Twilio keeps for a while when its document is gone. @type {(s: State) => string | null} */
+export const heldCall = ({ call }) => (call && call.startedAt !== null ? call.callSid : null);
 
 /** The document says what is true. @type {Handler} */
 const believeDocument = (s, e) =>
@@ -702,6 +711,8 @@ const whileUp = {
   callChanged: adopt,
   callEnded: endCall,
   hangUpAsked: hangUp,
+  // Nobody could end it any more, and Twilio would keep the caller waiting.
+  browserClosing: (s) => next(s, {}, { do: 'hangUp' }),
   muteAsked: mute,
   documentConnected: believeDocument,
   documentGone: loseDocument,
@@ -719,7 +730,7 @@ export const call = {
     documentGone: loseDocument,
     workerStarted: resumeCall,
     updateFound: (s, e) => applyUpdate(next(s, { update: e.version })),
-    ...ignoring('inviteGone', 'callEnded', 'hangUpAsked', 'muteAsked', 'digitsAsked'),
+    ...ignoring('inviteGone', 'callEnded', 'hangUpAsked', 'browserClosing', 'muteAsked', 'digitsAsked'),
   },
   connecting: {
     ...whileUp,
@@ -737,7 +748,11 @@ export const call = {
 export const always = {
   // Pages that were open before this extension was do not have its content script. Ports that are here already may be the last
   // word of orphans, who hear nothing; a page that lives comes back.
-  lifeBegan: (s, e) => next(passOn({ ...s, pages: {} }, e.at), {}, { do: 'reconnectPages' }, { do: 'bridgeTabs' }),
+  // A call of the life before has ended with it.
+  lifeBegan: (s, e) => {
+    const goodbye = e.orphan ? [{ do: 'sayGoodbye', callSid: e.orphan }] : [];
+    return next(passOn({ ...s, pages: {} }, e.at), {}, { do: 'reconnectPages' }, { do: 'bridgeTabs' }, ...goodbye);
+  },
   pageConnected: (s, e) =>
     next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null, tab: e.tab ?? null } } }),
   pageClosed: (s, e) => {

@@ -1,6 +1,7 @@
 // What outlives the service worker. The snapshot, tokens included, is in storage.session: memory that only this extension
 // reads and that ends with the browser or an update, so a snapshot of another version is dropped, not migrated. Only the
-// names of the chosen audio devices, and which account may use which token server, are in storage.local.
+// names of the chosen audio devices, which account may use which token server, and the SID of the call that is up are in
+// storage.local.
 
 import { call, callState, initial, line } from './machine.js';
 
@@ -70,8 +71,9 @@ export function createStore(storage) {
 
   return {
     /**
-     * @returns {Promise<{ state: State, first: boolean }>}  the state as it was, with today's policy and devices; first: no
-     *   worker has run before since this extension was installed, updated or switched on, or since the browser was started
+     * @returns {Promise<{ state: State, first: boolean, orphan: string | null }>}  the state as it was, with today's policy and
+     *   devices; first: no worker has run before since this extension was installed, updated or switched on, or since the browser
+     *   was started; orphan: the call that was up when the life before ended
      */
     async load() {
       const [session, local, managed] = await Promise.all([
@@ -84,6 +86,7 @@ export function createStore(storage) {
       return {
         state: { ...state, consents: texts(local['consents']), policy: managed, devices: { ...state.devices, chosen } },
         first: session['snapshot'] === undefined,
+        orphan: typeof local['call'] === 'string' ? local['call'] : null,
       };
     },
 
@@ -98,6 +101,9 @@ export function createStore(storage) {
 
     /** @param {string[]} consents */
     rememberConsents: (consents) => storage.local.set({ consents }).catch(() => {}),
+
+    /** Outlives this extension, so that its next life can hang up. @param {string | null} callSid */
+    rememberCall: (callSid) => storage.local.set({ call: callSid }).catch(() => {}),
 
     policy: () => readPolicy(storage),
   };
