@@ -240,6 +240,7 @@ test('the offscreen document crashes in a call: the caller is not left waiting f
   port.disconnect();
   await world.settle();
   assert.deepEqual(world.goodbyes, ['CA1']);
+  assert.equal(world.local.values.call, 'CA1', 'it may not have been heard');
 });
 
 test('a call that the document has ended, or that still rings, needs no goodbye', async () => {
@@ -268,6 +269,13 @@ test('the extension is reloaded in a call: its next life hangs up as soon as it 
   assert.deepEqual(world.goodbyes, []);
   await flexPage(world);
   assert.deepEqual(world.goodbyes, ['CA1']);
+  await world.ring('CA2');
+  world.document.become({ status: 'open', startedAt: 1 });
+  await world.settle();
+  assert.equal(world.local.values.call, 'CA2');
+  world.document.end('ended');
+  await world.settle();
+  assert.equal(world.local.values.call, null);
 });
 
 test('a call that ended before the extension was reloaded is left alone', async () => {

@@ -34,9 +34,16 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
     // The call first: saving and showing can wait, the caller should not.
     for (const effect of effects) perform(effect);
     if (state !== before) store.save(state);
-    if (heldCall(state) !== heldCall(before)) store.rememberCall(heldCall(state));
+    rememberCall(heldCall(before), heldCall(state));
     show();
     welcomePages(before);
+  }
+
+  /** One that was lost is remembered until it has been hung up. @param {string | null} before @param {string | null} after */
+  function rememberCall(before, after) {
+    if (after === before) return;
+    if (after) store.rememberCall(after);
+    else if (before && state.lastEnd !== 'lost') store.forgetCall(before);
   }
 
   /** A page that was just accepted learns at once of a call that is already up. @param {State} before */

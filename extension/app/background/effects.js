@@ -17,7 +17,7 @@ const documentPath = 'offscreen/offscreen.html';
  */
 export function createEffects({ chrome, Device, store, ports, report, fetch, now }) {
   const { version: appVersion, content_scripts: scripts = [] } = chrome.runtime.getManifest();
-  const line = createLine({ Device, report, appVersion });
+  const line = createLine({ Device, report, appVersion, parted: (callSid) => store.forgetCall(callSid) });
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
   const timers = new Map();
   /** @type {Promise<void> | undefined} */

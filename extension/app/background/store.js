@@ -102,8 +102,14 @@ export function createStore(storage) {
     /** @param {string[]} consents */
     rememberConsents: (consents) => storage.local.set({ consents }).catch(() => {}),
 
-    /** Outlives this extension, so that its next life can hang up. @param {string | null} callSid */
+    /** Outlives this extension, so that its next life can hang up. @param {string} callSid */
     rememberCall: (callSid) => storage.local.set({ call: callSid }).catch(() => {}),
+
+    /** @param {string} callSid */
+    async forgetCall(callSid) {
+      const { call: remembered } = await inTime(storage.local.get('call'));
+      if (remembered === callSid) await storage.local.set({ call: null }).catch(() => {});
+    },
 
     policy: () => readPolicy(storage),
   };
