@@ -4,6 +4,7 @@ import { unhurried } from '../shared/insights.js';
 import { accept, worker } from '../shared/messages.js';
 import { createPeers } from './peers.js';
 import { createPhone } from './phone.js';
+import { rehearse } from './rehearsal.js';
 import { signal } from './signal.js';
 
 const home = { id: chrome.runtime.id, base: chrome.runtime.getURL(''), matches: [] };
@@ -119,3 +120,4 @@ addEventListener('online', () => phone.networkChanged());
 // Not later than the devices: a call may be waiting.
 connect();
 refresh();
+rehearse(globalThis.Twilio.Device, window).catch(() => {});
