@@ -37,17 +37,17 @@ func TestTheFolderHoldsExactlyTheWantedFiles(t *testing.T) {
 	wanted := strings.Fields(`
 		_locales/en/messages.json
 		background/desk.js background/effects.js background/line.js background/machine.js background/ports.js
-		background/schedule.js background/store.js background/token.js background/view.js background/worker.js
+		background/schedule.js background/store.js background/token.js background/view.js background/windows.js background/worker.js
 		content/bridge.js
 		icons/call-16.png icons/call-32.png icons/error-16.png icons/error-32.png
 		icons/green-128.png icons/green-16.png icons/green-32.png icons/green-48.png
 		icons/grey-16.png icons/grey-32.png
 		managed_schema.json
 		manifest.json
-		offscreen/client.js offscreen/digits.js offscreen/microphone.js offscreen/offscreen.html offscreen/offscreen.js offscreen/peers.js
-		offscreen/phone.js offscreen/quality.js offscreen/signal.js
+		offscreen/client.js offscreen/digits.js offscreen/link.js offscreen/microphone.js offscreen/offscreen.html offscreen/offscreen.js offscreen/peers.js
+		offscreen/phone.js offscreen/quality.js offscreen/rehearsal.js offscreen/signal.js
 		popup/popup.css popup/popup.html popup/popup.js popup/sound.js popup/status.js
-		shared/insights.js shared/look.css shared/messages.js shared/stream.js
+		shared/insights.js shared/look.css shared/messages.js shared/patience.js shared/stream.js
 		vendor/README.md vendor/twilio.min.d.ts
 		welcome/welcome.css welcome/welcome.html welcome/welcome.js
 	`)
