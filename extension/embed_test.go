@@ -37,7 +37,7 @@ func TestTheFolderHoldsExactlyTheWantedFiles(t *testing.T) {
 	wanted := strings.Fields(`
 		_locales/en/messages.json
 		background/calls.js background/desk.js background/effects.js background/line.js background/machine.js background/ports.js
-		background/schedule.js background/steps.js background/store.js background/token.js background/view.js background/worker.js
+		background/schedule.js background/steps.js background/store.js background/token.js background/view.js background/windows.js background/worker.js
 		content/bridge.js
 		icons/call-16.png icons/call-32.png icons/error-16.png icons/error-32.png
 		icons/green-128.png icons/green-16.png icons/green-32.png icons/green-48.png

@@ -42,6 +42,7 @@ const examples = {
   deviceAsked: { page: 'page1', kind: 'input', label: 'Headset' },
   documentConnected: { call: null, onHold: [], ended: null },
   documentGone: {},
+  browserClosing: {},
   devicesChanged: { devices: { microphone: 'granted', inputs: [], outputs: [], chosen: { input: '', output: '', ringtone: '' } } },
   updateFound: { version: '2.0.0' },
   messageRefused: { refusal: 'bad_payload' },
@@ -138,8 +139,8 @@ test('no event in any state breaks what must always hold', () => {
       if (beside.offers && !over.includes(name) && !(name === 'policyChanged' && lineState === 'unconfigured')) {
         assert.ok(all.includes('CA3'), `${where} lost the call that is offered`);
       }
-      // What a person asked for, or what the document says, is all that ends a call.
-      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked'].includes(name) || (before.call?.status === 'connecting' && name === 'loggedOut');
+      // What a person asked for or did, or what the document says, is all that ends a call.
+      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked', 'browserClosing'].includes(name) || (before.call?.status === 'connecting' && name === 'loggedOut');
       const nobodyHasIt = name === 'inviteGone' && before.document !== 'ready';
       if (before.call && !mayEnd && !nobodyHasIt) {
         assert.ok(all.includes('CA1'), `${where} lost the call`);

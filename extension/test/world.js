@@ -79,6 +79,9 @@ export class World {
   /** What is open: { id, pattern, discarded, blocked, scripts }. */
   tabs = [];
   reloads = 0;
+  /** Calls that the worker itself hung up. */
+  goodbyes = [];
+  os = 'linux';
   alive = false;
   document = undefined;
   made = 0;
@@ -105,6 +108,7 @@ export class World {
         onStartup: event(),
         onInstalled: event(),
         reload: () => void this.reloads++,
+        getPlatformInfo: async () => ({ os: this.os }),
       },
       storage: { session: this.session, local: this.local, managed: this.managed, onChanged: event() },
       offscreen: {
@@ -117,7 +121,9 @@ export class World {
         closeDocument: async () => void (this.document = undefined),
       },
       action: { setIcon: async ({ path }) => void this.icons.push(path[16]), setTitle() {} },
+      windows: { onCreated: event(), onRemoved: event(), getAll: async () => [{ id: 1 }] },
       tabs: {
+        onRemoved: event(),
         create: async ({ url }) => void this.opened.push(url),
         query: async ({ url, discarded }) => this.tabs.filter((tab) => url.includes(tab.pattern) && tab.discarded === discarded),
       },
@@ -135,6 +141,7 @@ export class World {
       constructor(token, options) {
         super();
         Object.assign(this, { token, options });
+        this._stream = { on() {}, removeListener() {}, hangup: (callSid) => world.goodbyes.push(callSid) };
         world.devices.push(this);
       }
       register() {

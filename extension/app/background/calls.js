@@ -137,6 +137,9 @@ const answered = new Set(['answered_elsewhere', 'ended', 'connection_lost']);
 /** A call that could not be taken may still ring here; Flex offers it to somebody else once it is refused. @type {(call: Call, reason: string) => Effect[]} */
 const giveBack = ({ callSid, status }, reason) => (status === 'connecting' && !answered.has(reason) ? [{ do: 'rejectInvite', callSid }] : []);
 
+/** The calls that Twilio keeps for a while when their document is gone. @type {(s: State) => string[]} */
+export const heldCalls = (s) => taken(s).filter(({ startedAt }) => startedAt !== null).map(({ callSid }) => callSid);
+
 /** The latest to be put on hold comes back: the document does the same. @type {(s: State) => State} */
 const withoutCall = (s) => ({ ...s, call: s.onHold.at(-1) ?? null, onHold: s.onHold.slice(0, -1), invite: null });
 
@@ -167,8 +170,11 @@ const settle = (s, { call, onHold, ended }) => {
   const missedEnd = has(missed, ended?.callSid) ? ended?.reason : missed.length > 0 ? 'lost' : ended?.reason;
   const lastEnd = call ? null : (missedEnd ?? s.lastEnd);
   const invite = call?.status === 'connecting' && call.callSid === s.invite?.callSid ? s.invite : null;
-  const refusals = missed.flatMap((other) => giveBack(other, ended?.callSid === other.callSid ? ended.reason : 'lost'));
-  return next(s, { call, onHold, invite, lastEnd }, ...refusals);
+  /** @type {(other: Call) => string} */
+  const reasonOf = ({ callSid }) => (ended?.callSid === callSid ? ended.reason : 'lost');
+  const refusals = missed.flatMap((other) => giveBack(other, reasonOf(other)));
+  const goodbyes = missed.filter((other) => other.startedAt !== null && reasonOf(other) === 'lost').map(({ callSid }) => ({ do: 'sayGoodbye', callSid }));
+  return next(s, { call, onHold, invite, lastEnd }, ...refusals, ...goodbyes);
 };
 
 /** The document says what is true. @type {Handler} */
@@ -277,6 +283,8 @@ const whileUp = {
   documentConnected: believeDocument,
   documentGone: loseDocument,
   workerStarted: resumeCalls,
+  // Nobody could end them any more, and Twilio would keep the callers waiting.
+  browserClosing: (s) => next(s, {}, ...taken(s).map(({ callSid }) => ({ do: 'hangUp', callSid }))),
   updateFound: (s, e) => next(s, { update: e.version }),
 };
 
@@ -296,7 +304,7 @@ export const call = {
     updateFound: (s, e) => applyUpdate(next(s, { update: e.version })),
     // An offer was the last that stood in the way.
     inviteGone: (s) => applyUpdate(next(s)),
-    ...ignoring('callEnded', 'muteAsked', 'digitsAsked'),
+    ...ignoring('callEnded', 'browserClosing', 'muteAsked', 'digitsAsked'),
   },
   connecting: whileUp,
   open: whileUp,

@@ -8,6 +8,7 @@ import { createDesk } from './desk.js';
 import { createEffects } from './effects.js';
 import { createPorts } from './ports.js';
 import { createStore } from './store.js';
+import { watchWindows } from './windows.js';
 
 /** @typedef {import('../shared/messages.js').Message} Message */
 
@@ -75,6 +76,7 @@ chrome.runtime.onInstalled.addListener(() => {});
 chrome.storage.onChanged.addListener(async (_changes, area) => {
   if (area === 'managed') desk.report({ name: 'policyChanged', policy: await store.policy() });
 });
+watchWindows(chrome, () => desk.report({ name: 'browserClosing' }));
 self.addEventListener('online', () => {
   desk.report({ name: 'networkReturned' });
   effects.proveLine();

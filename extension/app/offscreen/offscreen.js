@@ -3,6 +3,7 @@
 import { unhurried } from '../shared/insights.js';
 import { accept, worker } from '../shared/messages.js';
 import { createPeers } from './peers.js';
+import { rehearse } from './rehearsal.js';
 import { signal } from './signal.js';
 import { createSwitchboard } from './switchboard.js';
 
@@ -121,3 +122,4 @@ addEventListener('online', () => phone.networkChanged());
 // Not later than the devices: a call may be waiting.
 connect();
 refresh();
+rehearse(globalThis.Twilio.Device, window).catch(() => {});
