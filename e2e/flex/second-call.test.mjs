@@ -76,6 +76,17 @@ test('"I accepted a second call": the first is on hold, and Flex\'s buttons are 
   await waitUntil('a first call that is not muted', async () => (await muted(first.call_sid)) === false);
 });
 
+test('"I went back to the first": in its task, and to the second in that of the second', async () => {
+  for (const [name, { call_sid }, other] of [['First customer', first, second], ['Second customer', second, first]]) {
+    await row(name).click();
+    await page.locator('[data-flexvc=resume-task]').waitFor({ timeout: patience });
+    await flex.picture(page, 'second-2-resume');
+    await page.locator('[data-flexvc=resume-task]').click();
+    await speaksIn(call_sid, other.call_sid);
+    await page.locator('[data-flexvc=resume-task]').waitFor({ state: 'detached' });
+  }
+});
+
 test('"I took the first customer off hold": the agent speaks with that one', async () => {
   const task = (sid) => `Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.get('${sid}')`;
   await page.evaluate(`Twilio.Flex.Actions.invokeAction('HoldCall', { task: ${task(first.sid)} })`);
@@ -106,7 +117,7 @@ test('"somebody called whom I had not accepted here": the badge says who, and ho
   const sid = await flex.order('call', { identity: flex.identity, from: '+15550103' });
   const offer = page.locator('[data-flexvc=offer]');
   await offer.getByText('+15550103').waitFor({ timeout: patience });
-  await flex.picture(page, 'second-2-offered');
+  await flex.picture(page, 'second-3-offered');
   await speaksIn(second.call_sid);
   await offer.locator('[data-flexvc=answer]').click();
   await speaksIn(sid, second.call_sid);
