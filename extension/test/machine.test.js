@@ -229,7 +229,7 @@ test('a call is taken at once, and a second one is offered without touching the 
   assert.deepEqual(did(first, 'takeCall').map((e) => e.callSid), ['CA1']);
   for (const status of ['connecting', 'open', 'reconnecting']) {
     const second = run(stateOf('registered', status), 'callInvited', { callSid: 'CA2' });
-    assert.deepEqual([second.effects, sids(second.state.offers)], [[], ['CA2']], status);
+    assert.deepEqual([second.effects, sids(second.state.offers)], [[{ do: 'ring', on: true }], ['CA2']], status);
     assert.equal(second.state.call.callSid, 'CA1');
     const again = run(stateOf('registered', status), 'callInvited', { callSid: 'CA1' });
     assert.deepEqual([again.effects, again.state.offers], [[], []], 'the same call, invited again, is not a second call');
@@ -648,10 +648,11 @@ test('hold and answer: the document is told once, and an answer that does not co
 
 test('declined, or given up by the caller: the first call does not notice', () => {
   const declined = run(rung().state, 'declineAsked', { callSid: 'CA2' });
-  assert.deepEqual(declined.effects, [{ do: 'rejectInvite', callSid: 'CA2' }]);
-  assert.deepEqual(run(rung().state, 'hangUpAsked', { callSid: 'CA2' }).effects, [{ do: 'rejectInvite', callSid: 'CA2' }], 'hung up before it was answered');
+  const silence = { do: 'ring', on: false };
+  assert.deepEqual(declined.effects, [{ do: 'rejectInvite', callSid: 'CA2' }, silence]);
+  assert.deepEqual(run(rung().state, 'hangUpAsked', { callSid: 'CA2' }).effects, declined.effects, 'hung up before it was answered');
   const gone = run(rung().state, 'inviteGone', { callSid: 'CA2' });
-  assert.deepEqual(gone.effects, []);
+  assert.deepEqual(gone.effects, [silence]);
   for (const { state } of [declined, gone]) assert.deepEqual([state.call.callSid, state.offers], ['CA1', []]);
   assert.deepEqual(run(gone.state, 'answerAsked', { callSid: 'CA2' }).effects, [], 'answered too late');
 });
@@ -694,6 +695,22 @@ test('the end of one call is the end of that one', () => {
   for (const { effects } of [active, held]) assert.deepEqual(effects, [], 'neither closes nor reloads');
 });
 
+test('two calls that come before the document is there: one is for it, the other rings until it is', () => {
+  const here = run({ ...stateOf('registered', 'none'), document: 'starting' }, 'pageConfigured', { session: 'here' }).state;
+  const { state } = story(here, ['callInvited', { callSid: 'CA1', session: 'here' }], ['callInvited', { callSid: 'CA2', session: 'here' }], ['answerAsked', { callSid: 'CA2' }]);
+  assert.deepEqual([state.call.callSid, state.onHold, sids(state.offers)], ['CA1', [], ['CA2']]);
+  const ready = run(state, 'documentConnected');
+  assert.deepEqual(sids(did(ready, 'takeCall')), ['CA1']);
+  assert.deepEqual(sids(did(run(ready.state, 'answerAsked', { callSid: 'CA2' }), 'takeCall')), ['CA2']);
+});
+
+test('a document that knows of neither call is told of the one, and the other does not ring on', () => {
+  const both = { ...answering().state, onHold: [{ ...ringing, callSid: 'CA1' }] };
+  const { state, effects } = run(both, 'documentConnected');
+  assert.deepEqual([state.call.callSid, state.onHold], ['CA2', []]);
+  assert.deepEqual(effects.filter((e) => ['takeCall', 'rejectInvite'].includes(e.do)).map((e) => [e.do, e.callSid]), [['rejectInvite', 'CA1'], ['takeCall', 'CA2']]);
+});
+
 test('the document speaks of the first call while it is handed the second', () => {
   const { state } = run(answering().state, 'callChanged', { call: { ...open, muted: true }, onHold: [] });
   assert.deepEqual([state.call.callSid, state.onHold[0].muted], ['CA2', true]);
@@ -721,7 +738,9 @@ test('the document crashes: the calls in it are lost, one that still rings is fo
   const ringing = run(answering().state, 'documentGone');
   assert.deepEqual([ringing.state.call.callSid, ringing.state.onHold], ['CA2', []]);
   assert.equal(did(run(ringing.state, 'documentConnected'), 'takeCall').length, 1);
-  assert.deepEqual(sids(run(rung().state, 'documentGone').state.offers), ['CA2'], 'the other one rings on');
+  const rings = run(rung().state, 'documentGone');
+  assert.deepEqual(sids(rings.state.offers), ['CA2'], 'the other one rings on');
+  assert.deepEqual(did(run(rings.state, 'documentConnected'), 'ring'), [{ do: 'ring', on: true }], 'and is heard again');
 });
 
 test('an offer whose line is gone can be answered, and does not stay for ever', () => {
