@@ -751,6 +751,7 @@ test('an offer whose line is gone can be answered, and does not stay for ever', 
     assert.equal(did(run(step.state, 'answerAsked', { page: undefined, callSid: 'CA2' }), name === 'workerStarted' ? 'ensureDocument' : 'takeCall').length, 1, name);
     assert.deepEqual(run(step.state, 'unheardDue').state.offers, [], name);
     const again = run(step.state, 'callInvited');
+    assert.deepEqual(sids(again.state.offers), ['CA2'], 'once');
     assert.deepEqual(sids(run(again.state, 'unheardDue').state.offers), ['CA2'], 'it rings on the new line too');
   }
   assert.deepEqual(sids(run(rung().state, 'unheardDue').state.offers), ['CA2']);
