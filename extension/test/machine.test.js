@@ -646,6 +646,13 @@ test('hold and answer: the document is told once, and an answer that does not co
   }
 });
 
+test('answered after a minute of ringing, and the worker dies just then: it is still for the document', () => {
+  const late = reduce(rung().state, { ...event('answerAsked', { callSid: 'CA2' }), at: at + 60_000 });
+  const woken = reduce(late.state, { ...event('workerStarted', { document: true }), at: at + 61_000 });
+  const step = run(woken.state, 'documentConnected', { call: open });
+  assert.deepEqual([sids(did(step, 'takeCall')), step.state.call.callSid], [['CA2'], 'CA2']);
+});
+
 test('declined, or given up by the caller: the first call does not notice', () => {
   const declined = run(rung().state, 'declineAsked', { callSid: 'CA2' });
   const silence = { do: 'ring', on: false };

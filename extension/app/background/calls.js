@@ -106,7 +106,7 @@ const withoutOffer = (s, callSid) => ({ ...s, offers: s.offers.filter((offer) =>
 const answer = (s, e) => {
   if (!mayCommand(s, e)) return next(s);
   const offer = s.offers.find(({ callSid }) => callSid === e.callSid);
-  if (offer) return isWaiting(s) ? next(s) : takeCall(withoutOffer(s, e.callSid), offer);
+  if (offer) return isWaiting(s) ? next(s) : takeCall(withoutOffer(s, e.callSid), { ...offer, at: e.at });
   return has(s.onHold, e.callSid) ? next(s, {}, { do: 'resume', callSid: e.callSid }) : next(s);
 };
 
