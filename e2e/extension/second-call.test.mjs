@@ -319,6 +319,24 @@ play('"the network was gone for a moment": both calls are there again, and the o
   await bothEnd(second, first);
 });
 
+play('"I walked over to another network with two customers on the line": both come along, and the one on hold is still on hold', async () => {
+  const first = await world.answered(page);
+  const second = await accepted();
+  await says({ call: second, onHold: [first] });
+  await world.heardMore(second);
+  await world.order('strand', { identity: world.identity, calls: true });
+  for (const sid of [first, second]) await world.heardMore(sid, 50);
+  await world.registered(page);
+  await says({ call: second, onHold: [first] });
+  await customersHear({ [first]: false, [second]: true });
+  await agentHears(false, true);
+  await world.say(page, 'ANSWER_CALL', { callSid: first });
+  await says({ call: first, onHold: [second] });
+  await customersHear({ [first]: true, [second]: false });
+  await agentHears(true, false);
+  await bothEnd(second, first);
+});
+
 // What runs in the offscreen document --------------------------------------------------------------------------------
 
 // Keeps the connections that the SDK makes, in the order in which they were answered.

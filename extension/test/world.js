@@ -285,6 +285,7 @@ class FakeDocument {
     }
     if (type === 'offscreen.resume') {
       const next = this.onHold.find(({ callSid }) => callSid === payload.callSid);
+      if (!next) return;
       this.onHold = [...this.onHold.filter((call) => call !== next), this.call];
       this.call = next;
       this.changed();
@@ -308,6 +309,7 @@ class FakeDocument {
   }
 
   end(reason, callSid = this.call.callSid) {
+    if (![this.call, ...this.onHold].some((call) => call?.callSid === callSid)) return;
     if (this.call.callSid === callSid) this.call = this.onHold.pop() ?? null;
     else this.onHold = this.onHold.filter((call) => call.callSid !== callSid);
     this.ended = { callSid, reason };

@@ -55,8 +55,11 @@ const takeOrWait = ifNew((s, e) => (isForAnother(s, e) ? wait(s, e) : takeCall(s
 /** Who has pressed Accept in this browser's Flex has decided; anybody else is asked. */
 const holdOrOffer = ifNew((s, e) => {
   if (isForAnother(s, e)) return wait(s, e);
-  return s.sessions.includes(e.session) ? takeCall(s, e) : offer(s, e);
+  return s.sessions.includes(e.session) && !isWaiting(s) ? takeCall(s, e) : offer(s, e);
 });
+
+/** A document that is not there yet can be told of one call when it is: another has to ring until then. @type {(s: State) => boolean} */
+const isWaiting = (s) => s.invite !== null && s.document !== 'ready';
 
 /** @type {(s: State, ...invites: Record<string, any>[]) => Step} */
 const offer = (s, ...invites) => next(s, { offers: [...s.offers, ...invites.map((invite) => ({ ...inviteOf(invite), unheard: false }))] });
@@ -93,6 +96,9 @@ const handOver = (s) => {
   return next(s, {}, { do: 'takeCall', callSid, connectToken, from });
 };
 
+/** The document lets the agent hear it. @type {(s: State) => boolean} */
+export const isRinging = (s) => s.offers.length > 0;
+
 /** @type {(s: State, callSid: string) => State} */
 const withoutOffer = (s, callSid) => ({ ...s, offers: s.offers.filter((offer) => offer.callSid !== callSid) });
 
@@ -100,7 +106,7 @@ const withoutOffer = (s, callSid) => ({ ...s, offers: s.offers.filter((offer) =>
 const answer = (s, e) => {
   if (!mayCommand(s, e)) return next(s);
   const offer = s.offers.find(({ callSid }) => callSid === e.callSid);
-  if (offer) return takeCall(withoutOffer(s, e.callSid), offer);
+  if (offer) return isWaiting(s) ? next(s) : takeCall(withoutOffer(s, e.callSid), { ...offer, at: e.at });
   return has(s.onHold, e.callSid) ? next(s, {}, { do: 'resume', callSid: e.callSid }) : next(s);
 };
 
@@ -156,7 +162,7 @@ const afterCall = (step) => chain(applyUpdate(step), (s) => chain(next(s, {}, ..
 
 /** @type {(step: Step) => Step} */
 const applyUpdate = (step) =>
-  step.state.update && !step.state.call && step.state.offers.length === 0
+  step.state.update && !step.state.call && !isRinging(step.state)
     ? { state: step.state, effects: [...step.effects, { do: 'reloadExtension' }] }
     : step;
 
@@ -180,11 +186,14 @@ const settle = (s, { call, onHold, ended }) => {
 /** The document says what is true. @type {Handler} */
 const believeDocument = (s, e) =>
   afterCall(
-    chain(next(s, { document: 'ready' }, ...(s.voiceToken ? [prepareDocument(s)] : [])), (now) => {
+    chain(next(s, { document: 'ready' }, ...(s.voiceToken ? [prepareDocument(s)] : []), { do: 'ring', on: isRinging(s) }), (now) => {
       const truth = { call: e.call, onHold: e.onHold, ended: e.ended };
       // It still rings, and this document has not been told of it, or not in a way that it could hear.
       const untold = isUntold(now, e) && e.ended?.callSid !== now.invite?.callSid;
-      return chain(untold ? handOver({ ...now, onHold: taken(truth) }) : settle(now, truth), hangUpAgain);
+      if (!untold) return chain(settle(now, truth), hangUpAgain);
+      const { call, invite } = now;
+      const tell = (/** @type {State} */ settled) => handOver({ ...settled, call, invite, onHold: taken(truth), lastEnd: null });
+      return chain(chain(settle({ ...now, call: null }, truth), tell), hangUpAgain);
     }),
   );
 

@@ -108,6 +108,7 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
       tellDocument('offscreen.prepare', { token, identity, edge, holdSeconds, appVersion, chosen }),
     takeCall: ({ callSid, connectToken, from }) => tellDocument('offscreen.takeCall', { callSid, connectToken, from }),
     inviteGone: ({ callSid }) => tellDocument('offscreen.inviteGone', { callSid }),
+    ring: ({ on }) => ports.toDocument({ type: 'offscreen.ring', payload: { on } }),
     resume: ({ callSid }) => tellDocument('offscreen.resume', { callSid }),
     hangUp: ({ callSid }) => tellDocument('offscreen.hangUp', { callSid }),
     mute: ({ muted, callSid }) => tellDocument('offscreen.mute', { muted, callSid }),

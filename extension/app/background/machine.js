@@ -5,7 +5,7 @@
 // is not, in the offscreen document. Each has a table, the line's here and the call's in calls.js, and each table decides every
 // (state, event) pair: `ignore` is a decision, a missing entry is a bug that a test finds.
 
-import { call, callState, heldCalls, keepAnswered, unheard } from './calls.js';
+import { call, callState, heldCalls, isRinging, keepAnswered, unheard } from './calls.js';
 import { untilNextFetch } from './schedule.js';
 import { acceptedPages, chain, closeWhenIdle, edgeOf, ignore, ignoring, leaveLater, makeDocument, mayCommand, next, passOn, prepareDocument, reloadsWithin } from './steps.js';
 
@@ -555,7 +555,9 @@ export const always = {
 export function reduce(state, event) {
   const handlers = [always[event.name], line[state.line][event.name], call[callState(state)][event.name]];
   if (!handlers.some(Boolean)) throw new Error(`no decision for the event ${event.name}`);
-  return handlers.reduce((/** @type {Step} */ step, handler) => (handler ? chain(step, (s) => handler(s, event)) : step), next(state));
+  const step = handlers.reduce((/** @type {Step} */ step, handler) => (handler ? chain(step, (s) => handler(s, event)) : step), next(state));
+  const on = isRinging(step.state);
+  return on === isRinging(state) ? step : chain(step, (s) => next(s, {}, { do: 'ring', on }));
 }
 
 // Addresses ----------------------------------------------------------------------------------------------------

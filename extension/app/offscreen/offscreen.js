@@ -18,7 +18,7 @@ globalThis.fetch = unhurried(globalThis.fetch.bind(globalThis), setTimeout);
 const phone = createSwitchboard({
   Device: globalThis.Twilio.Device,
   media: navigator.mediaDevices,
-  signal: (sinkId) => signal(sinkId).catch(() => {}),
+  signal: (sinkId, meaning) => signal(sinkId, meaning).catch(() => {}),
   peers: createPeers(window),
   report: tell,
   now: () => Date.now(),
@@ -69,6 +69,8 @@ function hear(message) {
       return phone.take(payload);
     case 'offscreen.inviteGone':
       return phone.inviteGone(payload.callSid);
+    case 'offscreen.ring':
+      return phone.ring(payload.on);
     case 'offscreen.resume':
       return phone.resume(payload.callSid);
     case 'offscreen.hangUp':
