@@ -166,6 +166,10 @@ generate: ## rewrite completions, man pages, docs and COVERAGE.md
 	$(GO) test ./internal/emulator/coverage -run 'TestCoverage' -count=1 -update
 	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
 
+store-pictures: extension/node_modules/.installed ## take the pictures of the Chrome Web Store's listing anew
+	@scripts/tools.sh chromium
+	@cd extension && npm run --silent store-pictures
+
 pictures: ## draw the pictures of the watch in docs/pictures
 	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
 
@@ -199,4 +203,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak clean
+.PHONY: help build demo demo-browser test fmt-check vet staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak store-pictures clean
