@@ -157,7 +157,7 @@ function showCall({ call, offers, lastEnd, prefix }, before) {
     return;
   }
   write($('caller-name'), nameOf(call.from, prefix) || t('call_unknown'));
-  $('caller-name').classList.toggle('long', $('caller-name').textContent.length > 24);
+  $('caller-name').classList.toggle('long', $('caller-name').textContent.length > 18);
   write($('caller-note'), t(call.muted ? 'call_muted' : `call_${call.status}`));
   $('mute').setAttribute('aria-pressed', String(call.muted));
   $('keypad-toggle').disabled = call.status === 'connecting';
