@@ -158,10 +158,11 @@ flex-picture: ## take the picture of Flex in docs/pictures anew, in a pass of e2
 e2e-rollout: bin/flexvc-voice extension/node_modules/.installed ## a real Chromium, by policy: install, microphone, update, and what it refuses; about a minute
 	$(call browser,e2e/rollout/*.test.mjs)
 
-bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a call is answered, and what a refresh or another network costs it
+bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a call is answered, and what a refresh, another network or a closed browser costs it
 	cd extension && npm run --silent build
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench.mjs
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench-links.mjs
+	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench-goodbye.mjs
 
 BOOTS ?= 20
 bench-plugin: $(FLEX_NEEDS) flex-host ## what the plugin adds to Flex's start: BOOTS=20 with it and without, in turns

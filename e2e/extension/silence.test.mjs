@@ -1,5 +1,6 @@
 // How long a caller is held in silence when the agent's phone is gone. Where it can, the extension says goodbye, at once or in its
-// next life. Where nothing is told to it, Twilio waits for as long as the client has asked it to.
+// next life. Where nothing is told to it, Twilio waits for as long as the client has asked it to. A browser that ends leaves the
+// extension some hundredths of a second, which nothing guarantees: bench-goodbye.mjs counts how often they are enough.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setPolicy } from './policy.mjs';
@@ -28,11 +29,7 @@ async function held(t, what, happens, wanted = {}) {
 
 const each = { timeout: 120_000 };
 
-test('"it was the end of my shift, and I closed the browser": the caller is hung up on at once', each, async (t) => {
-  assert.equal(await held(t, 'the browser was closed', ({ context }) => context.close()), 'agent');
-});
-
-test('"I closed the last window": the caller is hung up on at once', each, async (t) => {
+test('"it was the end of my shift, and I closed the last window": the caller is hung up on at once', each, async (t) => {
   const close = async (world) => {
     const worker = await world.background();
     await worker.evaluate(async () => Promise.all((await chrome.windows.getAll()).map(({ id }) => chrome.windows.remove(id))));

@@ -1,8 +1,8 @@
 // Whether this browser is about to close. Chromium ends an extension without a word; of the last window, and of the tabs in it,
 // it tells some hundredths of a second before.
 
-/** Every kind: whatever is open can hold the page that ends the call. @type {chrome.windows.QueryOptions} */
-const all = { windowTypes: ['normal', 'popup', 'panel', 'app', 'devtools'] };
+/** What an agent works in; Flex may be installed as an app. @type {{ windowTypes: ['normal', 'popup', 'app'] }} */
+const kinds = { windowTypes: ['normal', 'popup', 'app'] };
 
 /**
  * @param {Chrome} chrome
@@ -19,10 +19,10 @@ export function watchWindows({ windows, tabs, runtime }, closing) {
     if (open.delete(id) && open.size === 0 && !livesOn) closing();
   }
 
-  windows.onCreated.addListener(({ id }) => void open.add(id));
-  windows.onRemoved.addListener(close);
+  windows.onCreated.addListener(({ id }) => void open.add(id), kinds);
+  windows.onRemoved.addListener(close, kinds);
   // The earlier word of the two.
   tabs.onRemoved.addListener((_tab, { windowId, isWindowClosing }) => void (isWindowClosing && close(windowId)));
-  windows.getAll(all).then((found) => found.forEach(({ id }) => open.add(id))).catch(() => {});
+  windows.getAll(kinds).then((found) => found.forEach(({ id }) => open.add(id))).catch(() => {});
   runtime.getPlatformInfo().then(({ os }) => void (livesOn = os === 'mac')).catch(() => {});
 }

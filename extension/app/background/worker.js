@@ -76,7 +76,15 @@ chrome.runtime.onInstalled.addListener(() => {});
 chrome.storage.onChanged.addListener(async (_changes, area) => {
   if (area === 'managed') desk.report({ name: 'policyChanged', policy: await store.policy() });
 });
-watchWindows(chrome, () => desk.report({ name: 'browserClosing' }));
+/** Straight to the document: by way of the browser a word would come too late, as it is the browser that ends. @type {MessagePort | undefined} */
+let shortcut;
+self.addEventListener('message', ({ source, ports: [straight] }) => {
+  if (/** @type {{ url?: string } | null} */ (source)?.url === chrome.runtime.getURL('offscreen/offscreen.html')) shortcut = straight;
+});
+watchWindows(chrome, () => {
+  shortcut?.postMessage('browserClosing');
+  desk.report({ name: 'browserClosing' });
+});
 self.addEventListener('online', () => {
   desk.report({ name: 'networkReturned' });
   effects.proveLine();

@@ -126,6 +126,11 @@ export function createSwitchboard(outside) {
     /** @param {string} [callSid] */
     hangUp: (callSid) => find(callSid)?.hangUp(),
 
+    /** The active one last: another would take its place. */
+    hangUpAll() {
+      for (const phone of [...onHold, active]) phone.hangUp();
+    },
+
     /** @param {string} callSid */
     inviteGone: (callSid) => find(callSid)?.inviteGone(callSid),
 
