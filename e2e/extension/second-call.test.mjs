@@ -17,7 +17,7 @@ after(() => world?.stop());
 
 const play = plays(async () => {
   await world.atRest(page);
-  await world.inDocument('void peers.clear()');
+  await world.inDocument('void globalThis.peers?.clear()');
 });
 
 /** As Flex calls the agent, who has pressed Accept on this page. */
@@ -335,6 +335,24 @@ play('"I walked over to another network with two customers on the line": both co
   await customersHear({ [first]: true, [second]: false });
   await agentHears(true, false);
   await bothEnd(second, first);
+});
+
+// The last: a document that was made anew has nothing to listen with.
+play('"the phone itself crashed with two customers on the line": neither is left in silence, a third that rings is still offered, and answered', async () => {
+  const first = await world.answered(page);
+  const second = await accepted();
+  await says({ call: second, onHold: [first] });
+  await world.heardMore(second);
+  const third = await world.ring();
+  await says({ call: second, onHold: [first], offers: [third] });
+  const worker = await world.background();
+  await worker.evaluate(() => chrome.offscreen.closeDocument());
+  for (const sid of [first, second]) await world.inState(sid, 'ended');
+  await says({ offers: [third] });
+  await world.say(page, 'ANSWER_CALL', { callSid: third });
+  await says({ call: third });
+  await customersHear({ [third]: true });
+  await bothEnd(third);
 });
 
 // What runs in the offscreen document --------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ function show(next) {
   view = next;
   showStatus();
   showCall(next, before);
-  showOthers($('others'), othersOf(next).map((row) => ({ ...row, from: nameOf(row.from, next.prefix) })), t, ask);
+  showOthers($('others'), othersOf(next), t, ask);
   showDevices(next);
   showFacts(next);
 }
