@@ -11,7 +11,7 @@ import { call, callState, initial, line } from './machine.js';
  */
 
 /** Raise it whenever State changes shape. */
-export const snapshotVersion = 2;
+export const snapshotVersion = 3;
 
 /** @param {State} state */
 export function toSnapshot(state) {
