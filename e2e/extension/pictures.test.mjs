@@ -20,9 +20,9 @@ const looks = [
   { look: 'dark', colorScheme: 'dark', zoom: 1, rules: ['color-contrast'] },
   { look: '125', colorScheme: 'light', zoom: 1.25, rules: ['color-contrast', 'target-size', 'scrollable-region-focusable'] },
 ];
-/** The most that Chrome shows of a popup, and the window of the welcome page. */
-const popupSize = { width: 360, height: 600 };
-const windowSize = { width: 900, height: 1200 };
+/** Of a popup Chrome shows 600 px, and makes it no higher than what is in it. The welcome page is in a tab, and may scroll. */
+const popup = { width: 360, height: 600, mostHeight: 600 };
+const tab = { width: 900, height: 600, mostHeight: Infinity };
 
 let app, browser;
 
@@ -41,22 +41,22 @@ after(async () => {
 
 for (const language of languages) {
   test(`the popup in ${language}`, { timeout: 300_000 }, async () => {
-    await within(language, async (page, look) => {
+    await within(language, popup, async (page, look) => {
       await open(page, 'popup/popup.html', null, language);
       // A worker that hangs is one only after a while.
       await page.waitForFunction(() => document.getElementById('status-title').textContent !== '');
-      await look('unresponsive', popupSize);
+      await look('unresponsive');
       for (const [name, { view, do: act }] of Object.entries(pictures())) {
         if (!view) continue;
         await page.evaluate(anew, view);
         await act?.(page);
-        await look(name, popupSize);
+        await look(name);
       }
     });
   });
 
   test(`the welcome page in ${language}`, { timeout: 60_000 }, async () => {
-    await within(language, async (page, look) => {
+    await within(language, tab, async (page, look) => {
       for (const state of ['prompt', 'granted', 'denied', 'missing']) {
         await page.addInitScript((state) => {
           navigator.permissions.query = async () => ({ state: state === 'missing' ? 'prompt' : state });
@@ -65,7 +65,7 @@ for (const language of languages) {
         await open(page, 'welcome/welcome.html', viewOf(), language);
         if (state === 'missing') await page.click('#allow');
         if (state !== 'prompt') await page.waitForFunction(() => document.getElementById('result').textContent !== '');
-        await look(`welcome_${state}`, windowSize);
+        await look(`welcome_${state}`);
       }
     });
   });
@@ -86,28 +86,28 @@ function anew(view) {
 }
 
 /** Gives a page, and what looks at it in every look. Complains at the end, of everything. */
-async function within(language, run) {
-  const context = await browser.newContext({ locale: language.replace('_', '-'), viewport: popupSize });
+async function within(language, { width, height, mostHeight }, run) {
   const found = [];
-  const page = await context.newPage();
-  page.on('pageerror', (error) => found.push(String(error)));
-  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && found.push(message.text()));
-  const cdp = await context.newCDPSession(page);
-  await run(page, async (name, { width, height }) => {
-    for (const { look, colorScheme, zoom, rules } of looks) {
-      // A popup is as high as what it shows, whatever the window.
-      const size = name.startsWith('welcome') ? { width, height } : { width, height: 100 };
-      // First: it puts the page's own size back.
-      await page.emulateMedia({ colorScheme });
-      await cdp.send('Emulation.setDeviceMetricsOverride', { width: size.width, height: Math.floor(size.height / zoom), deviceScaleFactor: zoom, mobile: false });
-      const what = `${name}-${look}`;
-      for (const fault of await page.evaluate(faults, { mostHeight: Math.floor(height / zoom), rules })) found.push(`${what}: ${fault}`);
-      if (!folder) continue;
-      await mkdir(join(folder, language), { recursive: true });
-      await page.screenshot({ path: join(folder, language, `${what}.png`), fullPage: true });
-    }
-  });
-  await context.close();
+  if (folder) await mkdir(join(folder, language), { recursive: true });
+  for (const zoom of [1, 1.25]) {
+    const viewport = { width, height: Math.floor(height / zoom) };
+    const context = await browser.newContext({ locale: language.replace('_', '-'), viewport, deviceScaleFactor: zoom });
+    const page = await context.newPage();
+    page.on('pageerror', (error) => found.push(String(error)));
+    page.on('console', (message) => ['error', 'warning'].includes(message.type()) && found.push(message.text()));
+    await run(page, async (name) => {
+      for (const { look, colorScheme, rules } of looks.filter((one) => one.zoom === zoom)) {
+        await page.emulateMedia({ colorScheme });
+        const what = `${name}-${look}`;
+        for (const fault of await page.evaluate(faults, { mostHeight: mostHeight / zoom, rules })) found.push(`${what}: ${fault}`);
+        if (!folder) continue;
+        const high = await page.evaluate(() => document.querySelector('main').getBoundingClientRect().height);
+        const clip = { x: 0, y: 0, width, height: mostHeight < Infinity ? high : viewport.height };
+        await page.screenshot({ path: join(folder, language, `${what}.png`), clip });
+      }
+    });
+    await context.close();
+  }
   assert.deepEqual(found, []);
 }
 
