@@ -804,9 +804,27 @@ test('what the administrator has just forbidden gets no Flex token any more', ()
 });
 
 test('restart forgets the account and every token', () => {
-  const { state, effects } = run(stateOf('registered', 'open'), 'restartAsked');
-  assert.deepEqual([state.config, state.flexToken, state.voiceToken, state.call], [null, null, null, null]);
-  assert.ok(['unregister', 'closeDocument', 'reconnectPages'].every((name) => effects.some((e) => e.do === name)));
+  const { state, effects } = run({ ...stateOf('registered', 'open'), refusal: { status: 403, code: 'role-missing', message: null, requestId: null } }, 'restartAsked');
+  assert.deepEqual([state.config, state.flexToken, state.voiceToken, state.call, state.refusal], [null, null, null, null, null]);
+  // A tab that has no content script gets one: it may be why somebody restarts.
+  assert.ok(['unregister', 'closeDocument', 'reconnectPages', 'bridgeTabs'].every((name) => effects.some((e) => e.do === name)));
+});
+
+test('what the token server said is known until it gives a token', () => {
+  const refusal = { status: 403, code: 'role-missing', message: null, requestId: 'RQ1' };
+  const refused = run(stateOf('fetching', 'none'), 'tokenFetchFailed', { reason: 'flex_token_refused', refusal }).state;
+  assert.deepEqual([refused.line, refused.refusal], ['wanting', refusal]);
+  const unreachable = run({ ...stateOf('registered', 'none'), refusal }, 'tokenFetchFailed', { reason: 'token_server_unreachable' }).state;
+  assert.equal(unreachable.refusal, null, 'another failure has nothing to do with it');
+  assert.equal(run({ ...stateOf('fetching', 'none'), refusal }, 'tokenFetched').state.refusal, null);
+});
+
+test('a plugin that was mended is tried at once, though the Flex token is the one that was refused', () => {
+  const state = { ...stateOf('wanting', 'none'), flexToken: { token: 'flex-1', expiresAt: null, refused: true } };
+  const mended = run(state, 'pageConfigured', { prefix: 'agent_' });
+  assert.equal(mended.state.line, 'fetching', 'or the answer would be for nobody');
+  assert.equal(did(mended, 'fetchToken')[0].prefix, 'agent_');
+  assert.equal(run(mended.state, 'tokenFetched', { number: mended.state.fetch.number }).state.line, 'registering');
 });
 
 test('the first document is known to be on its way', () => {

@@ -423,6 +423,30 @@ test('restart lets go of everything, and the tab configures itself again', async
   assert.equal(world.made, 2);
 });
 
+test('a document that cannot be closed takes everything with it: the next one could never be made', async () => {
+  const { world } = await inCall();
+  world.chrome.offscreen.closeDocument = () => new Promise(() => {});
+  await world.send({ type: 'popup.restart' });
+  await world.settle();
+  assert.equal(world.reloads, 0, 'it has a moment');
+  // The time to let go, then the time to close.
+  await world.pass(3_000);
+  await world.pass(3_000);
+  assert.equal(world.reloads, 1);
+});
+
+test('"try again" asks the token server at once, and only that', async () => {
+  const { world } = await registered();
+  const before = world.fetches.length;
+  await world.send({ type: 'popup.retry', payload: { what: 'token' } });
+  await world.settle();
+  assert.equal(world.fetches.length, before + 1);
+  await world.send({ type: 'popup.retry', payload: { what: 'line' } });
+  await world.settle();
+  assert.equal(world.fetches.length, before + 1, 'a line that is well is left alone');
+  assert.equal(world.devices.length, 1);
+});
+
 test('policy that arrives after the start counts', async () => {
   const world = new World();
   await world.boot();

@@ -253,7 +253,9 @@ const configure = (s, e) => {
   if ((s.config?.worker && s.config.worker !== config.worker) || (moved && consent)) {
     return chain(next(state, {}, ...answers, stay, { do: 'unregister' }, { do: 'clearTimer', timer: 'revive' }), (now) => dropTokens(now, e));
   }
-  return chain(next(state, {}, ...answers, stay), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
+  return chain(next(state, {}, ...answers, stay), (now) =>
+    moved && now.flexToken ? fetchNow(now, now.line === 'wanting' ? { line: 'fetching' } : {}) : next(now),
+  );
 };
 
 /** @type {Effect} */

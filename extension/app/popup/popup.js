@@ -20,8 +20,8 @@ const $ = (id) => document.getElementById(id);
 let view;
 /** @type {(() => void) | undefined} */
 let stopMeter;
-/** A worker that sleeps is awake well before this. */
-const patience = 2_500;
+/** A worker that sleeps is awake before this, however slow its storage: to restart one that works could cost a call. */
+const patience = 5_000;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let overdue;
 let hangs = false;
