@@ -128,8 +128,8 @@ N ?= 30
 soak: bin/flexvc-voice extension/node_modules/.installed ## browser tests N=30 times on the machine as it is, and N times beside 8 busy processes: FILES=..., failures per run
 	$(call browser,--soak $(N) $(FILES))
 
-STEPS ?= 200
-chaos: bin/flexvc-voice extension/node_modules/.installed ## an agent's and customers' random walk through everything that goes wrong: STEPS=200 SEED=...
+STEPS ?= 1000
+chaos: bin/flexvc-voice extension/node_modules/.installed ## an agent's and customers' random walk through everything that goes wrong: STEPS=1000 SEED=...; about 10 minutes
 	@scripts/tools.sh chromium
 	@cd extension && npm run --silent build
 	@FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/chaos/chromium.mjs --steps $(STEPS) $(if $(SEED),--seed $(SEED))
@@ -167,10 +167,11 @@ flex-picture: ## take the picture of Flex in docs/pictures anew, in a pass of e2
 e2e-rollout: bin/flexvc-voice extension/node_modules/.installed ## a real Chromium, by policy: install, microphone, update, and what it refuses; about a minute
 	$(call browser,e2e/rollout/*.test.mjs)
 
-bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a call is answered, and what a refresh or another network costs it
+bench-calls: bin/flexvc-voice extension/node_modules/.installed ## how fast a call is answered, and what a refresh, another network or a closed browser costs it
 	cd extension && npm run --silent build
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench.mjs
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench-links.mjs
+	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/extension/bench-goodbye.mjs
 
 BOOTS ?= 20
 bench-plugin: $(FLEX_NEEDS) flex-host ## what the plugin adds to Flex's start: BOOTS=20 with it and without, in turns
@@ -181,6 +182,10 @@ generate: ## rewrite completions, man pages, docs and COVERAGE.md
 	$(GO) test ./internal/cli/tree -run 'TestGenerated' -count=1 -update
 	$(GO) test ./internal/emulator/coverage -run 'TestCoverage' -count=1 -update
 	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
+
+store-pictures: extension/node_modules/.installed ## take the pictures of the Chrome Web Store's listing anew
+	@scripts/tools.sh chromium
+	@cd extension && npm run --silent store-pictures
 
 pictures: ## draw the pictures of the watch in docs/pictures
 	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
@@ -215,4 +220,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos clean
+.PHONY: help build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean

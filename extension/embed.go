@@ -12,17 +12,28 @@ import (
 //go:embed all:app
 var files embed.FS
 
+//go:embed store
+var store embed.FS
+
 // VoiceSDK is the file, relative to App, that `npm run build` fetches. A binary built without it holds an
 // extension that cannot make calls, so whoever packs it has to look for it.
 const VoiceSDK = "vendor/twilio.min.js"
 
 // App returns the extension's folder: manifest.json is at its root.
 func App() fs.FS {
-	app, err := fs.Sub(files, "app")
+	return sub(files, "app")
+}
+
+// Store returns what a listing in the Chrome Web Store says of the extension; see
+// internal/webstore.
+func Store() fs.FS { return sub(store, "store") }
+
+func sub(files fs.FS, folder string) fs.FS {
+	inside, err := fs.Sub(files, folder)
 	if err != nil {
-		panic(err) // "app" is a valid path, and that is all Sub checks
+		panic(err) // the name is a valid path, and that is all Sub checks
 	}
-	return app
+	return inside
 }
 
 // HasVoiceSDK tells whether the Voice SDK was there when this binary was built.

@@ -35,19 +35,22 @@ func listFiles(t *testing.T) []string {
 // What ships is what is listed: a forgotten file breaks the extension, a stray one is signed with it.
 func TestTheFolderHoldsExactlyTheWantedFiles(t *testing.T) {
 	wanted := strings.Fields(`
-		_locales/en/messages.json
-		background/calls.js background/desk.js background/effects.js background/line.js background/machine.js background/ports.js
-		background/schedule.js background/steps.js background/store.js background/token.js background/view.js background/worker.js
+		_locales/de/messages.json _locales/en/messages.json _locales/es/messages.json _locales/fr/messages.json
+		_locales/ja/messages.json _locales/pt_BR/messages.json
+		background/calls.js background/desk.js background/effects.js background/line.js background/machine.js
+		background/ports.js background/schedule.js background/steps.js background/store.js background/token.js
+		background/view.js background/windows.js background/worker.js
 		content/bridge.js
-		icons/call-16.png icons/call-32.png icons/error-16.png icons/error-32.png
-		icons/green-128.png icons/green-16.png icons/green-32.png icons/green-48.png
-		icons/grey-16.png icons/grey-32.png
+		icons/call-16.png icons/call-32.png icons/error-16.png icons/error-32.png icons/green-128.png icons/green-16.png
+		icons/green-32.png icons/green-48.png icons/grey-16.png icons/grey-32.png icons/muted-16.png icons/muted-32.png
 		managed_schema.json
 		manifest.json
-		offscreen/client.js offscreen/digits.js offscreen/microphone.js offscreen/offscreen.html offscreen/offscreen.js offscreen/peers.js
-		offscreen/phone.js offscreen/quality.js offscreen/signal.js offscreen/switchboard.js
-		popup/others.js popup/popup.css popup/popup.html popup/popup.js popup/sound.js popup/status.js
-		shared/insights.js shared/look.css shared/messages.js shared/stream.js
+		offscreen/client.js offscreen/digits.js offscreen/link.js offscreen/microphone.js offscreen/offscreen.html
+		offscreen/offscreen.js offscreen/peers.js offscreen/phone.js offscreen/quality.js offscreen/rehearsal.js
+		offscreen/signal.js offscreen/switchboard.js
+		popup/actions.js popup/names.js popup/others.js popup/popup.css popup/popup.html popup/popup.js popup/sound.js
+		popup/status.js
+		shared/insights.js shared/look.css shared/messages.js shared/patience.js shared/stream.js shared/words.js
 		vendor/README.md vendor/twilio.min.d.ts
 		welcome/welcome.css welcome/welcome.html welcome/welcome.js
 	`)
@@ -59,7 +62,7 @@ func TestTheFolderHoldsExactlyTheWantedFiles(t *testing.T) {
 	}
 }
 
-// Each of these is justified in SECURITY.md. More of any is a decision, not an accident.
+// Each of these is justified in store/permissions.json and SECURITY.md. More of any is a decision, not an accident.
 func TestTheManifestGainsNoPermissionUnnoticed(t *testing.T) {
 	raw, err := fs.ReadFile(App(), "manifest.json")
 	if err != nil {

@@ -17,7 +17,7 @@ after(() => world?.stop());
 
 const play = plays(async () => {
   await world.atRest(page);
-  await world.inDocument('void peers.clear()');
+  await world.inDocument('void globalThis.peers?.clear()');
 });
 
 /** As Flex calls the agent, who has pressed Accept on this page. */
@@ -317,6 +317,42 @@ play('"the network was gone for a moment": both calls are there again, and the o
   await customersHear({ [first]: false, [second]: true });
   await agentHears(false, true);
   await bothEnd(second, first);
+});
+
+play('"I walked over to another network with two customers on the line": both come along, and the one on hold is still on hold', async () => {
+  const first = await world.answered(page);
+  const second = await accepted();
+  await says({ call: second, onHold: [first] });
+  await world.heardMore(second);
+  await world.order('strand', { identity: world.identity, calls: true });
+  for (const sid of [first, second]) await world.heardMore(sid, 50);
+  await world.registered(page);
+  await says({ call: second, onHold: [first] });
+  await customersHear({ [first]: false, [second]: true });
+  await agentHears(false, true);
+  await world.say(page, 'ANSWER_CALL', { callSid: first });
+  await says({ call: first, onHold: [second] });
+  await customersHear({ [first]: true, [second]: false });
+  await agentHears(true, false);
+  await bothEnd(second, first);
+});
+
+// The last: a document that was made anew has nothing to listen with.
+play('"the phone itself crashed with two customers on the line": neither is left in silence, a third that rings is still offered, and answered', async () => {
+  const first = await world.answered(page);
+  const second = await accepted();
+  await says({ call: second, onHold: [first] });
+  await world.heardMore(second);
+  const third = await world.ring();
+  await says({ call: second, onHold: [first], offers: [third] });
+  const worker = await world.background();
+  await worker.evaluate(() => chrome.offscreen.closeDocument());
+  for (const sid of [first, second]) await world.inState(sid, 'ended');
+  await says({ offers: [third] });
+  await world.say(page, 'ANSWER_CALL', { callSid: third });
+  await says({ call: third });
+  await customersHear({ [third]: true });
+  await bothEnd(third);
 });
 
 // What runs in the offscreen document --------------------------------------------------------------------------------

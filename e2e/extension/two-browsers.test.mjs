@@ -37,6 +37,25 @@ for (const ten of [1, 2, 3, 4, 5]) play(`"I accepted at my desk, and the laptop 
   assert.equal(wrong, 0);
 });
 
+play('"a second call, which I accepted on the laptop, while I talked at my desk": the laptop answers, and the desk is not asked', async () => {
+  const first = await ringFor(await desk.evaluate(() => window.session));
+  await world.callIs(desk, 'open');
+  await desk.evaluate(() => {
+    window.offered = 0;
+    addEventListener('message', ({ data }) => (window.offered += data.payload?.offers?.length ?? 0));
+  });
+  const second = await ringFor(await laptop.evaluate(() => window.session));
+  await world.inState(second, 'in-progress');
+  await world.callIs(laptop, 'open');
+  // So long the other waits before it would ask.
+  await pause(6_000);
+  assert.deepEqual([await callOf(desk), await callOf(laptop)], [first, second]);
+  assert.equal(await desk.evaluate(() => window.offered), 0);
+  await world.hangUp(laptop, second);
+  await world.hangUp(desk, first);
+  await Promise.all([desk, laptop].map((page) => world.noCall(page)));
+});
+
 play('"I accepted, and reloaded": the same browser answers', async () => {
   const session = await laptop.evaluate(() => window.session);
   await laptop.reload();

@@ -285,6 +285,18 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
       await cdp.detach();
       return at;
     },
+    /** Ends the browser as a power cut does: without a word. */
+    async killBrowser() {
+      const [browser] = await devtools.processes();
+      process.kill(browser, 'SIGKILL');
+    },
+    /** Ends the process that the extension lives in, document and worker alike, as a crash does. */
+    async killExtension() {
+      for (const id of await devtools.processes()) {
+        const command = await readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '');
+        if (command.includes('--extension-process')) process.kill(id, 'SIGKILL');
+      }
+    },
     // A document's tab is a target too.
     documents: async () => (await devtools.targets()).filter(({ url, type }) => url === `${base}offscreen/offscreen.html` && type !== 'tab'),
     /** Runs an expression in the offscreen document. */
@@ -396,6 +408,11 @@ export async function devtoolsOf(profile) {
     }
   };
   return {
+    /** Ids, the browser's own first. */
+    async processes() {
+      const { processInfo } = await ask(path, 'SystemInfo.getProcessInfo');
+      return processInfo.toSorted((a, b) => (b.type === 'browser') - (a.type === 'browser')).map(({ id }) => id);
+    },
     targets: async () => (await ask(path, 'Target.getTargets', { filter: [{}] })).targetInfos,
     async evaluate(target, expression) {
       const { result, exceptionDetails } = await ask(`/devtools/page/${target}`, 'Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });

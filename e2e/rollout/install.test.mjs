@@ -110,6 +110,28 @@ test('it has the microphone, and nobody was asked', each, async () => {
   await world.noCall(page);
 });
 
+test('"the extension crashed, and my customer heard nothing for half a minute": it is back by itself, and hangs up first', each, async (t) => {
+  const sid = await world.ring();
+  await world.callIs(page, 'open');
+  await world.heardMore(sid);
+  const at = Date.now();
+  await world.killExtension();
+  const { reason } = await until('the end of the call', async () => {
+    const s = await world.stats(sid);
+    return s.state === 'ended' && s;
+  }, 25_000); // sooner than the 30 s that are asked for
+  t.diagnostic(`free ${Date.now() - at} ms after the crash`);
+  assert.equal(reason, 'agent');
+  await world.registered(page);
+  t.diagnostic(`registered again ${Date.now() - at} ms after the crash`);
+  const next = await world.ring();
+  await world.callIs(page, 'open');
+  await world.heardMore(next);
+  await world.say(page, 'HANGUP_CALL');
+  await world.inState(next, 'ended');
+  await world.noCall(page);
+});
+
 test('a version that comes out during a call is taken up when the call has ended', each, async (t) => {
   const sid = await world.ring();
   await world.callIs(page, 'open');

@@ -48,7 +48,7 @@ function makeLine(t) {
       this.destroyed = true;
     }
   }
-  const line = createLine({ Device, report: ({ name }) => told.push(name), appVersion: '1' });
+  const line = createLine({ Device, report: ({ name }) => told.push(name), appVersion: '1', parted: (callSid) => told.push(`parted from ${callSid}`) });
   const pass = async (ms) => {
     for (let i = 0; i < ms; i += 50) {
       mock.timers.tick(50);
@@ -136,4 +136,26 @@ test('a call that rings at both is refused at both, and gone when it is gone at 
   assert.deepEqual(told, ['callInvited']);
   b.emit('cancel');
   assert.deepEqual(told, ['callInvited', 'inviteGone']);
+});
+
+test('a goodbye is said again to every new socket, until it has been heard five times', async (t) => {
+  const { line, devices, told, pass, Device } = await registered(t);
+  const said = [];
+  const listen = (device) => (device._stream.hangup = (callSid) => said.push([devices.indexOf(device), callSid]));
+  listen(devices[0]);
+  devices[0].deaf = Device.deaf = true;
+  line.sayGoodbye('CA1');
+  await pass(1_600);
+  line.register('voice', 'roaming');
+  listen(devices[1]);
+  Device.deaf = devices[1].deaf = false;
+  assert.ok(said.every(([on]) => on === 0));
+  devices[1].answer();
+  assert.deepEqual(said.at(-1), [1, 'CA1']);
+  assert.deepEqual(told.splice(0), ['lineDead', 'lineRegistered']);
+  await pass(10_000);
+  assert.deepEqual(told, ['parted from CA1']);
+  const { length } = said;
+  await pass(10_000);
+  assert.equal(said.length, length);
 });

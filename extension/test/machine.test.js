@@ -42,6 +42,7 @@ const examples = {
   deviceAsked: { page: 'page1', kind: 'input', label: 'Headset' },
   documentConnected: { call: null, onHold: [], ended: null },
   documentGone: {},
+  browserClosing: {},
   devicesChanged: { devices: { microphone: 'granted', inputs: [], outputs: [], chosen: { input: '', output: '', ringtone: '' } } },
   updateFound: { version: '2.0.0' },
   messageRefused: { refusal: 'bad_payload' },
@@ -138,8 +139,8 @@ test('no event in any state breaks what must always hold', () => {
       if (beside.offers && !over.includes(name) && !(name === 'policyChanged' && lineState === 'unconfigured')) {
         assert.ok(all.includes('CA3'), `${where} lost the call that is offered`);
       }
-      // What a person asked for, or what the document says, is all that ends a call.
-      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked'].includes(name) || (before.call?.status === 'connecting' && name === 'loggedOut');
+      // What a person asked for or did, or what the document says, is all that ends a call.
+      const mayEnd = ['callEnded', 'documentConnected', 'documentGone', 'restartAsked', 'hangUpAsked', 'browserClosing'].includes(name) || (before.call?.status === 'connecting' && name === 'loggedOut');
       const nobodyHasIt = name === 'inviteGone' && before.document !== 'ready';
       if (before.call && !mayEnd && !nobodyHasIt) {
         assert.ok(all.includes('CA1'), `${where} lost the call`);
@@ -229,7 +230,7 @@ test('a call is taken at once, and a second one is offered without touching the 
   assert.deepEqual(did(first, 'takeCall').map((e) => e.callSid), ['CA1']);
   for (const status of ['connecting', 'open', 'reconnecting']) {
     const second = run(stateOf('registered', status), 'callInvited', { callSid: 'CA2' });
-    assert.deepEqual([second.effects, sids(second.state.offers)], [[], ['CA2']], status);
+    assert.deepEqual([second.effects, sids(second.state.offers)], [[{ do: 'ring', on: true }], ['CA2']], status);
     assert.equal(second.state.call.callSid, 'CA1');
     const again = run(stateOf('registered', status), 'callInvited', { callSid: 'CA1' });
     assert.deepEqual([again.effects, again.state.offers], [[], []], 'the same call, invited again, is not a second call');
@@ -646,12 +647,20 @@ test('hold and answer: the document is told once, and an answer that does not co
   }
 });
 
+test('answered after a minute of ringing, and the worker dies just then: it is still for the document', () => {
+  const late = reduce(rung().state, { ...event('answerAsked', { callSid: 'CA2' }), at: at + 60_000 });
+  const woken = reduce(late.state, { ...event('workerStarted', { document: true }), at: at + 61_000 });
+  const step = run(woken.state, 'documentConnected', { call: open });
+  assert.deepEqual([sids(did(step, 'takeCall')), step.state.call.callSid], [['CA2'], 'CA2']);
+});
+
 test('declined, or given up by the caller: the first call does not notice', () => {
   const declined = run(rung().state, 'declineAsked', { callSid: 'CA2' });
-  assert.deepEqual(declined.effects, [{ do: 'rejectInvite', callSid: 'CA2' }]);
-  assert.deepEqual(run(rung().state, 'hangUpAsked', { callSid: 'CA2' }).effects, [{ do: 'rejectInvite', callSid: 'CA2' }], 'hung up before it was answered');
+  const silence = { do: 'ring', on: false };
+  assert.deepEqual(declined.effects, [{ do: 'rejectInvite', callSid: 'CA2' }, silence]);
+  assert.deepEqual(run(rung().state, 'hangUpAsked', { callSid: 'CA2' }).effects, declined.effects, 'hung up before it was answered');
   const gone = run(rung().state, 'inviteGone', { callSid: 'CA2' });
-  assert.deepEqual(gone.effects, []);
+  assert.deepEqual(gone.effects, [silence]);
   for (const { state } of [declined, gone]) assert.deepEqual([state.call.callSid, state.offers], ['CA1', []]);
   assert.deepEqual(run(gone.state, 'answerAsked', { callSid: 'CA2' }).effects, [], 'answered too late');
 });
@@ -694,6 +703,22 @@ test('the end of one call is the end of that one', () => {
   for (const { effects } of [active, held]) assert.deepEqual(effects, [], 'neither closes nor reloads');
 });
 
+test('two calls that come before the document is there: one is for it, the other rings until it is', () => {
+  const here = run({ ...stateOf('registered', 'none'), document: 'starting' }, 'pageConfigured', { session: 'here' }).state;
+  const { state } = story(here, ['callInvited', { callSid: 'CA1', session: 'here' }], ['callInvited', { callSid: 'CA2', session: 'here' }], ['answerAsked', { callSid: 'CA2' }]);
+  assert.deepEqual([state.call.callSid, state.onHold, sids(state.offers)], ['CA1', [], ['CA2']]);
+  const ready = run(state, 'documentConnected');
+  assert.deepEqual(sids(did(ready, 'takeCall')), ['CA1']);
+  assert.deepEqual(sids(did(run(ready.state, 'answerAsked', { callSid: 'CA2' }), 'takeCall')), ['CA2']);
+});
+
+test('a document that knows of neither call is told of the one, and the other does not ring on', () => {
+  const both = { ...answering().state, onHold: [{ ...ringing, callSid: 'CA1' }] };
+  const { state, effects } = run(both, 'documentConnected');
+  assert.deepEqual([state.call.callSid, state.onHold], ['CA2', []]);
+  assert.deepEqual(effects.filter((e) => ['takeCall', 'rejectInvite'].includes(e.do)).map((e) => [e.do, e.callSid]), [['rejectInvite', 'CA1'], ['takeCall', 'CA2']]);
+});
+
 test('the document speaks of the first call while it is handed the second', () => {
   const { state } = run(answering().state, 'callChanged', { call: { ...open, muted: true }, onHold: [] });
   assert.deepEqual([state.call.callSid, state.onHold[0].muted], ['CA2', true]);
@@ -721,7 +746,9 @@ test('the document crashes: the calls in it are lost, one that still rings is fo
   const ringing = run(answering().state, 'documentGone');
   assert.deepEqual([ringing.state.call.callSid, ringing.state.onHold], ['CA2', []]);
   assert.equal(did(run(ringing.state, 'documentConnected'), 'takeCall').length, 1);
-  assert.deepEqual(sids(run(rung().state, 'documentGone').state.offers), ['CA2'], 'the other one rings on');
+  const rings = run(rung().state, 'documentGone');
+  assert.deepEqual(sids(rings.state.offers), ['CA2'], 'the other one rings on');
+  assert.deepEqual(did(run(rings.state, 'documentConnected'), 'ring'), [{ do: 'ring', on: true }], 'and is heard again');
 });
 
 test('an offer whose line is gone can be answered, and does not stay for ever', () => {
@@ -732,6 +759,7 @@ test('an offer whose line is gone can be answered, and does not stay for ever', 
     assert.equal(did(run(step.state, 'answerAsked', { page: undefined, callSid: 'CA2' }), name === 'workerStarted' ? 'ensureDocument' : 'takeCall').length, 1, name);
     assert.deepEqual(run(step.state, 'unheardDue').state.offers, [], name);
     const again = run(step.state, 'callInvited');
+    assert.deepEqual(sids(again.state.offers), ['CA2'], 'once');
     assert.deepEqual(sids(run(again.state, 'unheardDue').state.offers), ['CA2'], 'it rings on the new line too');
   }
   assert.deepEqual(sids(run(rung().state, 'unheardDue').state.offers), ['CA2']);
@@ -776,9 +804,27 @@ test('what the administrator has just forbidden gets no Flex token any more', ()
 });
 
 test('restart forgets the account and every token', () => {
-  const { state, effects } = run(stateOf('registered', 'open'), 'restartAsked');
-  assert.deepEqual([state.config, state.flexToken, state.voiceToken, state.call], [null, null, null, null]);
-  assert.ok(['unregister', 'closeDocument', 'reconnectPages'].every((name) => effects.some((e) => e.do === name)));
+  const { state, effects } = run({ ...stateOf('registered', 'open'), refusal: { status: 403, code: 'role-missing', message: null, requestId: null } }, 'restartAsked');
+  assert.deepEqual([state.config, state.flexToken, state.voiceToken, state.call, state.refusal], [null, null, null, null, null]);
+  // A tab that has no content script gets one: it may be why somebody restarts.
+  assert.ok(['unregister', 'closeDocument', 'reconnectPages', 'bridgeTabs'].every((name) => effects.some((e) => e.do === name)));
+});
+
+test('what the token server said is known until it gives a token', () => {
+  const refusal = { status: 403, code: 'role-missing', message: null, requestId: 'RQ1' };
+  const refused = run(stateOf('fetching', 'none'), 'tokenFetchFailed', { reason: 'flex_token_refused', refusal }).state;
+  assert.deepEqual([refused.line, refused.refusal], ['wanting', refusal]);
+  const unreachable = run({ ...stateOf('registered', 'none'), refusal }, 'tokenFetchFailed', { reason: 'token_server_unreachable' }).state;
+  assert.equal(unreachable.refusal, null, 'another failure has nothing to do with it');
+  assert.equal(run({ ...stateOf('fetching', 'none'), refusal }, 'tokenFetched').state.refusal, null);
+});
+
+test('a plugin that was mended is tried at once, though the Flex token is the one that was refused', () => {
+  const state = { ...stateOf('wanting', 'none'), flexToken: { token: 'flex-1', expiresAt: null, refused: true } };
+  const mended = run(state, 'pageConfigured', { prefix: 'agent_' });
+  assert.equal(mended.state.line, 'fetching', 'or the answer would be for nobody');
+  assert.equal(did(mended, 'fetchToken')[0].prefix, 'agent_');
+  assert.equal(run(mended.state, 'tokenFetched', { number: mended.state.fetch.number }).state.line, 'registering');
 });
 
 test('the first document is known to be on its way', () => {

@@ -53,6 +53,7 @@ const good = {
   'offscreen.prepare': { token: 't', identity: 'i', edge: 'roaming', holdSeconds: 30, appVersion: '1', chosen },
   'offscreen.takeCall': { callSid: 'CA1', connectToken: 'c', from: '' },
   'offscreen.inviteGone': { callSid: 'CA1' },
+  'offscreen.ring': { on: true },
   'offscreen.resume': { callSid: 'CA1' },
   'offscreen.hangUp': { callSid: 'CA1' },
   'offscreen.mute': { muted: true, callSid: 'CA1' },

@@ -150,7 +150,7 @@ function makePhone({ microphone, slow, granted } = {}) {
       },
       enumerateDevices: async () => [],
     },
-    signal: () => said.push('signal'),
+    signal: (_, meaning) => said.push(meaning),
     peers: createPeers({ RTCPeerConnection: FakePeer, MediaStream: FakeStream }),
     report: (type, payload) => said.push({ type, ...structuredClone(payload) }),
     now: () => clock,
@@ -229,7 +229,7 @@ test('a call goes connecting, open, reconnecting, open, and tells each', async (
   kit.call().emit('reconnected');
   const seen = kit.said.filter((s) => s.type === 'offscreen.callChanged').map((s) => s.call.status);
   assert.deepEqual(seen, ['connecting', 'open', 'reconnecting', 'open']);
-  assert.ok(kit.said.includes('signal'), 'the agent hears that a call is there');
+  assert.ok(kit.said.includes('connected'), 'the agent hears that a call is there');
 });
 
 test('a call that arrives before the token waits for it', async () => {
@@ -597,6 +597,22 @@ test('a second call that is not answered after all brings the first back', async
   kit.call().emit('error', { code: 31404 });
   kit.call().emit('disconnect');
   assert.deepEqual([sound(kit)[0], truth(kit), kit.ends()], [live, ['CA1'], ['not_answered']]);
+});
+
+test('a call that is offered is heard every few seconds, until it is decided', async () => {
+  const kit = await inCall();
+  const heard = () => kit.said.filter((s) => s === 'offered').length;
+  kit.phone.ring(true);
+  for (let i = 0; i < 3; i++) await kit.pass(4_000);
+  assert.equal(heard(), 4);
+  kit.phone.ring(true);
+  kit.phone.ring(false);
+  await kit.pass(60_000);
+  assert.equal(heard(), 5);
+  kit.phone.ring(true);
+  kit.phone.forget();
+  await kit.pass(60_000);
+  assert.equal(heard(), 6);
 });
 
 test('muted is muted: on hold it is kept, and taken up again', async () => {

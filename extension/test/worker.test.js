@@ -309,6 +309,93 @@ test('"I logged out and in again, and my first call broke off after a second": w
   assert.equal(last(page, 'CALL').status, 'open');
 });
 
+test('the offscreen document crashes in a call: the caller is not left waiting for it', async () => {
+  const { world } = await inCall();
+  const { port } = world.document;
+  world.document = undefined;
+  port.disconnect();
+  await world.settle();
+  assert.deepEqual(world.goodbyes, ['CA1']);
+  assert.deepEqual(world.local.values.calls, ['CA1'], 'it may not have been heard');
+});
+
+test('a call that the document has ended, or that still rings, needs no goodbye', async () => {
+  const { world } = await inCall();
+  world.document.end('hung_up');
+  await world.settle();
+  await world.ring('CA2');
+  const { port } = world.document;
+  world.document = undefined;
+  port.disconnect();
+  await world.settle();
+  assert.deepEqual(world.goodbyes, []);
+});
+
+/** What is left when an extension is reloaded, or its browser started again. */
+async function nextLife(world) {
+  await world.kill();
+  world.document = undefined;
+  delete world.session.values.snapshot;
+}
+
+test('the extension is reloaded in a call: its next life hangs up as soon as it is registered', async () => {
+  const { world } = await inCall();
+  await nextLife(world);
+  await world.boot();
+  assert.deepEqual(world.goodbyes, []);
+  await flexPage(world);
+  assert.deepEqual(world.goodbyes, ['CA1']);
+  await world.ring('CA2');
+  world.document.become({ status: 'open', startedAt: 1 });
+  await world.settle();
+  assert.deepEqual(world.local.values.calls, ['CA1', 'CA2']);
+  world.document.end('ended');
+  await world.settle();
+  assert.deepEqual(world.local.values.calls, ['CA1']);
+});
+
+test('a call that ended before the extension was reloaded is left alone', async () => {
+  const { world } = await inCall();
+  world.document.end('ended');
+  await world.settle();
+  await nextLife(world);
+  await flexPage(world);
+  assert.deepEqual(world.goodbyes, []);
+});
+
+test('the snapshot cannot be read while the call goes on in its document: nobody hangs it up', async () => {
+  const { world } = await inCall();
+  const get = world.session.get;
+  await world.kill();
+  world.session.get = async () => { throw new Error('no'); };
+  await world.document.connect();
+  await world.settle();
+  world.session.get = get;
+  assert.deepEqual(world.goodbyes, []);
+  assert.equal(world.document.call.status, 'open');
+});
+
+for (const [os, hangs] of [['win', true], ['mac', false]]) {
+  test(`the last window is closed in a call, on ${os}: the call is ${hangs ? 'hung up, as the browser goes with it' : 'kept, as the browser lives on'}`, async () => {
+    const world = new World();
+    world.os = os;
+    await flexPage(world);
+    await world.ring('CA1');
+    world.document.become({ status: 'open', startedAt: 1 });
+    await world.settle();
+    world.chrome.windows.onCreated.emit({ id: 2 });
+    world.chrome.tabs.onRemoved.emit(7, { windowId: 1, isWindowClosing: false });
+    world.chrome.tabs.onRemoved.emit(8, { windowId: 1, isWindowClosing: true });
+    world.chrome.windows.onRemoved.emit(1);
+    await world.settle();
+    assert.equal(world.document.times('offscreen.hangUp'), 0, 'one is left');
+    world.chrome.tabs.onRemoved.emit(9, { windowId: 2, isWindowClosing: true });
+    world.chrome.windows.onRemoved.emit(2);
+    await world.settle();
+    assert.equal(world.document.times('offscreen.hangUp'), hangs ? 1 : 0);
+  });
+}
+
 test('an update waits for the end of the call', async () => {
   const { world } = await inCall();
   world.chrome.runtime.onUpdateAvailable.emit({ version: '2.0.0' });
@@ -336,6 +423,30 @@ test('restart lets go of everything, and the tab configures itself again', async
   assert.equal(world.made, 2);
 });
 
+test('a document that cannot be closed takes everything with it: the next one could never be made', async () => {
+  const { world } = await inCall();
+  world.chrome.offscreen.closeDocument = () => new Promise(() => {});
+  await world.send({ type: 'popup.restart' });
+  await world.settle();
+  assert.equal(world.reloads, 0, 'it has a moment');
+  // The time to let go, then the time to close.
+  await world.pass(3_000);
+  await world.pass(3_000);
+  assert.equal(world.reloads, 1);
+});
+
+test('"try again" asks the token server at once, and only that', async () => {
+  const { world } = await registered();
+  const before = world.fetches.length;
+  await world.send({ type: 'popup.retry', payload: { what: 'token' } });
+  await world.settle();
+  assert.equal(world.fetches.length, before + 1);
+  await world.send({ type: 'popup.retry', payload: { what: 'line' } });
+  await world.settle();
+  assert.equal(world.fetches.length, before + 1, 'a line that is well is left alone');
+  assert.equal(world.devices.length, 1);
+});
+
 test('policy that arrives after the start counts', async () => {
   const world = new World();
   await world.boot();
@@ -352,7 +463,7 @@ test('no token is in storage.local, in a URL, or in what is logged', async (t) =
   for (const method of ['log', 'info', 'warn', 'error', 'debug']) t.mock.method(console, method, (...args) => logged.push(args));
   const { world } = await inCall();
   await world.send({ type: 'popup.chooseDevice', payload: { kind: 'input', label: 'Headset' } });
-  assert.deepEqual(Object.keys(world.local.values), ['consents', 'devices']);
+  assert.deepEqual(Object.keys(world.local.values), ['consents', 'calls', 'devices']);
   assert.doesNotMatch(JSON.stringify(world.local.values), /secret|a\.b\.c/);
   assert.ok(world.fetches.every(({ url }) => url === tokenURL));
   assert.deepEqual(logged, []);

@@ -79,6 +79,9 @@ export class World {
   /** What is open: { id, pattern, discarded, blocked, scripts }. */
   tabs = [];
   reloads = 0;
+  /** Calls that the worker itself hung up. */
+  goodbyes = [];
+  os = 'linux';
   alive = false;
   document = undefined;
   made = 0;
@@ -105,6 +108,7 @@ export class World {
         onStartup: event(),
         onInstalled: event(),
         reload: () => void this.reloads++,
+        getPlatformInfo: async () => ({ os: this.os }),
       },
       storage: { session: this.session, local: this.local, managed: this.managed, onChanged: event() },
       offscreen: {
@@ -117,7 +121,9 @@ export class World {
         closeDocument: async () => void (this.document = undefined),
       },
       action: { setIcon: async ({ path }) => void this.icons.push(path[16]), setTitle() {} },
+      windows: { onCreated: event(), onRemoved: event(), getAll: async () => [{ id: 1 }] },
       tabs: {
+        onRemoved: event(),
         create: async ({ url }) => void this.opened.push(url),
         query: async ({ url, discarded }) => this.tabs.filter((tab) => url.includes(tab.pattern) && tab.discarded === discarded),
       },
@@ -135,6 +141,7 @@ export class World {
       constructor(token, options) {
         super();
         Object.assign(this, { token, options });
+        this._stream = { on() {}, removeListener() {}, hangup: (callSid) => world.goodbyes.push(callSid) };
         world.devices.push(this);
       }
       register() {
@@ -278,6 +285,7 @@ class FakeDocument {
     }
     if (type === 'offscreen.resume') {
       const next = this.onHold.find(({ callSid }) => callSid === payload.callSid);
+      if (!next) return;
       this.onHold = [...this.onHold.filter((call) => call !== next), this.call];
       this.call = next;
       this.changed();
@@ -301,6 +309,7 @@ class FakeDocument {
   }
 
   end(reason, callSid = this.call.callSid) {
+    if (![this.call, ...this.onHold].some((call) => call?.callSid === callSid)) return;
     if (this.call.callSid === callSid) this.call = this.onHold.pop() ?? null;
     else this.onHold = this.onHold.filter((call) => call.callSid !== callSid);
     this.ended = { callSid, reason };

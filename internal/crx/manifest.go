@@ -206,10 +206,10 @@ func (e Edits) Apply(text []byte) ([]byte, error) {
 				text, err = dropMember(text, name)
 			}
 		}
-		return text, err
+	} else {
+		set("key", e.Key)
+		set("update_url", e.UpdateURL)
 	}
-	set("key", e.Key)
-	set("update_url", e.UpdateURL)
 	if err == nil && len(e.Hosts) > 0 {
 		text, err = addHosts(text, e.Hosts)
 	}

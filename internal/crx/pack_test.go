@@ -387,6 +387,10 @@ func TestEditsKeepTheRest(t *testing.T) {
 	if err != nil || strings.Contains(string(bare), "KEY") || strings.Contains(string(bare), "update_url") || !json.Valid(bare) {
 		t.Errorf("bare: %v\n%s", err, bare)
 	}
+	place := "https://desk.example/*"
+	if bare, err := (Edits{Bare: true, Hosts: []string{place}}).Apply(got); err != nil || strings.Count(string(bare), place) != 2 {
+		t.Errorf("the store's package is without a place: %v\n%s", err, bare)
+	}
 	same, err := Edits{}.Apply([]byte(manifestText))
 	if err != nil || string(same) != manifestText {
 		t.Errorf("no edits: %v", err)

@@ -104,6 +104,8 @@ export const badge = {
   decline: 'Decline',
   onHold: (from: string) => `On hold${from && `: ${from}`}`,
   resume: 'Resume',
+  resumeTask: 'On hold: resume',
+  beside: (onHold: number) => `In a call, ${onHold} on hold`,
   call: 'In a call',
   callText: 'The call is in the voice extension: you can reload Flex without losing it.',
   reconnecting: 'Reconnecting',

@@ -55,8 +55,11 @@ const takeOrWait = ifNew((s, e) => (isForAnother(s, e) ? wait(s, e) : takeCall(s
 /** Who has pressed Accept in this browser's Flex has decided; anybody else is asked. */
 const holdOrOffer = ifNew((s, e) => {
   if (isForAnother(s, e)) return wait(s, e);
-  return s.sessions.includes(e.session) ? takeCall(s, e) : offer(s, e);
+  return s.sessions.includes(e.session) && !isWaiting(s) ? takeCall(s, e) : offer(s, e);
 });
+
+/** A document that is not there yet can be told of one call when it is: another has to ring until then. @type {(s: State) => boolean} */
+const isWaiting = (s) => s.invite !== null && s.document !== 'ready';
 
 /** @type {(s: State, ...invites: Record<string, any>[]) => Step} */
 const offer = (s, ...invites) => next(s, { offers: [...s.offers, ...invites.map((invite) => ({ ...inviteOf(invite), unheard: false }))] });
@@ -93,6 +96,9 @@ const handOver = (s) => {
   return next(s, {}, { do: 'takeCall', callSid, connectToken, from });
 };
 
+/** The document lets the agent hear it. @type {(s: State) => boolean} */
+export const isRinging = (s) => s.offers.length > 0;
+
 /** @type {(s: State, callSid: string) => State} */
 const withoutOffer = (s, callSid) => ({ ...s, offers: s.offers.filter((offer) => offer.callSid !== callSid) });
 
@@ -100,7 +106,7 @@ const withoutOffer = (s, callSid) => ({ ...s, offers: s.offers.filter((offer) =>
 const answer = (s, e) => {
   if (!mayCommand(s, e)) return next(s);
   const offer = s.offers.find(({ callSid }) => callSid === e.callSid);
-  if (offer) return takeCall(withoutOffer(s, e.callSid), offer);
+  if (offer) return isWaiting(s) ? next(s) : takeCall(withoutOffer(s, e.callSid), { ...offer, at: e.at });
   return has(s.onHold, e.callSid) ? next(s, {}, { do: 'resume', callSid: e.callSid }) : next(s);
 };
 
@@ -137,6 +143,9 @@ const answered = new Set(['answered_elsewhere', 'ended', 'connection_lost']);
 /** A call that could not be taken may still ring here; Flex offers it to somebody else once it is refused. @type {(call: Call, reason: string) => Effect[]} */
 const giveBack = ({ callSid, status }, reason) => (status === 'connecting' && !answered.has(reason) ? [{ do: 'rejectInvite', callSid }] : []);
 
+/** The calls that Twilio keeps for a while when their document is gone. @type {(s: State) => string[]} */
+export const heldCalls = (s) => taken(s).filter(({ startedAt }) => startedAt !== null).map(({ callSid }) => callSid);
+
 /** The latest to be put on hold comes back: the document does the same. @type {(s: State) => State} */
 const withoutCall = (s) => ({ ...s, call: s.onHold.at(-1) ?? null, onHold: s.onHold.slice(0, -1), invite: null });
 
@@ -153,7 +162,7 @@ const afterCall = (step) => chain(applyUpdate(step), (s) => chain(next(s, {}, ..
 
 /** @type {(step: Step) => Step} */
 const applyUpdate = (step) =>
-  step.state.update && !step.state.call && step.state.offers.length === 0
+  step.state.update && !step.state.call && !isRinging(step.state)
     ? { state: step.state, effects: [...step.effects, { do: 'reloadExtension' }] }
     : step;
 
@@ -167,18 +176,24 @@ const settle = (s, { call, onHold, ended }) => {
   const missedEnd = has(missed, ended?.callSid) ? ended?.reason : missed.length > 0 ? 'lost' : ended?.reason;
   const lastEnd = call ? null : (missedEnd ?? s.lastEnd);
   const invite = call?.status === 'connecting' && call.callSid === s.invite?.callSid ? s.invite : null;
-  const refusals = missed.flatMap((other) => giveBack(other, ended?.callSid === other.callSid ? ended.reason : 'lost'));
-  return next(s, { call, onHold, invite, lastEnd }, ...refusals);
+  /** @type {(other: Call) => string} */
+  const reasonOf = ({ callSid }) => (ended?.callSid === callSid ? ended.reason : 'lost');
+  const refusals = missed.flatMap((other) => giveBack(other, reasonOf(other)));
+  const goodbyes = missed.filter((other) => other.startedAt !== null && reasonOf(other) === 'lost').map(({ callSid }) => ({ do: 'sayGoodbye', callSid }));
+  return next(s, { call, onHold, invite, lastEnd }, ...refusals, ...goodbyes);
 };
 
 /** The document says what is true. @type {Handler} */
 const believeDocument = (s, e) =>
   afterCall(
-    chain(next(s, { document: 'ready' }, ...(s.voiceToken ? [prepareDocument(s)] : [])), (now) => {
+    chain(next(s, { document: 'ready' }, ...(s.voiceToken ? [prepareDocument(s)] : []), { do: 'ring', on: isRinging(s) }), (now) => {
       const truth = { call: e.call, onHold: e.onHold, ended: e.ended };
       // It still rings, and this document has not been told of it, or not in a way that it could hear.
       const untold = isUntold(now, e) && e.ended?.callSid !== now.invite?.callSid;
-      return chain(untold ? handOver({ ...now, onHold: taken(truth) }) : settle(now, truth), hangUpAgain);
+      if (!untold) return chain(settle(now, truth), hangUpAgain);
+      const { call, invite } = now;
+      const tell = (/** @type {State} */ settled) => handOver({ ...settled, call, invite, onHold: taken(truth), lastEnd: null });
+      return chain(chain(settle({ ...now, call: null }, truth), tell), hangUpAgain);
     }),
   );
 
@@ -277,6 +292,8 @@ const whileUp = {
   documentConnected: believeDocument,
   documentGone: loseDocument,
   workerStarted: resumeCalls,
+  // Nobody could end them any more, and Twilio would keep the callers waiting.
+  browserClosing: (s) => next(s, {}, ...taken(s).map(({ callSid }) => ({ do: 'hangUp', callSid }))),
   updateFound: (s, e) => next(s, { update: e.version }),
 };
 
@@ -296,7 +313,7 @@ export const call = {
     updateFound: (s, e) => applyUpdate(next(s, { update: e.version })),
     // An offer was the last that stood in the way.
     inviteGone: (s) => applyUpdate(next(s)),
-    ...ignoring('callEnded', 'muteAsked', 'digitsAsked'),
+    ...ignoring('callEnded', 'browserClosing', 'muteAsked', 'digitsAsked'),
   },
   connecting: whileUp,
   open: whileUp,

@@ -1,6 +1,6 @@
 // Events in, effects and views out. Holds the state while the worker lives; wake() brings it back after it died.
 
-import { initial, reduce } from './machine.js';
+import { heldCalls, initial, reduce } from './machine.js';
 import { callForPage, callsForPage, forPopup, heartbeat, icon } from './view.js';
 
 /**
@@ -34,8 +34,21 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
     // The call first: saving and showing can wait, the caller should not.
     for (const effect of effects) perform(effect);
     if (state !== before) store.save(state);
+    rememberCalls(heldCalls(before), heldCalls(state), effects);
     show();
     welcomePages(before);
+  }
+
+  /**
+   * One that was lost is remembered until it has been hung up.
+   * @param {string[]} before
+   * @param {string[]} after
+   * @param {import('./machine.js').Effect[]} effects
+   */
+  function rememberCalls(before, after, effects) {
+    for (const callSid of after) if (!before.includes(callSid)) store.rememberCall(callSid);
+    const lost = new Set(effects.filter((effect) => effect.do === 'sayGoodbye').map((effect) => effect['callSid']));
+    for (const callSid of before) if (!after.includes(callSid) && !lost.has(callSid)) store.forgetCall(callSid);
   }
 
   /** A page that was just accepted learns at once of a call that is already up. @param {State} before */
@@ -92,12 +105,12 @@ export function createDesk({ store, ports, now, luck, extensionVersion, paint, p
      * @param {() => Promise<boolean>} hasDocument
      */
     async wake(hasDocument) {
-      const [{ state: loaded, first }, document] = await Promise.all([store.load(), hasDocument()]);
+      const [{ state: loaded, first, orphans }, document] = await Promise.all([store.load(), hasDocument()]);
       state = loaded;
       awake = true;
       step({ name: 'workerStarted', document });
       for (const happening of early.splice(0)) step(happening);
-      if (first) step({ name: 'lifeBegan' });
+      if (first) step({ name: 'lifeBegan', orphans: document ? [] : orphans });
     },
   };
 }

@@ -19,7 +19,7 @@ const patience = 3_000;
  */
 export function createEffects({ chrome, Device, store, ports, report, fetch, now }) {
   const { version: appVersion, content_scripts: scripts = [] } = chrome.runtime.getManifest();
-  const line = createLine({ Device, report, appVersion });
+  const line = createLine({ Device, report, appVersion, parted: (callSid) => store.forgetCall(callSid) });
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
   const timers = new Map();
   /** Of the document: closing takes a while, and one that overtook another would end the call in the document after it. */
@@ -99,6 +99,7 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
     register: ({ token, edge }) => line.register(token, edge),
     updateToken: ({ token }) => line.updateToken(token),
     unregister: () => line.unregister(),
+    sayGoodbye: ({ callSid }) => line.sayGoodbye(callSid),
     rejectInvite: ({ callSid }) => line.reject(callSid),
 
     ensureDocument,
@@ -107,6 +108,7 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
       tellDocument('offscreen.prepare', { token, identity, edge, holdSeconds, appVersion, chosen }),
     takeCall: ({ callSid, connectToken, from }) => tellDocument('offscreen.takeCall', { callSid, connectToken, from }),
     inviteGone: ({ callSid }) => tellDocument('offscreen.inviteGone', { callSid }),
+    ring: ({ on }) => ports.toDocument({ type: 'offscreen.ring', payload: { on } }),
     resume: ({ callSid }) => tellDocument('offscreen.resume', { callSid }),
     hangUp: ({ callSid }) => tellDocument('offscreen.hangUp', { callSid }),
     mute: ({ muted, callSid }) => tellDocument('offscreen.mute', { muted, callSid }),

@@ -2,7 +2,7 @@
 // accepts a call itself; a service worker has no microphone.
 
 import { createPatience } from '../shared/patience.js';
-import { hear, isOpen, register as sayRegister } from '../shared/stream.js';
+import { hangUp, hear, isOpen, register as sayRegister } from '../shared/stream.js';
 
 /**
  * @typedef {import('@twilio/voice-sdk').Device} Device
@@ -12,6 +12,9 @@ import { hear, isOpen, register as sayRegister } from '../shared/stream.js';
 
 /** A registration whose network has gone looks well for many seconds, while no call can come: it has to prove itself. */
 const proveEvery = 1_000;
+
+/** While Twilio has not noticed that the socket of a call is gone, it takes a hang-up from no other. */
+const goodbyes = 5;
 
 /** Codes with which Twilio says that it will not have this token. */
 const tokenCodes = new Set([20101, 20103, 20104, 20151, 31202, 31204, 31205, 51007]);
@@ -36,9 +39,10 @@ export const deviceOptions = ({ edge, appVersion, holdSeconds = 30 }) => ({
 });
 
 /**
- * @param {{ Device: DeviceClass, report: Report, appVersion: string }} outside
+ * @param {{ Device: DeviceClass, report: Report, appVersion: string, parted: (callSid: string) => void }} outside  parted: a call
+ *   that nobody holds any more has been hung up
  */
-export function createLine({ Device, report, appVersion }) {
+export function createLine({ Device, report, appVersion, parted }) {
   /** @type {Device | undefined} */
   let device;
   /** One that has not answered in time, while another takes its place: it may only have been slow. @type {Device | undefined} */
@@ -51,6 +55,8 @@ export function createLine({ Device, report, appVersion }) {
   let proof;
   /** @type {Device | undefined} */
   let late;
+  /** Calls whose document is gone, and how often they are still to be hung up. @type {Map<string, number>} */
+  const owed = new Map();
 
   /** @param {SDKCall} call @param {Device} at */
   function onIncoming(call, at) {
@@ -89,8 +95,10 @@ export function createLine({ Device, report, appVersion }) {
     const asked = device;
     if (proof || asked?.state !== 'registered' || isOpen(asked) !== true) return;
     const at = Date.now();
+    const said = partFrom(asked);
     const stop = hear(asked, 'ready', () => {
       stop();
+      said.forEach(countDown);
       clearTimeout(proof);
       proof = undefined;
       patience.learn(Date.now() - at);
@@ -103,6 +111,19 @@ export function createLine({ Device, report, appVersion }) {
       report({ name: 'lineDead' });
     }, patience.now());
     sayRegister(asked);
+  }
+
+  /** @param {Device} on @returns {string[]} what was hung up there */
+  function partFrom(on) {
+    for (const callSid of owed.keys()) hangUp(on, callSid);
+    return [...owed.keys()];
+  }
+
+  /** It has heard of it. @param {string} callSid */
+  function countDown(callSid) {
+    const left = (owed.get(callSid) ?? 0) - 1;
+    if (left > 0) owed.set(callSid, left);
+    else if (owed.delete(callSid)) parted(callSid);
   }
 
   /** It was slow, not dead. @param {Device} slow */
@@ -157,6 +178,7 @@ export function createLine({ Device, report, appVersion }) {
       fresh.on('registered', () => {
         if (!current()) return;
         dropFormer();
+        partFrom(fresh);
         report({ name: 'lineRegistered' });
       });
       fresh.on('unregistered', () => current() && report({ name: 'lineDropped' }));
@@ -177,6 +199,15 @@ export function createLine({ Device, report, appVersion }) {
     updateToken: (token) => device?.updateToken(token),
 
     unregister,
+
+    /**
+     * Hangs up a call that was in a document which is gone: Twilio would keep it for a client that does not come back.
+     * @param {string} callSid
+     */
+    sayGoodbye(callSid) {
+      owed.set(callSid, goodbyes);
+      if (device?.state === 'registered') partFrom(device);
+    },
 
     /** @param {string} callSid */
     reject(callSid) {

@@ -5,11 +5,11 @@
 // is not, in the offscreen document. Each has a table, the line's here and the call's in calls.js, and each table decides every
 // (state, event) pair: `ignore` is a decision, a missing entry is a bug that a test finds.
 
-import { call, callState, keepAnswered, unheard } from './calls.js';
+import { call, callState, heldCalls, isRinging, keepAnswered, unheard } from './calls.js';
 import { untilNextFetch } from './schedule.js';
 import { acceptedPages, chain, closeWhenIdle, edgeOf, ignore, ignoring, leaveLater, makeDocument, mayCommand, next, passOn, prepareDocument, reloadsWithin } from './steps.js';
 
-export { call, callState };
+export { call, callState, heldCalls };
 
 /**
  * @typedef {'unconfigured' | 'wanting' | 'fetching' | 'registering' | 'registered' | 'offline'} LineState
@@ -253,7 +253,9 @@ const configure = (s, e) => {
   if ((s.config?.worker && s.config.worker !== config.worker) || (moved && consent)) {
     return chain(next(state, {}, ...answers, stay, { do: 'unregister' }, { do: 'clearTimer', timer: 'revive' }), (now) => dropTokens(now, e));
   }
-  return chain(next(state, {}, ...answers, stay), (now) => (moved && now.flexToken ? fetchNow(now) : next(now)));
+  return chain(next(state, {}, ...answers, stay), (now) =>
+    moved && now.flexToken ? fetchNow(now, now.line === 'wanting' ? { line: 'fetching' } : {}) : next(now),
+  );
 };
 
 /** @type {Effect} */
@@ -501,7 +503,11 @@ export const line = {
 export const always = {
   // Pages that were open before this extension was do not have its content script. Ports that are here already may be the last
   // word of orphans, who hear nothing; a page that lives comes back.
-  lifeBegan: (s, e) => next(passOn({ ...s, pages: {} }, e.at), {}, { do: 'reconnectPages' }, { do: 'bridgeTabs' }),
+  // Calls of the life before have ended with it.
+  lifeBegan: (s, e) => {
+    const goodbyes = (e.orphans ?? []).map((/** @type {string} */ callSid) => ({ do: 'sayGoodbye', callSid }));
+    return next(passOn({ ...s, pages: {} }, e.at), {}, { do: 'reconnectPages' }, { do: 'bridgeTabs' }, ...goodbyes);
+  },
   pageConnected: (s, e) =>
     next(s, { pages: { ...s.pages, [e.page]: { standing: 'new', pluginVersion: null, reason: null, tab: e.tab ?? null } } }),
   pageClosed: (s, e) => {
@@ -551,7 +557,9 @@ export const always = {
 export function reduce(state, event) {
   const handlers = [always[event.name], line[state.line][event.name], call[callState(state)][event.name]];
   if (!handlers.some(Boolean)) throw new Error(`no decision for the event ${event.name}`);
-  return handlers.reduce((/** @type {Step} */ step, handler) => (handler ? chain(step, (s) => handler(s, event)) : step), next(state));
+  const step = handlers.reduce((/** @type {Step} */ step, handler) => (handler ? chain(step, (s) => handler(s, event)) : step), next(state));
+  const on = isRinging(step.state);
+  return on === isRinging(state) ? step : chain(step, (s) => next(s, {}, { do: 'ring', on }));
 }
 
 // Addresses ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // What outlives the service worker. The snapshot, tokens included, is in storage.session: memory that only this extension
 // reads and that ends with the browser or an update, so a snapshot of another version is dropped, not migrated. Only the
-// names of the chosen audio devices, and which account may use which token server, are in storage.local.
+// names of the chosen audio devices, which account may use which token server, and the SIDs of the calls that are up are in
+// storage.local.
 
 import { call, callState, initial, line } from './machine.js';
 
@@ -41,6 +42,8 @@ export function chosenDevices(stored, policy) {
 }
 
 const patience = 2_000;
+/** Of those that are up: what was never heard of again must not pile up. */
+const mostCalls = 10;
 
 /**
  * A storage that cannot be opened, or does not answer, is empty: the phone works without what it remembers.
@@ -67,11 +70,20 @@ const texts = (stored) => (Array.isArray(stored) ? stored.filter((text) => typeo
 export function createStore(storage) {
   /** @type {Promise<unknown>} */
   let writing = Promise.resolve();
+  /** @type {string[]} */
+  let calls = [];
+
+  /** @param {string[]} kept */
+  function keepCalls(kept) {
+    calls = kept;
+    return storage.local.set({ calls }).catch(() => {});
+  }
 
   return {
     /**
-     * @returns {Promise<{ state: State, first: boolean }>}  the state as it was, with today's policy and devices; first: no
-     *   worker has run before since this extension was installed, updated or switched on, or since the browser was started
+     * @returns {Promise<{ state: State, first: boolean, orphans: string[] }>}  the state as it was, with today's policy and
+     *   devices; first: no worker has run before since this extension was installed, updated or switched on, or since the browser
+     *   was started; orphans: the calls that were up when the life before ended
      */
     async load() {
       const [session, local, managed] = await Promise.all([
@@ -84,6 +96,7 @@ export function createStore(storage) {
       return {
         state: { ...state, consents: texts(local['consents']), policy: managed, devices: { ...state.devices, chosen } },
         first: session['snapshot'] === undefined,
+        orphans: (calls = texts(local['calls'])),
       };
     },
 
@@ -98,6 +111,12 @@ export function createStore(storage) {
 
     /** @param {string[]} consents */
     rememberConsents: (consents) => storage.local.set({ consents }).catch(() => {}),
+
+    /** Outlives this extension, so that its next life can hang up. @param {string} callSid */
+    rememberCall: (callSid) => keepCalls([...calls, callSid].slice(-mostCalls)),
+
+    /** @param {string} callSid */
+    forgetCall: (callSid) => keepCalls(calls.filter((other) => other !== callSid)),
 
     policy: () => readPolicy(storage),
   };

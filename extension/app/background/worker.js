@@ -8,6 +8,7 @@ import { createDesk } from './desk.js';
 import { createEffects } from './effects.js';
 import { createPorts } from './ports.js';
 import { createStore } from './store.js';
+import { watchWindows } from './windows.js';
 
 /** @typedef {import('../shared/messages.js').Message} Message */
 
@@ -74,6 +75,15 @@ chrome.runtime.onStartup.addListener(() => {});
 chrome.runtime.onInstalled.addListener(() => {});
 chrome.storage.onChanged.addListener(async (_changes, area) => {
   if (area === 'managed') desk.report({ name: 'policyChanged', policy: await store.policy() });
+});
+/** Straight to the document: by way of the browser a word would come too late, as it is the browser that ends. @type {MessagePort | undefined} */
+let shortcut;
+self.addEventListener('message', ({ source, ports: [straight] }) => {
+  if (/** @type {{ url?: string } | null} */ (source)?.url === chrome.runtime.getURL('offscreen/offscreen.html')) shortcut = straight;
+});
+watchWindows(chrome, () => {
+  shortcut?.postMessage('browserClosing');
+  desk.report({ name: 'browserClosing' });
 });
 self.addEventListener('online', () => {
   desk.report({ name: 'networkReturned' });

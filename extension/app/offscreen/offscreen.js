@@ -3,6 +3,7 @@
 import { unhurried } from '../shared/insights.js';
 import { accept, worker } from '../shared/messages.js';
 import { createPeers } from './peers.js';
+import { rehearse } from './rehearsal.js';
 import { signal } from './signal.js';
 import { createSwitchboard } from './switchboard.js';
 
@@ -17,7 +18,7 @@ globalThis.fetch = unhurried(globalThis.fetch.bind(globalThis), setTimeout);
 const phone = createSwitchboard({
   Device: globalThis.Twilio.Device,
   media: navigator.mediaDevices,
-  signal: (sinkId) => signal(sinkId).catch(() => {}),
+  signal: (sinkId, meaning) => signal(sinkId, meaning).catch(() => {}),
   peers: createPeers(window),
   report: tell,
   now: () => Date.now(),
@@ -45,6 +46,15 @@ function connect() {
     reconnect();
   });
   tell('offscreen.truth', { ...phone.truth(), ...devices });
+  openShortcut().catch(() => {});
+}
+
+/** A way from the worker of the moment to here that does not lead through the browser; see there. */
+async function openShortcut() {
+  const { active } = await navigator.serviceWorker.ready;
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => phone.hangUpAll();
+  active?.postMessage(null, [port2]);
 }
 
 /** The first time at once: Chromium may hold back the timers of a page that nobody sees. */
@@ -68,6 +78,8 @@ function hear(message) {
       return phone.take(payload);
     case 'offscreen.inviteGone':
       return phone.inviteGone(payload.callSid);
+    case 'offscreen.ring':
+      return phone.ring(payload.on);
     case 'offscreen.resume':
       return phone.resume(payload.callSid);
     case 'offscreen.hangUp':
@@ -121,3 +133,4 @@ addEventListener('online', () => phone.networkChanged());
 // Not later than the devices: a call may be waiting.
 connect();
 refresh();
+rehearse(globalThis.Twilio.Device, window).catch(() => {});

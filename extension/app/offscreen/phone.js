@@ -43,7 +43,7 @@ const heldAtMost = 30_000;
 const reportQualityEvery = 5_000;
 
 /**
- * @param {{ Device: DeviceClass, media: import('./microphone.js').Media, signal: (sinkId: string) => void,
+ * @param {{ Device: DeviceClass, media: import('./microphone.js').Media, signal: (sinkId: string, meaning: import('./signal.js').Meaning) => void,
  *   peers: import('./peers.js').Peers,
  *   report: (type: string, payload: object) => void, now: () => number,
  *   later: (task: () => void, ms: number) => any, cancel: (timer: any) => void, online?: () => boolean }} outside
@@ -288,7 +288,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       update({ status: 'open', startedAt: now() });
       watch(mine);
       // Only now: opening a speaker takes what the connection needed.
-      signal(idOf('audiooutput', chosen.ringtone));
+      say('connected');
     });
     made.on('mute', (/** @type {boolean} */ muted) => is() && !held && update({ muted }));
     made.on('reconnecting', () => is() && goAway('signalling', true));
@@ -451,6 +451,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @param {string} kind @param {string} label @returns {string} empty for the default, or when it is not plugged in */
   const idOf = (kind, label) => known.find((device) => device.kind === kind && device.label === label)?.deviceId ?? '';
 
+  /** @param {import('./signal.js').Meaning} meaning */
+  const say = (meaning) => signal(idOf('audiooutput', chosen.ringtone), meaning);
+
   /** @param {Device} device */
   function useSpeaker(device) {
     device.audio?.speakerDevices.set(idOf('audiooutput', chosen.output) || 'default').catch(() => {});
@@ -470,6 +473,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     take,
     hangUp,
     hold,
+    say,
 
     /** @param {string} callSid */
     inviteGone(callSid) {

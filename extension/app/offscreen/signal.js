@@ -1,15 +1,21 @@
-// Two short notes that say "you are connected": calls are answered at once, so nothing else tells the agent.
+// Short notes for the agent: calls are answered at once, so nothing else tells that one is there.
 
-/** @param {string} sinkId  empty for the system's default */
-export async function signal(sinkId) {
+const notes = {
+  connected: [
+    { hertz: 660, from: 0, to: 0.12 },
+    { hertz: 880, from: 0.14, to: 0.3 },
+  ],
+  offered: [{ hertz: 440, from: 0, to: 0.25 }],
+};
+
+/** @typedef {keyof typeof notes} Meaning */
+
+/** @param {string} sinkId  empty for the system's default @param {Meaning} [meaning] */
+export async function signal(sinkId, meaning = 'connected') {
   const context = new AudioContext(/** @type {any} */ (sinkId ? { sinkId } : {}));
   const volume = context.createGain();
   volume.connect(context.destination);
-  const notes = [
-    { hertz: 660, from: 0, to: 0.12 },
-    { hertz: 880, from: 0.14, to: 0.3 },
-  ];
-  for (const { hertz, from, to } of notes) {
+  for (const [i, { hertz, from, to }] of notes[meaning].entries()) {
     const start = context.currentTime + 0.02;
     const tone = new OscillatorNode(context, { frequency: hertz });
     tone.connect(volume);
@@ -20,6 +26,6 @@ export async function signal(sinkId) {
     volume.gain.linearRampToValueAtTime(0.2, start + from + 0.02);
     volume.gain.setValueAtTime(0.2, start + to - 0.04);
     volume.gain.linearRampToValueAtTime(0, start + to - 0.005);
-    tone.onended = () => to > 0.2 && context.close();
+    tone.onended = () => i === notes[meaning].length - 1 && context.close();
   }
 }

@@ -14,10 +14,12 @@ import { createPhone } from './phone.js';
 
 /** A phone that is not needed any more keeps its client for so long: the hang-up is on its way. */
 const restAfter = 1_000;
+/** A call that is offered is heard so often, until the agent has decided. */
+const ringEvery = 4_000;
 
 /** @param {Parameters<typeof createPhone>[0]} outside */
 export function createSwitchboard(outside) {
-  const { peers, report, later } = outside;
+  const { peers, report, later, cancel } = outside;
   /** @type {Preparation | undefined} */
   let preparation;
   /** @type {{ devices: KnownDevice[], permitted: boolean }} */
@@ -30,6 +32,8 @@ export function createSwitchboard(outside) {
   let onHold = [];
   /** How the latest call ended: a worker that was dead at that moment asks later. @type {import('../background/machine.js').End | null} */
   let ended = null;
+  /** @type {any} */
+  let ringing;
   peers.rehearse().catch(() => {});
 
   function create() {
@@ -75,6 +79,14 @@ export function createSwitchboard(outside) {
     }, restAfter);
   }
 
+  /** @param {boolean} on */
+  function ring(on) {
+    cancel(ringing);
+    if (!on) return;
+    active.say('offered');
+    ringing = later(() => ring(true), ringEvery);
+  }
+
   /** @param {string | undefined} callSid  none for the call that the agent speaks in */
   const find = (callSid) => (callSid === undefined ? active : [active, ...onHold].find((phone) => phone.call()?.callSid === callSid));
 
@@ -97,6 +109,8 @@ export function createSwitchboard(outside) {
       active.take(offer);
     },
 
+    ring,
+
     /** Back to a call that is on hold. @param {string} callSid */
     resume(callSid) {
       const phone = onHold.find((other) => other.call()?.callSid === callSid);
@@ -111,6 +125,11 @@ export function createSwitchboard(outside) {
 
     /** @param {string} [callSid] */
     hangUp: (callSid) => find(callSid)?.hangUp(),
+
+    /** The active one last: another would take its place. */
+    hangUpAll() {
+      for (const phone of [...onHold, active]) phone.hangUp();
+    },
 
     /** @param {string} callSid */
     inviteGone: (callSid) => find(callSid)?.inviteGone(callSid),
@@ -141,6 +160,7 @@ export function createSwitchboard(outside) {
     /** Hangs up and lets go of everything. */
     forget() {
       preparation = undefined;
+      ring(false);
       // The one that is spoken in last: it would be followed by one of the others.
       for (const phone of [...onHold, active]) phone.forget();
     },

@@ -20,8 +20,8 @@ const $ = (id) => document.getElementById(id);
 let view;
 /** @type {(() => void) | undefined} */
 let stopMeter;
-/** A worker that sleeps is awake well before this. */
-const patience = 2_500;
+/** A worker that sleeps is awake before this, however slow its storage: to restart one that works could cost a call. */
+const patience = 5_000;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let overdue;
 let hangs = false;
@@ -157,7 +157,7 @@ function showCall({ call, offers, lastEnd, prefix }, before) {
     return;
   }
   write($('caller-name'), nameOf(call.from, prefix) || t('call_unknown'));
-  $('caller-name').classList.toggle('long', $('caller-name').textContent.length > 24);
+  $('caller-name').classList.toggle('long', $('caller-name').textContent.length > 18);
   write($('caller-note'), t(call.muted ? 'call_muted' : `call_${call.status}`));
   $('mute').setAttribute('aria-pressed', String(call.muted));
   $('keypad-toggle').disabled = call.status === 'connecting';

@@ -180,6 +180,7 @@ export const catalogue = {
     payload: object({ callSid, connectToken: token, from: text(256) }),
   },
   'offscreen.inviteGone': { from: ['worker'], to: 'offscreen', payload: object({ callSid }) },
+  'offscreen.ring': { from: ['worker'], to: 'offscreen', payload: object({ on: bool }) },
   'offscreen.resume': { from: ['worker'], to: 'offscreen', payload: object({ callSid }) },
   'offscreen.hangUp': { from: ['worker'], to: 'offscreen', payload: object({ callSid }) },
   'offscreen.mute': { from: ['worker'], to: 'offscreen', payload: object({ muted: bool, callSid }) },

@@ -55,7 +55,18 @@ export function pictures() {
     sound: { view: viewOf(), do: tab('sound') },
     sound_absent: { view: viewOf({ devices: { ...viewOf().devices, inputs: [], outputs: [] } }), do: tab('sound') },
     sound_meter: { view: viewOf(), do: async (page) => { await tab('sound')(page); await page.click('#test-input'); await page.waitForSelector('#test-input[aria-pressed=true]'); } },
-    sound_no_microphone: { view: viewOf(), do: async (page) => { await tab('sound')(page); await page.evaluate(() => (navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('none')))); await page.click('#test-input'); await page.waitForSelector('#sound-note:not(:empty)'); } },
+    sound_no_microphone: {
+      view: viewOf(),
+      do: async (page) => {
+        await tab('sound')(page);
+        await page.evaluate(() => {
+          const { mediaDevices } = navigator;
+          mediaDevices.getUserMedia = () => (delete mediaDevices.getUserMedia, Promise.reject(new Error('none')));
+        });
+        await page.click('#test-input');
+        await page.waitForSelector('#sound-note:not(:empty)');
+      },
+    },
     info: { view: viewOf({ update: '0.2.0', refused: 1234, acceptedTabs: 1, identity: 'ext_alice_2Ehaddad_40acme_2Ecom' }), do: tab('info') },
     info_expired: { view: viewOf({ line: 'offline', tokenExpiresAt: Date.now() - 60_000, flexTokenExpiresAt: Date.now() - 90_000_000 }), do: tab('info') },
     info_bare: { view: shown['unconfigured']?.view, do: tab('info') },

@@ -25,6 +25,7 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/flexvc/flexvc/internal/webstore"
 )
 
 // The Voice SDK that a package must hold. A test compares it with
@@ -34,7 +35,7 @@ const (
 	voiceSDKSum     = "35d3cb1b22e309f9884724a89250aecd2de4f1556ad7b67a7bc5e06c73dcb74a"
 )
 
-// What the extension may ask for; extension/README.md says what for.
+// What the extension may ask for; extension/store/permissions.json says what for.
 var (
 	knownPermissions = []string{"offscreen", "scripting", "storage"}
 	knownHosts       = []string{"https://flex.twilio.com/*"}
@@ -44,9 +45,11 @@ var (
 type Options struct {
 	app      *cli.App
 	builtIn  fs.FS
-	complete bool // builtIn has the Voice SDK
+	store    fs.FS // what a listing says
+	complete bool  // builtIn has the Voice SDK
 
 	out, keyFile, version, name string
+	listing                     string // folder
 	hosts, tokenURLs            []string
 	updateURL, from, format     string
 	verify, policy, merge       string
@@ -55,7 +58,7 @@ type Options struct {
 }
 
 func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
-	o := &Options{app: app, builtIn: extension.App(), complete: extension.HasVoiceSDK()}
+	o := &Options{app: app, builtIn: extension.App(), store: extension.Store(), complete: extension.HasVoiceSDK()}
 	cmd := &cobra.Command{
 		Use:   "pack",
 		Short: "Pack and sign the extension, and write its roll-out policies",
@@ -70,7 +73,9 @@ never replaced, and a package signed with another key is never overwritten.
 
   crx   signed, for roll-out by policy
   zip   for the Chrome Web Store, which signs with its own key; --publish uploads and
-        submits it, and does nothing if that version is already there
+        submits it, and does nothing if that version is already there; --listing DIR
+        writes what has to be entered in the store's dashboard by hand: descriptions,
+        the reason for each permission, a privacy policy, pictures
   dir   for "Load unpacked", with the same ID as the crx
 
 --policy DIR also writes update.xml and the Chrome, Chromium and Edge policies for
@@ -83,6 +88,7 @@ a damaged one. With --key, --version or --policy it also compares against those.
 		Example: `  $ flexvc pack
   $ flexvc pack --policy rollout/ --update-url https://ext.acme.example/flexvc/update.xml
   $ flexvc pack --policy rollout/ --merge /etc/opt/chrome/policies/managed/acme.json
+  $ flexvc pack --listing store/
   $ flexvc pack --publish PUBLISHER/ITEM --service-account key.json --dry-run
   $ flexvc pack --verify flexvc-1.4.0.crx`,
 		Args: cli.NoArgs,
@@ -113,6 +119,7 @@ a damaged one. With --key, --version or --policy it also compares against those.
 	f.StringVar(&o.merge, "merge", "", "existing Linux policy file to merge linux.json into")
 	f.StringVar(&o.from, "from", "", "pack this folder instead of the built-in extension")
 	f.StringVar(&o.verify, "verify", "", "explain a .crx instead of packing one")
+	f.StringVar(&o.listing, "listing", "", "write the Chrome Web Store's descriptions, reasons and pictures to this folder")
 	o.publishOptions.flags(f)
 	cli.Complete(cmd, "format", "crx", "zip", "dir")
 	for _, flag := range []string{"version", "name", "host", "update-url", "token-url"} {
@@ -124,14 +131,17 @@ a damaged one. With --key, --version or --policy it also compares against those.
 // check judges the flags that need nothing else.
 func (o *Options) check(cmd *cobra.Command) error {
 	if o.verify != "" {
-		for _, flag := range []string{"out", "format", "name", "host", "update-url", "token-url", "merge", "from", "publish"} {
+		for _, flag := range []string{"out", "format", "name", "host", "update-url", "token-url", "merge", "from", "publish", "listing"} {
 			if cmd.Flags().Changed(flag) {
 				return cli.Usagef("--verify and --%s cannot be combined", flag)
 			}
 		}
 	}
-	if o.publish != "" && !cmd.Flags().Changed("format") {
+	if (o.publish != "" || o.listing != "") && !cmd.Flags().Changed("format") {
 		o.format = "zip"
+	}
+	if o.listing != "" && o.format != "zip" {
+		return cli.Usagef("--listing requires --format zip, not %s", o.format)
 	}
 	if o.publish != "" && o.format != "zip" {
 		return cli.Usagef("--publish requires --format zip, not %s", o.format)
@@ -226,6 +236,12 @@ func Run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
+	var entries []webstore.File
+	if o.listing != "" {
+		if entries, err = webstore.Listing(o.store, result.Folder.ManifestText); err != nil {
+			return err
+		}
+	}
 	var inStore *published
 	if store != nil {
 		if inStore, err = store.plan(ctx, result.Folder.Manifest.Version); err != nil {
@@ -233,6 +249,14 @@ func Run(ctx context.Context, o *Options) error {
 		}
 	}
 	view.checked(result)
+	if entries != nil && !o.dryRun {
+		if result.Listing, err = writeListing(o.listing, entries); err != nil {
+			return err
+		}
+	}
+	if inStore != nil {
+		inStore.Listing = result.Listing
+	}
 	if inStore != nil && (inStore.DryRun || inStore.State != "") {
 		return view.published(inStore)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"image/color"
+	"image/png"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,6 +24,7 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/flexvc/flexvc/internal/webstore"
 )
 
 // The pin that packing goes by is the one that the build goes by.
@@ -108,6 +111,64 @@ func TestWherePackLooksForUpdates(t *testing.T) {
 	}
 }
 
+// Every permission of the built-in extension has its reason, and none that it does
+// not ask for has one; descriptions and pictures are what the store takes.
+func TestListingOfTheBuiltInExtension(t *testing.T) {
+	manifest, err := fs.ReadFile(extension.App(), crx.ManifestName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := webstore.Listing(extension.Store(), manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := fs.ReadFile(extension.Store(), "permissions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reasons map[string]string
+	if err := json.Unmarshal(text, &reasons); err != nil {
+		t.Fatal(err)
+	}
+	asked := slices.Concat(knownPermissions, knownHosts, []string{"other hosts"})
+	for name := range reasons {
+		if !slices.Contains(asked, name) {
+			t.Errorf("there is a reason for %s, which the extension does not ask for", name)
+		}
+	}
+	locales, err := fs.ReadDir(extension.App(), "_locales")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wanted, described []string
+	for _, locale := range locales {
+		wanted = append(wanted, "listing/"+locale.Name()+".txt")
+	}
+	pictures := map[string]int{}
+	for _, f := range files {
+		switch {
+		case strings.HasPrefix(f.Name, "listing/"):
+			described = append(described, f.Name)
+		case strings.HasPrefix(f.Name, "pictures/"):
+			picture, err := png.DecodeConfig(bytes.NewReader(f.Content))
+			if err != nil {
+				t.Fatalf("%s: %v", f.Name, err)
+			}
+			kind := fmt.Sprintf("%dx%d", picture.Width, picture.Height)
+			if picture.ColorModel == color.NRGBAModel {
+				kind += " with transparency"
+			}
+			pictures[kind]++
+		}
+	}
+	if !slices.Equal(described, wanted) {
+		t.Errorf("descriptions are %v, languages %v", described, wanted)
+	}
+	if n := pictures["1280x800"]; n < 1 || n > 5 || pictures["440x280"] != 1 || len(pictures) != 2 {
+		t.Errorf("pictures are %v, want 1 to 5 screenshots of 1280x800 and a tile of 440x280", pictures)
+	}
+}
+
 // Chrome drops what its schema forbids, and says nothing: the settings allow the same.
 func TestSecondsAreThoseOfTheSchema(t *testing.T) {
 	text, err := fs.ReadFile(extension.App(), "managed_schema.json")
@@ -170,6 +231,7 @@ func TestPackGolden(t *testing.T) {
 	proof := crx.Proof{Kind: "rsa", Bits: 2048, ID: id, At: 15, Valid: true, Key: sum}
 	bad := proof
 	bad.Valid = false
+	listed := &listing{"store/", []string{"privacy-tab.md", "pictures/screenshot-1.png", "README.md"}}
 	scenes := map[string]func(packView) error{
 		"pack":          func(v packView) error { v.checked(full); return v.packed(full) },
 		"pack-doubtful": func(v packView) error { v.checked(doubtful); return v.packed(doubtful) },
@@ -177,6 +239,17 @@ func TestPackGolden(t *testing.T) {
 			r := &packResult{Format: "zip", File: "flexvc-1.4.0.zip", SDK: true, Folder: &crx.Folder{Manifest: bare, Files: files}, Package: &crx.Package{Size: 999, SHA256: sum}}
 			v.checked(r)
 			return v.packed(r)
+		},
+		"pack-listing": func(v packView) error {
+			r := &packResult{Format: "zip", File: "flexvc-1.4.0.zip", SDK: true, Listing: listed, Folder: &crx.Folder{Manifest: bare, Files: files}, Package: &crx.Package{Size: 999, SHA256: sum}}
+			v.checked(r)
+			return v.packed(r)
+		},
+		"publish-first": func(v packView) error {
+			return v.published(&published{Item: "publishers/p/items/" + id, Version: "1.4.0", State: "PENDING_REVIEW", Uploaded: true, Submitted: true})
+		},
+		"publish-again": func(v packView) error {
+			return v.published(&published{Item: "publishers/p/items/" + id, Version: "1.4.0", Before: "1.4.0", State: "PUBLISHED", Listing: listed})
 		},
 		"pack-dir": func(v packView) error {
 			r := &packResult{Format: "dir", File: "flexvc-1.4.0", SDK: true, ID: id, KeyFile: "key.pem", Folder: &crx.Folder{Manifest: bare, Files: files}}

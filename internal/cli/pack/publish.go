@@ -71,13 +71,14 @@ func (o *publishOptions) open() (*publishing, error) {
 
 // published is what became of a version in the store.
 type published struct {
-	Item      string `json:"item"`
-	Version   string `json:"version"`
-	Before    string `json:"published,omitempty"` // the version that users had
-	State     string `json:"state"`
-	Uploaded  bool   `json:"uploaded"`
-	Submitted bool   `json:"submitted"`
-	DryRun    bool   `json:"dry_run"`
+	Item      string   `json:"item"`
+	Version   string   `json:"version"`
+	Before    string   `json:"published,omitempty"` // the version that users had
+	State     string   `json:"state"`
+	Uploaded  bool     `json:"uploaded"`
+	Submitted bool     `json:"submitted"`
+	DryRun    bool     `json:"dry_run"`
+	Listing   *listing `json:"listing,omitempty"`
 }
 
 // plan asks how the item is. A version that the store has already is a state in
@@ -146,6 +147,12 @@ func (v *packText) published(p *published) error {
 		v.line(ui.Done, "publish", "%s uploaded and submitted: %s", p.Version, stateWords(p.State))
 	default:
 		v.line(ui.Done, "publish", "%s is already there: %s", p.Version, stateWords(p.State))
+	}
+	if !p.Uploaded { // otherwise it has been said with the package
+		v.listing(p.Listing)
+	}
+	if p.Before == "" && p.Listing == nil {
+		v.ui.Chat("\nThe store's API takes the package alone; flexvc pack --listing DIR writes what the dashboard asks for besides\n")
 	}
 	if p.State != "PUBLISHED" && !p.DryRun {
 		v.ui.Chat("\nNext: wait for the store's review; run the same command to see its state\n")

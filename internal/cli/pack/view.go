@@ -10,6 +10,7 @@ import (
 	"github.com/flexvc/flexvc/internal/crx"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/ui"
+	"github.com/flexvc/flexvc/internal/webstore"
 )
 
 // packResult is what `flexvc pack` has made so far.
@@ -25,7 +26,8 @@ type packResult struct {
 	PolicyDir   string
 	PolicyFiles []string
 	PackageURL  string
-	Publishing  bool // it goes to the Web Store next
+	Publishing  bool     // it goes to the Web Store next
+	Listing     *listing // what --listing has written, nil without it
 }
 
 type verifyResult struct {
@@ -98,6 +100,12 @@ func (v *packText) checked(r *packResult) {
 	}
 }
 
+func (v *packText) listing(l *listing) {
+	if l != nil {
+		v.row("listing", "%s  %s; %s says where each goes in the dashboard", l.Dir, ui.Plural(len(l.Files), "file"), webstore.ListingReadme)
+	}
+}
+
 func (v *packText) packed(r *packResult) error {
 	switch r.Format {
 	case "dir":
@@ -112,8 +120,11 @@ func (v *packText) packed(r *packResult) error {
 	if r.PolicyDir != "" {
 		v.row("policy", "%s  %s", r.PolicyDir, strings.Join(overview(r.PolicyFiles), ", "))
 	}
+	v.listing(r.Listing)
 	switch {
 	case r.Publishing:
+	case r.Format == "zip" && r.Listing != nil:
+		v.ui.Chat("\nNext: upload it in the Chrome Web Store's developer dashboard and enter the listing beside it; it gets a different ID there\n")
 	case r.Format == "zip":
 		v.ui.Chat("\nNext: upload it in the Chrome Web Store's developer dashboard; it gets a different ID there\n")
 	case r.Format == "dir":
@@ -246,7 +257,8 @@ func (v *packJSON) packed(r *packResult) error {
 		Policy      *policyJSON `json:"policy,omitempty"`
 		Files       []crx.File  `json:"files"`
 		LeftOut     []string    `json:"left_out"`
-	}{V: 1, Event: "packed", Format: r.Format, File: r.File, ID: r.ID, Version: m.Version, UpdateURL: m.UpdateURL,
+		Listing     *listing    `json:"listing,omitempty"`
+	}{V: 1, Listing: r.Listing, Event: "packed", Format: r.Format, File: r.File, ID: r.ID, Version: m.Version, UpdateURL: m.UpdateURL,
 		Permissions: listed(m.Permissions), Hosts: listed(m.HostPermissions), Files: r.Folder.Files, LeftOut: listed(r.Folder.LeftOut)}
 	if r.Package != nil {
 		event.Size, event.SHA256 = r.Package.Size, r.Package.SHA256

@@ -42,7 +42,7 @@ func (o *Options) purge(cfg *config.Config, session *cli.Session) ([]provision.W
 		return nil, err
 	}
 	account := filepath.Join(state, session.AccountSID)
-	journals, err := filepath.Glob(filepath.Join(account, "*", "*.jsonl"))
+	journals, err := fs.Glob(os.DirFS(account), "*/*.jsonl") // the folder's own name may hold a "["
 	if err != nil {
 		return nil, err
 	}

@@ -96,6 +96,7 @@ test('a second call opens the menu by itself: who it is, hold and answer, or dec
   click(mark());
   tell(world, { ...beat, call: { ...call, callSid: 'CA2' }, onHold: [{ ...call, from: '+15550101' }], offers: [] });
   assert.equal(part('on-hold'), null, 'closed');
+  assert.equal(mark().textContent, 'In a call, 1 on hold');
   click(mark());
   assert.match(part('on-hold')!.textContent!, /On hold: \+15550101/);
   click(part('resume'));

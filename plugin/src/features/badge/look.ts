@@ -18,7 +18,8 @@ export function look(state: State): Look {
   if (call && state.link === 'up') {
     if (call.status === 'reconnecting') return { tone: 'busy', title: strings.reconnecting, text: strings.reconnectingText };
     const text = call.quality === 'poor' ? strings.poor : strings.callText;
-    return { tone: 'call', title: call.muted ? strings.muted : strings.call, text: problem ? `${text} ${problems[problem].text}` : text };
+    const title = state.onHold.length > 0 ? strings.beside(state.onHold.length) : strings.call;
+    return { tone: 'call', title: call.muted ? strings.muted : title, text: problem ? `${text} ${problems[problem].text}` : text };
   }
   // Amber while calls still come.
   if (problem) return { tone: state.ready ? 'busy' : 'bad', ...problems[problem] };

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Window } from 'happy-dom';
+import ReactDOM from 'react-dom';
+import { act } from 'react-dom/test-utils';
 import * as messages from '../../messages';
 import { beat, call, callSid, connected, createWorld, oldBeat, settle } from '../../test/world';
 import type { ProxyCall } from './proxy-call';
@@ -199,6 +202,23 @@ test('taking a customer off hold in Flex is to speak with that one', async () =>
   assert.deepEqual(world.sent(messages.ANSWER_CALL), [], 'the agent speaks with that one already');
   await world.flex.Actions.invokeAction('UnholdCall', { task });
   assert.deepEqual(world.sent(messages.ANSWER_CALL), [{ callSid: 'CA1' }]);
+});
+
+test('the task of a call on hold has a button that brings it back, and the other has none', async () => {
+  const world = await withTwo();
+  const window = new Window();
+  Object.assign(globalThis, { window, document: window.document, IS_REACT_ACT_ENVIRONMENT: true });
+  const body = window.document.body as unknown as HTMLElement;
+  act(() => void ReactDOM.render(world.canvas.added.get('flexvc-resume').element, body));
+  const button = () => body.querySelector<HTMLElement>('[data-flexvc="resume-task"]');
+  for (const [sid, there] of [['WR2', false], ['WR1', true], [undefined, false], ['WR1', true]] as const) {
+    act(() => world.select(sid));
+    assert.equal(button() !== null, there, sid);
+  }
+  act(() => button()!.click());
+  assert.deepEqual(world.sent(messages.ANSWER_CALL), [{ callSid: 'CA1' }]);
+  act(() => void world.say(messages.CALLS, { call, onHold: [{ ...other }], offers: [] }));
+  assert.equal(button(), null);
 });
 
 test('the end of one call leaves the other in Flex', async () => {

@@ -2,13 +2,15 @@
 // same after a reload in a call: the extension's first heartbeat brings the call along. Where a release of Flex has done away
 // with that place, buttons of our own stand in, and the log says so.
 import React from 'react';
-import type { Manager, Task } from '../../flex';
+import type { Task } from '../../flex';
 import { type Feature, onAction, together } from '../../outside';
 import { callsOf, isOld } from '../../state';
 import type { Extension } from '../connection/connection';
 import type { Say } from '../notifications/notifications';
 import { OwnButtons } from './own-buttons';
 import { ProxyCall } from './proxy-call';
+import { ResumeButton } from './resume-button';
+import { isVoice, ownLeg, selectedTask } from './tasks';
 
 export const callControls: Feature<{ extension: Extension; say: Say }> = (outside) => {
   const { manager, board, extension, log } = outside;
@@ -70,21 +72,13 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
     followOldExtension(outside),
     guardActions(outside),
     showOwnButtons(outside),
+    showResume(outside),
     hideDeadButtons(outside),
     () => proxies.forEach((proxy, callSid) => end(callSid, proxy)),
   );
 };
 
 const sidOf = (call: unknown): string | undefined => (call as { parameters?: { CallSid?: string } } | undefined)?.parameters?.CallSid;
-
-const isVoice = (task: Task | undefined): boolean => task?.taskChannelUniqueName === 'voice';
-
-const ownLeg = (task: Task | undefined) => task?.conference?.participants?.find(({ isCurrentWorker }) => isCurrentWorker);
-
-const selectedTask = ({ store }: Manager): Task | undefined => {
-  const { view, worker } = store.getState().flex;
-  return view?.selectedTaskSid === undefined ? undefined : worker.tasks?.get(view.selectedTaskSid);
-};
 
 /** An old extension says nothing of its call: Flex knows of it from the conference. */
 const followOldExtension: Feature = ({ manager, board }) => {
@@ -178,5 +172,11 @@ const hideDeadButtons: Feature = ({ flex, board }) => {
 const showOwnButtons: Feature<{ extension: Extension }> = ({ flex, board, extension }) => {
   const key = 'flexvc-buttons';
   flex.CallCanvasActions.Content.add(<OwnButtons key={key} board={board} extension={extension} />, { sortOrder: -1, if: () => board.get().ownButtons });
+  return () => flex.CallCanvasActions.Content.remove(key);
+};
+
+const showResume: Feature<{ extension: Extension }> = ({ flex, manager, board, extension }) => {
+  const key = 'flexvc-resume';
+  flex.CallCanvasActions.Content.add(<ResumeButton key={key} manager={manager} board={board} extension={extension} />, { sortOrder: -2 });
   return () => flex.CallCanvasActions.Content.remove(key);
 };
