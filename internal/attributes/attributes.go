@@ -73,7 +73,7 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	}
 	if e.ResetContactURI && doc.contactURI != nil {
 		from := doc.contactURI.of(attributes)
-		if to, ok := withoutPrefix(from, e.Prefix); ok {
+		if to, ok := withoutPrefix(from, e.Prefix); ok && !OwnIdentity(identityOf(from), attributes, "") {
 			splices = append(splices, splice{doc.contactURI.start, doc.contactURI.end, to})
 			changes = append(changes, Change{contactURIKey, from, to})
 		}
