@@ -97,7 +97,7 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 	}
 	if e.ResetContactURI && doc.contactURI != nil {
 		from := doc.contactURI.of(attributes)
-		if to, ok := withoutPrefix(from, e.Prefix); ok {
+		if to, ok := withoutPrefix(from, e.Prefix); ok && !OwnIdentity(identityOf(from), attributes, "") {
 			put(contactURIKey, to)
 		}
 	}

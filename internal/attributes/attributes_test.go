@@ -49,6 +49,8 @@ func TestApply(t *testing.T) {
 		{"reset keeps the query", reset, `{"contact_uri":"client:ext_b\u006fb?x=1&y=ext_"}`, `{"contact_uri":"client:b\u006fb?x=1&y=ext_"}`},
 		{"reset takes one prefix off", reset, `{"contact_uri":"client:ext_ext_bob"}`, `{"contact_uri":"client:ext_bob"}`},
 		{"reset of an escaped prefix", reset, `{"contact_uri":"client:\u0065xt_b&b"}`, `{"contact_uri":"client:b&b"}`},
+		{"reset leaves the agent's own name", reset, `{"email":"ext_bob@x.co","contact_uri":"client:ext_5Fbob_40x_2Eco"}`, ""},
+		{"reset of that name on the extension", reset, `{"email":"ext@x.co","contact_uri":"client:ext_ext_40x_2Eco"}`, `{"email":"ext@x.co","contact_uri":"client:ext_40x_2Eco"}`},
 		{"no prefix to take off", reset, `{"contact_uri":"client:bob"}`, ""},
 		{"nothing behind the prefix", reset, `{"contact_uri":"client:ext_?x"}`, ""},
 		{"a phone number", reset, `{"contact_uri":"+15550100"}`, ""},
