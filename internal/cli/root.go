@@ -66,6 +66,9 @@ its tokens.`,
 	flags.BoolVar(&g.NoInput, "no-input", false, "never prompt")
 	flags.StringVar(&g.Color, "color", "auto", "auto, always or never [env: NO_COLOR]")
 	flags.DurationVar(&g.Timeout, "timeout", 0, "stop after this long, such as 90s (default: no limit)")
+	if err := root.RegisterFlagCompletionFunc("profile", completeProfiles(app)); err != nil {
+		panic(err) // the flag is not defined: a mistake in the code above
+	}
 	Complete(root, "output", "text", "json")
 	Complete(root, "color", "auto", "always", "never")
 
