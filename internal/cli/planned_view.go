@@ -135,7 +135,8 @@ func printPlanLines(s *ui.Streams, lines []planLine) {
 			s.Printf("  %s %s\n", l.sign, strings.TrimRight(oneLine(l), " "))
 			continue
 		}
-		s.Printf("  %s %s%s\n%s%s\n", l.sign, s.Pad(l.kind, PlanKindWidth), ui.Clean(l.name), indent, ui.Clean(l.detail))
+		detail := ansi.Wordwrap(ui.Clean(l.detail), s.Width()-len(indent), "")
+		s.Printf("  %s %s%s\n%s%s\n", l.sign, s.Pad(l.kind, PlanKindWidth), ui.Clean(l.name), indent, strings.ReplaceAll(detail, "\n", "\n"+indent))
 	}
 }
 

@@ -39,8 +39,7 @@ its tokens.`,
 	version := root.Flags().Bool("version", false, "print the version")
 	root.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *version {
-			app.UI.Printf("%s\n", VersionLine())
-			return nil
+			return PrintVersion(app)
 		}
 		return cmd.Help()
 	}
@@ -48,7 +47,13 @@ its tokens.`,
 	root.SetOut(app.UI.Out)
 	root.SetErr(app.UI.Err)
 	root.SetUsageFunc(printUsage)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// A flag of a command that is misspelt is none of its parent's.
+		if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
+			return noSuchCommand(cmd, cmd.Flags().Args())
+		}
+		return UsageError{err}
+	})
 
 	g := &app.Global
 	flags := root.PersistentFlags()
@@ -61,6 +66,9 @@ its tokens.`,
 	flags.BoolVar(&g.NoInput, "no-input", false, "never prompt")
 	flags.StringVar(&g.Color, "color", "auto", "auto, always or never [env: NO_COLOR]")
 	flags.DurationVar(&g.Timeout, "timeout", 0, "stop after this long, such as 90s (default: no limit)")
+	if err := root.RegisterFlagCompletionFunc("profile", completeProfiles(app)); err != nil {
+		panic(err) // the flag is not defined: a mistake in the code above
+	}
 	Complete(root, "output", "text", "json")
 	Complete(root, "color", "auto", "always", "never")
 
@@ -92,7 +100,7 @@ func (a *App) Prepare(cmd *cobra.Command) error {
 	if g.Timeout < 0 {
 		return Usagef("--timeout %s is negative", g.Timeout)
 	}
-	a.UI.Retype = retype(cmd.Root(), g.Profile)
+	a.UI.Retype = retype(cmd, g.Profile, g.Config)
 	if g.Profile == "" {
 		g.Profile = a.Getenv("FLEXVC_PROFILE")
 	}
@@ -111,20 +119,41 @@ func (a *App) Prepare(cmd *cobra.Command) error {
 	return nil
 }
 
-// retype puts -p PROFILE behind each "flexvc" that a command of root follows,
-// when the profile was named on the command line: a hint without it would lead to
-// another account.
-func retype(root *cobra.Command, profile string) func(string) string {
-	if profile == "" {
+// retype adds to the commands in a hint what was typed on the command line: -p and
+// --config behind "flexvc", and --workspace behind each command that has it. A hint
+// without them would lead to another account or workspace.
+func retype(cmd *cobra.Command, profile, file string) func(string) string {
+	typed, workspace := "", ""
+	if profile != "" {
+		typed += " -p " + QuoteAll([]string{profile})[0]
+	}
+	if file != "" {
+		typed += " --config " + QuoteAll([]string{file})[0]
+	}
+	if f := cmd.Flags().Lookup("workspace"); f != nil && f.Changed {
+		workspace = " --workspace " + QuoteAll([]string{f.Value.String()})[0]
+	}
+	if typed == "" && workspace == "" {
 		return nil
 	}
 	var names []string
-	for _, c := range root.Commands() {
-		if c.Name() == "emulator" {
-			continue // it has a profile of its own
+	var add func(c *cobra.Command)
+	add = func(c *cobra.Command) {
+		for _, child := range c.Commands() { // longer paths first: the first that fits is taken
+			add(child)
 		}
-		names = append(names, "flexvc "+c.Name()+" -p ", "flexvc "+c.Name()+" -p ") // that hint names one
-		names = append(names, "flexvc "+c.Name(), "flexvc -p "+profile+" "+c.Name())
+		path := strings.TrimPrefix(c.CommandPath(), "flexvc ")
+		where := ""
+		if c.Flags().Lookup("workspace") != nil {
+			where = workspace
+		}
+		names = append(names, "flexvc "+path+" -p ", "flexvc "+path+" -p ") // that hint names one
+		names = append(names, "flexvc "+path, "flexvc"+typed+" "+path+where)
+	}
+	for _, c := range cmd.Root().Commands() {
+		if c.Name() != "emulator" { // it has a profile of its own
+			add(c)
+		}
 	}
 	return strings.NewReplacer(names...).Replace
 }
@@ -152,6 +181,17 @@ func Parent(use, short, long string, children ...*cobra.Command) *cobra.Command 
 	}
 	cmd.AddCommand(children...)
 	return cmd
+}
+
+// PrintVersion prints the version, and for programs what it was built for.
+func PrintVersion(app *App) error {
+	if app.JSON() {
+		return PrintJSON(app.UI.Out, map[string]any{
+			"v": 1, "version": buildinfo.Version, "os": runtime.GOOS, "arch": runtime.GOARCH, "go": runtime.Version(),
+		})
+	}
+	app.UI.Printf("%s\n", VersionLine())
+	return nil
 }
 
 func VersionLine() string {

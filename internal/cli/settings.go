@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/spf13/cobra"
+
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/rollout"
 )
@@ -52,6 +54,33 @@ func (a *App) loadConfig() (*config.Config, error) {
 		in.ConfigDir = dir
 	}
 	return config.Load(in)
+}
+
+// Profiles lists what -p accepts. It reads files only.
+func (a *App) Profiles() ([]config.Profile, error) {
+	in := config.Input{Getenv: a.Getenv, File: a.Global.Config}
+	if in.File == "" {
+		dir, err := a.ConfigDir()
+		if err != nil {
+			return nil, err
+		}
+		in.ConfigDir = dir
+	}
+	return config.Profiles(in)
+}
+
+// completeProfiles offers them. Whatever goes wrong offers nothing.
+func completeProfiles(a *App) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		if a.Global.Config == "" {
+			a.Global.Config = a.Getenv("FLEXVC_CONFIG")
+		}
+		profiles, _ := a.Profiles()
+		for _, p := range profiles {
+			names = append(names, cobra.CompletionWithDesc(p.Name, p.Source))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
 }
 
 // UpdateURL is where browsers look for later versions of the extension when

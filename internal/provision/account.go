@@ -87,6 +87,8 @@ type AccountPlan struct {
 	Plan
 	Workspace twilio.Workspace
 
+	tokenURL string // as it was
+
 	want   Settings // with the SIDs that are known so far
 	intent Intent
 	key    keyStep
@@ -95,7 +97,7 @@ type AccountPlan struct {
 // Plan compares want with what is there. want's ActivitySID and APIKeySID are
 // found, not given.
 func (a *Account) Plan(ctx context.Context, want Settings) (*AccountPlan, error) {
-	p := &AccountPlan{want: want}
+	p := &AccountPlan{want: want, tokenURL: a.Settings.Stored().TokenURL}
 	var err error
 	if p.intent, err = a.Intents.Load(); err != nil {
 		return nil, err
@@ -243,6 +245,20 @@ func (a *Account) planSettings(p *AccountPlan) {
 	p.add(item, func(ctx context.Context) (string, error) { return "", a.Settings.Save(ctx, p.want) })
 }
 
+// TokenURLChanged reports whether the plan moves the token endpoint, which plugin,
+// policies and server have to follow.
+func (p *AccountPlan) TokenURLChanged() bool {
+	return p.tokenURL != "" && p.tokenURL != p.want.TokenURL
+}
+
+// moved shows a setting's old value and its new one.
+func moved(name, old, new string) string {
+	if old == "" {
+		return name
+	}
+	return fmt.Sprintf("%s %s -> %s", name, old, new)
+}
+
 // differences names, for people, the settings that would change.
 func differences(old, new Settings) []string {
 	var names []string
@@ -252,7 +268,7 @@ func differences(old, new Settings) []string {
 		{"activity name", old.ActivityName, new.ActivityName},
 		{"activity", old.ActivitySID, new.ActivitySID},
 		{"identity prefix", old.IdentityPrefix, new.IdentityPrefix},
-		{"token URL", old.TokenURL, new.TokenURL},
+		{moved("token URL", old.TokenURL, new.TokenURL), old.TokenURL, new.TokenURL},
 		{"api key", old.APIKeySID, new.APIKeySID},
 		{"secret store", old.SecretStore, new.SecretStore},
 		{"signing key", old.SigningKey, new.SigningKey},

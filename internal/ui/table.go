@@ -8,7 +8,7 @@ import (
 )
 
 // Table prints rows under headers on standard output. On a terminal the columns
-// are aligned, and the last ones are cut to its width; off a terminal the cells
+// are aligned, and the widest are cut to its whole width; off a terminal the cells
 // are whole and parted by tabs, without a header, for cut and awk.
 func (s *Streams) Table(headers []string, rows [][]string) {
 	if !s.OutTTY {
@@ -28,7 +28,7 @@ func (s *Streams) Table(headers []string, rows [][]string) {
 			widths[i] = max(widths[i], ansi.StringWidth(Clean(row[i])))
 		}
 	}
-	fit(widths, s.Width()-2*(len(headers)-1))
+	fit(widths, max(s.width(), 60)-2*(len(headers)-1)) // text is set in 100 columns at most, a table in all there are
 	line := func(cells []string, role Role) {
 		var b strings.Builder
 		for i, cell := range cells {

@@ -33,6 +33,10 @@ func (v *jsonView) plan(p *workers.Plan, dryRun bool) error {
 	}
 	v.emit(v.where.in(planEvent{V: 1, Event: "plan", Of: v.header.Of, Change: len(p.Change), Same: p.Same, Blocked: len(p.Blocked)}))
 	v.planLines(p)
+	if !dryRun {
+		// Nothing to do is a run that is over: whoever waits for its summary gets one.
+		v.emit(v.summary("", workers.Tally{Same: p.Same, Blocked: len(p.Blocked)}))
+	}
 	return v.err
 }
 
@@ -45,6 +49,22 @@ func (v *jsonView) planLines(p *workers.Plan) {
 		v.emit(event)
 	}
 	v.blocked(p.Blocked)
+}
+
+// summary counts what a run did; run is empty when none was needed.
+func (v *jsonView) summary(run string, t workers.Tally) summaryEvent {
+	event := summaryEvent{
+		V: 1, Event: "summary", Run: run, Reset: t.Reset, Failed: t.Failed, Same: t.Same, Skipped: t.Skipped, Blocked: t.Blocked, Left: t.Left,
+	}
+	switch v.header.Verb() {
+	case "enabled":
+		event.Enabled = &t.Changed
+	case "disabled":
+		event.Disabled = &t.Changed
+	default:
+		event.Restored = &t.Changed
+	}
+	return event
 }
 
 func (v *jsonView) blocked(blocked []workers.Blocked) {
@@ -91,18 +111,9 @@ func (v *jsonView) stopping() {
 
 func (v *jsonView) end(run *workers.Run, t workers.Tally, err error) error {
 	v.finishProgress()
-	event := summaryEvent{
-		V: 1, Event: "summary", Run: run.ID, Reset: t.Reset, Failed: t.Failed, Same: t.Same, Skipped: t.Skipped, Blocked: t.Blocked, Left: t.Left,
-		Seconds: int(v.now().Sub(v.started).Round(time.Second).Seconds()),
-	}
-	switch run.Verb() {
-	case "enabled":
-		event.Enabled = &t.Changed
-	case "disabled":
-		event.Disabled = &t.Changed
-	default:
-		event.Restored = &t.Changed
-	}
+	v.header = run.Header
+	event := v.summary(run.ID, t)
+	event.Seconds = int(v.now().Sub(v.started).Round(time.Second).Seconds())
 	v.emit(event)
 	switch {
 	case err != nil:
@@ -165,7 +176,7 @@ type changeJSON struct {
 type summaryEvent struct {
 	V        int    `json:"v"`
 	Event    string `json:"event"`
-	Run      string `json:"run"`
+	Run      string `json:"run,omitempty"` // absent when nothing had to be done
 	Enabled  *int   `json:"enabled,omitempty"`
 	Disabled *int   `json:"disabled,omitempty"`
 	Restored *int   `json:"restored,omitempty"`

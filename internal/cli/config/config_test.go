@@ -197,3 +197,29 @@ func TestConfigOfTheEmulatorIsApart(t *testing.T) {
 		t.Errorf("list:\n%s", out)
 	}
 }
+
+// TestNobodyKnewTheProfiles: -p took names that nothing listed, and did not complete
+// them.
+func TestNobodyKnewTheProfiles(t *testing.T) {
+	r := newConfigRig(t)
+	r.acme()
+	r.must("-p", "beta", "config", "set", "region", "ie1")
+	r.must("config", "set", "active_profile", "beta")
+	if err := os.MkdirAll(filepath.Join(r.home, ".twilio-cli"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cli := `{"profiles":{"acme":{"accountSid":"` + clitest.SID("AC", "1") + `"},"theirs":{"accountSid":"` + clitest.SID("AC", "2") + `","apiSecret":"` + clitest.Secret + `"}}}`
+	if err := os.WriteFile(filepath.Join(r.home, ".twilio-cli", "config.json"), []byte(cli), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "acme\tflexvc.yaml\t" + clitest.SID("AC", "4f2a") + "\t\nbeta\tflexvc.yaml\t\tactive\ntheirs\ttwilio CLI\t" + clitest.SID("AC", "2") + "\t\nemulator\tbuilt in\t\t\n"
+	if out := r.must("profiles"); out != want {
+		t.Errorf("the profiles are\n%s\nwant\n%s", out, want)
+	}
+	out := r.must("__complete", "workers", "list", "-p", "")
+	for _, name := range []string{"acme\t", "beta\t", "theirs\t", "emulator\t"} {
+		if !strings.Contains(out, name) {
+			t.Errorf("-p <TAB> offers\n%s", out)
+		}
+	}
+}

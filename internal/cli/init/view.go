@@ -28,6 +28,10 @@ func initText(s *ui.Streams, cfg *config.Config, session *cli.Session, version s
 			changes = append(changes, fmt.Sprintf("%d %s", n, part.word))
 		}
 	}
+	next := "Next: flexvc serve, then " + cli.NextAfterInit
+	if p.TokenURLChanged() {
+		next = "Next: flexvc plugin deploy, flexvc pack --policy DIR, and restart flexvc serve: they use the token URL"
+	}
 	return cli.PlanText{
 		Nothing: fmt.Sprintf("No changes: %s already matches. Next: %s", workspace, s.Suggest("flexvc doctor")),
 		Reading: fmt.Sprintf("reading account %s (profile %q) %s %s", s.SID(session.AccountSID), cfg.Profile, s.Ellipsis(), ui.Clean(answer)),
@@ -49,7 +53,7 @@ func initText(s *ui.Streams, cfg *config.Config, session *cli.Session, version s
 		},
 		Again: "run flexvc init again",
 		Done:  fmt.Sprintf("Done: %s.", strings.Join(changes, ", ")),
-		Next:  "Next: flexvc serve, then " + cli.NextAfterInit,
+		Next:  next,
 	}
 }
 

@@ -81,6 +81,7 @@ func generateManPages(t *testing.T, files map[string][]byte) {
 	dir := t.TempDir()
 	root := New(clitest.Quiet())
 	root.DisableAutoGenTag = true
+	literal(root)
 	header := &doc.GenManHeader{Section: "1", Source: "flexvc", Manual: "flexvc manual", Date: &date}
 	if err := doc.GenManTree(root, header, dir); err != nil {
 		t.Fatal(err)
@@ -96,6 +97,45 @@ func generateManPages(t *testing.T, files map[string][]byte) {
 		}
 		files["docs/man/"+filepath.Base(page)] = content
 	}
+	for _, topic := range helpTopics() {
+		files["docs/man/flexvc-"+topic.Name()+".7"] = topicPage(topic)
+	}
+}
+
+// literal keeps <worker> in the man pages: in Markdown it is a tag, and gone.
+func literal(cmd *cobra.Command) {
+	mark := strings.NewReplacer("<", `\<`).Replace
+	var lines []string
+	for _, line := range strings.Split(cmd.Long, "\n") {
+		if !strings.HasPrefix(line, "    ") {
+			line = mark(line)
+		}
+		lines = append(lines, line)
+	}
+	if cmd.HasParent() { // the root's own name heads every page
+		cmd.Use = mark(cmd.Use)
+	}
+	cmd.Long = strings.Join(lines, "\n")
+	for _, child := range cmd.Commands() {
+		literal(child)
+	}
+}
+
+// topicPage is a help topic as a man page of section 7, laid out as it is.
+func topicPage(topic *cobra.Command) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, ".TH \"FLEXVC-%s\" \"7\" \"Jan 2026\" \"flexvc\" \"flexvc manual\"\n.SH NAME\nflexvc-%s \\- %s\n.SH DESCRIPTION\n.nf\n",
+		strings.ToUpper(topic.Name()), topic.Name(), topic.Short)
+	for line := range strings.Lines(topic.Long) {
+		line = strings.ReplaceAll(line, `\`, `\e`)
+		line = strings.ReplaceAll(line, "-", `\-`)
+		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+			line = `\&` + line
+		}
+		b.WriteString(line)
+	}
+	b.WriteString(".fi\n.SH SEE ALSO\n.BR flexvc (1)\n")
+	return b.Bytes()
 }
 
 // commandReference prints every command's help in the order of the tree.
@@ -191,4 +231,26 @@ func TestHelpTexts(t *testing.T) {
 		}
 	}
 	walk(New(clitest.Quiet()))
+}
+
+// TestManPagesLostTheirArguments: <worker> was taken for a tag of HTML.
+func TestManPagesLostTheirArguments(t *testing.T) {
+	files := map[string][]byte{}
+	generateManPages(t, files)
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		page := string(files["docs/man/"+strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1"])
+		if cmd.HasParent() && !cmd.Hidden && cmd.Name() != "help" && !cmd.IsAdditionalHelpTopicCommand() && !strings.Contains(page, cmd.UseLine()) {
+			t.Errorf("the man page of %s lacks %q", cmd.CommandPath(), cmd.UseLine())
+		}
+		for _, child := range cmd.Commands() {
+			walk(child)
+		}
+	}
+	walk(New(clitest.Quiet()))
+	for _, name := range []string{"environment", "exit-codes", "output"} {
+		if page := string(files["docs/man/flexvc-"+name+".7"]); !strings.Contains(page, ".SH NAME\nflexvc-"+name) {
+			t.Errorf("flexvc-%s(7) is\n%s", name, page)
+		}
+	}
 }

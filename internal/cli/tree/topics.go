@@ -50,8 +50,8 @@ Common variables
 
 const outputTopic = `Results go to standard output; questions, progress, hints and errors to standard
 error. Text shortens SIDs to their type and last four characters; JSON never does.
-On a terminal, tables are aligned and cut to its width (60 to 100 columns). Otherwise
-they are complete, tab-separated and without a header.
+On a terminal, tables are aligned and cut to its width (at least 60 columns). Otherwise
+they are complete, tab-separated, without a header and with whole SIDs.
 
 With -o json, standard output is one JSON object per line; each has "v":1, and those of
 long operations have an "event". Fields may be added within a version.

@@ -46,6 +46,6 @@ func New(app *cli.App) *cobra.Command {
 			packCmd.New(app, nil), serveCmd.New(app, nil), rolloutCmd.New(app), watchCmd.New(app, nil),
 			eventsCmd.New(app), emulatorCmd.New(app, nil), runsCmd.New(app),
 		}},
-		{ID: "other", Title: "Other:", Commands: []*cobra.Command{demoCmd.New(app, nil), doctorCmd.New(app, nil), configCmd.New(app), newCompletionCmd(app), newVersionCmd(app)}},
+		{ID: "other", Title: "Other:", Commands: []*cobra.Command{demoCmd.New(app, nil), doctorCmd.New(app, nil), configCmd.New(app), configCmd.NewProfiles(app), newCompletionCmd(app), newVersionCmd(app)}},
 	}, helpTopics())
 }
