@@ -6,7 +6,7 @@ const most = 5_000;
 /** Before there is an answer, and while there are few. */
 const atFirst = 1_500;
 const early = 1_000;
-const few = 3;
+const few = 5;
 /** Answers to learn from: those of the last minute, when there is one each second. */
 const remembered = 60;
 
