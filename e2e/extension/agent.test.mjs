@@ -99,7 +99,7 @@ play('devices are changed in a call, and one of them is pulled out', async () =>
   })()`);
   await plugged(false);
   await speaksThrough('Fake Default Audio Input');
-  await popup.getByText('Fake Audio Input 1 (not plugged in)').waitFor({ state: 'attached' });
+  await popup.getByText('Not plugged in: Fake Audio Input 1').waitFor({ state: 'attached' });
   await plugged(true);
   await speaksThrough('Fake Audio Input 1');
   const s = await world.heardMore(sid, 50);
