@@ -58,6 +58,8 @@ export async function walk(world, { seed, steps, say = () => {} }) {
 
   // Kinds of steps -------------------------------------------------------------------------------------------------
 
+  /** An invite that is on its way to a socket that ends is lost for both sides, and Twilio's to repeat. */
+  const heard = () => !call || call.answered || world.now() - call.began > 200;
   const inCall = () => call?.answered && call.wanted;
   /** A fault that takes signalling away; the media goes on by itself. */
   const network = (begin) => async () => {
@@ -133,12 +135,12 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       weight: 1, when: () => !call && world.popup() && present(),
       run: () => world.restart(),
     },
-    'the service worker is killed': { weight: 6, when: () => true, run: () => world.killWorker() },
+    'the service worker is killed': { weight: 6, when: heard, run: () => world.killWorker() },
     // In a call nothing can save it from these: the microphone and the peer connection are gone.
     'the document is gone': { weight: 2, when: () => !call, run: () => world.loseDocument() },
     'the extension is reloaded': { weight: 1, when: () => !call, run: () => world.reloadExtension() },
-    'the sockets are cut': { weight: 3, when: () => true, run: () => world.cut(luck() < 0.5 ? 0 : 1011) },
-    'the agent changes networks': { weight: 2, when: () => world.now() > faulty.network, run: () => (outage('network', 0), world.strand(false)) },
+    'the sockets are cut': { weight: 3, when: heard, run: () => world.cut(luck() < 0.5 ? 0 : 1011) },
+    'the agent changes networks': { weight: 2, when: () => world.now() > faulty.network && heard(), run: () => (outage('network', 0), world.strand(false)) },
     'the edge is full': { weight: 2, when: () => world.now() > faulty.network, run: network((ms) => world.fault({ refuse_sockets: true }, ms, true)) },
     'the edge says nothing': { weight: 2, when: () => world.now() > faulty.network, run: network((ms) => world.fault({ silent: true }, ms)) },
     'the edge is slow': { weight: 2, when: () => world.now() > faulty.network, run: () => world.fault({ delay: 150e6 }, 300 + upTo(longestFault)) },

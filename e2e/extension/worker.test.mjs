@@ -55,7 +55,7 @@ play('stopped 20 times in a call: mute, keys and hang-up work again', async (t) 
     await until('a digit', async () => (await world.stats(sid)).digits?.length === (digits?.length ?? 0) + 1);
     took['a key heard'].push(Date.now() - stopped.at);
     took.registered.push(await registeredAgain(stopped));
-    await popupSays('In a call');
+    await popupSays(muted ? 'You are muted' : 'In a call');
     await popup.locator(`#mute[aria-pressed=${muted}]`).waitFor();
   }
   const s = await world.stats(sid);

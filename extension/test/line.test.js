@@ -73,6 +73,18 @@ test('a client that no longer answers is called dead within two seconds', async 
   assert.deepEqual(told, ['lineDead']);
 });
 
+test('"the edge was silent for a while": what was asked in the silence is asked again, and the registration is back with the first answer', async (t) => {
+  const { line, devices, told, pass, Device } = await registered(t);
+  devices[0].deaf = Device.deaf = true;
+  await pass(1_600);
+  line.register('voice', 'roaming');
+  told.length = 0;
+  devices[0].deaf = false;
+  await pass(1_000);
+  assert.deepEqual(told, ['lineRegistered'], 'by the client that was there before; what the new one said was lost');
+  assert.ok(devices[1].destroyed);
+});
+
 test('the old client goes only when the new one is registered', async (t) => {
   const { line, devices, told, pass, Device, live } = await registered(t);
   devices[0].deaf = Device.deaf = true;

@@ -136,7 +136,11 @@ export function createLine({ Device, report, appVersion, parted }) {
     report({ name: 'lineRegistered' });
   }
 
-  setInterval(prove, proveEvery);
+  setInterval(() => {
+    prove();
+    // What it was asked before may never have arrived.
+    if (former && isOpen(former)) sayRegister(former);
+  }, proveEvery);
 
   /** @param {Device | undefined} old */
   function retire(old) {
@@ -180,6 +184,8 @@ export function createLine({ Device, report, appVersion, parted }) {
         dropFormer();
         partFrom(fresh);
         report({ name: 'lineRegistered' });
+        // Its first answer tells how long the next may take.
+        prove();
       });
       fresh.on('unregistered', () => current() && report({ name: 'lineDropped' }));
       fresh.on('incoming', (/** @type {SDKCall} */ call) => onIncoming(call, fresh));

@@ -339,6 +339,8 @@ function endMeter() {
 
 /** A worker that does not hear it is started anew with everything else. */
 async function startAnew() {
+  // Where it says what comes of it.
+  openTab($('tab-call'));
   const late = setTimeout(reloadExtension, hangs ? 0 : patience);
   if (await ask('popup.restart')) clearTimeout(late);
 }
