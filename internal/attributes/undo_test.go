@@ -11,7 +11,9 @@ import (
 func TestUndo(t *testing.T) {
 	enable, disable, reset := Edit{Enable: true}, Edit{}, Edit{ResetContactURI: true, Prefix: "ext_"}
 	repair := Edit{ResetContactURI: true, Prefix: "ext_", URIOnly: true}
+	timed := Edit{Enable: true, At: 1700000000}
 	const flag = `"extensionVoiceClientEnabled"`
+	const at = `"extensionVoiceClientEnabledAt"`
 	for _, c := range []struct {
 		name   string
 		edit   Edit
@@ -42,6 +44,13 @@ func TestUndo(t *testing.T) {
 		{"moved to a telephone", enable, `{"contact_uri":"client:bob"}`, `{"contact_uri":"+15550100",` + flag + `:true}`, `{"contact_uri":"+15550100"}`, ""},
 		{"disabled by a person meanwhile", enable, `{"contact_uri":"client:bob"}`, `{"contact_uri":"client:ext_bob",` + flag + `:false}`, `{"contact_uri":"client:bob",` + flag + `:false}`, ""},
 		{"disabled by a person, moved back by the plugin", enable, `{"contact_uri":"client:bob"}`, `{"contact_uri":"client:bob",` + flag + `:false}`, ``, ""},
+		{"with its time, and the agent moved", timed, `{"a":1,"contact_uri":"client:bob"}`, `{"a":2,"contact_uri":"client:ext_bob",` + flag + `:true,` + at + `:1700000000}`, `{"a":2,"contact_uri":"client:bob"}`, ""},
+		{"enabled again since, by a later run", timed, `{"a":1}`, `{"a":2,` + flag + `:true,` + at + `:1700009999}`, `{"a":2}`, ""},
+		{"by an older flexvc, then again by one that keeps a time", enable, `{"a":1}`, `{"a":2,` + flag + `:true,` + at + `:1700009999}`, `{"a":2}`, ""},
+		{"the time was removed", timed, `{"a":1}`, `{"a":2,` + flag + `:true}`, `{"a":2}`, ""},
+		{"a person removed the flag alone", timed, `{"a":1}`, `{"a":2,` + at + `:1700000000}`, `{"a":2}`, ""},
+		{"disabled with its time", disable, `{` + flag + `:true,` + at + `:1700000000}`, `{"a":1,` + flag + `:false}`, `{"a":1,` + flag + `:true,` + at + `:1700000000}`, ""},
+		{"disabled, and enabled anew", disable, `{` + flag + `:true,` + at + `:1700000000}`, `{` + flag + `:true,` + at + `:1700009999}`, ``, ""},
 		{"no object any more", enable, `{"a":1}`, `walt`, ``, problem.AttributesInvalid},
 
 		{"disabled, and the agent moved back", disable, `{"contact_uri":"client:ext_bob",` + flag + `:true}`, `{"contact_uri":"client:bob",` + flag + `:false}`, `{"contact_uri":"client:bob",` + flag + `:true}`, ""},
