@@ -121,3 +121,22 @@ func gone(err error) error {
 	}
 	return err
 }
+
+// Work is an item that the caller carries out.
+type Work struct {
+	Item Item
+	Do   func(context.Context) error
+}
+
+// NewPlan is a plan of work that is the caller's own.
+func NewPlan(works []Work) *Plan {
+	p := &Plan{}
+	for _, w := range works {
+		p.work(w)
+	}
+	return p
+}
+
+func (p *Plan) work(w Work) {
+	p.add(w.Item, func(ctx context.Context) (string, error) { return w.Item.ID, w.Do(ctx) })
+}

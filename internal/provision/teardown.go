@@ -21,12 +21,6 @@ type Teardown struct {
 	Settings  Settings // of the profile; what it names is flexvc's
 }
 
-// Work is an item that the caller carries out.
-type Work struct {
-	Item Item
-	Do   func(context.Context) error
-}
-
 // TeardownPlan is the way to an account without flexvc.
 type TeardownPlan struct {
 	Plan
@@ -59,10 +53,6 @@ func (t *Teardown) Plan(ctx context.Context, before Work, after []Work, ready fu
 		p.work(one)
 	}
 	return p, nil
-}
-
-func (p *TeardownPlan) work(w Work) {
-	p.add(w.Item, func(ctx context.Context) (string, error) { return w.Item.ID, w.Do(ctx) })
 }
 
 func (p *TeardownPlan) keep(format string, args ...any) {

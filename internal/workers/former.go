@@ -2,8 +2,10 @@ package workers
 
 import (
 	"slices"
+	"time"
 
 	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/durable"
 )
 
 // FormerFlags returns what the flag of each worker was before the first run here
@@ -33,4 +35,30 @@ func (f Folder) FormerFlags() map[string]attributes.Flag {
 		_ = run.Close()
 	}
 	return former
+}
+
+// OlderThan returns the runs that began before the time and came to their end. One
+// that an unfinished run rolls back is still needed, and left out.
+func (f Folder) OlderThan(before time.Time) []Summary {
+	var old []Summary
+	needed := map[string]bool{}
+	for s, err := range f.Runs() {
+		switch {
+		case err != nil:
+		case !s.Ended:
+			needed[s.Of] = true
+		case s.Started.Before(before):
+			old = append(old, s)
+		}
+	}
+	return slices.DeleteFunc(old, func(s Summary) bool { return needed[s.ID] })
+}
+
+// Remove deletes a run's journal. The run can then be neither shown nor rolled
+// back.
+func (f Folder) Remove(id string) error {
+	if err := durable.Remove(f.journalPath(id)); err != nil {
+		return unwritable(f.journalPath(id), err)
+	}
+	return nil
 }

@@ -17,12 +17,12 @@ import (
 )
 
 func New(app *cli.App) *cobra.Command {
-	return cli.Parent("runs <command>", "List, resume and roll back bulk changes",
+	return cli.Parent("runs <command>", "List, resume, roll back and prune bulk changes",
 		`Each bulk change is a run with a journal: what every worker had before, what was
 written, how it ended. Journals are kept in ~/.local/state/flexvc (see flexvc help
 environment), readable only by you: they contain workers' attributes.`,
 		newList(app, nil), newShow(app, nil),
-		newResume(app, nil), newRollback(app, nil))
+		newResume(app, nil), newRollback(app, nil), newPrune(app, nil))
 }
 
 // The states of a run whose journal can be read.
