@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"github.com/flexvc/flexvc/internal/attributes"
+	"github.com/flexvc/flexvc/internal/cli"
 	watchCmd "github.com/flexvc/flexvc/internal/cli/watch"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/workers"
 )
 
@@ -23,6 +26,9 @@ const (
 func (d *demo) watch(ctx context.Context) error {
 	app := d.command()
 	app.Global.Output = "text"
+	if err := loadPlugin(ctx, app); err != nil {
+		return err
+	}
 	o := &watchCmd.Options{App: app, Inside: true, Interval: watchCmd.ShortestInterval, Concurrency: workers.DefaultConcurrency}
 	if !app.UI.Screen() {
 		o.Once = true
@@ -39,6 +45,33 @@ func (d *demo) watch(ctx context.Context) error {
 	if problem.Is(err, problem.Interrupted) && ctx.Err() == nil || errors.Is(err, context.Canceled) {
 		return nil // ^C is a way out of a screen
 	}
+	return err
+}
+
+// loadPlugin has the emulated Flex load the plugin, whose part logins plays: without
+// it nobody would be on the way to the extension.
+func loadPlugin(ctx context.Context, app *cli.App) error {
+	session, err := app.Open(ctx, cli.SessionOptions{})
+	if err != nil {
+		return err
+	}
+	defer session.Release()
+	if loaded, err := app.Plugin(session).Loaded(ctx); err != nil || loaded {
+		return err
+	}
+	p, err := session.Client.CreatePlugin(ctx, provision.PluginName, provision.PluginName, "")
+	if err != nil {
+		return err
+	}
+	v, err := session.Client.CreatePluginVersion(ctx, p.SID, twilio.PluginVersion{Version: "1.0.0", URL: "https://plugins.example.com/demo.js"})
+	if err != nil {
+		return err
+	}
+	configuration, err := session.Client.CreateConfiguration(ctx, "demo", "", []twilio.ConfiguredPlugin{{VersionSID: v.SID, Phase: 3}})
+	if err != nil {
+		return err
+	}
+	_, err = session.Client.CreateRelease(ctx, configuration)
 	return err
 }
 
