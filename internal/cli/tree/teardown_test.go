@@ -109,10 +109,10 @@ func listing(s *clitest.Flexvc) map[string]any {
 }
 
 // setUp is what an administrator does until the agents are on the extension.
-func setUp(s *clitest.Flexvc, moved int) {
+func setUp(s *clitest.Flexvc, moved int, initFlags ...string) {
 	s.T.Helper()
 	for _, args := range [][]string{
-		{"init", "--yes", "--token-url", "http://127.0.0.1:9/generateToken"},
+		append([]string{"init", "--yes", "--token-url", "http://127.0.0.1:9/generateToken"}, initFlags...),
 		{"plugin", "deploy", "--yes"},
 		{"events", "enable", "--yes"},
 		{"workers", "enable", "--all", "--yes"},
@@ -252,7 +252,7 @@ func TestTeardownKeepsWhatOthersMade(t *testing.T) {
 	clitest.Check(t, c.Deploy(ctx, service.SID, environment.SID, build.SID))
 	clitest.Check(t, c.RegisterServices(ctx, []string{service.SID}))
 	before := listing(s)
-	setUp(s, 3)
+	setUp(s, 3, "--new-extension-id") // the key is another machine's
 
 	s.Wants(0, []string{"teardown", "--yes"},
 		`^flexvc: warning: kept: activity "Voice Client Offline" \(WA….{4}\): it was there before flexvc init$`,

@@ -29,7 +29,6 @@ var centre = &emulator.Seed{
 func serveCentre(t *testing.T) *clitest.Flexvc {
 	t.Helper()
 	s := clitest.Serve(t, emulator.Options{Seed: centre})
-	clitest.ReleasePlugin(t, s.Emulator)
 	return s
 }
 
