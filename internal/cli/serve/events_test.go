@@ -267,6 +267,7 @@ func foreignCount(t testing.TB, metrics string) (n int) {
 func TestEventsSurviveABadDelivery(t *testing.T) {
 	t.Parallel()
 	s := serveEvents(t, emulator.Options{Agents: 20, SeedValue: 3}, "--sweep-interval", "1s")
+	clitest.ReleasePlugin(t, s.Emulator)
 	clitest.Eventually(t, "the first picture is complete", func() bool { return strings.Contains(s.metrics(t), "flexvc_workers{") })
 	if err := s.SetFaults("DeliverEvent:drop*30@10", "DeliverEvent:twice*30", "DeliverEvent:late*30", "DeliverEvent:delay=300ms*20@60"); err != nil {
 		t.Fatal(err)
