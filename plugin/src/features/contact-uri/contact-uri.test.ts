@@ -72,6 +72,13 @@ test('another writer who undoes it is overruled, then left alone, and the agent 
   assert.equal(world.worker.attributes.contact_uri, ours);
 });
 
+test('"my calls went to the tab, and the badge said ready": another write that Flex has not heard of is found', async () => {
+  const world = await connected();
+  world.worker.newer = { ...world.worker.attributes, contact_uri: theirs, note: 1 };
+  await alive(world, 4);
+  assert.deepEqual(world.written.slice(1), [{ ...enabled, contact_uri: ours, note: 1 }]);
+});
+
 test('a write that fails is tried again, but not with every heartbeat', async () => {
   const world = createWorld();
   world.worker.refuses = true;

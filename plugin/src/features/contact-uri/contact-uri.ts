@@ -9,6 +9,8 @@ const within = 60_000;
 const truceFor = 300_000;
 const retryAfter = 5_000;
 const lookEvery = 1_000;
+/** Flex takes the answer to our write for the newest, also where another's write has overtaken it: Twilio is asked once more. */
+const verifyAfter = 3_000;
 
 export const isEnabled = (attributes: Record<string, unknown> | undefined): boolean => attributes?.extensionVoiceClientEnabled === true;
 
@@ -22,6 +24,7 @@ export function contactURI({ manager, clock, settings, board, log }: Outside): (
   let writing = false;
   let stopped = false;
   let notBefore = 0;
+  let verifyAt = Infinity;
   let written: string | null = null;
   let repeats: number[] = [];
 
@@ -68,6 +71,7 @@ export function contactURI({ manager, clock, settings, board, log }: Outside): (
       if (stopped || missing() !== uri) return;
       await worker!.setAttributes({ ...worker!.attributes, contact_uri: uri });
       written = uri;
+      verifyAt = clock.now() + verifyAfter;
       log(`contact_uri is now ${uri}`);
     } catch (cause) {
       notBefore = clock.now() + retryAfter;
@@ -84,7 +88,17 @@ export function contactURI({ manager, clock, settings, board, log }: Outside): (
     board.set({ contactURI: isEnabled(worker!.attributes) && !contact_uri ? 'missing' : 'ok' });
   }
 
-  const look = () => void reconcile();
+  async function verify(): Promise<void> {
+    verifyAt = Infinity;
+    try {
+      await worker!.fetchLatestVersion?.();
+    } catch (cause) {
+      log('contact_uri could not be verified', cause);
+    }
+    await reconcile();
+  }
+
+  const look = () => void (clock.now() >= verifyAt && !writing && !stopped ? verify() : reconcile());
   worker.addListener('attributesUpdated', look);
   look();
   return together(
