@@ -29,8 +29,11 @@ async function restart() {
 }
 
 play('"I opened Flex a second time, and nobody could reach me any more": the first page holds', async () => {
+  const { served } = world.tokens;
   const second = await world.openFlex();
   await world.registered(second);
+  // It has brought a Flex token of its own, while it said what the first one says.
+  await until('a voice token for it', () => world.tokens.served === served + 1);
   const { asked } = world.tokens;
   for (const change of [{ voiceClientTokenGeneratorUrl: `${world.tokens.url}/evil` }, { voiceClientTokenGeneratorUrl: 'https://tokens.acme.example/generateToken' }, { extensionVoiceClientPrefix: 'evil_' }]) {
     await says(second, change);
