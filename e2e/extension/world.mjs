@@ -217,6 +217,11 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
       await extensions.evaluate(() => chrome.developerPrivate.updateProfileConfiguration({ inDeveloperMode: true }));
       await extensions.close();
     },
+    /** The state that the extension has kept for its next worker. */
+    async kept() {
+      const worker = await world.background();
+      return worker.evaluate(async () => (await chrome.storage.session.get('snapshot')).snapshot?.state ?? {});
+    },
     /** Messages turned away so far, by reason, as the extension counts them. */
     async refused() {
       const worker = await world.background();
@@ -271,7 +276,7 @@ async function makeWorld(folder, undo, { audited = false, asksForMicrophone = fa
     async atRest(page) {
       await world.noCall(page);
       await world.atEdge('two sockets', (sockets) => sockets.length === 2 && sockets.filter((s) => s.registered).length === 1 && sockets.every((s) => !s.calls?.length));
-      assert.equal((await world.documents()).length, 1, 'offscreen documents');
+      await until('one offscreen document', async () => (await world.documents()).length === 1);
     },
 
     /** Stops the worker after so many milliseconds, and answers when that was. With `as`, something else begins at 0. */

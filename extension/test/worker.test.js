@@ -396,6 +396,30 @@ for (const [os, hangs] of [['win', true], ['mac', false]]) {
   });
 }
 
+test('restarted again and again while a document is being made: none that was given a call is closed afterwards', async () => {
+  const { world } = await registered();
+  const create = world.chrome.offscreen.createDocument;
+  let finish;
+  world.chrome.offscreen.createDocument = async () => {
+    await new Promise((resolve) => (finish = resolve));
+    await create();
+  };
+  for (let i = 0; i < 3; i++) {
+    await world.send({ type: 'popup.restart' });
+    const back = await world.connect('page');
+    back.postMessage({ ...configure(), type: 'page.resumed' });
+    back.postMessage(flexToken());
+    await world.settle();
+  }
+  await world.ring('CA1');
+  for (let i = 0; i < 4; i++) {
+    finish?.();
+    await world.settle();
+  }
+  assert.equal(world.document?.call?.callSid, 'CA1');
+  assert.equal(world.made, 3, 'the first, the one under way, and the one that was wanted last');
+});
+
 test('an update waits for the end of the call', async () => {
   const { world } = await inCall();
   world.chrome.runtime.onUpdateAvailable.emit({ version: '2.0.0' });

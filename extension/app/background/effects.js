@@ -22,16 +22,28 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
   const line = createLine({ Device, report, appVersion, parted: (callSid) => store.forgetCall(callSid) });
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
   const timers = new Map();
-  /** Of the document: closing takes a while, and one that overtook another would end the call in the document after it. */
-  let turn = Promise.resolve();
+  /**
+   * What is to become of the document. Making and closing it takes a while: neither overtakes the other, and of what was asked
+   * meanwhile the latest counts.
+   */
+  const due = { close: false, make: false };
+  let busy = false;
 
   async function hasDocument() {
     const contexts = await chrome.runtime.getContexts({ contextTypes: ['OFFSCREEN_DOCUMENT'] });
     return contexts.length > 0;
   }
 
-  /** @param {() => Promise<void>} change */
-  const inTurn = (change) => (turn = turn.then(change).catch(() => {}));
+  async function attend() {
+    if (busy) return;
+    busy = true;
+    while (due.close || due.make) {
+      const closes = due.close;
+      due[closes ? 'close' : 'make'] = false;
+      await (closes ? closeDocument() : inTime(createDocument())).catch(() => {});
+    }
+    busy = false;
+  }
 
   async function createDocument() {
     if (await hasDocument()) return;
@@ -43,7 +55,10 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
   }
 
   /** Made before the first call: making it takes longer than taking the call. */
-  const ensureDocument = () => inTurn(() => inTime(createDocument()));
+  function ensureDocument() {
+    due.make = true;
+    attend();
+  }
 
   /**
    * Chrome puts content scripts into pages that load; a page that was open before gets them here. One that cannot have them,
@@ -103,7 +118,10 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
     rejectInvite: ({ callSid }) => line.reject(callSid),
 
     ensureDocument,
-    closeDocument: () => inTurn(closeDocument),
+    closeDocument() {
+      Object.assign(due, { close: true, make: false });
+      attend();
+    },
     prepareDocument: ({ token, identity, edge, holdSeconds, chosen }) =>
       tellDocument('offscreen.prepare', { token, identity, edge, holdSeconds, appVersion, chosen }),
     takeCall: ({ callSid, connectToken, from }) => tellDocument('offscreen.takeCall', { callSid, connectToken, from }),
@@ -127,6 +145,8 @@ export function createEffects({ chrome, Device, store, ports, report, fetch, now
 
   return {
     hasDocument,
+    /** Whether the document that is there, or is being made, is to go: nothing may be given to it. */
+    isClosing: () => due.close,
     proveLine: () => line.prove(),
     /** The Flex tab that somebody looked at last. @returns {Promise<number | undefined>} */
     async latestTab() {

@@ -184,6 +184,8 @@ function fromPopup({ type, payload }) {
 
 /** @param {chrome.runtime.Port} port */
 function connectDocument(port) {
+  // It is to go, and comes back until it is gone.
+  if (effects.isClosing()) return port.disconnect();
   ports.setDocument(port);
   port.onDisconnect.addListener(async () => {
     // It reconnects when only this port broke; gone it is when Chromium says so.
