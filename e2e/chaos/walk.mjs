@@ -35,16 +35,24 @@ export async function walk(world, { seed, steps, say = () => {} }) {
   const broken = [];
   const done = new Map();
   const slowest = {};
-  const agent = { in: true, muted: false };
-  /** The call that both ends want: { sid, wanted, answered, digits }. */
-  let call = null;
-  let calls = 0;
+  const agent = { in: true };
+  /**
+   * The calls there are, by SID: whether both ends want them, whether the agent has decided to take them, and whether anybody has.
+   * The agent speaks in the one that was taken or gone back to last.
+   * @type {Map<string, { sid: string, number: number, wanted: boolean, accepted: boolean, answered: boolean, muted: boolean, unheard: boolean, began: number, heard?: number, heardAt?: number, endAt?: number }>}
+   */
+  const calls = new Map();
+  let rang = 0;
   let number = 0;
   let kindNow = '';
+  /** All views were true after the step before. */
+  let settled = true;
   /** When the last fault of the network, and of the media alone, is over. */
   const faulty = { network: 0, media: 0, tokens: 0 };
 
   const told = new Set();
+  /** Offered calls that ended after the line on which they rang: nobody tells of it, and they are offered for a while longer. */
+  const unheardEnds = new Set();
   const complain = (text, about) => {
     // Once for a call, however long it goes on.
     if (about && told.has(about)) return;
@@ -58,13 +66,40 @@ export async function walk(world, { seed, steps, say = () => {} }) {
 
   // Kinds of steps -------------------------------------------------------------------------------------------------
 
+  const all = () => [...calls.values()];
+  const talks = () => all().filter((call) => call.wanted && call.accepted && call.answered);
+  const offers = () => all().filter((call) => call.wanted && !call.accepted);
+  const any = (list) => list[Math.floor(luck() * list.length)];
+  /** Nobody is about to take one. */
+  const decided = () => all().every((call) => call.answered || !call.accepted);
+  const active = () => talks().at(-1);
+  const inCall = () => talks().length > 0;
   /** An invite that is on its way to a socket that ends is lost for both sides, and Twilio's to repeat. */
-  const heard = () => !call || call.answered || world.now() - call.began > 200;
-  const inCall = () => call?.answered && call.wanted;
+  const heard = () => all().every((call) => call.answered || world.now() - call.began > 200);
+  /** The line on which they ring is gone: their end cannot be heard. */
+  const unhear = () => offers().forEach((call) => (call.unheard = true));
+  /** The agent takes it, or goes back to it: the others are on hold, the latest to be put there last. */
+  const speakIn = (call) => {
+    calls.delete(call.sid);
+    calls.set(call.sid, call);
+    call.accepted = true;
+    call.began = world.now();
+  };
+  /** @param {boolean} accepted  by this agent, in Flex, as Flex tells each call */
+  const rings = async (accepted, first) => {
+    const sid = await world.ring(accepted);
+    if (!sid) return undefined;
+    rang += 1;
+    const call = { sid, number: rang, wanted: true, accepted: accepted || first, answered: false, muted: false, unheard: false, began: world.now() };
+    calls.set(sid, call);
+    return call;
+  };
+  const mute = (call) => (call.muted = !call.muted);
   /** A fault that takes signalling away; the media goes on by itself. */
   const network = (begin) => async () => {
     const ms = 300 + upTo(longestFault);
     outage('network', ms);
+    unhear();
     await begin(ms);
   };
 
@@ -77,38 +112,80 @@ export async function walk(world, { seed, steps, say = () => {} }) {
   const kinds = {
     'a customer calls': {
       weight: 16,
-      when: () => !call && present() && world.now() > faulty.network,
-      async run() {
-        const sid = await world.ring(luck() < 0.7);
-        if (!sid) return;
-        calls += 1;
-        call = { sid, wanted: true, answered: false, began: world.now() };
-        agent.muted = false;
-      },
+      when: () => calls.size === 0 && present() && world.now() > faulty.network,
+      run: () => rings(luck() < 0.7, true),
     },
     'a customer gives up at once': {
       weight: 2,
-      when: () => !call && present() && world.now() > faulty.network,
+      when: () => calls.size === 0 && present() && world.now() > faulty.network,
       async run() {
-        const sid = await world.ring(true);
-        if (!sid) return;
+        const call = await rings(true, true);
+        if (!call) return;
         await world.wait(upTo(200));
-        await world.customerHangsUp(sid);
-        call = { sid, wanted: false, answered: false, began: world.now() };
-        agent.muted = false;
+        await world.customerHangsUp(call.sid);
+        call.wanted = false;
       },
     },
-    'the customer hangs up': { weight: 4, when: inCall, run: () => (call.wanted = false, world.customerHangsUp(call.sid)) },
-    'the agent hangs up in Flex': { weight: 4, when: () => inCall() && present(), run: () => (call.wanted = false, world.say('HANGUP_CALL')) },
-    'the agent hangs up in the popup': { weight: 2, when: () => inCall() && world.popup(), run: () => (call.wanted = false, world.press('#hang-up')) },
+    'another customer calls': {
+      weight: 12,
+      when: () => inCall() && calls.size < 3 && decided() && present() && world.now() > faulty.network,
+      run: () => rings(luck() < 0.5, false),
+    },
+    'the agent holds the call and answers another': {
+      weight: 6, when: () => inCall() && offers().length > 0 && decided() && present(),
+      run() {
+        const call = any(offers());
+        speakIn(call);
+        return world.say('ANSWER_CALL', { callSid: call.sid });
+      },
+    },
+    'the agent declines a call': {
+      weight: 2, when: () => offers().length > 0 && present(),
+      run() {
+        const call = any(offers());
+        call.wanted = false;
+        return world.say('DECLINE_CALL', { callSid: call.sid });
+      },
+    },
+    'the agent goes back to a call on hold': {
+      weight: 4, when: () => talks().length > 1 && decided() && present(),
+      run() {
+        const call = any(talks().slice(0, -1));
+        speakIn(call);
+        return world.say('ANSWER_CALL', { callSid: call.sid });
+      },
+    },
+    'a customer hangs up': {
+      weight: 5, when: () => inCall() || offers().length > 0,
+      run() {
+        const call = any([...talks(), ...offers()]);
+        call.wanted = false;
+        return world.customerHangsUp(call.sid);
+      },
+    },
+    'the agent hangs up in Flex': {
+      weight: 4, when: () => inCall() && present(),
+      run() {
+        const call = any(talks());
+        call.wanted = false;
+        return world.say('HANGUP_CALL', { callSid: call.sid });
+      },
+    },
+    'the agent hangs up in the popup': {
+      weight: 2, when: () => inCall() && world.popup() && settled,
+      run: () => ((active().wanted = false), world.press('#hang-up')),
+    },
     'the agent mutes or unmutes in Flex': {
       weight: 2, when: () => inCall() && present(),
-      run: () => ((agent.muted = !agent.muted), world.say('SET_MUTED', { muted: agent.muted })),
+      run() {
+        const call = any(talks());
+        return world.say('SET_MUTED', { muted: mute(call), callSid: call.sid });
+      },
     },
     'the agent mutes or unmutes in the popup': {
-      weight: 2, when: () => inCall() && world.popup(), run: () => ((agent.muted = !agent.muted), world.press('#mute')),
+      weight: 2, when: () => inCall() && world.popup() && settled, run: () => (mute(active()), world.press('#mute')),
     },
-    'the agent presses keys': { weight: 1, when: () => inCall() && present(), run: () => world.say('SEND_DTMF_DIGITS', { digits: '42' }) },
+    'the agent presses keys': { weight: 1, when: () => inCall() && present(), run: () => world.say('SEND_DTMF_DIGITS', { digits: '42', callSid: active().sid }) },
     'the agent opens the popup': { weight: 2, when: () => !world.popup(), run: () => world.openPopup() },
     'the agent closes the popup': { weight: 1, when: () => world.popup(), run: () => world.closePopup() },
     'the agent reloads Flex': { weight: 5, when: present, run: () => world.reload(luck) },
@@ -117,7 +194,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     'the agent opens Flex': { weight: 6, when: () => agent.in && world.pages() === 0, run: () => world.openFlex() },
     'a Flex tab crashes': { weight: 2, when: () => world.pages() > 0, run: () => world.crashFlex(luck) },
     'the agent logs out': {
-      weight: 2, when: () => present() && !call,
+      weight: 2, when: () => present() && calls.size === 0,
       async run() {
         agent.in = false;
         await world.logOut();
@@ -132,15 +209,15 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     },
     'the agent chooses a microphone': { weight: 1, when: present, run: () => world.say('SET_AUDIO_DEVICE', { kind: 'input', label: `Fake Audio Input ${1 + upTo(1)}` }) },
     'the agent restarts the extension': {
-      weight: 1, when: () => !call && world.popup() && present(),
+      weight: 1, when: () => calls.size === 0 && world.popup() && present(),
       run: () => world.restart(),
     },
-    'the service worker is killed': { weight: 6, when: heard, run: () => world.killWorker() },
+    'the service worker is killed': { weight: 6, when: heard, run: () => (unhear(), world.killWorker()) },
     // In a call nothing can save it from these: the microphone and the peer connection are gone.
-    'the document is gone': { weight: 2, when: () => !call, run: () => world.loseDocument() },
-    'the extension is reloaded': { weight: 1, when: () => !call, run: () => world.reloadExtension() },
-    'the sockets are cut': { weight: 3, when: heard, run: () => world.cut(luck() < 0.5 ? 0 : 1011) },
-    'the agent changes networks': { weight: 2, when: () => world.now() > faulty.network && heard(), run: () => (outage('network', 0), world.strand(false)) },
+    'the document is gone': { weight: 2, when: () => calls.size === 0, run: () => world.loseDocument() },
+    'the extension is reloaded': { weight: 1, when: () => calls.size === 0, run: () => world.reloadExtension() },
+    'the sockets are cut': { weight: 3, when: heard, run: () => (unhear(), world.cut(luck() < 0.5 ? 0 : 1011)) },
+    'the agent changes networks': { weight: 2, when: () => world.now() > faulty.network && heard(), run: () => (unhear(), outage('network', 0), world.strand(false)) },
     'the edge is full': { weight: 2, when: () => world.now() > faulty.network, run: network((ms) => world.fault({ refuse_sockets: true }, ms, true)) },
     'the edge says nothing': { weight: 2, when: () => world.now() > faulty.network, run: network((ms) => world.fault({ silent: true }, ms)) },
     'the edge is slow': { weight: 2, when: () => world.now() > faulty.network, run: () => world.fault({ delay: 150e6 }, 300 + upTo(longestFault)) },
@@ -169,14 +246,27 @@ export async function walk(world, { seed, steps, say = () => {} }) {
   // What has to be true --------------------------------------------------------------------------------------------
 
   /** Of a call that is beginning, or that ends while signalling is away, this side cannot know yet. */
-  const unheard = () => (call && !call.answered) || world.now() < faulty.network + reachableWithin;
+  const unheard = () => !decided() || world.now() < faulty.network + reachableWithin;
+  const sids = (list) => list.map((call) => call.callSid ?? call.sid).sort().join(' ') || 'none';
+
+  /** What a page says of the calls that is not so; null when all of it is. */
+  function untrueOfCalls({ call, onHold = [], offers: rung = [] }) {
+    const [now, ...others] = talks().toReversed();
+    if ((call?.callSid ?? null) !== (now?.sid ?? null)) return `${call?.callSid ?? 'no call'} instead of ${now?.sid ?? 'none'}`;
+    if (sids(onHold) !== sids(others)) return `${sids(onHold)} on hold instead of ${sids(others)}`;
+    const open = offers();
+    const missing = open.filter(({ sid }) => !rung.some(({ callSid }) => callSid === sid));
+    if (missing.length > 0) return `no offer of ${sids(missing)}`;
+    const gone = rung.filter(({ callSid }) => !open.some(({ sid }) => sid === callSid) && !unheardEnds.has(callSid));
+    if (gone.length > 0) return `an offer of ${sids(gone)}`;
+    for (const one of [call, ...onHold]) if (one && one.muted !== calls.get(one.callSid).muted) return `muted ${one.muted} of ${one.callSid}`;
+    return null;
+  }
 
   /** Why the views are not true yet; null when they are. */
   async function untrue() {
     const fact = await world.fact();
-    const live = fact.calls.filter(({ state }) => state === 'in-progress');
-    if (live.length > 1) return `${live.length} calls at once`;
-    const wanted = call?.wanted && call.answered ? call.sid : null;
+    const now = active();
     for (const [i, view] of (await world.views()).entries()) {
       const at = `page ${i}`;
       if (!agent.in) {
@@ -186,14 +276,14 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       if (!view.beat || view.age > 1_500) return `${at} has no heartbeat (${view.age} ms)`;
       if (view.beat.status === 'registered' && !fact.reachable) return `${at} says registered, and no call could come`;
       if (view.beat.status !== 'registered' && fact.reachable && world.now() > faulty.network) return `${at} says ${view.beat.status}, and calls can come`;
-      if ((view.beat.call?.callSid ?? null) !== wanted && !unheard()) return `${at} shows ${view.beat.call?.callSid ?? 'no call'} instead of ${wanted ?? 'none'}`;
-      if (wanted && view.beat.call && view.beat.call.muted !== agent.muted) return `${at} says muted ${view.beat.call.muted}`;
+      const wrong = unheard() ? null : untrueOfCalls(view.beat);
+      if (wrong) return `${at} shows ${wrong}`;
     }
     const popup = await world.popupView();
     if (popup && !unheard()) {
-      if (popup.call !== Boolean(wanted)) return `the popup shows ${popup.call ? 'a call' : 'no call'}`;
-      if (wanted && popup.call && popup.muted !== agent.muted) return `the popup says muted ${popup.muted}`;
-      if (popup.ready && !fact.reachable && !wanted) return 'the popup says ready, and no call could come';
+      if (popup.call !== Boolean(now)) return `the popup shows ${popup.call ? 'a call' : 'no call'}`;
+      if (now && popup.call && popup.muted !== now.muted) return `the popup says muted ${popup.muted}`;
+      if (popup.ready && !fact.reachable && !now) return 'the popup says ready, and no call could come';
     }
     return null;
   }
@@ -206,6 +296,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       const now = world.now();
       if (!why) {
         slowest[kindNow] = Math.max(slowest[kindNow] ?? 0, now - at);
+        settled = true;
         return;
       }
       if (now - at > trueWithin) break;
@@ -218,38 +309,46 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     say(`  true ${world.now() - at} ms after the step`);
   }
 
-  /** Follows the call, and holds both ends' wishes against what became of it. */
-  async function follow() {
-    if (!call) return;
+  /** Follows the calls, and holds both ends' wishes against what became of them. */
+  const follow = () => Promise.all(all().map(followOne));
+
+  async function followOne(call) {
     const fact = await world.callFact(call.sid);
     const now = world.now();
+    const name = `call ${call.number}`;
     if (fact.state === 'ended') {
-      if (call.wanted) complain(`call ${calls} was lost: ${fact.reason}, ${call.answered ? 'answered' : 'never answered'}, ${now - call.began} ms after it began`);
-      call = null;
+      if (!calls.delete(call.sid)) return;
+      if (call.wanted) complain(`${name} was lost: ${fact.reason}, ${call.answered ? 'answered' : 'never answered'}, ${now - call.began} ms after it began`);
+      if (call.unheard) unheardEnds.add(call.sid);
       return;
     }
     if (fact.state === 'in-progress' && !call.answered) {
       call.answered = true;
       call.heardAt = now;
-      if (!agent.in) complain('answered, and nobody is logged in');
+      if (!agent.in) complain(`${name} was answered, and nobody is logged in`, call);
+      if (!call.accepted) complain(`${name} was answered, and the agent has not decided`, call);
     }
     const calm = Math.max(faulty.network, faulty.media, call.began);
-    if (!call.answered && call.wanted && now - calm > silence) complain(`call ${calls} rings into nothing`, call);
+    if (call.accepted && !call.answered && call.wanted && now - calm > silence) complain(`${name} rings into nothing`, call);
     if (call.answered && call.wanted) {
       if (fact.heard !== call.heard) Object.assign(call, { heard: fact.heard, heardAt: now });
-      if (now - Math.max(call.heardAt, faulty.network, faulty.media) > silence) complain(`call ${calls}: the customer has heard nothing for ${now - call.heardAt} ms`, call);
+      if (now - Math.max(call.heardAt, faulty.network, faulty.media) > silence) complain(`${name}: the customer has heard nothing for ${now - call.heardAt} ms`, call);
     }
-    if (!call.wanted && now - Math.max(call.endAt ??= now, faulty.network) > silence) complain(`call ${calls} was hung up, and is still ${fact.state}`, call);
+    // Twilio takes a refusal only from where it rings: elsewhere it rings on, and nobody is asked.
+    if (call.unheard && !call.accepted && !call.wanted) return;
+    if (!call.wanted && now - Math.max((call.endAt ??= now), faulty.network) > silence) complain(`${name} was to end, and is still ${fact.state}`, call);
   }
 
   // The walk -------------------------------------------------------------------------------------------------------
 
+  const began = world.now();
   for (number = 1; number <= steps; number += 1) {
     kindNow = choose();
     done.set(kindNow, (done.get(kindNow) ?? 0) + 1);
     const at = world.now();
-    say(`${String(number).padStart(4)} ${kindNow}`);
+    say(`${String(number).padStart(4)} ${((at - began) / 1000).toFixed(1).padStart(6)} s  ${kindNow}`);
     await kinds[kindNow].run();
+    settled = false;
     if (luck() < 0.25) {
       const until = at + upTo(400);
       do {
@@ -275,5 +374,5 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       }
     }
   }
-  return { broken, done, calls, slowest };
+  return { broken, done, calls: rang, slowest };
 }

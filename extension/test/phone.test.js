@@ -79,6 +79,7 @@ function makePhone({ microphone, slow, granted } = {}) {
   const streams = [];
   const said = [];
   const timers = new Map();
+  const kit = { refusing: false };
   let clock = 0;
   let timer = 0;
   class Call extends EventEmitter {
@@ -110,6 +111,12 @@ function makePhone({ microphone, slow, granted } = {}) {
         unsetInputDevice: async () => {},
       };
       devices.push(this);
+      if (kit.refusing) this.refuse();
+    }
+    /** Its token is not taken, and nothing that it says afterwards is. */
+    refuse() {
+      this.dead = true;
+      queueMicrotask(() => this.emit('error', { code: 31205 }));
     }
     updateToken(token) {
       this.token = token;
@@ -158,7 +165,7 @@ function makePhone({ microphone, slow, granted } = {}) {
     cancel: (id) => timers.delete(id),
   });
   if (granted) phone.setDevices([{ kind: 'audioinput', label: 'Built-in', deviceId: 'b' }], true);
-  return {
+  return Object.assign(kit, {
     phone, devices, said,
     device: () => devices.at(-1),
     call: () => devices.at(-1).calls.at(-1),
@@ -170,7 +177,7 @@ function makePhone({ microphone, slow, granted } = {}) {
       for (const [id, { task, due }] of [...timers]) if (due <= clock) (timers.delete(id), task());
       await settle();
     },
-  };
+  });
 }
 
 async function inCall(options) {
@@ -488,6 +495,32 @@ test('a hang-up while signalling is away is kept, and said again with another so
   await settle();
   await well.pass(1_500);
   assert.deepEqual([well.devices.length, well.device()._stream.said], [1, []]);
+});
+
+test('"I hung up, and the customer was still there": a token that Twilio refused at that moment does not keep the hang-up back', async () => {
+  const kit = await inCall();
+  kit.refusing = true;
+  kit.device().refuse();
+  kit.phone.hangUp();
+  for (let i = 0; i < 5; i += 1) await kit.pass(500);
+  kit.refusing = false;
+  const refused = kit.devices.length;
+  await kit.pass(500);
+  assert.equal(kit.devices.length, refused + 1, 'a fresh one, half a second later');
+  assert.deepEqual(kit.device()._stream.said, ['CA1']);
+  for (let i = 0; i < 4; i += 1) await kit.pass(500);
+  assert.equal(kit.devices.length, refused + 1, 'it has taken it');
+});
+
+test('a hang-up that nobody takes is let go of when Twilio has ended the call by itself', async () => {
+  const kit = await inCall();
+  kit.device()._stream.status = 'disconnected';
+  kit.phone.hangUp();
+  for (let i = 0; i < 70; i += 1) await kit.pass(500);
+  const { said } = kit.device()._stream;
+  kit.device()._stream.status = 'connected';
+  for (let i = 0; i < 4; i += 1) await kit.pass(500);
+  assert.deepEqual(said, ['CA1']);
 });
 
 test('a socket that does not prove itself alive is replaced before a call needs it', async () => {

@@ -31,6 +31,8 @@ const mostTries = 5;
 const betweenTries = 500;
 /** How often an open socket has to prove that it is alive. */
 const proveEvery = 5_000;
+/** The same, when it has yet to take a hang-up. */
+const insistEvery = 500;
 /** What Twilio says of a call that nobody can take any more: it is over, or somebody else has it. */
 const takenElsewhere = 31486;
 const final = new Set([31404, 31480, takenElsewhere, 31603]);
@@ -79,6 +81,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   let tries = 0;
   /** A call that was hung up, until a socket has answered since: the word may have gone into a dead one. @type {string | null} */
   let owed = null;
+  let owedSince = 0;
+  /** @type {any} */
+  let insisting;
   /** When Twilio withdrew the invite: it has been answered, or the caller is gone. @type {number | null} */
   let withdrawn = null;
   /** @type {Chosen} */
@@ -135,6 +140,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
 
   /** Between calls: in a call the SDK has its own ways. */
   function prove() {
+    if (owed) insist();
     const asked = client;
     if (call || !asked) return;
     const timer = later(() => {
@@ -146,7 +152,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     const heard = (/** @type {boolean} */ same) => {
       cancel(timer);
       if (client !== asked || !owed) return;
-      if (same) owed = null;
+      if (same) settleDebt();
       // What was said before went into the socket that is no more.
       else {
         asked.hangUp(owed);
@@ -154,6 +160,20 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
       }
     };
     if (!asked.ask(heard)) cancel(timer);
+  }
+
+  /** A customer waits for the hang-up to arrive, for as long as Twilio holds the call. */
+  function insist() {
+    cancel(insisting);
+    if (now() - owedSince >= heldAtMost) return settleDebt();
+    insisting = later(prove, insistEvery);
+    // A socket that has not got its way in is deaf, and stays so.
+    if (!call && preparation && !client?.fits(preparation)) renew(preparation);
+  }
+
+  function settleDebt() {
+    owed = null;
+    cancel(insisting);
   }
 
   // A call -------------------------------------------------------------------------------------------------------
@@ -403,6 +423,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function end(reason) {
     const abandoned = [...attempts];
     owed = sdkCall && call ? call.callSid : null;
+    owedSince = now();
     finish(reason);
     for (const { sdkCall: made, client: used } of abandoned) {
       made?.disconnect();
