@@ -124,6 +124,11 @@ export async function chaosWorld(world) {
       const { state, reason, heard } = await world.stats(sid);
       return { state, reason, heard: heard.packets };
     },
+    /** What the edge has seen in the last seconds, to read where a promise was broken. */
+    async story() {
+      const events = await world.order('events', { after: 0 });
+      return events.slice(-60).map(({ at, kind, socket, call_sid: sid, detail }) => [at.slice(14, 23), socket && `#${socket}`, kind, sid, detail].filter(Boolean).join(' '));
+    },
     views: () => Promise.all(pages.map((page) => page.evaluate(() => ({ beat: window.latest?.HEARTBEAT ?? null, age: Date.now() - (window.beatAt ?? 0) })).catch(() => ({ beat: null, age: -1 })))),
     popupView: () => popup && popup.evaluate(() => ({
       call: !document.querySelector('#call').hidden,

@@ -7,6 +7,9 @@
 const trueWithin = 2_000;
 /** No caller is in silence for longer. */
 const silence = 3_000;
+/** Whose answers were slow is given longer before it counts as dead: otherwise an agent on such a link would come and go. */
+const slower = 2_000;
+const slowIsRemembered = 10_000;
 /** After an outage the agent is reachable again within this time. */
 const reachableWithin = 4_000;
 /** A fault lasts at most so long. */
@@ -48,7 +51,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
   /** All views were true after the step before. */
   let settled = true;
   /** When the last fault of the network, and of the media alone, is over. */
-  const faulty = { network: 0, media: 0, tokens: 0 };
+  const faulty = { network: 0, media: 0, tokens: 0, speed: 0 };
 
   const told = new Set();
   /** Offered calls that ended after the line on which they rang: nobody tells of it, and they are offered for a while longer. */
@@ -103,6 +106,12 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     await begin(ms);
   };
 
+  const slow = async () => {
+    const ms = 300 + upTo(longestFault);
+    outage('speed', ms + slowIsRemembered);
+    await world.fault({ delay: 150e6 }, ms);
+  };
+
   const noTokens = (mode) => {
     const ms = 500 + upTo(longestFault);
     outage('tokens', ms);
@@ -113,7 +122,8 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     'a customer calls': {
       weight: 16,
       when: () => calls.size === 0 && present() && world.now() > faulty.network,
-      run: () => rings(luck() < 0.7, true),
+      // Where a call before has ended, and this side has not heard of it, it is offered as a second one is.
+      run: () => rings(luck() < 0.7 || !settled, true),
     },
     'a customer gives up at once': {
       weight: 2,
@@ -220,7 +230,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     'the agent changes networks': { weight: 2, when: () => world.now() > faulty.network && heard(), run: () => (unhear(), outage('network', 0), world.strand(false)) },
     'the edge is full': { weight: 2, when: () => world.now() > faulty.network, run: network((ms) => world.fault({ refuse_sockets: true }, ms, true)) },
     'the edge says nothing': { weight: 2, when: () => world.now() > faulty.network, run: network((ms) => world.fault({ silent: true }, ms)) },
-    'the edge is slow': { weight: 2, when: () => world.now() > faulty.network, run: () => world.fault({ delay: 150e6 }, 300 + upTo(longestFault)) },
+    'the edge is slow': { weight: 2, when: () => world.now() > faulty.network, run: slow },
     'the edge refuses the token': { weight: 1, when: () => world.now() > faulty.network, run: network((ms) => world.fault({ token_error: 31205 }, ms, true)) },
     'no packet comes through': {
       weight: 2, when: () => world.now() > faulty.network,
@@ -299,7 +309,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
         settled = true;
         return;
       }
-      if (now - at > trueWithin) break;
+      if (now - at > trueWithin + (now < faulty.speed ? slower : 0)) break;
       await world.wait(25);
     }
     complain(`not true within ${trueWithin} ms: ${why}`);
@@ -349,6 +359,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     say(`${String(number).padStart(4)} ${((at - began) / 1000).toFixed(1).padStart(6)} s  ${kindNow}`);
     await kinds[kindNow].run();
     settled = false;
+    const before = broken.length;
     if (luck() < 0.25) {
       const until = at + upTo(400);
       do {
@@ -373,6 +384,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
         await world.wait(50);
       }
     }
+    if (broken.length > before) for (const line of await world.story()) say(`         ${line}`);
   }
   return { broken, done, calls: rang, slowest };
 }

@@ -295,6 +295,24 @@ test('a refused voice token is replaced at once, then with growing patience', ()
   assert.equal(did(step, 'setTimer').length, 1);
 });
 
+test('"Twilio refused everybody for four seconds, and my phone was away for half a minute": it is tried every two seconds at first', () => {
+  let state = stateOf('registered', 'none');
+  const waits = [];
+  for (let i = 0; i < 14; i += 1) {
+    const refused = run(state, 'lineRefused');
+    waits.push(did(refused, 'fetchToken').length ? 0 : did(refused, 'setTimer').at(-1).ms);
+    // A page that has a new Flex token each time does not make it any faster.
+    const given = run(refused.state, 'flexTokenGiven', { token: `flex-${i}` });
+    assert.equal(did(given, 'fetchToken').length, i === 0 ? 1 : 0);
+    assert.equal(given.state.flexToken.token, `flex-${i}`, 'it is the one to ask with');
+    const fetching = i === 0 ? given : run(given.state, 'refreshDue');
+    state = run(fetching.state, 'tokenFetched', { number: fetching.state.fetch.number }).state;
+  }
+  assert.equal(waits[0], 0);
+  for (const wait of waits.slice(1, 10)) assert.ok(wait >= 1_800 && wait <= 2_200, waits.join());
+  assert.ok(waits.at(-1) > 20_000, waits.join());
+});
+
 test('another agent on the same account gets a line of their own', () => {
   const { state } = run(stateOf('registered', 'none'), 'flexTokenGiven');
   const step = run(state, 'tokenFetched', { number: state.fetch.number, identity: 'ext_bob' });

@@ -79,7 +79,8 @@ function makePhone({ microphone, slow, granted } = {}) {
   const streams = [];
   const said = [];
   const timers = new Map();
-  const kit = { refusing: false };
+  /** How the clients are that are made from now on. */
+  const kit = { refusing: false, away: false };
   let clock = 0;
   let timer = 0;
   class Call extends EventEmitter {
@@ -111,6 +112,7 @@ function makePhone({ microphone, slow, granted } = {}) {
         unsetInputDevice: async () => {},
       };
       devices.push(this);
+      this.dead = kit.away;
       if (kit.refusing) this.refuse();
     }
     /** Its token is not taken, and nothing that it says afterwards is. */
@@ -253,7 +255,8 @@ test('a caller who is gone does not leave the agent connecting for ever', async 
   const kit = makePhone();
   kit.phone.prepare(preparation);
   kit.phone.take(offer);
-  await kit.pass(9_999);
+  await kit.pass(8_500);
+  await kit.pass(1_499);
   assert.deepEqual(kit.ends(), []);
   await kit.pass(1);
   await kit.pass(0);
@@ -420,6 +423,36 @@ test('"the edge was silent when the call came, and for four seconds after": the 
   kit.call().emit('accept');
   assert.equal(kit.phone.truth().call.status, 'open');
   assert.ok(kit.devices.slice(0, 2).every((device) => device.destroyed));
+});
+
+test('"the network was away for twelve seconds, and I never got the call that rang": it is taken once a socket answers', async () => {
+  const kit = makePhone({ granted: true });
+  kit.phone.prepare(preparation);
+  kit.device().dead = kit.away = true;
+  kit.phone.take(offer);
+  await settle();
+  for (let ms = 0; ms < 12_000; ms += 500) await kit.pass(500);
+  kit.away = false;
+  assert.deepEqual(kit.ends(), []);
+  assert.ok(kit.devices.filter(({ destroyed }) => !destroyed).length <= 3, 'what has not answered is let go of');
+  for (let ms = 0; ms < 2_000; ms += 500) await kit.pass(500);
+  kit.call().emit('accept');
+  assert.equal(kit.phone.truth().call.status, 'open');
+});
+
+test('sockets that are refused one after the other are no answer to the call', async () => {
+  const kit = makePhone({ granted: true });
+  kit.phone.prepare(preparation);
+  kit.phone.take(offer);
+  await settle();
+  for (let i = 0; i < 12; i += 1) {
+    kit.device()._stream.status = 'disconnected';
+    kit.call().emit('disconnect');
+    await kit.pass(500);
+  }
+  assert.deepEqual(kit.ends(), []);
+  kit.call().emit('accept');
+  assert.equal(kit.phone.truth().call.status, 'open');
 });
 
 test('a call that is over, or that somebody else has, is not tried again', async () => {

@@ -115,6 +115,9 @@ export const initial = () => ({
 /** The longest wait for a token while a call is reconnecting. */
 const hurriedRetry = 4_000;
 
+/** Refusals of the voice token in a row, two seconds apart, after which it is tried less and less often. */
+const patientAfter = 8;
+
 /** How long a registration may hang before the voice client is made anew, at the next edge: at first, and at most. */
 const reviveAfter = 3_000;
 const reviveAfterAtMost = 20_000;
@@ -273,6 +276,8 @@ const isOurToken = (s, e) =>
 const takeFlexToken = (patch) => (s, e) => {
   if (!isOurToken(s, e) || s.flexToken?.token === e.token) return next(s);
   const flexToken = { token: e.token, expiresAt: e.expiresAt ?? null, refused: false };
+  // Twilio refuses what the token server makes, which has its own time to be tried again.
+  if (s.line === 'fetching' && s.refusals > 1) return next(s, { flexToken });
   return fetchNow({ ...s, fetch: { ...s.fetch, failures: 0 } }, { ...patch, flexToken });
 };
 
@@ -322,7 +327,8 @@ const tokenRefused = (s, e) => {
   return chain(next(state, {}, { do: 'unregister' }, { do: 'clearTimer', timer: 'revive' }), (now) => {
     if (!now.flexToken || now.flexToken.refused) return askNow(now, e, { line: 'wanting' });
     if (now.refusals === 1) return fetchNow(now);
-    const slower = { ...now, fetch: { ...now.fetch, failures: now.refusals } };
+    // A moment's trouble at Twilio is over soon; what lasts is not asked for every moment.
+    const slower = { ...now, fetch: { ...now.fetch, failures: Math.max(2, now.refusals - patientAfter) } };
     return next(slower, {}, fetchLater(slower, e));
   });
 };

@@ -28,6 +28,8 @@ const answerIsLate = 1_500;
 const answerIsStillLate = 2_000;
 /** What fails for another reason than the network is soon given back, to somebody who can take it. */
 const mostTries = 5;
+/** So many of them may succeed yet. */
+const mostAttempts = 3;
 const betweenTries = 500;
 /** How often an open socket has to prove that it is alive. */
 const proveEvery = 5_000;
@@ -84,6 +86,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   let owedSince = 0;
   /** @type {any} */
   let insisting;
+  /** The call that is being taken, and since when. @type {Offer | undefined} */
+  let offered;
+  let takenAt = 0;
   /** When Twilio withdrew the invite: it has been answered, or the caller is gone. @type {number | null} */
   let withdrawn = null;
   /** @type {Chosen} */
@@ -194,7 +199,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     qualityReportedAt = 0;
     const { callSid, from } = offer;
     call = { callSid, from, status: 'connecting', muted: false, direction: 'inbound', startedAt: null, quality: null };
-    answerTimer = later(giveUp, answerWithin);
+    takenAt = now();
+    offered = offer;
+    answerTimer = later(askForAnswer, answerWithin - proofWithin);
     // Connecting first: the worker knows already, and somebody is waiting.
     if (preparation) connect(offer);
     else unprepared = offer;
@@ -223,6 +230,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     before?.wearOut();
     client = makeClient(preparation);
     if (![...attempts].some((one) => one.client === before)) before?.drop();
+    const [oldest] = attempts;
+    if (oldest && attempts.size >= mostAttempts) lose(oldest);
     attempt(offer, client);
   }
 
@@ -372,6 +381,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function fail(mine, offer) {
     if (mine.lost) return;
     mine.client.wearOut();
+    // What nobody has heard was no refusal.
+    if (!mine.client.isOpen() && now() - takenAt < heldAtMost) tries -= 1;
     lose(mine);
     if (attempts.size > 0) return;
     if (final.has(mine.code ?? 0) || !mayTryAgain()) return finish(mine.code === takenElsewhere ? 'answered_elsewhere' : reasonOfEnd());
@@ -405,17 +416,21 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     if (call?.status === 'connecting') end(sdkCall ? 'connection_lost' : 'not_answered');
   }
 
-  /** A socket that answers, and has no answer to the call, has none to give; asking it makes the SDK ask for the call, too. */
+  /**
+   * A socket that answers, and has no answer to the call, has none to give; asking it makes the SDK ask for the call, too. Where
+   * none answers the network is away, and the call still rings, or is held.
+   */
   function askForAnswer() {
-    if (!call || call.status !== 'connecting' || withdrawn === null) return;
-    const { callSid } = call;
+    if (!offered || call?.status !== 'connecting') return;
+    const offer = offered;
     let proven = false;
     for (const { client: asked } of attempts) asked.ask(() => (proven = true));
-    const late = now() - withdrawn >= heldAtMost;
     answerTimer = later(() => {
-      if (call?.callSid !== callSid) return;
-      if (proven || late) giveUp();
-      else askForAnswer();
+      if (call?.callSid !== offer.callSid) return;
+      if (proven || now() - (withdrawn ?? takenAt) >= heldAtMost) return giveUp();
+      tries = Math.min(tries, mostTries - 1);
+      tryAgain(offer);
+      askForAnswer();
     }, proofWithin);
   }
 
