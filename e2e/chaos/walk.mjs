@@ -182,7 +182,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       },
     },
     'the agent hangs up in the popup': {
-      weight: 2, when: () => inCall() && world.popup() && settled,
+      weight: 2, when: () => inCall() && world.popup() && settled && decided(),
       run: () => ((active().wanted = false), world.press('#hang-up')),
     },
     'the agent mutes or unmutes in Flex': {
@@ -193,7 +193,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       },
     },
     'the agent mutes or unmutes in the popup': {
-      weight: 2, when: () => inCall() && world.popup() && settled, run: () => (mute(active()), world.press('#mute')),
+      weight: 2, when: () => inCall() && world.popup() && settled && decided(), run: () => (mute(active()), world.press('#mute')),
     },
     'the agent presses keys': { weight: 1, when: () => inCall() && present(), run: () => world.say('SEND_DTMF_DIGITS', { digits: '42', callSid: active().sid }) },
     'the agent opens the popup': { weight: 2, when: () => !world.popup(), run: () => world.openPopup() },
