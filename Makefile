@@ -114,7 +114,7 @@ plugin/node_modules/.installed: plugin/package-lock.json
 
 # $(call browser,FLAGS FILES): tests in Chromium, against the emulator with its voice edge.
 define browser
-@scripts/tools.sh chromium
+@scripts/tools.sh chromium fonts-ipafont-gothic
 @cd extension && npm run --silent build
 @chromium=$$(command -v "$${CHROMIUM:-chromium}") || { echo "$@: skipped, there is no Chromium"; exit 0; }; \
   FLEXVC=bin/flexvc-voice CHROMIUM=$$chromium node e2e/run.mjs $(1)

@@ -103,7 +103,9 @@ export async function chaosWorld(world) {
       // Its pages go with it.
       popup = null;
       await gone;
-      await until('its next life', running);
+      // One that is killed while Chromium still installs it is not started again before the next start of the browser.
+      const worker = await until('its next life', running);
+      await until('a worker that is installed', () => worker.evaluate(() => self.registration.active?.state === 'activated'));
     },
     cut: (code) => world.order('drop', { identity: world.identity, code }),
     strand: (calls) => world.order('strand', { identity: world.identity, calls }),

@@ -73,6 +73,16 @@ test('a client that no longer answers is called dead within two seconds', async 
   assert.deepEqual(told, ['lineDead']);
 });
 
+test('"my network changed just as the phone was ready": a client that is new has soon learned how long its answers take', async (t) => {
+  const { line, devices, told, pass } = makeLine(t);
+  line.register('voice', 'roaming');
+  await pass(1_250);
+  told.splice(0);
+  devices[0].deaf = true;
+  await pass(1_600);
+  assert.deepEqual(told, ['lineDead']);
+});
+
 test('"the edge was silent for a while": what was asked in the silence is asked again, and the registration is back with the first answer', async (t) => {
   const { line, devices, told, pass, Device } = await registered(t);
   devices[0].deaf = Device.deaf = true;

@@ -12,6 +12,8 @@ import { hangUp, hear, isOpen, register as sayRegister } from '../shared/stream.
 
 /** A registration whose network has gone looks well for many seconds, while no call can come: it has to prove itself. */
 const proveEvery = 1_000;
+/** Until it is known how long its answers take, and how soon a missing one tells. */
+const learnEvery = 200;
 
 /** While Twilio has not noticed that the socket of a call is gone, it takes a hang-up from no other. */
 const goodbyes = 5;
@@ -102,6 +104,7 @@ export function createLine({ Device, report, appVersion, parted }) {
       clearTimeout(proof);
       proof = undefined;
       patience.learn(Date.now() - at);
+      if (patience.isNew()) setTimeout(prove, learnEvery);
       if (late === asked) wake(asked);
     });
     proof = setTimeout(() => {

@@ -21,6 +21,9 @@ export function createPatience() {
       if (took.length > remembered) took.shift();
     },
 
+    /** Whether it has yet to learn how long an answer takes here. */
+    isNew: () => took.length < few,
+
     /** @returns {number} milliseconds */
     now() {
       if (took.length === 0) return atFirst;
