@@ -174,6 +174,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     insisting = later(prove, insistEvery);
     // A socket that has not got its way in is deaf, and stays so.
     if (!call && preparation && !client?.fits(preparation)) renew(preparation);
+    // What was said before may have been lost on the way, though the same socket answers now.
+    else if (owed && now() > owedSince && client?.isOpen()) client.hangUp(owed);
   }
 
   function settleDebt() {
