@@ -90,7 +90,8 @@ export async function walk(world, { seed, steps, say = () => {} }) {
   };
   /** @param {boolean} accepted  by this agent, in Flex, as Flex tells each call */
   const rings = async (accepted, first) => {
-    const sid = await world.ring(accepted);
+    // What goes out to a network that is no more is lost for both sides, and Twilio's to repeat.
+    const sid = (await world.fact()).reachable && (await world.ring(accepted));
     if (!sid) return undefined;
     rang += 1;
     const call = { sid, number: rang, wanted: true, accepted: accepted || first, answered: false, muted: false, unheard: false, began: world.now() };
