@@ -73,6 +73,11 @@ export async function walk(world, { seed, steps, say = () => {} }) {
   const talks = () => all().filter((call) => call.wanted && call.accepted && call.answered);
   const offers = () => all().filter((call) => call.wanted && !call.accepted);
   const any = (list) => list[Math.floor(luck() * list.length)];
+  /** Those of which the page has told the agent. */
+  const shown = async () => {
+    const [{ beat }] = await world.views();
+    return offers().filter(({ sid }) => beat?.offers?.some(({ callSid }) => callSid === sid));
+  };
   /** Nobody is about to take one. */
   const decided = () => all().every((call) => call.answered || !call.accepted);
   const active = () => talks().at(-1);
@@ -144,18 +149,20 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     },
     'the agent holds the call and answers another': {
       weight: 6, when: () => inCall() && offers().length > 0 && decided() && present(),
-      run() {
-        const call = any(offers());
+      async run() {
+        const call = any(await shown());
+        if (!call) return;
         speakIn(call);
-        return world.say('ANSWER_CALL', { callSid: call.sid });
+        await world.say('ANSWER_CALL', { callSid: call.sid });
       },
     },
     'the agent declines a call': {
       weight: 2, when: () => offers().length > 0 && present(),
-      run() {
-        const call = any(offers());
+      async run() {
+        const call = any(await shown());
+        if (!call) return;
         call.wanted = false;
-        return world.say('DECLINE_CALL', { callSid: call.sid });
+        await world.say('DECLINE_CALL', { callSid: call.sid });
       },
     },
     'the agent goes back to a call on hold': {
