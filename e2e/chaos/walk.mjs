@@ -42,7 +42,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
   /**
    * The calls there are, by SID: whether both ends want them, whether the agent has decided to take them, and whether anybody has.
    * The agent speaks in the one that was taken or gone back to last.
-   * @type {Map<string, { sid: string, number: number, wanted: boolean, accepted: boolean, answered: boolean, muted: boolean, unheard: boolean, began: number, heard?: number, heardAt?: number, endAt?: number }>}
+   * @type {Map<string, { sid: string, number: number, wanted: boolean, accepted: boolean, forAnybody: boolean, answered: boolean, muted: boolean, unheard: boolean, began: number, heard?: number, heardAt?: number, endAt?: number }>}
    */
   const calls = new Map();
   let rang = 0;
@@ -99,7 +99,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     const sid = (await world.fact()).reachable && (await world.ring(accepted));
     if (!sid) return undefined;
     rang += 1;
-    const call = { sid, number: rang, wanted: true, accepted: accepted || first, answered: false, muted: false, unheard: false, began: world.now() };
+    const call = { sid, number: rang, wanted: true, accepted: accepted || first, forAnybody: !accepted, answered: false, muted: false, unheard: false, began: world.now() };
     calls.set(sid, call);
     return call;
   };
@@ -344,6 +344,8 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       call.answered = true;
       call.heardAt = now;
       if (!agent.in) complain(`${name} was answered, and nobody is logged in`, call);
+      // It was told of when the agent was in no other call any more.
+      if (call.forAnybody && talks().length === 0) call.accepted = true;
       if (!call.accepted) complain(`${name} was answered, and the agent has not decided`, call);
     }
     const calm = Math.max(faulty.network, faulty.media, call.began);

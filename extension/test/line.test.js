@@ -95,6 +95,20 @@ test('"the edge was silent for a while": what was asked in the silence is asked 
   assert.ok(devices[1].destroyed);
 });
 
+test('an edge that was silent for a while is no slow one: the next silence is noticed as soon', async (t) => {
+  const { line, devices, told, pass, Device } = await registered(t);
+  devices[0].deaf = Device.deaf = true;
+  await pass(1_600);
+  line.register('voice', 'roaming');
+  await pass(2_400);
+  devices[0].deaf = false;
+  await pass(2_000);
+  devices[0].deaf = true;
+  told.length = 0;
+  await pass(2_000);
+  assert.deepEqual(told, ['lineDead']);
+});
+
 test('the old client goes only when the new one is registered', async (t) => {
   const { line, devices, told, pass, Device, live } = await registered(t);
   devices[0].deaf = Device.deaf = true;

@@ -55,6 +55,7 @@ export function createLine({ Device, report, appVersion, parted }) {
   let patience = createPatience();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let proof;
+  let askedAt = 0;
   /** @type {Device | undefined} */
   let late;
   /** Calls whose document is gone, and how often they are still to be hung up. @type {Map<string, number>} */
@@ -96,14 +97,15 @@ export function createLine({ Device, report, appVersion, parted }) {
   function prove() {
     const asked = device;
     if (proof || asked?.state !== 'registered' || isOpen(asked) !== true) return;
-    const at = Date.now();
+    askedAt = Date.now();
     const said = partFrom(asked);
     const stop = hear(asked, 'ready', () => {
       stop();
       said.forEach(countDown);
       clearTimeout(proof);
       proof = undefined;
-      patience.learn(Date.now() - at);
+      // Asked twice, it may answer either: that a question was lost does not make the link a slow one.
+      patience.learn(Date.now() - askedAt);
       if (patience.isNew()) setTimeout(prove, learnEvery);
       if (late === asked) wake(asked);
     });
@@ -142,7 +144,9 @@ export function createLine({ Device, report, appVersion, parted }) {
   setInterval(() => {
     prove();
     // What it was asked before may never have arrived.
-    if (former && isOpen(former)) sayRegister(former);
+    if (!former || !isOpen(former)) return;
+    askedAt = Date.now();
+    sayRegister(former);
   }, proveEvery);
 
   /** @param {Device | undefined} old */
