@@ -78,6 +78,13 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     const [{ beat }] = await world.views();
     return offers().filter(({ sid }) => beat?.offers?.some(({ callSid }) => callSid === sid));
   };
+  /** What is said to an extension whose worker is just starting dies with the page that said it: no agent clicks and reloads at once. */
+  let saidAt = -Infinity;
+  const tellExtension = (type, payload) => {
+    saidAt = world.now();
+    return world.say(type, payload);
+  };
+  const heardOut = () => world.now() - saidAt > 1_000;
   /** Nobody is about to take one. */
   const decided = () => all().every((call) => call.answered || !call.accepted);
   const active = () => talks().at(-1);
@@ -153,7 +160,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
         const call = any(await shown());
         if (!call) return;
         speakIn(call);
-        await world.say('ANSWER_CALL', { callSid: call.sid });
+        await tellExtension('ANSWER_CALL', { callSid: call.sid });
       },
     },
     'the agent declines a call': {
@@ -162,7 +169,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
         const call = any(await shown());
         if (!call) return;
         call.wanted = false;
-        await world.say('DECLINE_CALL', { callSid: call.sid });
+        await tellExtension('DECLINE_CALL', { callSid: call.sid });
       },
     },
     'the agent goes back to a call on hold': {
@@ -170,7 +177,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       run() {
         const call = any(talks().slice(0, -1));
         speakIn(call);
-        return world.say('ANSWER_CALL', { callSid: call.sid });
+        return tellExtension('ANSWER_CALL', { callSid: call.sid });
       },
     },
     'a customer hangs up': {
@@ -186,7 +193,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       run() {
         const call = any(talks());
         call.wanted = false;
-        return world.say('HANGUP_CALL', { callSid: call.sid });
+        return tellExtension('HANGUP_CALL', { callSid: call.sid });
       },
     },
     'the agent hangs up in the popup': {
@@ -197,20 +204,20 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       weight: 2, when: () => inCall() && present(),
       run() {
         const call = any(talks());
-        return world.say('SET_MUTED', { muted: mute(call), callSid: call.sid });
+        return tellExtension('SET_MUTED', { muted: mute(call), callSid: call.sid });
       },
     },
     'the agent mutes or unmutes in the popup': {
       weight: 2, when: () => inCall() && world.popup() && settled && decided(), run: () => (mute(active()), world.press('#mute')),
     },
-    'the agent presses keys': { weight: 1, when: () => inCall() && present(), run: () => world.say('SEND_DTMF_DIGITS', { digits: '42', callSid: active().sid }) },
+    'the agent presses keys': { weight: 1, when: () => inCall() && present(), run: () => tellExtension('SEND_DTMF_DIGITS', { digits: '42', callSid: active().sid }) },
     'the agent opens the popup': { weight: 2, when: () => !world.popup(), run: () => world.openPopup() },
     'the agent closes the popup': { weight: 1, when: () => world.popup(), run: () => world.closePopup() },
-    'the agent reloads Flex': { weight: 5, when: present, run: () => world.reload(luck) },
+    'the agent reloads Flex': { weight: 5, when: () => present() && heardOut(), run: () => world.reload(luck) },
     'the agent opens a second tab': { weight: 2, when: () => agent.in && world.pages() === 1, run: () => world.openFlex() },
-    'the agent closes a tab': { weight: 3, when: () => world.pages() > 0, run: () => world.closeFlex(luck) },
+    'the agent closes a tab': { weight: 3, when: () => world.pages() > 0 && heardOut(), run: () => world.closeFlex(luck) },
     'the agent opens Flex': { weight: 6, when: () => agent.in && world.pages() === 0, run: () => world.openFlex() },
-    'a Flex tab crashes': { weight: 2, when: () => world.pages() > 0, run: () => world.crashFlex(luck) },
+    'a Flex tab crashes': { weight: 2, when: () => world.pages() > 0 && heardOut(), run: () => world.crashFlex(luck) },
     'the agent logs out': {
       weight: 2, when: () => present() && calls.size === 0,
       async run() {
@@ -225,7 +232,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
         await world.logIn();
       },
     },
-    'the agent chooses a microphone': { weight: 1, when: present, run: () => world.say('SET_AUDIO_DEVICE', { kind: 'input', label: `Fake Audio Input ${1 + upTo(1)}` }) },
+    'the agent chooses a microphone': { weight: 1, when: present, run: () => tellExtension('SET_AUDIO_DEVICE', { kind: 'input', label: `Fake Audio Input ${1 + upTo(1)}` }) },
     'the agent restarts the extension': {
       weight: 1, when: () => calls.size === 0 && world.popup() && present(),
       run: () => world.restart(),
@@ -251,7 +258,7 @@ export async function walk(world, { seed, steps, say = () => {} }) {
     'the token server is down': { weight: 2, when: () => true, run: () => noTokens('down') },
     'the token server talks nonsense': { weight: 1, when: () => true, run: () => noTokens('nonsense') },
     'the plugin brings a new Flex token': { weight: 2, when: present, run: () => world.newFlexToken() },
-    'a page forges messages': { weight: 1, when: present, run: () => world.forge() },
+    'a page forges messages': { weight: 1, when: () => present() && heardOut(), run: () => world.forge() },
     'the tab sleeps for a while': { weight: 1, when: () => world.pages() > 0, run: () => world.freeze(luck, 500 + upTo(2_000)) },
   };
 
