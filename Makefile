@@ -178,7 +178,7 @@ bench-plugin: $(FLEX_NEEDS) flex-host ## what the plugin adds to Flex's start: B
 	cd extension && npm run --silent build
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/flex/bench.mjs $(BOOTS)
 
-generate: ## rewrite completions, man pages, docs, COVERAGE.md and the table in SECURITY.md
+generate: ## rewrite completions, man pages, docs, JSON Schemas, COVERAGE.md and the table in SECURITY.md
 	$(GO) test ./internal/cli/tree -run 'TestGenerated' -count=1 -update
 	$(GO) test ./internal/emulator/coverage -run 'TestCoverage' -count=1 -update
 	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
