@@ -41,6 +41,7 @@ var rooms = []room{
 	{"cmd/flexvc", []string{"internal/cli/tree"}, "main hands the process over and does nothing else"},
 	{"internal/bench", nil, "it measures the built flexvc, from outside"},
 	{"e2e/voice-edge/edge", []string{"internal/emulator"}, "browser tests need the voice edge alone"},
+	{"internal/mutants", nil, "it breaks the sources and runs their tests, and needs none of them itself"},
 	{"internal/archtest", nil, "it reads the sources, and runs none but the catalogue of problems"},
 	{"deploy", nil, "it holds files to what they promise"},
 	{"internal/cli/accounttest", with("internal/cli/tree", "internal/cli/plugin", "internal/cli"), "tests of several commands share an account"},

@@ -122,8 +122,13 @@ var mutants = []mutant{
 	},
 	{
 		"a lost signing key is replaced", "internal/provision/account.go",
-		`case !exists && stored.ExtensionID != "":`, `case false:`,
+		"	case a.NewExtension:\n", "	case a.NewExtension, !exists:\n",
 		"init makes a second extension, which no policy installs", provisionTests,
+	},
+	{
+		"another extension's signing key is taken", "internal/provision/account.go",
+		`case exists && stored.ExtensionID != "" && stored.ExtensionID != id:`, `case false:`,
+		"the policy's extension and the package are two", provisionTests,
 	},
 	{
 		"an activity that is available is taken", "internal/provision/account.go",
@@ -132,7 +137,7 @@ var mutants = []mutant{
 	},
 	{
 		"a lost answer makes a second activity", "internal/provision/account.go",
-		`if made, listErr = findActivity(activities, name, ""); listErr != nil || made.SID == "" {`, `if true {`,
+		`listErr != nil || made.SID == "" {`, `listErr != nil || true {`,
 		"init fails although the activity is there", provisionTests,
 	},
 	{
@@ -147,7 +152,7 @@ var mutants = []mutant{
 	},
 	{
 		"a callback that was taken meanwhile is replaced", "internal/provision/events.go",
-		"err != nil || again.URL != now.URL {", "err != nil {",
+		"err != nil || again.URL != now.URL {", "err != nil || again.URL != now.URL && false {",
 		"somebody else's server no longer hears of its workspace", provisionTests,
 	},
 	{
@@ -157,14 +162,14 @@ var mutants = []mutant{
 	},
 	{
 		"a release made meanwhile is overwritten", "internal/provision/plugin_release.go",
-		"if before.inForce() != p.is.inForce() || len(releases) != len(p.is.releases) {", "if false {",
+		"if before.inForce() != p.is.inForce() || len(releases) != len(p.is.releases) {", `if before.inForce() == "never" {`,
 		"the plugin that somebody released a second ago is gone", pluginTests,
 	},
 
 	// Settings and secrets.
 	{
 		"a secret file that was exchanged is read", "internal/config/secrets.go",
-		"err != nil || !os.SameFile(looked, opened) {", "err != nil {",
+		"!os.SameFile(looked, opened) {", "!os.SameFile(opened, opened) {",
 		"between the look and the opening another file takes its name", configTests,
 	},
 	{
@@ -190,12 +195,12 @@ var mutants = []mutant{
 	},
 	{
 		"two editors do not wait for each other", "internal/config/edit.go",
-		"switch _, err := e.lock.TryLockContext(wait, 10*time.Millisecond); {", "switch err := error(nil); {",
+		"switch _, err := e.lock.TryLockContext(wait, 10*time.Millisecond); {", "switch err := wait.Err(); {",
 		"one of two settings that were made at once is lost", configTests,
 	},
 	{
 		"a link into a dotfiles folder is replaced", "internal/config/write.go",
-		"	case err == nil:\n		return resolved, nil\n", "	case err == nil:\n		return path, nil\n",
+		"	case err == nil:\n		return resolved, nil\n", "	case err == nil && resolved != \"\":\n		return path, nil\n",
 		"the settings leave the folder they are kept in", configTests,
 	},
 	{
@@ -205,7 +210,7 @@ var mutants = []mutant{
 	},
 	{
 		"a bundle's settings are not validated", "internal/config/bundle.go",
-		`if s.check != nil && s.check(value) != "" {`, `if false {`,
+		`if s.check != nil && s.check(value) != "" {`, `if false && s.check(value) != "" {`,
 		"an import writes settings that flexvc then cannot read", configTests,
 	},
 
@@ -222,7 +227,7 @@ var mutants = []mutant{
 	},
 	{
 		"a worker that was set again is told twice", "internal/cli/bulk/view.go",
-		"return !again || before != o.Status", "return true",
+		"return !again || before != o.Status", "return !again || before != o.Status || true",
 		"programs count more workers than there are", bulkTests,
 	},
 	{
