@@ -159,7 +159,7 @@ func passphrase(ctx context.Context, s *ui.Streams, path string, fresh bool) (st
 	const hint = "pass --passphrase-file FILE"
 	question := "passphrase"
 	if fresh {
-		question = fmt.Sprintf("new passphrase, %d characters or more", config.ShortestPassphrase)
+		question = fmt.Sprintf("passphrase (%d characters or more)", config.ShortestPassphrase)
 	}
 	for try := 1; ; try++ {
 		phrase, err := s.AskSecret(ctx, question, hint)

@@ -29,10 +29,10 @@ func TestPassphraseAtATerminal(t *testing.T) {
 		tm.Unseen()
 		tm.Types(text + "\n")
 	}
-	answer(`new passphrase, 12 characters or more`, "too short")
-	answer(`warning: the passphrase is shorter than 12 characters: try again\s+new passphrase.*`, phrase)
+	answer(`passphrase \(12 characters or more\)`, "too short")
+	answer(`warning: the passphrase is shorter than 12 characters: try again\s+passphrase \(.*`, phrase)
 	answer(`the same passphrase again`, phrase+"!")
-	answer(`warning: the two passphrases differ: try again\s+new passphrase.*`, phrase)
+	answer(`warning: the two passphrases differ: try again\s+passphrase \(.*`, phrase)
 	answer(`the same passphrase again`, phrase)
 	if screen := tm.Exit(0); !strings.Contains(screen, "exported profile") || strings.Contains(screen, "horse") || strings.Contains(screen, "too short") {
 		t.Errorf("the screen shows\n%s", screen)
@@ -55,7 +55,7 @@ func TestPassphraseAtATerminal(t *testing.T) {
 	// Three are enough.
 	tm = s.Terminal(80, "config", "export", "--sealed")
 	for range 3 {
-		answer(`new passphrase.*`, "")
+		answer(`passphrase \(.*`, "")
 	}
 	if screen := tm.Exit(problem.ExitUsage); strings.Count(screen, "the passphrase is empty") != 3 {
 		t.Errorf("the screen shows\n%s", screen)
@@ -70,7 +70,7 @@ func TestInterruptedPassphraseLeftTheTerminalDumb(t *testing.T) {
 	s.Wants(0, []string{"init", "--yes"})
 	for _, typed := range []string{"", "correct"} {
 		tm := s.Terminal(80, "config", "export", "--sealed")
-		tm.Await(`12 characters or more: $`)
+		tm.Await(`12 characters or more\): $`)
 		if typed != "" {
 			tm.Unseen()
 		}
