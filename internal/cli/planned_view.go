@@ -199,11 +199,12 @@ type EventJSON struct {
 
 type itemEvent struct {
 	EventJSON
-	Kind    provision.Kind `json:"kind"`                                                                 // kind of object, such as "activity"
-	Name    string         `json:"name"`                                                                 // its name
-	ID      string         `json:"id,omitempty"`                                                         // its SID, extension ID or file name, once known
-	Status  string         `json:"status" jsonschema:"enum=added,enum=changed,enum=removed,enum=failed"` // how it ended
-	Seconds float64        `json:"seconds"`                                                              // it took, to the millisecond
+	Kind provision.Kind `json:"kind"`         // kind of object, such as "activity"
+	Name string         `json:"name"`         // its name
+	ID   string         `json:"id,omitempty"` // its SID, extension ID or file name, once known
+	// how it ended
+	Status  string  `json:"status" jsonschema:"enum=added,enum=changed,enum=removed,enum=failed"`
+	Seconds float64 `json:"seconds"` // it took, to the millisecond
 }
 
 type CountsJSON struct {

@@ -155,16 +155,17 @@ func (s Situation) in(e planEvent) planEvent {
 }
 
 type WorkerEvent struct {
-	V        int          `json:"v"`                                                                                                                                                 // version of the format
-	Event    string       `json:"event"`                                                                                                                                             // kind of line
-	SID      string       `json:"sid"`                                                                                                                                               // of the worker, WK…
-	Name     string       `json:"name"`                                                                                                                                              // friendly name
-	Status   string       `json:"status" jsonschema:"enum=planned,enum=blocked,enum=enabled,enum=disabled,enum=restored,enum=repaired,enum=same,enum=failed,enum=skipped,enum=left"` // how it ended; left: it has not
-	Changes  []changeJSON `json:"changes,omitempty"`                                                                                                                                 // when planned
-	Code     problem.Code `json:"code,omitempty"`                                                                                                                                    // why it failed, was skipped or blocked
-	Reason   string       `json:"reason,omitempty"`                                                                                                                                  // the same for people
-	Remedy   string       `json:"remedy,omitempty"`                                                                                                                                  // the command that can change it, without the worker
-	Attempts int          `json:"attempts,omitempty"`                                                                                                                                // writes to Twilio, if any
+	V     int    `json:"v"`     // version of the format
+	Event string `json:"event"` // kind of line
+	SID   string `json:"sid"`   // of the worker, WK…
+	Name  string `json:"name"`  // friendly name
+	// how it ended; left: it has not
+	Status   string       `json:"status" jsonschema:"enum=planned,enum=blocked,enum=enabled,enum=disabled,enum=restored,enum=repaired,enum=same,enum=failed,enum=skipped,enum=left"`
+	Changes  []changeJSON `json:"changes,omitempty"`  // when planned
+	Code     problem.Code `json:"code,omitempty"`     // why it failed, was skipped or blocked
+	Reason   string       `json:"reason,omitempty"`   // the same for people
+	Remedy   string       `json:"remedy,omitempty"`   // the command that can change it, without the worker
+	Attempts int          `json:"attempts,omitempty"` // writes to Twilio, if any
 }
 
 type changeJSON struct {

@@ -83,16 +83,18 @@ type summaryEvent struct {
 }
 
 type statusJSON struct {
-	V        int         `json:"v"`                                                            // version of the format
-	Name     string      `json:"name"`                                                         // of the plugin
-	Version  string      `json:"version,omitempty"`                                            // that Flex loads; absent: none
-	Released string      `json:"released,omitempty" jsonschema:"format=date-time"`             // when, UTC
-	Bundle   bundleIs    `json:"bundle" jsonschema:"enum=current,enum=different,enum=unknown"` // against what this flexvc would deploy
-	URL      string      `json:"url,omitempty"`                                                // of the bundle
-	Latest   string      `json:"latest,omitempty"`                                             // version registered last
-	Previous string      `json:"previous,omitempty"`                                           // version that a rollback releases; absent: none
-	Service  string      `json:"service,omitempty"`                                            // SID of what hosts the bundle, ZS…
-	Others   []otherJSON `json:"other_plugins"`                                                // in the same release
+	V       int    `json:"v"`                 // version of the format
+	Name    string `json:"name"`              // of the plugin
+	Version string `json:"version,omitempty"` // that Flex loads; absent: none
+	// when, UTC
+	Released string `json:"released,omitempty" jsonschema:"format=date-time"`
+	// against what this flexvc would deploy
+	Bundle   bundleIs    `json:"bundle" jsonschema:"enum=current,enum=different,enum=unknown"`
+	URL      string      `json:"url,omitempty"`      // of the bundle
+	Latest   string      `json:"latest,omitempty"`   // version registered last
+	Previous string      `json:"previous,omitempty"` // version that a rollback releases; absent: none
+	Service  string      `json:"service,omitempty"`  // SID of what hosts the bundle, ZS…
+	Others   []otherJSON `json:"other_plugins"`      // in the same release
 }
 
 type otherJSON struct {

@@ -162,14 +162,15 @@ type runEvent struct {
 }
 
 type runJSON struct {
-	Run       string    `json:"run"`                                                                       // id of the run
-	Command   string    `json:"command,omitempty"`                                                         // such as "workers enable"
-	Selection string    `json:"selection,omitempty"`                                                       // of workers, as it was typed
-	Account   string    `json:"account"`                                                                   // SID, AC…
-	Workspace string    `json:"workspace"`                                                                 // SID, WS…
-	Started   time.Time `json:"started"`                                                                   // UTC
-	State     string    `json:"state" jsonschema:"enum=done,enum=running,enum=unfinished,enum=superseded"` // superseded: a newer run has changed what is left of it
-	By        string    `json:"superseded_by,omitempty"`                                                   // id of that run
+	Run       string    `json:"run"`                 // id of the run
+	Command   string    `json:"command,omitempty"`   // such as "workers enable"
+	Selection string    `json:"selection,omitempty"` // of workers, as it was typed
+	Account   string    `json:"account"`             // SID, AC…
+	Workspace string    `json:"workspace"`           // SID, WS…
+	Started   time.Time `json:"started"`             // UTC
+	// superseded: a newer run has changed what is left of it
+	State string `json:"state" jsonschema:"enum=done,enum=running,enum=unfinished,enum=superseded"`
+	By    string `json:"superseded_by,omitempty"` // id of that run
 	workers.Tally
 	Untold  string `json:"untold,omitempty"`  // why not all was told when it ended
 	Damaged int    `json:"damaged,omitempty"` // lines of the journal that cannot be read

@@ -73,15 +73,16 @@ func (v *workersText) end() error {
 type workersJSON struct{ *cli.Lines }
 
 type workerJSON struct {
-	V          int             `json:"v"`                                 // version of the format
-	SID        string          `json:"sid"`                               // WK…
-	Name       string          `json:"name"`                              // friendly name
-	Activity   string          `json:"activity"`                          // its name
-	Available  bool            `json:"available"`                         // whether the activity takes tasks
-	Extension  attributes.Flag `json:"extension"`                         // the flag in the attributes; invalid: they are not a JSON object
-	ContactURI *string         `json:"contact_uri" jsonschema:"nullable"` // where calls ring; null: unset
-	Updated    *time.Time      `json:"updated,omitempty"`                 // last change at Twilio; workers show only
-	Attributes *string         `json:"attributes,omitempty"`              // as Twilio keeps them, a text; workers show only
+	V         int             `json:"v"`         // version of the format
+	SID       string          `json:"sid"`       // WK…
+	Name      string          `json:"name"`      // friendly name
+	Activity  string          `json:"activity"`  // its name
+	Available bool            `json:"available"` // whether the activity takes tasks
+	Extension attributes.Flag `json:"extension"` // the flag in the attributes; invalid: they are not a JSON object
+	// where calls ring; null: unset
+	ContactURI *string    `json:"contact_uri" jsonschema:"nullable"`
+	Updated    *time.Time `json:"updated,omitempty"`    // last change at Twilio; workers show only
+	Attributes *string    `json:"attributes,omitempty"` // as Twilio keeps them, a text; workers show only
 }
 
 // Shapes are what flexvc workers prints.
