@@ -178,10 +178,14 @@ bench-plugin: $(FLEX_NEEDS) flex-host ## what the plugin adds to Flex's start: B
 	cd extension && npm run --silent build
 	FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/flex/bench.mjs $(BOOTS)
 
-generate: ## rewrite completions, man pages, docs, COVERAGE.md and the table in SECURITY.md
+generate: ## rewrite completions, man pages, docs, JSON Schemas, COVERAGE.md and the table in SECURITY.md
 	$(GO) test ./internal/cli/tree -run 'TestGenerated' -count=1 -update
 	$(GO) test ./internal/emulator/coverage -run 'TestCoverage' -count=1 -update
 	$(GO) test ./internal/tui -run 'TestPictures' -count=1 -update
+
+ONLY ?=
+mutants: ## break what runs, init and settings promise, one place at a time: tests must fail each time; ONLY=part of a name; about 6 minutes
+	@$(GO) run ./internal/mutants -only '$(ONLY)'
 
 store-pictures: extension/node_modules/.installed ## take the pictures of the Chrome Web Store's listing anew
 	@scripts/tools.sh chromium
@@ -220,4 +224,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean
+.PHONY: help build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures mutants e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean

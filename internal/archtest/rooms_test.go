@@ -18,7 +18,7 @@ type room struct {
 func with(more ...string) []string {
 	return append(more,
 		"internal/tui", "internal/doctor", "internal/eventsrv", "internal/tokensrv", "internal/rollout", "internal/webstore", "internal/crx",
-		"internal/provision", "internal/workers", "internal/fleet", "internal/twilioapi", "internal/attributes",
+		"internal/provision", "internal/workers", "internal/workers/rows", "internal/fleet", "internal/twilioapi", "internal/attributes",
 		"internal/config", "internal/ui", "internal/twilio", "internal/durable",
 		"internal/emulator", "plugin", "extension")
 }
@@ -41,6 +41,7 @@ var rooms = []room{
 	{"cmd/flexvc", []string{"internal/cli/tree"}, "main hands the process over and does nothing else"},
 	{"internal/bench", nil, "it measures the built flexvc, from outside"},
 	{"e2e/voice-edge/edge", []string{"internal/emulator"}, "browser tests need the voice edge alone"},
+	{"internal/mutants", nil, "it breaks the sources and runs their tests, and needs none of them itself"},
 	{"internal/archtest", nil, "it reads the sources, and runs none but the catalogue of problems"},
 	{"deploy", nil, "it holds files to what they promise"},
 	{"internal/cli/accounttest", with("internal/cli/tree", "internal/cli/plugin", "internal/cli"), "tests of several commands share an account"},
@@ -63,7 +64,8 @@ var rooms = []room{
 
 	{"internal/provision", []string{"internal/twilioapi", "internal/twilio"}, "what should be in the account is no matter of workers or of the terminal"},
 	{"internal/fleet", []string{"internal/attributes", "internal/twilio"}, "a judgement changes nothing, so it needs no run"},
-	{"internal/workers", []string{"internal/attributes", "internal/twilio", "internal/durable"}, "a run knows its workers by an interface, so that a test can break every request of it"},
+	{"internal/workers", []string{"internal/workers/rows", "internal/attributes", "internal/twilio", "internal/durable"}, "a run knows its workers by an interface, so that a test can break every request of it"},
+	{"internal/workers/rows", []string{"internal/twilio"}, "a file is read without knowing any worker"},
 	{"internal/workers/workerstest", []string{"internal/twilio"}, "a fake that used the code under test would agree with it"},
 
 	{"internal/twilioapi", []string{"internal/twilio"}, "a client of Twilio: it must not know who asks, nor what it is tested against"},

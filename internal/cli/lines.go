@@ -23,6 +23,24 @@ func (l *Lines) Line(v any) error { return l.enc.Encode(v) }
 
 func NewLines(w io.Writer) *Lines { return &Lines{ui.JSON(w)} }
 
+// Shape is a line that commands print with -o json. The comments of its type's
+// fields are published with it, in docs/schemas.
+type Shape struct {
+	Commands []string // "workers enable", without "flexvc"
+	Name     string   // what "event" says, or what the line is when it has no "event"
+	Of       any      // of the line's type
+	When     string   // it is printed, a sentence
+}
+
+// PlannedShapes are what Planned prints; a plan and a summary are the command's own.
+func PlannedShapes(plan, summary any, commands ...string) []Shape {
+	return []Shape{
+		{commands, "plan", plan, "First, unless the command line is refused: what would be done, or is about to be."},
+		{commands, "item", itemEvent{}, "Once for each item that was done, and for one that failed, which is the last. None with --dry-run."},
+		{commands, "summary", summary, "Last, when all items were done. None when there was nothing to do, with --dry-run, or after a failure."},
+	}
+}
+
 // Dash stands for nothing.
 func Dash(s *ui.Streams, text string) string {
 	if text == "" {

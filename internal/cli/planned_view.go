@@ -175,14 +175,7 @@ func (v *plannedJSONView) item(item provision.Item, err error) {
 	if err != nil {
 		status = "failed"
 	}
-	v.print(struct {
-		EventJSON
-		Kind    provision.Kind `json:"kind"`
-		Name    string         `json:"name"`
-		ID      string         `json:"id,omitempty"`
-		Status  string         `json:"status"`
-		Seconds float64        `json:"seconds"`
-	}{Event("item"), item.Kind, item.Name, item.ID, status, Seconds(v.lap.next())})
+	v.print(itemEvent{Event("item"), item.Kind, item.Name, item.ID, status, Seconds(v.lap.next())})
 }
 
 func (v *plannedJSONView) end(err error) {
@@ -200,15 +193,25 @@ func Event(name string) EventJSON { return EventJSON{1, name} }
 
 // EventJSON is how a line begins.
 type EventJSON struct {
-	V     int    `json:"v"`
-	Event string `json:"event"`
+	V     int    `json:"v"`     // version of the format
+	Event string `json:"event"` // kind of line
+}
+
+type itemEvent struct {
+	EventJSON
+	Kind provision.Kind `json:"kind"`         // kind of object, such as "activity"
+	Name string         `json:"name"`         // its name
+	ID   string         `json:"id,omitempty"` // its SID, extension ID or file name, once known
+	// how it ended
+	Status  string  `json:"status" jsonschema:"enum=added,enum=changed,enum=removed,enum=failed"`
+	Seconds float64 `json:"seconds"` // it took, to the millisecond
 }
 
 type CountsJSON struct {
-	Add    int `json:"add"`
-	Change int `json:"change"`
-	Remove int `json:"remove"`
-	Same   int `json:"same"`
+	Add    int `json:"add"`    // items to create
+	Change int `json:"change"` // items to change
+	Remove int `json:"remove"` // items to remove
+	Same   int `json:"same"`   // items that need no change
 }
 
 func PlanCounts(p *provision.Plan) CountsJSON {
@@ -216,21 +219,33 @@ func PlanCounts(p *provision.Plan) CountsJSON {
 }
 
 type ChangesJSON struct {
-	Added   int `json:"added"`
-	Changed int `json:"changed"`
-	Removed int `json:"removed"`
+	Added   int `json:"added"`   // items created
+	Changed int `json:"changed"` // items changed
+	Removed int `json:"removed"` // items removed
 }
 
 func PlanChanges(p *provision.Plan) ChangesJSON {
 	return ChangesJSON{p.Count(provision.Add), p.Count(provision.Change), p.Count(provision.Remove)}
 }
 
+// SummaryJSON is the summary of a command that has nothing to add to it.
+type SummaryJSON struct {
+	EventJSON
+	ChangesJSON
+	Seconds float64 `json:"seconds"` // all of it took, to the millisecond
+}
+
+// Summarize counts what a plan did.
+func Summarize(p *provision.Plan) func(time.Duration) any {
+	return func(took time.Duration) any { return SummaryJSON{Event("summary"), PlanChanges(p), Seconds(took)} }
+}
+
 type ItemJSON struct {
-	Kind   provision.Kind   `json:"kind"`
-	Action provision.Action `json:"action"`
-	Name   string           `json:"name"`
-	ID     string           `json:"id,omitempty"`
-	Detail string           `json:"detail,omitempty"`
+	Kind   provision.Kind   `json:"kind"`             // kind of object, such as "activity"
+	Action provision.Action `json:"action"`           // what is to be done with it
+	Name   string           `json:"name"`             // its name
+	ID     string           `json:"id,omitempty"`     // its SID, extension ID or file name, once known
+	Detail string           `json:"detail,omitempty"` // for people
 }
 
 func PlanItems(p *provision.Plan) []ItemJSON {

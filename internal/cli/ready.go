@@ -22,11 +22,11 @@ import (
 // Lack is something without which an enabled agent's calls would not reach the
 // extension.
 type Lack struct {
-	Check  string `json:"check"` // of flexvc doctor
-	Says   string `json:"says"`
-	Cause  string `json:"cause,omitempty"`
-	Fix    string `json:"fix,omitempty"`
-	Plugin bool   `json:"-"` // nothing at all would happen: the plugin is not there
+	Check  string `json:"check"`           // of flexvc doctor
+	Says   string `json:"says"`            // what is missing
+	Cause  string `json:"cause,omitempty"` // what that leads to
+	Fix    string `json:"fix,omitempty"`   // a command or an instruction
+	Plugin bool   `json:"-"`               // nothing at all would happen: the plugin is not there
 }
 
 // neededToEnable are the checks that agents depend on from their first minute on

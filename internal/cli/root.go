@@ -183,12 +183,18 @@ func Parent(use, short, long string, children ...*cobra.Command) *cobra.Command 
 	return cmd
 }
 
+type VersionJSON struct {
+	V       int    `json:"v"`       // version of the format
+	Version string `json:"version"` // of flexvc
+	OS      string `json:"os"`      // it was built for, as Go calls it
+	Arch    string `json:"arch"`    // it was built for, as Go calls it
+	Go      string `json:"go"`      // release that built it
+}
+
 // PrintVersion prints the version, and for programs what it was built for.
 func PrintVersion(app *App) error {
 	if app.JSON() {
-		return PrintJSON(app.UI.Out, map[string]any{
-			"v": 1, "version": buildinfo.Version, "os": runtime.GOOS, "arch": runtime.GOARCH, "go": runtime.Version(),
-		})
+		return PrintJSON(app.UI.Out, VersionJSON{1, buildinfo.Version, runtime.GOOS, runtime.GOARCH, runtime.Version()})
 	}
 	app.UI.Printf("%s\n", VersionLine())
 	return nil

@@ -87,23 +87,31 @@ func OpenBundle(data []byte, shown, passphrase string) (Bundle, error) {
 	if err := json.Unmarshal(text, &b); err != nil || b.V == 0 {
 		return refuse("it holds no settings")
 	}
+	if why := b.fault(); why != "" {
+		return refuse(why)
+	}
+	return b, nil
+}
+
+// fault is why a bundle cannot be used, or "".
+func (b Bundle) fault() string {
 	if b.V > bundleVersion {
-		return refuse("it was written by a newer flexvc")
+		return "it was written by a newer flexvc"
 	}
 	if !profileName(b.Profile) {
-		return refuse("it names no profile")
+		return "it names no profile"
 	}
 	for name, value := range b.Settings {
 		s, ok := lookup(name)
 		if !ok || slices.Contains(here, name) {
-			return refuse("it has a setting that this flexvc does not know")
+			return "it has a setting that this flexvc does not know"
 		}
 		if s.check != nil && s.check(value) != "" {
-			return refuse("its " + name + " is invalid")
+			return "its " + name + " is invalid"
 		}
 	}
 	if strings.ContainsFunc(b.Secret, func(r rune) bool { return r <= ' ' || r == 0x7f }) || b.Secret != "" && b.Settings[APIKey] == "" {
-		return refuse("its secret is invalid")
+		return "its secret is invalid"
 	}
-	return b, nil
+	return ""
 }

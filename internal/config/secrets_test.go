@@ -1,7 +1,9 @@
 package config
 
 import (
+	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,5 +142,45 @@ func TestSecretFileIsSwappedBehindTheLook(t *testing.T) {
 	}
 	if _, err := f.open(looked); err == nil || !strings.Contains(err.Error(), "it changed while being opened") {
 		t.Errorf("another file in its place: %v", err)
+	}
+}
+
+// TestAnExportTookThePlacesOfThisMachineAlong: where a machine keeps its secret and its
+// signing key is its own business.
+func TestAnExportTookThePlacesOfThisMachineAlong(t *testing.T) {
+	p := newPlace(t)
+	p.write(".config/flexvc/flexvc.yaml", "version: 1\nactive_profile: acme\nprofiles:\n  acme:\n    account_sid: "+acmeAC+
+		"\n    api_key: "+someSK+"\n    secret_store: file:/home/ada/secret\n    signing_key: /home/ada/extension.pem\n    identity_prefix: ext_\n")
+	b := p.mustLoad(nil).Bundle()
+	want := map[string]string{AccountSID: acmeAC, APIKey: someSK, IdentityPrefix: "ext_"}
+	if b.Profile != "acme" || !maps.Equal(b.Settings, want) {
+		t.Errorf("profile %q is exported as %v, want %v", b.Profile, b.Settings, want)
+	}
+
+	b.Secret = hidden
+	const phrase = "correct horse battery staple"
+	var sealed bytes.Buffer
+	if err := b.Seal(&sealed, phrase); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(sealed.String(), hidden) || strings.Contains(sealed.String(), acmeAC) {
+		t.Error("the export is not sealed")
+	}
+	if got, err := OpenBundle(sealed.Bytes(), "acme.flexvc", phrase); err != nil || got.Secret != hidden || !maps.Equal(got.Settings, want) {
+		t.Errorf("%v, %v", got.Settings, err)
+	}
+	for want, change := range map[string]func(*Bundle){
+		"":                                 func(*Bundle) {},
+		"it was written by a newer flexvc": func(b *Bundle) { b.V++ },
+		"it names no profile":              func(b *Bundle) { b.Profile = "../acme" },
+		"it has a setting that this flexvc does not know": func(b *Bundle) { b.Settings[SecretStore] = "file:/root/.ssh/id" },
+		"its " + AccountSID + " is invalid":               func(b *Bundle) { b.Settings[AccountSID] = "AC1" },
+		"its secret is invalid":                           func(b *Bundle) { b.Secret = "two words" },
+	} {
+		b := Bundle{V: b.V, Profile: b.Profile, Settings: maps.Clone(b.Settings), Secret: b.Secret}
+		change(&b)
+		if got := b.fault(); got != want {
+			t.Errorf("a bundle of which %q is wrong has the fault %q", want, got)
+		}
 	}
 }

@@ -36,9 +36,9 @@ type Folder struct {
 
 // File is one file of an extension.
 type File struct {
-	Name   string `json:"name"` // slash-separated, from the root
-	Size   int64  `json:"size"` // bytes, unpacked
-	SHA256 string `json:"sha256"`
+	Name   string `json:"name"`   // slash-separated, from the root
+	Size   int64  `json:"size"`   // bytes, unpacked
+	SHA256 string `json:"sha256"` // hexadecimal
 }
 
 // Rules are what an extension may hold and ask for.

@@ -38,12 +38,12 @@ type Report struct {
 
 // Proof is one signature with its key.
 type Proof struct {
-	Kind  string `json:"kind"` // rsa or ecdsa
-	Bits  int    `json:"bits"`
-	ID    string `json:"id"` // of the extension that the key belongs to
-	At    int64  `json:"at"`
-	Valid bool   `json:"valid"`
-	Key   string `json:"key_sha256"`
+	Kind  string `json:"kind"`       // rsa or ecdsa
+	Bits  int    `json:"bits"`       // of the key
+	ID    string `json:"id"`         // of the extension that the key belongs to
+	At    int64  `json:"at"`         // byte of the file
+	Valid bool   `json:"valid"`      // it is the key's signature of this file
+	Key   string `json:"key_sha256"` // of the public key, hexadecimal
 }
 
 // Fault is one thing that is wrong with a file.

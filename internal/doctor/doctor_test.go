@@ -132,6 +132,63 @@ func (hidden) Workers(context.Context, string) iter.Seq2[twilio.Worker, error] {
 	}
 }
 
+// TestAWorkerThatTheListGaveTwiceWasCountedTwice: pages shift while workers come and
+// go, so a list may give a worker again. Watch and serve count it once.
+func TestAWorkerThatTheListGaveTwiceWasCountedTwice(t *testing.T) {
+	stale := `{"contact_uri":"client:ext_carol"}`
+	result := func(api workers.API) (r Result) {
+		d := &Doctor{Settings: Settings{WorkspaceSID: "WS1"}, Now: time.Now, Account: Account{
+			Check: func(context.Context) error { return nil }, Workers: api,
+			Judgement: func(context.Context) (fleet.Rules, func(context.Context) (bool, error), error) {
+				return fleet.Rules{Prefix: "ext_"}, nil, nil
+			},
+		}}
+		for _, c := range d.Checks() {
+			if c.ID == "workers" {
+				r = c.Run(t.Context())
+			}
+		}
+		return r
+	}
+	carol := twilio.Worker{SID: "WK1", FriendlyName: "carol", Attributes: &stale}
+	dave := twilio.Worker{SID: "WK2", FriendlyName: "dave", Attributes: &stale}
+	if r := result(listed{carol, dave, carol}); r.States[fleet.StateStale] != 2 || !strings.HasPrefix(r.Says, "2 workers: 2 stale") {
+		t.Errorf("two workers, one of them listed twice: %+v", r)
+	}
+
+	// As many as are looked up one by one, all listed twice.
+	var all listed
+	for i := range lookedUp {
+		w := twilio.Worker{SID: fmt.Sprint("WK", i)}
+		all = append(all, w, w)
+	}
+	if r := result(all); r.States[fleet.StateOK] != lookedUp {
+		t.Errorf("%d workers without attributes, all listed twice: %+v", lookedUp, r)
+	}
+}
+
+// listed is a list of workers. One that is fetched has never been enabled.
+type listed []twilio.Worker
+
+func (l listed) Worker(_ context.Context, sid string) (twilio.Worker, error) {
+	none := "{}"
+	return twilio.Worker{SID: sid, Attributes: &none}, nil
+}
+
+func (l listed) Workers(context.Context, string) iter.Seq2[twilio.Worker, error] {
+	return func(yield func(twilio.Worker, error) bool) {
+		for _, w := range l {
+			if !yield(w, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (listed) SetAttributes(context.Context, string, string, string) (twilio.Worker, error) {
+	return twilio.Worker{}, errors.New("doctor changed a worker")
+}
+
 type answers func(*http.Request) *http.Response
 
 func (a answers) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }

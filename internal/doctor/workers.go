@@ -81,10 +81,10 @@ type listing struct{ workers.API }
 
 func (l *listing) Workers(ctx context.Context, expression string) iter.Seq2[twilio.Worker, error] {
 	return func(yield func(twilio.Worker, error) bool) {
-		hidden := 0
+		hidden := map[string]bool{} // pages that shift give a worker twice
 		for w, err := range l.API.Workers(ctx, expression) {
 			if err == nil && w.Attributes == nil {
-				if hidden++; hidden > lookedUp {
+				if hidden[w.SID] = true; len(hidden) > lookedUp {
 					w, err = twilio.Worker{}, errHidden
 				}
 			}

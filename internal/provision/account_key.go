@@ -107,7 +107,7 @@ func (a *Account) planKey(ctx context.Context, p *AccountPlan) error {
 			item.Action, item.Detail = Change, "created by an interrupted run"
 		case exists && !a.NewKey:
 			return problem.New(problem.SecretMissing, "the secret of the token server's key %s is not in %s", inUse, a.Secrets.Place()).
-				WithHint("bring it from the machine that has it: flexvc config export --sealed there, flexvc config import here; or replace the key: flexvc init --new-api-key")
+				WithHint("only flexvc serve needs it: bring it from the machine that has it, flexvc config export --sealed there, flexvc config import here; or replace the key: flexvc init --new-api-key")
 		case exists:
 			item.Action, item.Detail = Add, "replaces "+inUse+", whose secret is lost"
 		case inUse != "":

@@ -141,13 +141,14 @@ func (t *Teardown) planActivity(ctx context.Context, p *TeardownPlan) error {
 
 // in counts the workers in an activity.
 func (t *Teardown) in(ctx context.Context, activity string) (n int, err error) {
+	found := map[string]bool{} // pages that shift give a worker twice
 	for w, err := range t.Workspace.Workers(ctx, "") {
 		if err != nil {
 			return 0, err
 		}
 		if w.ActivitySID == activity {
-			n++
+			found[w.SID] = true
 		}
 	}
-	return n, nil
+	return len(found), nil
 }

@@ -385,28 +385,28 @@ func askedFor(query string) (asked []ask, named bool) {
 
 // Status is what a Server has seen of the fleet.
 type Status struct {
-	V         int            `json:"v"`
-	ID        string         `json:"id"`
-	Version   string         `json:"version"`
-	SHA256    string         `json:"sha256"`
-	Since     time.Time      `json:"since"`
-	Stage     float64        `json:"stage"`          // percent of browsers that are offered Version
-	Base      string         `json:"base,omitempty"` // what the others are offered
-	Window    int            `json:"window_seconds"` // how far back Fleet reaches
-	Browsers  int            `json:"browsers"`
-	Fleet     []VersionCount `json:"fleet"` // newest first; without a version those that had none yet
-	Dropped   int64          `json:"dropped"`
-	Requests  int64          `json:"update_requests"`
-	Packages  int64          `json:"packages"`
-	Foreign   int64          `json:"foreign_requests"`
+	V         int            `json:"v"`                    // version of the format
+	ID        string         `json:"id"`                   // of the extension
+	Version   string         `json:"version"`              // of the package that is offered
+	SHA256    string         `json:"sha256"`               // of the package, hexadecimal
+	Since     time.Time      `json:"since"`                // when it was first offered
+	Stage     float64        `json:"stage"`                // percent of browsers that are offered Version
+	Base      string         `json:"base,omitempty"`       // what the others are offered
+	Window    int            `json:"window_seconds"`       // how far back Fleet reaches
+	Browsers  int            `json:"browsers"`             // that asked within it
+	Fleet     []VersionCount `json:"fleet"`                // newest first; without a version those that had none yet
+	Dropped   int64          `json:"dropped"`              // browsers beyond what the table holds
+	Requests  int64          `json:"update_requests"`      // since the server started
+	Packages  int64          `json:"packages"`             // fetched since the server started
+	Foreign   int64          `json:"foreign_requests"`     // for another extension
 	NotServed string         `json:"not_served,omitempty"` // why the file as it is now is not
 }
 
 // VersionCount is how many browsers had a version when they last asked.
 type VersionCount struct {
-	Version  string    `json:"version"`
-	Browsers int       `json:"browsers"`
-	Last     time.Time `json:"last"`
+	Version  string    `json:"version"`  // empty: none yet
+	Browsers int       `json:"browsers"` // that had it when they last asked
+	Last     time.Time `json:"last"`     // one of them asked
 }
 
 // Status may be called at any time.

@@ -28,19 +28,22 @@ func (s *Streams) Problem(err error) {
 	}
 }
 
+// ErrorJSON is an error as programs see it.
+type ErrorJSON struct {
+	V       int          `json:"v"`                // version of the format
+	Event   string       `json:"event"`            // kind of line
+	Code    problem.Code `json:"code"`             // stable; docs/errors.md lists them
+	Exit    int          `json:"exit"`             // the exit code
+	Summary string       `json:"summary"`          // what failed and why, one clause
+	Detail  string       `json:"detail,omitempty"` // more of it, in lines
+	Hint    string       `json:"hint,omitempty"`   // a command or an instruction that helps
+}
+
 // ProblemJSON prints err as one object on standard error.
 func (s *Streams) ProblemJSON(err error) {
 	p := asProblem(err)
 	var out strings.Builder
-	_ = JSON(&out).Encode(struct {
-		V       int          `json:"v"`
-		Event   string       `json:"event"`
-		Code    problem.Code `json:"code"`
-		Exit    int          `json:"exit"`
-		Summary string       `json:"summary"`
-		Detail  string       `json:"detail,omitempty"`
-		Hint    string       `json:"hint,omitempty"`
-	}{1, "error", p.Code, problem.Exit(p), p.Summary, p.Detail, s.Suggest(p.Hint)})
+	_ = JSON(&out).Encode(ErrorJSON{1, "error", p.Code, problem.Exit(p), p.Summary, p.Detail, s.Suggest(p.Hint)})
 	s.errLine(out.String())
 }
 

@@ -50,7 +50,7 @@ func (s *Streams) ask(ctx context.Context, question, accepted, wanted string) (b
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(s.Err)
-		return false, problem.New(problem.Interrupted, "interrupted before anything was changed").Because(ctx.Err())
+		return false, interrupted(ctx)
 	case a := <-answers:
 		if a.err != nil && a.err != io.EOF {
 			return false, problem.New(problem.ConfirmationNeeded, "cannot read the answer: %w", a.err)
@@ -60,4 +60,9 @@ func (s *Streams) ask(ctx context.Context, question, accepted, wanted string) (b
 		}
 		return a.text == wanted, nil
 	}
+}
+
+// interrupted is the end of a question that was not answered.
+func interrupted(ctx context.Context) error {
+	return problem.New(problem.Interrupted, "interrupted before anything was changed").Because(ctx.Err())
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"reflect"
+	"time"
 
 	"golang.org/x/term"
 
@@ -22,6 +24,9 @@ func (s *Streams) AskSecret(ctx context.Context, question, hint string) (string,
 	if err != nil {
 		return "", problem.New(problem.ConfirmationNeeded, "cannot ask for the %s: %w", question, err).WithHint("%s", hint)
 	}
+	if ctx.Err() != nil {
+		return "", interrupted(ctx)
+	}
 	fmt.Fprintf(s.Err, "%s: ", question)
 	type answer struct {
 		text []byte
@@ -34,9 +39,20 @@ func (s *Streams) AskSecret(ctx context.Context, question, hint string) (string,
 	}()
 	select {
 	case <-ctx.Done():
+		// The reader turns the echo off, and may be about to: a terminal that is put
+		// right before it does stays without.
+		for hidden := false; !hidden; {
+			select {
+			case <-answers:
+				hidden = true
+			case <-time.After(time.Millisecond):
+				now, err := term.GetState(fd)
+				hidden = err != nil || !reflect.DeepEqual(now, before)
+			}
+		}
 		_ = term.Restore(fd, before)
 		fmt.Fprintln(s.Err)
-		return "", problem.New(problem.Interrupted, "interrupted before anything was changed").Because(ctx.Err())
+		return "", interrupted(ctx)
 	case a := <-answers:
 		fmt.Fprintln(s.Err)
 		if a.err != nil {

@@ -150,3 +150,64 @@ func TestWorkerThatIsSetAgainCountsTwice(t *testing.T) {
 		t.Errorf("it was undone %d times, want 2", undone)
 	}
 }
+
+// TestAResumedRunTookBackWhatWasChangedAfterItsEnd: a worker that was looked at when
+// the run ended is done with. Whoever changes it later means it.
+func TestAResumedRunTookBackWhatWasChangedAfterItsEnd(t *testing.T) {
+	w := newSite(t, workerstest.Samples(3))
+	before := w.api.Texts()
+	w.api.Before = func(op, sid string) error {
+		if op == "write" && sid == workerstest.SID(1) {
+			return problem.New(problem.RequestRefused, "no")
+		}
+		return nil
+	}
+	if tally, err := w.enable(immortal(0), ""); err != nil || tally.Failed != 1 || tally.Changed != 2 {
+		t.Fatalf("%+v, %v", tally, err)
+	}
+	w.api.Before = nil
+	w.api.Set(0, before[0])
+	if tally, err := w.enable(immortal(0), w.latest()); err != nil || tally.Changed != 3 {
+		t.Errorf("%+v, %v", tally, err)
+	}
+	want := enabled(t, before)
+	want[0] = before[0]
+	w.wantTexts("resumed", want)
+}
+
+// TestAWriteWithAnUnreadableAnswerCountedAsFailed: it may have arrived, and the worker
+// tells.
+func TestAWriteWithAnUnreadableAnswerCountedAsFailed(t *testing.T) {
+	for _, arrives := range []bool{true, false} {
+		w := newSite(t, workerstest.Samples(3))
+		before := w.api.Texts()
+		torn := problem.New(problem.TwilioAnswer, "cannot read the response")
+		once := true
+		fail := func(sid string) error {
+			if once && sid == workerstest.SID(0) {
+				once = false
+				return torn
+			}
+			return nil
+		}
+		if arrives {
+			w.api.After = fail
+		} else {
+			w.api.Before = func(op, sid string) error {
+				if op != "write" {
+					return nil
+				}
+				return fail(sid)
+			}
+		}
+		tally, err := w.enable(immortal(0), "")
+		if err != nil || tally.Changed != 3 || once {
+			t.Errorf("arrives=%t: %+v, %v", arrives, tally, err)
+		}
+		w.wantTexts("enabled", enabled(t, before))
+		if _, err := w.rollback(immortal(0), w.latest(), ""); err != nil {
+			t.Fatal(err)
+		}
+		w.wantTexts("rolled back", before)
+	}
+}

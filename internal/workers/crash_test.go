@@ -140,8 +140,8 @@ func (w *site) wantAllChanged(id string) {
 		w.t.Fatal(err)
 	}
 	defer run.Close()
-	if tally := run.Tally(); !run.Ended || tally.Planned == 0 || tally.Changed != tally.Planned {
-		w.t.Fatalf("run %s: ended %t, %+v", id, run.Ended, tally)
+	if tally := run.Tally(); !run.Ended || tally.Planned == 0 || tally.Changed != tally.Planned || len(run.Damage) > 0 {
+		w.t.Fatalf("run %s: ended %t, %+v, lost %+v", id, run.Ended, tally, run.Damage)
 	}
 }
 

@@ -202,6 +202,29 @@ func TestResumeOfADamagedJournal(t *testing.T) {
 	}
 }
 
+// TestADamagedSecondIntentLeftTheWorkerDone: it was changed, something undid that, and
+// what was written then is in a damaged line without a result. It is not done.
+func TestADamagedSecondIntentLeftTheWorkerDone(t *testing.T) {
+	w, id, path, lines := journalled(t)
+	var first []string // the lines up to the first result
+	for _, line := range lines {
+		first = append(first, line)
+		if strings.HasPrefix(line, `{"t":"result"`) {
+			break
+		}
+	}
+	intent := first[len(first)-2]
+	put(t, path, strings.Join(first, "")+strings.Replace(intent, `"before":"{`, `"before":"[`, 1))
+	run, err := w.folder(immortal(0)).Load(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	if tally := run.Tally(); len(run.Damage) != 1 || tally.Left != tally.Planned {
+		t.Errorf("%+v with %+v, want nothing done", tally, run.Damage)
+	}
+}
+
 // TestJournalsFromBeforeTheChecksums can still be read, resumed and rolled back.
 func TestJournalsFromBeforeTheChecksums(t *testing.T) {
 	w, id, path, lines := journalled(t)

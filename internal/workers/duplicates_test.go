@@ -58,9 +58,15 @@ func TestWorkerOnTwoPagesIsCountedTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tally, err := run.Apply(t.Context(), api, lock.Folder, ApplyOptions{Concurrency: 1})
+		ended := map[string]int{}
+		tally, err := run.Apply(t.Context(), api, lock.Folder, ApplyOptions{Concurrency: 1, Done: func(o Outcome) { ended[o.SID]++ }})
 		if err != nil || tally.Planned != 20-already || tally.Changed != 20-already {
 			t.Errorf("nulls=%t: %+v, %v", nulls, tally, err)
+		}
+		for sid, n := range ended {
+			if want := map[bool]int{true: 2, false: 1}[sid == workerstest.SID(0)]; n != want { // once more for what was undone
+				t.Errorf("nulls=%t: %s ended %d times, want %d", nulls, sid, n, want)
+			}
 		}
 		if want := 20 - already + 1; w.api.Written != want {
 			t.Errorf("nulls=%t: %d writes, want %d", nulls, w.api.Written, want)

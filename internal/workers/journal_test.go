@@ -152,7 +152,50 @@ func TestTornLastLine(t *testing.T) {
 			t.Fatalf("cut at %d: %v", n, err)
 		}
 		w.wantTexts(fmt.Sprintf("cut at %d", n), enabled(t, before))
+		run, err := w.folder(immortal(0)).Load(id)
+		if err != nil || !run.Ended || len(run.Damage) > 0 {
+			t.Fatalf("cut at %d: %v, lost %+v", n, err, run.Damage)
+		}
+		_ = run.Close()
 	}
+}
+
+// early is a journal that is looked for while it is written.
+type early struct {
+	sink
+	look func()
+}
+
+func (e early) Write(p []byte) (int, error) {
+	e.look()
+	n, err := e.sink.Write(p)
+	e.look()
+	return n, err
+}
+
+// TestAPlanWasSeenHalfWritten: whoever lists the runs, and whoever resumes one after a
+// crash, finds a whole plan or none.
+func TestAPlanWasSeenHalfWritten(t *testing.T) {
+	w := newSite(t, workerstest.Samples(4))
+	lock, p := w.planned(attributes.Edit{Enable: true})
+	defer lock.Release()
+	looked := 0
+	lock.wrap = func(s sink) sink {
+		return early{s, func() {
+			looked++
+			for run, err := range lock.Runs() {
+				t.Errorf("while its plan is written, run %q is there: %v", run.ID, err)
+			}
+		}}
+	}
+	run, err := lock.Begin(Header{Command: "workers enable"}, p)
+	if err != nil || looked == 0 {
+		t.Fatalf("%v after %d looks", err, looked)
+	}
+	if w.latest() != run.ID {
+		t.Errorf("the latest run is %q, want %q", w.latest(), run.ID)
+	}
+	_ = run.Close()
 }
 
 // full is a disk that has no more room after some bytes.

@@ -60,14 +60,14 @@ const (
 
 // Tally counts the workers of a run.
 type Tally struct {
-	Planned int `json:"planned"` // workers to change when the run began
-	Changed int `json:"changed"`
+	Planned int `json:"planned"`         // workers to change when the run began
+	Changed int `json:"changed"`         // workers
 	Reset   int `json:"reset,omitempty"` // of Changed, set again after another program had undone it
 	Same    int `json:"same"`            // before or by then
-	Failed  int `json:"failed"`
-	Skipped int `json:"skipped"`
-	Blocked int `json:"blocked"` // left alone by the plan
-	Left    int `json:"left"`    // of Planned, without an end
+	Failed  int `json:"failed"`          // see their codes
+	Skipped int `json:"skipped"`         // somebody else edited them meanwhile
+	Blocked int `json:"blocked"`         // left alone by the plan
+	Left    int `json:"left"`            // of Planned, without an end
 }
 
 // Whole reports whether every selected worker is as the run wanted it.

@@ -127,24 +127,24 @@ func (v *jsonView) end(run *workers.Run, t workers.Tally, err error) error {
 }
 
 type planEvent struct {
-	V       int    `json:"v"`
-	Event   string `json:"event"`
-	Run     string `json:"run,omitempty"`
-	Of      string `json:"of,omitempty"`
-	Change  int    `json:"change"`
+	V       int    `json:"v"`               // version of the format
+	Event   string `json:"event"`           // kind of line
+	Run     string `json:"run,omitempty"`   // id of the run; absent when none begins
+	Of      string `json:"of,omitempty"`    // id of the run that is rolled back
+	Change  int    `json:"change"`          // workers to change
 	Again   int    `json:"again,omitempty"` // when resumed: of those, changed before and undone since
-	Same    int    `json:"same"`
-	Blocked int    `json:"blocked"`
-	Done    *int   `json:"done,omitempty"` // when resumed: finished before
+	Same    int    `json:"same"`            // workers that need no change
+	Blocked int    `json:"blocked"`         // workers that are skipped; a line of each follows
+	Done    *int   `json:"done,omitempty"`  // when resumed: workers finished before
 
 	Newer []string `json:"newer,omitempty"` // when resumed: runs that began since, the latest first
 
-	Profile       string     `json:"profile,omitempty"`
-	Account       string     `json:"account,omitempty"`
-	AccountName   string     `json:"account_name,omitempty"`
-	Workspace     string     `json:"workspace,omitempty"`
-	WorkspaceName string     `json:"workspace_name,omitempty"`
-	Missing       []cli.Lack `json:"missing,omitempty"`
+	Profile       string     `json:"profile,omitempty"`        // its name
+	Account       string     `json:"account,omitempty"`        // SID, AC…
+	AccountName   string     `json:"account_name,omitempty"`   // absent where the credentials may not read it
+	Workspace     string     `json:"workspace,omitempty"`      // SID, WS…
+	WorkspaceName string     `json:"workspace_name,omitempty"` // absent when it cannot be read
+	Missing       []cli.Lack `json:"missing,omitempty"`        // without which an enabled agent's calls would not reach the extension
 }
 
 // in adds where it happens.
@@ -155,36 +155,46 @@ func (s Situation) in(e planEvent) planEvent {
 }
 
 type WorkerEvent struct {
-	V        int          `json:"v"`
-	Event    string       `json:"event"`
-	SID      string       `json:"sid"`
-	Name     string       `json:"name"`
-	Status   string       `json:"status"`
-	Changes  []changeJSON `json:"changes,omitempty"`
-	Code     problem.Code `json:"code,omitempty"`
-	Reason   string       `json:"reason,omitempty"`
-	Remedy   string       `json:"remedy,omitempty"` // the command that can change it, without the worker
-	Attempts int          `json:"attempts,omitempty"`
+	V     int    `json:"v"`     // version of the format
+	Event string `json:"event"` // kind of line
+	SID   string `json:"sid"`   // of the worker, WK…
+	Name  string `json:"name"`  // friendly name
+	// how it ended; left: it has not
+	Status   string       `json:"status" jsonschema:"enum=planned,enum=blocked,enum=enabled,enum=disabled,enum=restored,enum=repaired,enum=same,enum=failed,enum=skipped,enum=left"`
+	Changes  []changeJSON `json:"changes,omitempty"`  // when planned
+	Code     problem.Code `json:"code,omitempty"`     // why it failed, was skipped or blocked
+	Reason   string       `json:"reason,omitempty"`   // the same for people
+	Remedy   string       `json:"remedy,omitempty"`   // the command that can change it, without the worker
+	Attempts int          `json:"attempts,omitempty"` // writes to Twilio, if any
 }
 
 type changeJSON struct {
-	Key  string          `json:"key"`
-	From json.RawMessage `json:"from,omitempty"` // absent: unset
-	To   json.RawMessage `json:"to,omitempty"`   // absent: removed
+	Key  string          `json:"key"`            // of the attributes, dots for nesting
+	From json.RawMessage `json:"from,omitempty"` // value; absent: unset
+	To   json.RawMessage `json:"to,omitempty"`   // value; absent: removed
 }
 
 type summaryEvent struct {
-	V        int    `json:"v"`
-	Event    string `json:"event"`
-	Run      string `json:"run,omitempty"` // absent when nothing had to be done
-	Enabled  *int   `json:"enabled,omitempty"`
-	Disabled *int   `json:"disabled,omitempty"`
-	Restored *int   `json:"restored,omitempty"`
-	Reset    int    `json:"reset,omitempty"` // of those, set again after another program had undone them
-	Failed   int    `json:"failed"`
-	Same     int    `json:"same"`
-	Skipped  int    `json:"skipped"`
-	Blocked  int    `json:"blocked"`
-	Left     int    `json:"left"`
-	Seconds  int    `json:"seconds"`
+	V        int    `json:"v"`                  // version of the format
+	Event    string `json:"event"`              // kind of line
+	Run      string `json:"run,omitempty"`      // id of the run; absent when nothing had to be done
+	Enabled  *int   `json:"enabled,omitempty"`  // workers changed by a run that enables
+	Disabled *int   `json:"disabled,omitempty"` // workers changed by a run that disables
+	Restored *int   `json:"restored,omitempty"` // workers changed by any other run
+	Reset    int    `json:"reset,omitempty"`    // of the changed, set again after another program had undone them
+	Failed   int    `json:"failed"`             // workers that could not be changed
+	Same     int    `json:"same"`               // workers that needed no change
+	Skipped  int    `json:"skipped"`            // workers that somebody else edited meanwhile
+	Blocked  int    `json:"blocked"`            // workers that the plan skipped
+	Left     int    `json:"left"`               // workers that an interrupted run did not reach
+	Seconds  int    `json:"seconds"`            // it took
+}
+
+// Shapes are what bulk changes print.
+func Shapes(commands ...string) []cli.Shape {
+	return []cli.Shape{
+		{Commands: commands, Name: "plan", Of: planEvent{}, When: "First: what would be changed, or is about to be."},
+		{Commands: commands, Name: "worker", Of: WorkerEvent{}, When: "Once for each worker that is blocked, and once for each whose change has ended; with --dry-run, for each that would be changed."},
+		{Commands: commands, Name: "summary", Of: summaryEvent{}, When: "Last, even when nothing had to be done or the run was interrupted. None with --dry-run."},
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/creack/pty"
+	"golang.org/x/term"
 )
 
 // Terminal is a flexvc process and the pseudo-terminal it runs on.
@@ -100,6 +103,42 @@ func (tm *Terminal) Types(keys string) {
 	tm.T.Helper()
 	if _, err := tm.pty.WriteString(keys); err != nil {
 		tm.T.Fatal(err)
+	}
+}
+
+// modes are those of the terminal now.
+func (tm *Terminal) modes() (state *term.State) {
+	tm.T.Helper()
+	conn, err := tm.pty.SyscallConn()
+	Check(tm.T, err)
+	Check(tm.T, conn.Control(func(fd uintptr) { state, err = term.GetState(int(fd)) }))
+	Check(tm.T, err)
+	return state
+}
+
+// fresh are the modes of a terminal that nobody has used.
+func (tm *Terminal) fresh() *term.State {
+	tm.T.Helper()
+	file, other, err := pty.Open()
+	Check(tm.T, err)
+	defer file.Close()
+	defer other.Close()
+	state, err := term.GetState(int(other.Fd()))
+	Check(tm.T, err)
+	return state
+}
+
+// Unseen waits until the terminal does not show what is typed.
+func (tm *Terminal) Unseen() {
+	tm.T.Helper()
+	Eventually(tm.T, "the terminal hides what is typed", func() bool { return !reflect.DeepEqual(tm.modes(), tm.fresh()) })
+}
+
+// WantAsBefore wants the terminal in the modes in which flexvc found it.
+func (tm *Terminal) WantAsBefore() {
+	tm.T.Helper()
+	if now, before := tm.modes(), tm.fresh(); !reflect.DeepEqual(now, before) {
+		tm.T.Errorf("%v leaves the terminal in the modes %+v, was %+v", tm.Cmd.Args, now, before)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"unicode/utf8"
@@ -143,35 +144,54 @@ func create(path string, data []byte) error {
 	return nil
 }
 
-// passphrase reads one from a file or asks for it, twice when it is a new one.
+// passphrase reads one from a file or asks for it. A new one is asked for twice, and
+// again when it cannot be used.
 func passphrase(ctx context.Context, s *ui.Streams, path string, fresh bool) (string, error) {
-	const hint = "pass --passphrase-file FILE"
-	var phrase string
 	if path != "" {
 		text, err := config.ReadText(path, 1<<16)
 		if err != nil {
 			return "", problem.New(problem.InputUnreadable, "cannot read the passphrase from %s: %w", path, problem.Reason(err))
 		}
 		line, _, _ := bytes.Cut(text, []byte("\n"))
-		phrase = string(bytes.TrimRight(line, "\r"))
-	} else {
-		var err error
-		if phrase, err = s.AskSecret(ctx, "passphrase", hint); err != nil {
+		phrase := string(bytes.TrimRight(line, "\r"))
+		return phrase, unusable(phrase, fresh)
+	}
+	const hint = "pass --passphrase-file FILE"
+	question := "passphrase"
+	if fresh {
+		question = fmt.Sprintf("passphrase (%d characters or more)", config.ShortestPassphrase)
+	}
+	for try := 1; ; try++ {
+		phrase, err := s.AskSecret(ctx, question, hint)
+		if err != nil {
 			return "", err
 		}
+		if err = unusable(phrase, fresh); err == nil && fresh {
+			again, asked := s.AskSecret(ctx, "the same passphrase again", hint)
+			if asked != nil {
+				return "", asked
+			}
+			if again != phrase {
+				err = cli.Usagef("the two passphrases differ")
+			}
+		}
+		if err == nil || !fresh || try == maxTries {
+			return phrase, err
+		}
+		s.Warn("%s: try again", err)
 	}
+}
+
+// maxTries is how often a new passphrase is asked for.
+const maxTries = 3
+
+// unusable is why a passphrase cannot be taken, or nil.
+func unusable(phrase string, fresh bool) error {
 	switch {
 	case phrase == "":
-		return "", cli.Usagef("the passphrase is empty")
+		return cli.Usagef("the passphrase is empty")
 	case fresh && utf8.RuneCountInString(phrase) < config.ShortestPassphrase:
-		return "", cli.Usagef("the passphrase is shorter than %d characters", config.ShortestPassphrase)
-	case fresh && path == "":
-		switch again, err := s.AskSecret(ctx, "the same passphrase again", hint); {
-		case err != nil:
-			return "", err
-		case again != phrase:
-			return "", cli.Usagef("the two passphrases differ")
-		}
+		return cli.Usagef("the passphrase is shorter than %d characters", config.ShortestPassphrase)
 	}
-	return phrase, nil
+	return nil
 }

@@ -50,10 +50,7 @@ func getRun(_ context.Context, opts *getOptions) error {
 		row.Value, row.Origin = cfg.ActiveProfile(), "flexvc.yaml"
 	}
 	if app.JSON() {
-		return cli.PrintJSON(app.UI.Out, struct {
-			V int `json:"v"`
-			settingRow
-		}{1, row})
+		return cli.PrintJSON(app.UI.Out, settingJSON{1, row})
 	}
 	if row.Value == "" {
 		return cli.Silent(problem.NotFound)

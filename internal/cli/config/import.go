@@ -243,20 +243,16 @@ func importText(s *ui.Streams, cfg *config.Config, p *provision.Plan) cli.PlanTe
 	}
 }
 
+type importPlan struct {
+	cli.EventJSON
+	Profile string `json:"profile"` // its name here
+	cli.CountsJSON
+	Items []cli.ItemJSON `json:"items"` // in order
+}
+
 func importJSON(cfg *config.Config, p *provision.Plan) cli.PlanJSON {
 	return cli.PlanJSON{
-		Plan: struct {
-			cli.EventJSON
-			Profile string `json:"profile"`
-			cli.CountsJSON
-			Items []cli.ItemJSON `json:"items"`
-		}{cli.Event("plan"), cfg.Profile, cli.PlanCounts(p), cli.PlanItems(p)},
-		Summary: func(took time.Duration) any {
-			return struct {
-				cli.EventJSON
-				cli.ChangesJSON
-				Seconds float64 `json:"seconds"`
-			}{cli.Event("summary"), cli.PlanChanges(p), cli.Seconds(took)}
-		},
+		Plan:    importPlan{cli.Event("plan"), cfg.Profile, cli.PlanCounts(p), cli.PlanItems(p)},
+		Summary: cli.Summarize(p),
 	}
 }

@@ -30,13 +30,7 @@ func profilesRun(_ context.Context, app *cli.App) error {
 	}
 	if app.JSON() {
 		for _, p := range profiles {
-			err := cli.PrintJSON(app.UI.Out, struct {
-				V       int    `json:"v"`
-				Name    string `json:"name"`
-				Source  string `json:"source"`
-				Account string `json:"account,omitempty"`
-				Active  bool   `json:"active"`
-			}{1, p.Name, p.Source, p.AccountSID, p.Active})
+			err := cli.PrintJSON(app.UI.Out, profileJSON{1, p.Name, p.Source, p.AccountSID, p.Active})
 			if err != nil {
 				return err
 			}

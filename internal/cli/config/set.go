@@ -67,13 +67,7 @@ func setRun(ctx context.Context, opts *setOptions) error {
 		profile = ""
 	}
 	if app.JSON() {
-		return cli.PrintJSON(app.UI.Out, struct {
-			V       int    `json:"v"`
-			File    string `json:"file"`
-			Profile string `json:"profile,omitempty"`
-			Name    string `json:"name"`
-			Value   string `json:"value"`
-		}{1, cfg.File, profile, opts.Name, opts.Value})
+		return cli.PrintJSON(app.UI.Out, setJSON{1, cfg.File, profile, opts.Name, opts.Value})
 	}
 	where := file
 	if profile != "" {

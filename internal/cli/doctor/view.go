@@ -90,6 +90,35 @@ func (v *doctorText) end() error {
 	return nil
 }
 
+type checkEvent struct {
+	V       int           `json:"v"`                // version of the format
+	Event   string        `json:"event"`            // kind of line
+	Check   string        `json:"check"`            // name of the check, as flexvc doctor takes it
+	Status  doctor.Status `json:"status"`           // how it ended
+	Says    string        `json:"says"`             // what was found
+	Cause   string        `json:"cause,omitempty"`  // why, or what it leads to
+	Fix     string        `json:"fix,omitempty"`    // a command or an instruction
+	Seconds float64       `json:"seconds"`          // it took, to the millisecond
+	States  fleet.Counts  `json:"states,omitempty"` // workers in each state, by the check of the workers
+}
+
+type summaryEvent struct {
+	V        int    `json:"v"`        // version of the format
+	Event    string `json:"event"`    // kind of line
+	Passed   int    `json:"passed"`   // checks
+	Warnings int    `json:"warnings"` // checks
+	Failed   int    `json:"failed"`   // checks
+	Skipped  int    `json:"skipped"`  // checks
+}
+
+// Shapes are what flexvc doctor prints.
+func Shapes() []cli.Shape {
+	return []cli.Shape{
+		{Commands: []string{"doctor"}, Name: "check", Of: checkEvent{}, When: "Once for each check, as it ends."},
+		{Commands: []string{"doctor"}, Name: "summary", Of: summaryEvent{}, When: "Last."},
+	}
+}
+
 type doctorJSON struct {
 	tally
 	ui  *ui.Streams
@@ -101,29 +130,12 @@ func (v *doctorJSON) check(c doctor.Check, r doctor.Result) {
 	if v.err != nil {
 		return
 	}
-	v.err = cli.PrintJSON(v.ui.Out, struct {
-		V       int           `json:"v"`
-		Event   string        `json:"event"`
-		Check   string        `json:"check"`
-		Status  doctor.Status `json:"status"`
-		Says    string        `json:"says"`
-		Cause   string        `json:"cause,omitempty"`
-		Fix     string        `json:"fix,omitempty"`
-		Seconds float64       `json:"seconds"`
-		States  fleet.Counts  `json:"states,omitempty"`
-	}{1, "check", c.ID, r.Status, r.Says, r.Cause, v.ui.Suggest(r.Fix), cli.Seconds(r.Took), r.States})
+	v.err = cli.PrintJSON(v.ui.Out, checkEvent{1, "check", c.ID, r.Status, r.Says, r.Cause, v.ui.Suggest(r.Fix), cli.Seconds(r.Took), r.States})
 }
 
 func (v *doctorJSON) end() error {
 	if v.err != nil {
 		return v.err
 	}
-	return cli.PrintJSON(v.ui.Out, struct {
-		V        int    `json:"v"`
-		Event    string `json:"event"`
-		Passed   int    `json:"passed"`
-		Warnings int    `json:"warnings"`
-		Failed   int    `json:"failed"`
-		Skipped  int    `json:"skipped"`
-	}{1, "summary", v.tally[doctor.Passed], v.tally[doctor.Warned], v.tally[doctor.Failed], v.tally[doctor.Skipped]})
+	return cli.PrintJSON(v.ui.Out, summaryEvent{1, "summary", v.tally[doctor.Passed], v.tally[doctor.Warned], v.tally[doctor.Failed], v.tally[doctor.Skipped]})
 }

@@ -164,19 +164,47 @@ func run(ctx context.Context, o *options) (err error) {
 	return e.Run(ctx, listener)
 }
 
+type listeningEvent struct {
+	V         int    `json:"v"`               // version of the format
+	Event     string `json:"event"`           // kind of line
+	URL       string `json:"url"`             // address of the emulated APIs
+	PID       int    `json:"pid"`             // of the emulator
+	Data      string `json:"data"`            // folder; empty: memory only
+	Account   string `json:"accountSid"`      // AC…
+	Workspace string `json:"workspaceSid"`    // WS…
+	Voice     string `json:"voice,omitempty"` // address of the voice edge, in a build that has one
+	Flex      string `json:"flex,omitempty"`  // with --flex-listen, address of Flex UI's back end
+	SPKI      string `json:"spki,omitempty"`  // hash of the key of those two, for Chromium's --ignore-certificate-errors-spki-list
+}
+
+type tokenJSON struct {
+	V      int    `json:"v"`      // version of the format
+	Worker string `json:"worker"` // SID, WK…
+	Token  string `json:"token"`  // a Flex token of the emulator's
+	TTL    int    `json:"ttl"`    // seconds it is valid
+}
+
+// Shapes are what flexvc emulator prints.
+func Shapes() []cli.Shape {
+	return []cli.Shape{
+		{Commands: []string{"emulator"}, Name: "listening", Of: listeningEvent{}, When: "Alone, when requests are answered."},
+		{Commands: []string{"emulator token"}, Name: "token", Of: tokenJSON{}, When: "Alone."},
+	}
+}
+
 func (o *options) print(e *emulator.Emulator, at cli.Address, dir string, edge *VoiceEdge, desk *FlexDesk) {
 	app := o.app
 	if app.JSON() {
 		account := e.Account()
-		listening := map[string]any{
-			"v": 1, "event": "listening", "url": at.URL, "pid": at.PID, "data": dir,
-			"accountSid": account.SID, "workspaceSid": account.WorkspaceSID,
+		listening := listeningEvent{
+			V: 1, Event: "listening", URL: at.URL, PID: at.PID, Data: dir, Account: account.SID, Workspace: account.WorkspaceSID,
+			Voice: edge.address, Flex: desk.address,
 		}
 		if edge.address != "" {
-			listening["voice"], listening["spki"] = edge.address, edge.spki
+			listening.SPKI = edge.spki
 		}
 		if desk.address != "" {
-			listening["flex"], listening["spki"] = desk.address, desk.SPKI
+			listening.SPKI = desk.SPKI
 		}
 		_ = ui.JSON(app.UI.Out).Encode(listening)
 		return

@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -67,7 +66,7 @@ func tokenRun(ctx context.Context, o *tokenOptions) error {
 			return err
 		}
 		if o.app.JSON() {
-			return json.NewEncoder(o.app.UI.Out).Encode(map[string]any{"v": 1, "worker": w.SID, "token": answer.Token, "ttl": int(o.ttl.Seconds())})
+			return cli.PrintJSON(o.app.UI.Out, tokenJSON{1, w.SID, answer.Token, int(o.ttl.Seconds())})
 		}
 		o.app.UI.Printf("%s\n", answer.Token)
 		return nil

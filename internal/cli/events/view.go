@@ -48,18 +48,8 @@ func eventsText(s *ui.Streams, workspaceSID string, enable bool, p *provision.Ev
 // eventsJSON is what they print for programs.
 func eventsJSON(workspace string, p *provision.EventsPlan) cli.PlanJSON {
 	return cli.PlanJSON{
-		Plan: struct {
-			cli.EventJSON
-			Workspace string `json:"workspace"`
-			cli.CountsJSON
-			Items []cli.ItemJSON `json:"items"`
-		}{cli.Event("plan"), workspace, cli.PlanCounts(&p.Plan), cli.PlanItems(&p.Plan)},
-		Summary: func(time.Duration) any {
-			return struct {
-				cli.EventJSON
-				cli.ChangesJSON
-			}{cli.Event("summary"), cli.PlanChanges(&p.Plan)}
-		},
+		Plan:    planEvent{cli.Event("plan"), workspace, cli.PlanCounts(&p.Plan), cli.PlanItems(&p.Plan)},
+		Summary: cli.Summarize(&p.Plan),
 	}
 }
 
@@ -102,22 +92,37 @@ func printEventsStatusJSON(s *ui.Streams, workspace string, status *provision.Ev
 		}
 		sinks = append(sinks, row)
 	}
-	return cli.PrintJSON(s.Out, struct {
-		V              int        `json:"v"`
-		Workspace      string     `json:"workspace"`
-		Sinks          []sinkJSON `json:"sinks"`
-		OtherSinks     int        `json:"other_sinks"`
-		CallbackURL    string     `json:"callback_url,omitempty"`
-		CallbackFilter string     `json:"callback_filter,omitempty"`
-	}{1, workspace, sinks, status.OtherSinks, provision.Redact(status.Callback.URL), status.Callback.Filter})
+	return cli.PrintJSON(s.Out, statusJSON{1, workspace, sinks, status.OtherSinks, provision.Redact(status.Callback.URL), status.Callback.Filter})
+}
+
+type planEvent struct {
+	cli.EventJSON
+	Workspace string `json:"workspace"` // SID, WS…
+	cli.CountsJSON
+	Items []cli.ItemJSON `json:"items"` // in order
+}
+
+type statusJSON struct {
+	V              int        `json:"v"`                         // version of the format
+	Workspace      string     `json:"workspace"`                 // SID, WS…
+	Sinks          []sinkJSON `json:"sinks"`                     // flexvc's own for this workspace
+	OtherSinks     int        `json:"other_sinks"`               // of the account
+	CallbackURL    string     `json:"callback_url,omitempty"`    // of the workspace, without its secrets
+	CallbackFilter string     `json:"callback_filter,omitempty"` // event types, comma-separated; absent: all
 }
 
 type sinkJSON struct {
-	SID          string   `json:"sid"`
-	Status       string   `json:"status"`
-	Destination  string   `json:"destination"`
-	Subscription string   `json:"subscription,omitempty"`
-	Types        []string `json:"types,omitempty"`
+	SID          string   `json:"sid"`                    // DG…
+	Status       string   `json:"status"`                 // as Twilio calls it
+	Destination  string   `json:"destination"`            // address, without its secrets
+	Subscription string   `json:"subscription,omitempty"` // SID, DF…; absent: none, so nothing is pushed
+	Types        []string `json:"types,omitempty"`        // event types subscribed to
+}
+
+// Shapes are what flexvc events prints.
+func Shapes() []cli.Shape {
+	return append(cli.PlannedShapes(planEvent{}, cli.SummaryJSON{}, "events enable", "events disable"),
+		cli.Shape{Commands: []string{"events status"}, Name: "status", Of: statusJSON{}, When: "Alone."})
 }
 
 const nextAfterEvents = "flexvc serve --events"

@@ -57,24 +57,23 @@ func initText(s *ui.Streams, cfg *config.Config, session *cli.Session, version s
 	}
 }
 
+type planEvent struct {
+	cli.EventJSON
+	Profile       string `json:"profile"`        // its name
+	Account       string `json:"account"`        // SID, AC…
+	Workspace     string `json:"workspace"`      // SID, WS…
+	WorkspaceName string `json:"workspace_name"` // friendly name
+	cli.CountsJSON
+	Items []cli.ItemJSON `json:"items"` // in order
+}
+
+// Shapes are what flexvc init prints.
+func Shapes() []cli.Shape { return cli.PlannedShapes(planEvent{}, cli.SummaryJSON{}, "init") }
+
 // initJSON is what it prints for programs.
 func initJSON(cfg *config.Config, session *cli.Session, p *provision.AccountPlan) cli.PlanJSON {
 	return cli.PlanJSON{
-		Plan: struct {
-			cli.EventJSON
-			Profile       string `json:"profile"`
-			Account       string `json:"account"`
-			Workspace     string `json:"workspace"`
-			WorkspaceName string `json:"workspace_name"`
-			cli.CountsJSON
-			Items []cli.ItemJSON `json:"items"`
-		}{cli.Event("plan"), cfg.Profile, session.AccountSID, p.Workspace.SID, p.Workspace.FriendlyName, cli.PlanCounts(&p.Plan), cli.PlanItems(&p.Plan)},
-		Summary: func(took time.Duration) any {
-			return struct {
-				cli.EventJSON
-				cli.ChangesJSON
-				Seconds float64 `json:"seconds"`
-			}{cli.Event("summary"), cli.PlanChanges(&p.Plan), cli.Seconds(took)}
-		},
+		Plan:    planEvent{cli.Event("plan"), cfg.Profile, session.AccountSID, p.Workspace.SID, p.Workspace.FriendlyName, cli.PlanCounts(&p.Plan), cli.PlanItems(&p.Plan)},
+		Summary: cli.Summarize(&p.Plan),
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 // listing is what the store's dashboard asks for, as it was written.
 type listing struct {
-	Dir   string   `json:"dir"`
-	Files []string `json:"files"`
+	Dir   string   `json:"dir"`   // folder
+	Files []string `json:"files"` // names in it
 }
 
 // writeListing puts the files into dir, which it makes if need be.

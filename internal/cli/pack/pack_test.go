@@ -206,6 +206,10 @@ func TestSecondsAreThoseOfTheSchema(t *testing.T) {
 
 // What a person, a pipe and a program see of packing and verifying.
 func TestPackGolden(t *testing.T) {
+	schema, err := clitest.NewChecker("pack")
+	if err != nil {
+		t.Fatal(err)
+	}
 	id := strings.Repeat("kfjhbdlpoaegcimn", 2)
 	sum := strings.Repeat("9f1c44e2b07a", 6)[:64]
 	manifest := &crx.Manifest{
@@ -290,6 +294,11 @@ func TestPackGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			clitest.Golden(t, filepath.Join("testdata", "golden", name+"."+look.name), out.String())
+			if look.json {
+				if _, err := schema.Line(out.Bytes()); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
 			if errs.Len() > 0 || strings.Contains(strings.ReplaceAll(out.String(), "\x1b[2J", "CLEAR"), "CLEAR") {
 				t.Errorf("%s/%s: a file's name reaches the terminal, or something standard error: %q", name, look.name, &errs)
 			}

@@ -71,14 +71,19 @@ func (o *publishOptions) open() (*publishing, error) {
 
 // published is what became of a version in the store.
 type published struct {
-	Item      string   `json:"item"`
-	Version   string   `json:"version"`
+	Item      string   `json:"item"`                // PUBLISHER/ITEM in the store
+	Version   string   `json:"version"`             // of the package
 	Before    string   `json:"published,omitempty"` // the version that users had
-	State     string   `json:"state"`
-	Uploaded  bool     `json:"uploaded"`
-	Submitted bool     `json:"submitted"`
-	DryRun    bool     `json:"dry_run"`
-	Listing   *listing `json:"listing,omitempty"`
+	State     string   `json:"state"`               // of Version, as the store calls it; empty: not submitted
+	Uploaded  bool     `json:"uploaded"`            // by this command
+	Submitted bool     `json:"submitted"`           // by this command
+	DryRun    bool     `json:"dry_run"`             // nothing was changed
+	Listing   *listing `json:"listing,omitempty"`   // with --listing
+}
+
+type publishedEvent struct {
+	cli.EventJSON
+	*published
 }
 
 // plan asks how the item is. A version that the store has already is a state in
@@ -161,9 +166,5 @@ func (v *packText) published(p *published) error {
 }
 
 func (v *packJSON) published(p *published) error {
-	return cli.PrintJSON(v.app.UI.Out, struct {
-		V     int    `json:"v"`
-		Event string `json:"event"`
-		*published
-	}{1, "published", p})
+	return cli.PrintJSON(v.app.UI.Out, publishedEvent{cli.Event("published"), p})
 }

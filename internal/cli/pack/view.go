@@ -224,6 +224,73 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%d MB", (bytes+500_000)/1_000_000)
 }
 
+type packedEvent struct {
+	V           int         `json:"v"`                    // version of the format
+	Event       string      `json:"event"`                // kind of line
+	Format      string      `json:"format"`               // as --format takes it
+	File        string      `json:"file"`                 // path of what was written
+	Size        int64       `json:"size,omitempty"`       // bytes; absent for a folder
+	SHA256      string      `json:"sha256,omitempty"`     // hexadecimal; absent for a folder
+	ID          string      `json:"id,omitempty"`         // of the extension; absent when the store gives one
+	Version     string      `json:"version"`              // of the extension
+	UpdateURL   string      `json:"update_url,omitempty"` // where browsers ask for updates
+	Permissions []string    `json:"permissions"`          // the manifest asks for
+	Hosts       []string    `json:"hosts"`                // match patterns the manifest asks for
+	VoiceSDK    string      `json:"voice_sdk,omitempty"`  // version inside; absent: none
+	Key         *keyJSON    `json:"key,omitempty"`        // the package is signed with
+	Policy      *policyJSON `json:"policy,omitempty"`     // with --policy
+	Files       []crx.File  `json:"files"`                // in the package
+	LeftOut     []string    `json:"left_out"`             // files of the folder that the package lacks
+	Listing     *listing    `json:"listing,omitempty"`    // with --listing
+}
+
+type keyJSON struct {
+	Path string `json:"path"` // file
+	Open bool   `json:"open"` // others on this machine can read it
+}
+
+type policyJSON struct {
+	Dir        string   `json:"dir"`         // folder
+	Files      []string `json:"files"`       // names in it
+	PackageURL string   `json:"package_url"` // where browsers fetch the package
+}
+
+type verifiedEvent struct {
+	V           int         `json:"v"`                    // version of the format
+	Event       string      `json:"event"`                // kind of line
+	File        string      `json:"file"`                 // path
+	OK          bool        `json:"ok"`                   // no faults
+	Size        int64       `json:"size"`                 // bytes
+	SHA256      string      `json:"sha256"`               // hexadecimal
+	ID          string      `json:"id,omitempty"`         // of the extension, as the file declares it
+	OurID       string      `json:"our_id,omitempty"`     // of the profile's signing key
+	Name        string      `json:"name,omitempty"`       // of the extension, in its default locale
+	Version     string      `json:"version,omitempty"`    // of the extension
+	UpdateURL   string      `json:"update_url,omitempty"` // where browsers ask for updates
+	Permissions []string    `json:"permissions"`          // the manifest asks for
+	Hosts       []string    `json:"hosts"`                // match patterns the manifest asks for
+	ArchiveAt   int64       `json:"archive_at"`           // byte of the file at which the ZIP archive starts
+	Proofs      []crx.Proof `json:"proofs"`               // signatures
+	Files       []crx.File  `json:"files"`                // in the package
+	Faults      []faultJSON `json:"faults"`               // what is wrong
+}
+
+type faultJSON struct {
+	At       *int64 `json:"at,omitempty"`       // byte of the file; absent for a fault of the update file
+	What     string `json:"what"`               // is wrong
+	Chromium string `json:"chromium,omitempty"` // what Chromium logs of it
+}
+
+// Shapes are what flexvc pack prints.
+func Shapes() []cli.Shape {
+	command := []string{"pack"}
+	return []cli.Shape{
+		{Commands: command, Name: "packed", Of: packedEvent{}, When: "Alone, when the package was written; with --publish, before it is uploaded."},
+		{Commands: command, Name: "published", Of: publishedEvent{}, When: "With --publish: what became of the version in the store."},
+		{Commands: command, Name: "verified", Of: verifiedEvent{}, When: "With --verify, alone."},
+	}
+}
+
 // packJSON is the view for programs: one object.
 type packJSON struct{ app *cli.App }
 
@@ -231,34 +298,7 @@ func (v *packJSON) checked(*packResult) {}
 
 func (v *packJSON) packed(r *packResult) error {
 	m := r.Folder.Manifest
-	type keyJSON struct {
-		Path string `json:"path"`
-		Open bool   `json:"open"`
-	}
-	type policyJSON struct {
-		Dir        string   `json:"dir"`
-		Files      []string `json:"files"`
-		PackageURL string   `json:"package_url"`
-	}
-	event := struct {
-		V           int         `json:"v"`
-		Event       string      `json:"event"`
-		Format      string      `json:"format"`
-		File        string      `json:"file"`
-		Size        int64       `json:"size,omitempty"`
-		SHA256      string      `json:"sha256,omitempty"`
-		ID          string      `json:"id,omitempty"`
-		Version     string      `json:"version"`
-		UpdateURL   string      `json:"update_url,omitempty"`
-		Permissions []string    `json:"permissions"`
-		Hosts       []string    `json:"hosts"`
-		VoiceSDK    string      `json:"voice_sdk,omitempty"`
-		Key         *keyJSON    `json:"key,omitempty"`
-		Policy      *policyJSON `json:"policy,omitempty"`
-		Files       []crx.File  `json:"files"`
-		LeftOut     []string    `json:"left_out"`
-		Listing     *listing    `json:"listing,omitempty"`
-	}{V: 1, Listing: r.Listing, Event: "packed", Format: r.Format, File: r.File, ID: r.ID, Version: m.Version, UpdateURL: m.UpdateURL,
+	event := packedEvent{V: 1, Listing: r.Listing, Event: "packed", Format: r.Format, File: r.File, ID: r.ID, Version: m.Version, UpdateURL: m.UpdateURL,
 		Permissions: listed(m.Permissions), Hosts: listed(m.HostPermissions), Files: r.Folder.Files, LeftOut: listed(r.Folder.LeftOut)}
 	if r.Package != nil {
 		event.Size, event.SHA256 = r.Package.Size, r.Package.SHA256
@@ -276,11 +316,6 @@ func (v *packJSON) packed(r *packResult) error {
 }
 
 func (v *packJSON) verified(r *verifyResult) error {
-	type faultJSON struct {
-		At       *int64 `json:"at,omitempty"`
-		What     string `json:"what"`
-		Chromium string `json:"chromium,omitempty"`
-	}
 	faults := []faultJSON{}
 	for _, f := range r.Report.Faults {
 		faults = append(faults, faultJSON{&f.At, f.What, f.Chromium})
@@ -288,25 +323,7 @@ func (v *packJSON) verified(r *verifyResult) error {
 	for _, f := range r.UpdateFaults {
 		faults = append(faults, faultJSON{nil, f.What, f.Chromium})
 	}
-	event := struct {
-		V           int         `json:"v"`
-		Event       string      `json:"event"`
-		File        string      `json:"file"`
-		OK          bool        `json:"ok"`
-		Size        int64       `json:"size"`
-		SHA256      string      `json:"sha256"`
-		ID          string      `json:"id,omitempty"`
-		OurID       string      `json:"our_id,omitempty"`
-		Name        string      `json:"name,omitempty"`
-		Version     string      `json:"version,omitempty"`
-		UpdateURL   string      `json:"update_url,omitempty"`
-		Permissions []string    `json:"permissions"`
-		Hosts       []string    `json:"hosts"`
-		ArchiveAt   int64       `json:"archive_at"`
-		Proofs      []crx.Proof `json:"proofs"`
-		Files       []crx.File  `json:"files"`
-		Faults      []faultJSON `json:"faults"`
-	}{V: 1, Event: "verified", File: r.File, OK: len(faults) == 0, Size: r.Report.Size, SHA256: r.Report.SHA256, ID: r.Report.ID, OurID: r.OurID,
+	event := verifiedEvent{V: 1, Event: "verified", File: r.File, OK: len(faults) == 0, Size: r.Report.Size, SHA256: r.Report.SHA256, ID: r.Report.ID, OurID: r.OurID,
 		Permissions: []string{}, Hosts: []string{}, ArchiveAt: r.Report.ArchiveAt, Proofs: r.Report.Proofs, Files: r.Report.Files, Faults: faults}
 	if m := r.Report.Manifest; m != nil {
 		event.Name, event.Version, event.UpdateURL = r.Report.Name, m.Version, m.UpdateURL

@@ -63,27 +63,57 @@ func others(n int) string {
 	return fmt.Sprintf("; %d other plugins stay", n)
 }
 
+type planEvent struct {
+	cli.EventJSON
+	Profile string         `json:"profile"`                   // its name
+	Account string         `json:"account"`                   // SID, AC…
+	From    string         `json:"from,omitempty"`            // version that Flex loads; absent: none
+	Version string         `json:"version,omitempty"`         // that it is to load; absent: none
+	Pending bool           `json:"pending"`                   // whether anything is to be done
+	Others  int            `json:"other_plugins"`             // in the release, kept as they are
+	Enabled int            `json:"workers_enabled,omitempty"` // that would be left without the plugin
+	Stale   int            `json:"workers_stale,omitempty"`   // disabled, but on the extension's address until the plugin takes them off
+	Items   []cli.ItemJSON `json:"items"`                     // in order
+}
+
+type summaryEvent struct {
+	cli.EventJSON
+	Version string  `json:"version,omitempty"` // that Flex loads from now on; absent: none
+	Seconds float64 `json:"seconds"`           // all of it took, to the millisecond
+}
+
+type statusJSON struct {
+	V       int    `json:"v"`                 // version of the format
+	Name    string `json:"name"`              // of the plugin
+	Version string `json:"version,omitempty"` // that Flex loads; absent: none
+	// when, UTC
+	Released string `json:"released,omitempty" jsonschema:"format=date-time"`
+	// against what this flexvc would deploy
+	Bundle   bundleIs    `json:"bundle" jsonschema:"enum=current,enum=different,enum=unknown"`
+	URL      string      `json:"url,omitempty"`      // of the bundle
+	Latest   string      `json:"latest,omitempty"`   // version registered last
+	Previous string      `json:"previous,omitempty"` // version that a rollback releases; absent: none
+	Service  string      `json:"service,omitempty"`  // SID of what hosts the bundle, ZS…
+	Others   []otherJSON `json:"other_plugins"`      // in the same release
+}
+
+type otherJSON struct {
+	Name    string `json:"name"`    // unique name
+	Version string `json:"version"` // released
+}
+
+// Shapes are what flexvc plugin prints.
+func Shapes() []cli.Shape {
+	return append(cli.PlannedShapes(planEvent{}, summaryEvent{}, "plugin deploy", "plugin rollback", "plugin remove"),
+		cli.Shape{Commands: []string{"plugin status"}, Name: "status", Of: statusJSON{}, When: "Alone."})
+}
+
 // pluginJSON is what they print for programs.
 func pluginJSON(profile, account string, p *provision.PluginPlan, left fleet.Dependents) cli.PlanJSON {
 	return cli.PlanJSON{
-		Plan: struct {
-			cli.EventJSON
-			Profile string         `json:"profile"`
-			Account string         `json:"account"`
-			From    string         `json:"from,omitempty"`
-			Version string         `json:"version,omitempty"`
-			Pending bool           `json:"pending"`
-			Others  int            `json:"other_plugins"`
-			Enabled int            `json:"workers_enabled,omitempty"`
-			Stale   int            `json:"workers_stale,omitempty"`
-			Items   []cli.ItemJSON `json:"items"`
-		}{cli.Event("plan"), profile, account, p.From, p.Version, p.Pending(), p.Others(), left.Enabled, left.Stale, cli.PlanItems(&p.Plan)},
+		Plan: planEvent{cli.Event("plan"), profile, account, p.From, p.Version, p.Pending(), p.Others(), left.Enabled, left.Stale, cli.PlanItems(&p.Plan)},
 		Summary: func(took time.Duration) any {
-			return struct {
-				cli.EventJSON
-				Version string  `json:"version,omitempty"`
-				Seconds float64 `json:"seconds"`
-			}{cli.Event("summary"), p.Version, cli.Seconds(took)}
+			return summaryEvent{cli.Event("summary"), p.Version, cli.Seconds(took)}
 		},
 	}
 }
@@ -117,28 +147,13 @@ func printPluginStatus(s *ui.Streams, status provision.PluginStatus, ours bundle
 }
 
 func printPluginStatusJSON(s *ui.Streams, status provision.PluginStatus, ours bundleIs) error {
-	type other struct {
-		Name    string `json:"name"`
-		Version string `json:"version"`
-	}
-	list := []other{}
+	list := []otherJSON{}
 	for _, p := range status.Others {
-		list = append(list, other{p.UniqueName, p.Version})
+		list = append(list, otherJSON{p.UniqueName, p.Version})
 	}
 	released := ""
 	if !status.Released.IsZero() {
 		released = status.Released.UTC().Format(time.RFC3339)
 	}
-	return cli.PrintJSON(s.Out, struct {
-		V        int      `json:"v"`
-		Name     string   `json:"name"`
-		Version  string   `json:"version,omitempty"`
-		Released string   `json:"released,omitempty"`
-		Bundle   bundleIs `json:"bundle"`
-		URL      string   `json:"url,omitempty"`
-		Latest   string   `json:"latest,omitempty"`
-		Previous string   `json:"previous,omitempty"`
-		Service  string   `json:"service,omitempty"`
-		Others   []other  `json:"other_plugins"`
-	}{1, provision.PluginName, status.Version, released, ours, status.URL, status.Latest, status.Previous, status.ServiceSID, list})
+	return cli.PrintJSON(s.Out, statusJSON{1, provision.PluginName, status.Version, released, ours, status.URL, status.Latest, status.Previous, status.ServiceSID, list})
 }

@@ -9,6 +9,11 @@ import (
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
+// Shapes are what flexvc rollout prints.
+func Shapes() []cli.Shape {
+	return []cli.Shape{{Commands: []string{"rollout status"}, Name: "status", Of: rollout.Status{}, When: "Alone."}}
+}
+
 func printStatus(app *cli.App, s rollout.Status) {
 	out := app.UI
 	offered := "all browsers"

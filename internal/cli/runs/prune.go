@@ -112,19 +112,16 @@ func pruneRun(ctx context.Context, opts *pruneOptions) error {
 		App: app, Plan: plan, DryRun: opts.DryRun, ExitCode: opts.ExitCode, Yes: opts.Yes,
 		Text: pruneText(app.UI, opts.OlderThan, len(works)),
 		JSON: cli.PlanJSON{
-			Plan: struct {
-				cli.EventJSON
-				cli.CountsJSON
-				Items []cli.ItemJSON `json:"items"`
-			}{cli.Event("plan"), cli.PlanCounts(plan), cli.PlanItems(plan)},
-			Summary: func(time.Duration) any {
-				return struct {
-					cli.EventJSON
-					cli.ChangesJSON
-				}{cli.Event("summary"), cli.PlanChanges(plan)}
-			},
+			Plan:    prunePlan{cli.Event("plan"), cli.PlanCounts(plan), cli.PlanItems(plan)},
+			Summary: cli.Summarize(plan),
 		},
 	}.Run(ctx)
+}
+
+type prunePlan struct {
+	cli.EventJSON
+	cli.CountsJSON
+	Items []cli.ItemJSON `json:"items"` // runs, in order
 }
 
 func pruneText(s *ui.Streams, age string, n int) cli.PlanText {

@@ -2,6 +2,7 @@ package runs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,37 +151,70 @@ func lostWords(d workers.Damage) string {
 
 type runsJSON struct{ *cli.Lines }
 
+type listedJSON struct {
+	V int `json:"v"` // version of the format
+	runJSON
+}
+
+type runEvent struct {
+	cli.EventJSON
+	runJSON
+}
+
 type runJSON struct {
-	V         int        `json:"v"`
-	Event     string     `json:"event,omitempty"`
-	Run       string     `json:"run"`
-	Command   string     `json:"command,omitempty"`
-	Selection string     `json:"selection,omitempty"`
-	Account   string     `json:"account"`
-	Workspace string     `json:"workspace"`
-	Started   *time.Time `json:"started,omitempty"`
-	State     string     `json:"state"` // done, running, unfinished, superseded or damaged
-	By        string     `json:"superseded_by,omitempty"`
-	*workers.Tally
+	Run       string    `json:"run"`                 // id of the run
+	Command   string    `json:"command,omitempty"`   // such as "workers enable"
+	Selection string    `json:"selection,omitempty"` // of workers, as it was typed
+	Account   string    `json:"account"`             // SID, AC…
+	Workspace string    `json:"workspace"`           // SID, WS…
+	Started   time.Time `json:"started"`             // UTC
+	// superseded: a newer run has changed what is left of it
+	State string `json:"state" jsonschema:"enum=done,enum=running,enum=unfinished,enum=superseded"`
+	By    string `json:"superseded_by,omitempty"` // id of that run
+	workers.Tally
 	Untold  string `json:"untold,omitempty"`  // why not all was told when it ended
 	Damaged int    `json:"damaged,omitempty"` // lines of the journal that cannot be read
-	Error   string `json:"error,omitempty"`
+}
+
+// unreadableJSON is a run whose journal cannot be read.
+type unreadableJSON struct {
+	V         int    `json:"v"`                               // version of the format
+	Run       string `json:"run"`                             // id of the run
+	Account   string `json:"account"`                         // SID, AC…
+	Workspace string `json:"workspace"`                       // SID, WS…
+	State     string `json:"state" jsonschema:"enum=damaged"` // always "damaged"
+	Error     string `json:"error"`                           // why it cannot be read
 }
 
 // damageJSON is a line of the journal that cannot be read, and what it tells.
 type damageJSON struct {
-	V      int    `json:"v"`
-	Event  string `json:"event"`
-	Line   int    `json:"line"` // from 1
-	Record string `json:"record,omitempty"`
-	SID    string `json:"sid,omitempty"`
-	Name   string `json:"name,omitempty"`
+	V      int    `json:"v"`                // version of the format
+	Event  string `json:"event"`            // kind of line
+	Line   int    `json:"line"`             // from 1
+	Record string `json:"record,omitempty"` // kind of record, as far as it tells
+	SID    string `json:"sid,omitempty"`    // of its worker, as far as it tells
+	Name   string `json:"name,omitempty"`   // of its worker, as far as it tells
+}
+
+// Shapes are what flexvc runs prints.
+func Shapes() []cli.Shape {
+	list, show := []string{"runs list"}, []string{"runs show"}
+	return slices.Concat(
+		bulk.Shapes("runs resume", "runs rollback"),
+		cli.PlannedShapes(prunePlan{}, cli.SummaryJSON{}, "runs prune"),
+		[]cli.Shape{
+			{Commands: list, Name: "run", Of: listedJSON{}, When: "Once for each run, the latest first."},
+			{Commands: list, Name: "unreadable", Of: unreadableJSON{}, When: "In place of a run whose journal cannot be read."},
+			{Commands: show, Name: "run", Of: runEvent{}, When: "First."},
+			{Commands: show, Name: "damage", Of: damageJSON{}, When: "Once for each line of the journal that cannot be read."},
+			{Commands: show, Name: "worker", Of: bulk.WorkerEvent{}, When: "Once for each worker of the run."},
+		})
 }
 
 func newRunJSON(h workers.Header, t workers.Tally, state string) runJSON {
 	return runJSON{
-		V: 1, Run: h.ID, Command: h.Command, Selection: h.Selection, Account: h.Account, Workspace: h.Workspace,
-		Started: &h.Started, State: state, Tally: &t,
+		Run: h.ID, Command: h.Command, Selection: h.Selection, Account: h.Account, Workspace: h.Workspace,
+		Started: h.Started, State: state, Tally: t,
 	}
 }
 
@@ -188,10 +222,11 @@ func (v runsJSON) list(runs []listedRun) error {
 	for _, r := range runs {
 		row := newRunJSON(r.Header, r.Tally, r.state)
 		row.By, row.Damaged = r.by, r.Damaged
+		var line any = listedJSON{1, row}
 		if r.err != nil {
-			row = runJSON{V: 1, Run: r.ID, Account: r.Account, Workspace: r.Workspace, State: "damaged", Error: r.err.Error()}
+			line = unreadableJSON{V: 1, Run: r.ID, Account: r.Account, Workspace: r.Workspace, State: "damaged", Error: r.err.Error()}
 		}
-		if err := v.Line(row); err != nil {
+		if err := v.Line(line); err != nil {
 			return err
 		}
 	}
@@ -200,8 +235,8 @@ func (v runsJSON) list(runs []listedRun) error {
 
 func (v runsJSON) show(run *workers.Run, state, by string) error {
 	row := newRunJSON(run.Header, run.Tally(), state)
-	row.Event, row.By, row.Untold, row.Damaged = "run", by, run.Untold, len(run.Damage)
-	if err := v.Line(row); err != nil {
+	row.By, row.Untold, row.Damaged = by, run.Untold, len(run.Damage)
+	if err := v.Line(runEvent{cli.Event("run"), row}); err != nil {
 		return err
 	}
 	for _, d := range run.Damage {

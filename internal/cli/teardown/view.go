@@ -41,25 +41,24 @@ func text(s *ui.Streams, profile, account string, session *cli.Session, p *provi
 	return t
 }
 
+type planEvent struct {
+	cli.EventJSON
+	Profile     string `json:"profile"`                // its name
+	Account     string `json:"account"`                // SID, AC…
+	AccountName string `json:"account_name,omitempty"` // absent where the credentials may not read it
+	Workspace   string `json:"workspace"`              // SID, WS…
+	cli.CountsJSON
+	Items []cli.ItemJSON `json:"items"`          // in order
+	Kept  []string       `json:"kept,omitempty"` // what is not removed, and why
+}
+
+// Shapes are what flexvc teardown prints.
+func Shapes() []cli.Shape { return cli.PlannedShapes(planEvent{}, cli.SummaryJSON{}, "teardown") }
+
 // jsonOf is what it prints for programs.
 func jsonOf(profile, account string, session *cli.Session, p *provision.TeardownPlan) cli.PlanJSON {
 	return cli.PlanJSON{
-		Plan: struct {
-			cli.EventJSON
-			Profile     string `json:"profile"`
-			Account     string `json:"account"`
-			AccountName string `json:"account_name,omitempty"`
-			Workspace   string `json:"workspace"`
-			cli.CountsJSON
-			Items []cli.ItemJSON `json:"items"`
-			Kept  []string       `json:"kept,omitempty"`
-		}{cli.Event("plan"), profile, session.AccountSID, account, session.WorkspaceSID, cli.PlanCounts(&p.Plan), cli.PlanItems(&p.Plan), p.Kept},
-		Summary: func(took time.Duration) any {
-			return struct {
-				cli.EventJSON
-				cli.ChangesJSON
-				Seconds float64 `json:"seconds"`
-			}{cli.Event("summary"), cli.PlanChanges(&p.Plan), cli.Seconds(took)}
-		},
+		Plan:    planEvent{cli.Event("plan"), profile, session.AccountSID, account, session.WorkspaceSID, cli.PlanCounts(&p.Plan), cli.PlanItems(&p.Plan), p.Kept},
+		Summary: cli.Summarize(&p.Plan),
 	}
 }

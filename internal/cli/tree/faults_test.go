@@ -388,10 +388,12 @@ func TestDamagedJournals(t *testing.T) {
 	}
 	write(bytes.Join(lines[:3], nil), []byte("{\"t\":\"int\x00\n"), bytes.Join(lines[4:], nil))
 	s.Wants(problem.ExitDone, []string{"runs", "show", run}, `^   . line 4     the record is lost$`)
+	s.Wants(problem.ExitDone, []string{"runs", "show", run, "-o", "json"}, `^\{"v":1,"event":"damage","line":4\}$`)
 	s.Wants(problem.ExitUsage, []string{"runs", "resume", run}, `nothing left to do`)
 	s.Wants(problem.ExitDone, []string{"runs", "rollback", run, "--dry-run"}, `^10 workers were changed by run `+run+`: 10 to restore$`)
 	write([]byte("nonsense\n"), bytes.Join(lines[1:], nil))
 	s.Wants(problem.ExitDone, []string{"runs", "list"}, run+`\t\t\tdamaged`)
+	s.Wants(problem.ExitDone, []string{"runs", "list", "-o", "json"}, `"state":"damaged","error":"`)
 	s.Wants(problem.ExitDone, []string{"runs", "show", run}, `^Run `+run+`: what it was is lost$`, `^   . line 1     the record is lost$`, `undo: flexvc runs rollback `+run)
 	s.Wants(problem.ExitFailed, []string{"runs", "resume", run}, `the beginning of its journal is damaged$`, `hint: undo what it did: flexvc runs rollback `+run)
 	s.WantAttributes("damaged", enabled)

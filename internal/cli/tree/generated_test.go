@@ -24,12 +24,13 @@ func TestGenerated(t *testing.T) {
 	want := map[string][]byte{}
 	generateCompletions(t, want)
 	generateManPages(t, want)
+	generateSchemas(t, want)
 	want["docs/commands.md"] = commandReference(New(clitest.Quiet()))
 	want["docs/errors.md"] = errorList()
 
 	root := filepath.Join("..", "..", "..")
 	want["SECURITY.md"] = securityPage(t, filepath.Join(root, "SECURITY.md"))
-	for _, dir := range []string{"completions", "docs/man"} {
+	for _, dir := range []string{"completions", "docs/man", "docs/schemas"} {
 		present, err := filepath.Glob(filepath.Join(root, dir, "*"))
 		if err != nil {
 			t.Fatal(err)
@@ -154,6 +155,9 @@ func commandReference(root *cobra.Command) []byte {
 		_ = cmd.Help() // it only writes to the buffer
 		b.WriteString(strings.TrimSpace(help.String()))
 		b.WriteString("\n```\n")
+		if link := schemaLink(strings.TrimPrefix(cmd.CommandPath(), "flexvc ")); link != "" {
+			b.WriteString("\n" + link)
+		}
 		for _, child := range cmd.Commands() {
 			walk(child)
 		}

@@ -35,6 +35,7 @@ func TestStories(t *testing.T) {
 				return err
 			}
 			env.Setenv("HOME", home)
+			env.Setenv(clitest.LinesFolder, os.Getenv(clitest.LinesFolder))
 			env.Setenv("XDG_CONFIG_HOME", "")
 			env.Setenv("XDG_STATE_HOME", "")
 			env.Setenv("COLUMNS", "100")

@@ -64,8 +64,9 @@ An error is one object on standard error:
 
   {"v":1,"event":"error","code":"worker-not-found","exit":2,"summary":"…","hint":"…"}
 
-The codes are stable; docs/errors.md lists them. With -o json, a command that would ask
-for confirmation requires --yes.
+The codes are stable; docs/errors.md lists them. docs/schemas has a JSON Schema for the
+lines of each command. With -o json, a command that would ask for confirmation requires
+--yes.
 `
 
 func exitCodesTopic() string {

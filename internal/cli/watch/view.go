@@ -199,29 +199,64 @@ type watchJSON struct {
 }
 
 type lookJSON struct {
-	State      fleet.State     `json:"state"`
-	Extension  attributes.Flag `json:"extension"`
-	ContactURI string          `json:"contact_uri"`
-	Activity   string          `json:"activity"`
+	State      fleet.State     `json:"state"`       // how the contact URI agrees with the flag
+	Extension  attributes.Flag `json:"extension"`   // the flag in the attributes
+	ContactURI string          `json:"contact_uri"` // where calls ring; empty: unset
+	Activity   string          `json:"activity"`    // its name
 }
 
 type watchedWorker struct {
-	V     int        `json:"v"`
-	Event string     `json:"event"`
-	SID   string     `json:"sid"`
-	Name  string     `json:"name"`
-	Since *time.Time `json:"since,omitempty"`
+	V     int        `json:"v"`               // version of the format
+	Event string     `json:"event"`           // kind of line
+	SID   string     `json:"sid"`             // WK…
+	Name  string     `json:"name"`            // friendly name
+	Since *time.Time `json:"since,omitempty"` // when the state began, if that is known
 	lookJSON
 }
 
 type watchedChange struct {
-	V     int       `json:"v"`
-	Event string    `json:"event"`
-	At    time.Time `json:"at"`
-	SID   string    `json:"sid"`
-	Name  string    `json:"name"`
-	From  *lookJSON `json:"from,omitempty"`
-	To    *lookJSON `json:"to,omitempty"`
+	V     int       `json:"v"`              // version of the format
+	Event string    `json:"event"`          // kind of line
+	At    time.Time `json:"at"`             // UTC
+	SID   string    `json:"sid"`            // WK…
+	Name  string    `json:"name"`           // friendly name
+	From  *lookJSON `json:"from,omitempty"` // absent: the worker is new
+	To    *lookJSON `json:"to,omitempty"`   // absent: the worker is gone
+}
+
+type summaryEvent struct {
+	V       int          `json:"v"`       // version of the format
+	Event   string       `json:"event"`   // kind of line
+	Workers int          `json:"workers"` // in the workspace
+	States  fleet.Counts `json:"states"`  // workers in each state; those without a worker are left out
+}
+
+type lostEvent struct {
+	V      int       `json:"v"`      // version of the format
+	Event  string    `json:"event"`  // kind of line
+	Since  time.Time `json:"since"`  // of the last whole picture, UTC
+	Reason string    `json:"reason"` // for people
+}
+
+type eventsLostEvent struct {
+	V        int     `json:"v"`          // version of the format
+	Event    string  `json:"event"`      // kind of line
+	Interval float64 `json:"interval_s"` // seconds from one listing of the workers to the next
+	Reason   string  `json:"reason"`     // for people
+}
+
+// Shapes are what flexvc watch prints.
+func Shapes() []cli.Shape {
+	command := []string{"watch"}
+	return []cli.Shape{
+		{Commands: command, Name: "worker", Of: watchedWorker{}, When: "In the first picture, once for each worker that --filter selects, or without it for each in need of attention."},
+		{Commands: command, Name: "summary", Of: summaryEvent{}, When: "Behind the first picture."},
+		{Commands: command, Name: "change", Of: watchedChange{}, When: "For each change of a worker that --filter selects."},
+		{Commands: command, Name: "lost", Of: lostEvent{}, When: "When Twilio no longer answers."},
+		{Commands: command, Name: "live", Of: cli.EventJSON{}, When: "When Twilio answers again."},
+		{Commands: command, Name: "events_lost", Of: eventsLostEvent{}, When: "With --events, when the stream ends: workers are listed periodically instead."},
+		{Commands: command, Name: "events_live", Of: cli.EventJSON{}, When: "With --events, when the stream begins."},
+	}
 }
 
 func newLook(l fleet.Look) *lookJSON {
@@ -244,7 +279,7 @@ func (v *watchJSON) update(u fleet.Update) error {
 				return err
 			}
 		}
-		if err := v.Line(map[string]any{"v": 1, "event": "summary", "workers": len(v.rows), "states": v.counts()}); err != nil {
+		if err := v.Line(summaryEvent{1, "summary", len(v.rows), v.counts()}); err != nil {
 			return err
 		}
 	}
@@ -259,20 +294,20 @@ func (v *watchJSON) update(u fleet.Update) error {
 	}
 	switch lost, back := v.connection(u.Status); {
 	case lost:
-		err := v.Line(map[string]any{"v": 1, "event": "lost", "since": u.Status.Whole.UTC(), "reason": u.Status.Err.Error()})
+		err := v.Line(lostEvent{1, "lost", u.Status.Whole.UTC(), u.Status.Err.Error()})
 		if err != nil {
 			return err
 		}
 	case back:
-		if err := v.Line(map[string]any{"v": 1, "event": "live"}); err != nil {
+		if err := v.Line(cli.Event("live")); err != nil {
 			return err
 		}
 	}
 	switch flowing, lost := v.events(u.Status); {
 	case lost:
-		return v.Line(map[string]any{"v": 1, "event": "events_lost", "interval_s": u.Status.Interval.Seconds(), "reason": u.Status.EventsErr.Error()})
+		return v.Line(eventsLostEvent{1, "events_lost", u.Status.Interval.Seconds(), u.Status.EventsErr.Error()})
 	case flowing:
-		return v.Line(map[string]any{"v": 1, "event": "events_live"})
+		return v.Line(cli.Event("events_live"))
 	}
 	return nil
 }

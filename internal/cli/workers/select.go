@@ -14,6 +14,7 @@ import (
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/ui"
 	"github.com/flexvc/flexvc/internal/workers"
+	"github.com/flexvc/flexvc/internal/workers/rows"
 )
 
 // selectOptions are the arguments and flags that say which workers are meant.
@@ -77,8 +78,8 @@ func (o *selectOptions) selection(in io.Reader) (workers.Selection, error) {
 		defer file.Close()
 		in = file
 	}
-	rows, err := workers.ReadRows(in)
-	return workers.Selection{Rows: rows}, err
+	list, err := rows.Read(in)
+	return workers.Selection{Rows: list}, err
 }
 
 // String is how a run's journal remembers the selection.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/cli"
+	"github.com/flexvc/flexvc/internal/cli/bulk"
 	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/ui"
 )
@@ -72,15 +73,23 @@ func (v *workersText) end() error {
 type workersJSON struct{ *cli.Lines }
 
 type workerJSON struct {
-	V          int             `json:"v"`
-	SID        string          `json:"sid"`
-	Name       string          `json:"name"`
-	Activity   string          `json:"activity"`
-	Available  bool            `json:"available"`
-	Extension  attributes.Flag `json:"extension"`
-	ContactURI *string         `json:"contact_uri"`
-	Updated    *time.Time      `json:"updated,omitempty"`
-	Attributes *string         `json:"attributes,omitempty"`
+	V         int             `json:"v"`         // version of the format
+	SID       string          `json:"sid"`       // WK…
+	Name      string          `json:"name"`      // friendly name
+	Activity  string          `json:"activity"`  // its name
+	Available bool            `json:"available"` // whether the activity takes tasks
+	Extension attributes.Flag `json:"extension"` // the flag in the attributes; invalid: they are not a JSON object
+	// where calls ring; null: unset
+	ContactURI *string    `json:"contact_uri" jsonschema:"nullable"`
+	Updated    *time.Time `json:"updated,omitempty"`    // last change at Twilio; workers show only
+	Attributes *string    `json:"attributes,omitempty"` // as Twilio keeps them, a text; workers show only
+}
+
+// Shapes are what flexvc workers prints.
+func Shapes() []cli.Shape {
+	return append(bulk.Shapes("workers enable", "workers disable"),
+		cli.Shape{Commands: []string{"workers list"}, Name: "worker", Of: workerJSON{}, When: "Once for each worker."},
+		cli.Shape{Commands: []string{"workers show"}, Name: "worker", Of: workerJSON{}, When: "Alone."})
 }
 
 func newWorkerJSON(w twilio.Worker) workerJSON {

@@ -1,15 +1,15 @@
-package workers
+// Package rows reads lists of workers that people write and programs print: names,
+// SIDs, CSV tables, JSON lines. Which workers a row is about is decided in
+// internal/workers.
+package rows
 
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -38,12 +38,13 @@ var (
 // listLimit is far above the names of all workers that a workspace may have.
 const listLimit = 16 << 20 // bytes
 
-// ReadRows reads a list of workers: one name or SID per line, a CSV table with a
+// Read reads a list of workers: one name or SID per line, a CSV table with a
 // column sid, friendly_name, worker, username, email or name, or the JSON lines of
 // flexvc workers list. In a list of lines a "#" at the start or between spaces
-// starts a comment, and a line may be one of flexvc workers list. A byte order mark and CRLF do no harm. Every row is a worker:
-// one that says of none is InputUnreadable and names its line.
-func ReadRows(r io.Reader) ([]Row, error) {
+// starts a comment, and a line may be one of flexvc workers list. A byte order mark
+// and CRLF do no harm. Every row is a worker: one that says of none is
+// InputUnreadable and names its line.
+func Read(r io.Reader) ([]Row, error) {
 	text, err := io.ReadAll(io.LimitReader(r, listLimit+1))
 	switch {
 	case err != nil:
@@ -70,7 +71,7 @@ func ReadRows(r io.Reader) ([]Row, error) {
 			WithHint("write one name or SID per line, or a CSV table with a column friendly_name or sid")
 	}
 	for _, row := range rows {
-		if row.SID != "" && !workerSID().MatchString(row.SID) {
+		if row.SID != "" && !twilio.IsWorkerSID(row.SID) {
 			return nil, unreadableList("line %d: %q is not a whole SID", row.Line, row.SID).WithHint("whole SIDs: flexvc workers list -o json")
 		}
 	}
@@ -90,9 +91,9 @@ func readLines(text []byte) (rows []Row, err error) {
 		listed := strings.Split(line, "\t") // by flexvc workers list, off a terminal
 		switch {
 		case line == "" || line[0] == '#':
-		case len(listed) > 1 && workerSID().MatchString(listed[1]):
+		case len(listed) > 1 && twilio.IsWorkerSID(listed[1]):
 			rows = append(rows, Row{Line: n, SID: listed[1], Name: listed[0]})
-		case workerSID().MatchString(line):
+		case twilio.IsWorkerSID(line):
 			rows = append(rows, Row{Line: n, SID: line})
 		default:
 			rows = append(rows, Row{Line: n, Name: line})
@@ -176,7 +177,7 @@ func readRecords(text []byte, comma rune, sid, name, email []int) (rows []Row, e
 func columns(titles, wanted []string) (all []int) {
 	for _, want := range wanted {
 		for i, title := range titles {
-			if fold(strings.TrimSpace(title)) == want {
+			if strings.ToLower(strings.TrimSpace(title)) == want {
 				all = append(all, i)
 			}
 		}
@@ -194,102 +195,4 @@ func cell(record []string, columns []int) string {
 		}
 	}
 	return ""
-}
-
-// matcher finds the workers of rows. Without rows it takes everybody.
-type matcher struct {
-	rows    []Row
-	by      map[string][]int // what a row is found by, to rows
-	emails  bool             // some are found by it, so attributes are needed
-	found   []string         // by row: the worker's SID
-	problem []string         // by row
-}
-
-func newMatcher(rows []Row) *matcher {
-	m := &matcher{rows: rows, by: map[string][]int{}, found: make([]string, len(rows)), problem: make([]string, len(rows))}
-	for i, r := range rows {
-		m.by[r.key()] = append(m.by[r.key()], i)
-		m.emails = m.emails || r.SID == "" && r.Name == ""
-	}
-	return m
-}
-
-func (r Row) key() string {
-	switch {
-	case r.SID != "":
-		return "sid " + fold(r.SID)
-	case r.Name != "":
-		return "name " + fold(r.Name)
-	}
-	return "email " + fold(r.Email)
-}
-
-func (r Row) what() string {
-	switch {
-	case r.SID != "":
-		return "SID " + r.SID
-	case r.Name != "":
-		return fmt.Sprintf("name %q", r.Name)
-	}
-	return fmt.Sprintf("e-mail %q", r.Email)
-}
-
-// mayTake reports whether a worker whose attributes may be missing is worth a
-// closer look.
-func (m *matcher) mayTake(w twilio.Worker) bool {
-	return len(m.rows) == 0 || m.emails || len(m.of(w, "")) > 0
-}
-
-// takes reports whether a row is about the worker, and notes what speaks against
-// it.
-func (m *matcher) takes(w twilio.Worker) bool {
-	if len(m.rows) == 0 {
-		return true
-	}
-	email := emailOf(w)
-	rows := m.of(w, cmp.Or(email, w.FriendlyName))
-	for _, i := range rows {
-		r := m.rows[i]
-		switch {
-		case m.found[i] != "" && m.found[i] != w.SID:
-			m.problem[i] = fmt.Sprintf("more than one worker has the %s", r.what())
-		case r.Name != "" && fold(r.Name) != fold(w.FriendlyName):
-			m.problem[i] = fmt.Sprintf("%s is %q, not %q", w.SID, w.FriendlyName, r.Name)
-		case r.Email != "" && email != "" && fold(r.Email) != fold(email):
-			m.problem[i] = fmt.Sprintf("%q has the e-mail %q, not %q", w.FriendlyName, email, r.Email)
-		}
-		m.found[i] = w.SID
-	}
-	return len(rows) > 0
-}
-
-func (m *matcher) of(w twilio.Worker, email string) []int {
-	return slices.Concat(m.by["sid "+fold(w.SID)], m.by["name "+fold(w.FriendlyName)], m.by["email "+fold(email)])
-}
-
-// all says what is wrong with rows, in their order, and which is the first name
-// that nobody has.
-func (m *matcher) all() (faults []string, unknown string) {
-	for i, r := range m.rows {
-		switch {
-		case m.problem[i] != "":
-			faults = append(faults, fmt.Sprintf("line %d: %s", r.Line, m.problem[i]))
-		case m.found[i] == "":
-			faults = append(faults, fmt.Sprintf("line %d: no worker has the %s", r.Line, r.what()))
-			unknown = cmp.Or(unknown, r.Name)
-		}
-	}
-	return faults, unknown
-}
-
-// emailOf is the worker's attribute, which Flex sets; empty without it.
-func emailOf(w twilio.Worker) string {
-	var known struct {
-		Email any `json:"email"`
-	}
-	if w.Attributes != nil {
-		_ = json.Unmarshal([]byte(*w.Attributes), &known) // not an object: no e-mail
-	}
-	text, _ := known.Email.(string)
-	return text
 }
