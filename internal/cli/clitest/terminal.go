@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/creack/pty"
 )
 
 // Terminal is a flexvc process and the pseudo-terminal it runs on.
@@ -23,6 +24,25 @@ type Terminal struct {
 	raw   strings.Builder // every byte that reached the screen
 	ended bool            // the last process that had the terminal is gone
 	more  chan struct{}   // closed and replaced when one of these changes
+}
+
+// OnTerminal starts a program on a pseudo-terminal of so many columns.
+func OnTerminal(t *testing.T, columns int, cmd *exec.Cmd) *Terminal {
+	t.Helper()
+	file, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: uint16(columns)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tm := &Terminal{T: t, Cmd: cmd, pty: file, more: make(chan struct{})}
+	var reading sync.WaitGroup
+	reading.Go(tm.read)
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it has ended unless the test has failed
+		_ = cmd.Wait()
+		reading.Wait()
+		_ = file.Close()
+	})
+	return tm
 }
 
 func (tm *Terminal) read() {
