@@ -120,6 +120,7 @@ func (n *newcomer) free() *shell {
 
 var (
 	// What does not return by itself, and what it shows once it is up.
+	stays    = regexp.MustCompile(` serve\b|^curl -N `)
 	serving  = regexp.MustCompile(`(?m)^flexvc: listening on |curl -N .*\n`)
 	watching = regexp.MustCompile(`q +quit`)
 	// What a line showed before it was drawn anew.
@@ -144,7 +145,7 @@ func (n *newcomer) types(sh *shell, line string) (exit int, out string) {
 			sh.tm.Types("q")
 			left = true
 		}
-		return prompted.MatchString(text) || serving.MatchString(text)
+		return prompted.MatchString(text) || stays.MatchString(line) && serving.MatchString(text)
 	})
 	m := prompted.FindStringSubmatch(out)
 	if m == nil {
