@@ -298,3 +298,45 @@ func TestTeardownKeepsAnActivityThatIsInUse(t *testing.T) {
 	s.Wants(0, []string{"teardown", "--yes"}, `activity +Voice Client Offline +WA….{4} +removed`)
 	wantSame(t, before, listing(s))
 }
+
+// TestTwoMachinesTearDownAtOnce: neither knows of the other's locks and journals. The
+// one that comes second was told to deploy the plugin.
+func TestTwoMachinesTearDownAtOnce(t *testing.T) {
+	t.Parallel()
+	first := contactCentre(t, 12, emulator.Options{})
+	before := listing(first)
+	setUp(first, 9)
+	second := &clitest.Flexvc{T: t, Emulator: first.Emulator, State: t.TempDir()}
+	clitest.Check(t, os.CopyFS(filepath.Join(second.State, "emulator"), os.DirFS(filepath.Join(first.State, "emulator"))))
+	clitest.Check(t, first.Configure(slow(first.Settings())))
+
+	ended := make(chan string, 2)
+	for _, s := range []*clitest.Flexvc{first, second} {
+		cmd, out := s.Command("teardown", "--yes")
+		go func() {
+			_ = cmd.Run() // whoever is second may have to be run again
+			ended <- out.String()
+		}()
+	}
+	for range 2 {
+		if out := <-ended; strings.Contains(out, "plugin deploy") {
+			t.Errorf("teardown advises to deploy the plugin:\n%s", out)
+		}
+	}
+	for _, s := range []*clitest.Flexvc{first, second} {
+		s.Wants(0, []string{"teardown", "--yes"})
+		s.Wants(0, []string{"teardown"}, `^No changes: `)
+		s.Wants(0, []string{"watch", "--once", "--exit-code"})
+	}
+	after := listing(first)
+	for name := range before { // whose flag was what, only the first machine's journal knows
+		if strings.HasPrefix(name, "worker ") {
+			before[name], after[name] = withoutFlag(before[name]), withoutFlag(after[name])
+		}
+	}
+	wantSame(t, before, after)
+}
+
+func withoutFlag(attributes any) string {
+	return strings.NewReplacer(`"extensionVoiceClientEnabled":false,`, "", `,"extensionVoiceClientEnabled":false`, "").Replace(fmt.Sprint(attributes))
+}
