@@ -34,7 +34,7 @@ func (b *Job) Run(ctx context.Context, header workers.Header, makePlan func(*wor
 	if err != nil {
 		return err
 	}
-	header.Account, header.Workspace = b.Session.AccountSID, b.Session.WorkspaceSID
+	header.Account, header.Workspace, header.Forced = b.Session.AccountSID, b.Session.WorkspaceSID, b.Force
 	var lock *workers.Lock
 	if !b.DryRun {
 		if lock, err = folder.Lock(header.Command); err != nil {

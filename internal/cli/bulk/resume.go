@@ -42,7 +42,7 @@ func (b *Job) Resume(ctx context.Context, id string, retryFailed bool) error {
 	view := NewView(b.App, run.Header, b.Session.Retries)
 	var situation Situation
 	if len(plan.Change) > 0 {
-		b.Enables = run.Edit != nil && run.Edit.Enable
+		b.Enables, b.Force = run.Edit != nil && run.Edit.Enable, b.Force || run.Forced
 		if situation, err = b.look(ctx, plan, view); err != nil {
 			return err
 		}
