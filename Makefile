@@ -81,9 +81,9 @@ staticcheck: ## staticcheck, in the version go.mod names
 	@echo "staticcheck"
 	@$(GO) tool staticcheck ./...
 
-unit: ## all tests, with the race detector where a C compiler is there
+unit: $(if $(findstring $(VOICE_SDK),$(SOURCES)),$(VOICE_SDK) $(PLUGIN)) ## all tests, with the race detector where a C compiler is there
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
-	@scripts/tools.sh redis-server tmux
+	@scripts/tools.sh redis-server tmux curl
 	@[ -n "$$FLEXVC_OPENAPI_DIR" ] || echo "FLEXVC_OPENAPI_DIR is not set: the emulator is not checked against Twilio's OpenAPI files"
 	$(GO) test $(RACE) -timeout 20m ./...
 	[ -z "$(RACE)" ] || $(GO) test -timeout 5m -run LostDoubledAndReordered ./internal/fleet # a million, too many for the detector

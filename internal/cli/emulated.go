@@ -24,6 +24,26 @@ import (
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
+// namesEmulated reports whether TWILIO_ACCOUNT_SID is an emulated account's. Such a
+// SID never goes to Twilio, so that it means the emulator as -p emulator does, but
+// with the credentials of the environment.
+func (a *App) namesEmulated() bool {
+	kind, digits, _ := strings.Cut(strings.ToLower(a.Getenv("TWILIO_ACCOUNT_SID")), emulator.SIDMarker)
+	return kind == "ac" && digits != ""
+}
+
+// emulatedLogin is how this command line signs in to an emulated account.
+func (a *App) emulatedLogin(account emulator.Account) (config.Credentials, error) {
+	if !a.settings.ownEmulated {
+		return config.Credentials{Username: account.SID, Password: account.AuthToken, Kind: config.AuthToken}, nil
+	}
+	if sid := a.Getenv("TWILIO_ACCOUNT_SID"); sid != account.SID {
+		return config.Credentials{}, problem.New(problem.WrongTarget, "cannot use %s of TWILIO_ACCOUNT_SID: the emulator here has account %s", a.UI.SID(sid), a.UI.SID(account.SID)).
+			WithHint("set the variables that flexvc emulator prints, or use -p emulator")
+	}
+	return config.FromEnvironment(a.Getenv)
+}
+
 // openEmulator uses the running emulator, or else one started in this process
 // on the same data folder.
 func (a *App) openEmulator(ctx context.Context, o SessionOptions) (*Session, error) {
@@ -32,7 +52,11 @@ func (a *App) openEmulator(ctx context.Context, o SessionOptions) (*Session, err
 		return nil, err
 	}
 	if at, account, ok := RunningEmulator(ctx, dir); ok {
-		return a.Emulated(ctx, o, account, at, nil, func() error { return nil })
+		login, err := a.emulatedLogin(account)
+		if err != nil {
+			return nil, err
+		}
+		return a.emulated(ctx, o, account, login, at, nil, func() error { return nil })
 	}
 	e, err := a.startEmulator(dir)
 	if err != nil {
@@ -40,7 +64,11 @@ func (a *App) openEmulator(ctx context.Context, o SessionOptions) (*Session, err
 	}
 	// The address is never dialled: the transport answers in this process.
 	inside := &url.URL{Scheme: "http", Host: "127.0.0.1"}
-	s, err := a.Emulated(ctx, o, e.Account(), inside, e.Transport(), e.Close)
+	login, err := a.emulatedLogin(e.Account())
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	s, err := a.emulated(ctx, o, e.Account(), login, inside, e.Transport(), e.Close)
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -96,18 +124,25 @@ func (a *App) KeepEmulator(ctx context.Context) (stop func() error, err error) {
 // Emulated is a session with an emulator that listens on at, or that transport
 // answers for.
 func (a *App) Emulated(ctx context.Context, o SessionOptions, account emulator.Account, at *url.URL, transport http.RoundTripper, done func() error) (*Session, error) {
+	login := config.Credentials{Username: account.SID, Password: account.AuthToken, Kind: config.AuthToken}
+	return a.emulated(ctx, o, account, login, at, transport, done)
+}
+
+func (a *App) emulated(ctx context.Context, o SessionOptions, account emulator.Account, login config.Credentials, at *url.URL, transport http.RoundTripper, done func() error) (*Session, error) {
 	s, err := a.session(ctx, o, twilioapi.Options{
 		AccountSID: account.SID,
-		Username:   account.SID,
-		Password:   account.AuthToken,
+		Username:   login.Username,
+		Password:   login.Password,
 		Emulator:   at,
 		Base:       transport,
 	}, done)
 	if err != nil {
 		return nil, err
 	}
-	s.Credentials = config.Credentials{Username: account.SID, Password: account.AuthToken, Kind: config.AuthToken}
-	s.SigningKey = config.Credentials{Username: account.KeySID, Password: account.KeySecret, Kind: config.APIKeyPair}
+	s.Credentials = login
+	if s.SigningKey = login; login.Kind != config.APIKeyPair {
+		s.SigningKey = config.Credentials{Username: account.KeySID, Password: account.KeySecret, Kind: config.APIKeyPair}
+	}
 	if s.Transport = transport; transport == nil {
 		s.Transport = detour{at, tokensrv.NewTransport(nil)}
 	}

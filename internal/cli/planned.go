@@ -97,7 +97,7 @@ func LockAccount(app *App, accountSID, file, command string) (release func(), er
 			WithHint("check the permissions of %s", dir)
 	}
 	if !locked {
-		return nil, problem.New(problem.Locked, "cannot set up %s: another %s is already running", accountSID, command).
+		return nil, problem.New(problem.Locked, "cannot change account %s: another %s is already running", app.UI.SID(accountSID), command).
 			WithHint("wait for it to finish")
 	}
 	return func() { _ = lock.Close() }, nil

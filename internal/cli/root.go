@@ -110,6 +110,9 @@ func (a *App) Prepare(cmd *cobra.Command) error {
 	if g.Config == "" {
 		g.Config = a.Getenv("FLEXVC_CONFIG")
 	}
+	if g.Profile == "" && g.Config == "" && a.namesEmulated() {
+		g.Profile, a.settings.ownEmulated = config.Emulator, true
+	}
 	a.UI.Quiet, a.UI.Verbose, a.UI.NoInput = g.Quiet, g.Verbose, g.NoInput
 	if g.Timeout > 0 {
 		ctx, cancel := context.WithTimeout(cmd.Context(), g.Timeout)

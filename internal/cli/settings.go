@@ -17,6 +17,8 @@ type settings struct {
 	config *config.Config
 	err    error
 	create bool // the command may make the file and the profile
+
+	ownEmulated bool // TWILIO_ACCOUNT_SID is why the profile is the emulator's
 }
 
 // MayCreate lets the command make the settings file and the profile.

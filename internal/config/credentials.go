@@ -84,20 +84,10 @@ func identify(in Input, profile string, file *settingsFile) (identity, error) {
 		}
 	}
 
-	env := in.Getenv
-	key, secret, token := env("TWILIO_API_KEY"), env("TWILIO_API_SECRET"), env("TWILIO_AUTH_TOKEN")
-	switch {
-	case key != "" && secret != "":
-		if why := isSID("SK")(key); why != "" {
-			return identity{}, problem.New(problem.ConfigInvalid, "cannot use TWILIO_API_KEY from the environment: %s", why)
-		}
-		return identity{credentials: Credentials{key, secret, APIKeyPair}, origin: "environment TWILIO_API_KEY"}, nil
-	case token != "":
-		return identity{credentials: Credentials{"", token, AuthToken}, origin: "environment TWILIO_AUTH_TOKEN"}, nil
-	case key != "":
-		return identity{missing: noCredentials("TWILIO_API_KEY is set, but TWILIO_API_SECRET is not", cli)}, nil
-	case secret != "":
-		return identity{missing: noCredentials("TWILIO_API_SECRET is set, but TWILIO_API_KEY is not", cli)}, nil
+	if id, why, err := environment(in.Getenv); err != nil || id.origin != "" {
+		return id, err
+	} else if why != "" {
+		return identity{missing: noCredentials(why, cli)}, nil
 	}
 
 	if cliErr != nil {
@@ -111,10 +101,50 @@ func identify(in Input, profile string, file *settingsFile) (identity, error) {
 			return identity{missing: legacyProfile(name)}, nil
 		}
 	}
-	if env("TWILIO_ACCOUNT_SID") != "" {
+	if in.Getenv("TWILIO_ACCOUNT_SID") != "" {
 		return identity{missing: noCredentials("TWILIO_ACCOUNT_SID is set, but TWILIO_AUTH_TOKEN is not", cli)}, nil
 	}
 	return identity{missing: noCredentials("no credentials found", cli)}, nil
+}
+
+// environment takes the credentials from Twilio's own variables. Where only half of
+// them is set, it says why there are none.
+func environment(env func(string) string) (id identity, why string, err error) {
+	key, secret, token := env("TWILIO_API_KEY"), env("TWILIO_API_SECRET"), env("TWILIO_AUTH_TOKEN")
+	switch {
+	case key != "" && secret != "":
+		if why := isSID("SK")(key); why != "" {
+			return identity{}, "", problem.New(problem.ConfigInvalid, "cannot use TWILIO_API_KEY from the environment: %s", why)
+		}
+		return identity{credentials: Credentials{key, secret, APIKeyPair}, origin: "environment TWILIO_API_KEY"}, "", nil
+	case token != "":
+		return identity{credentials: Credentials{"", token, AuthToken}, origin: "environment TWILIO_AUTH_TOKEN"}, "", nil
+	case key != "":
+		return identity{}, "TWILIO_API_KEY is set, but TWILIO_API_SECRET is not", nil
+	case secret != "":
+		return identity{}, "TWILIO_API_SECRET is set, but TWILIO_API_KEY is not", nil
+	}
+	return identity{}, "", nil
+}
+
+// FromEnvironment returns the credentials of Twilio's own variables for the account
+// in TWILIO_ACCOUNT_SID, or why there are none.
+func FromEnvironment(env func(string) string) (Credentials, error) {
+	id, why, err := environment(env)
+	switch {
+	case err != nil:
+		return Credentials{}, err
+	case why == "" && id.origin == "":
+		why = "TWILIO_ACCOUNT_SID is set, but TWILIO_AUTH_TOKEN is not"
+	}
+	if why != "" {
+		return Credentials{}, problem.New(problem.CredentialsMissing, "cannot reach the emulator: %s", why).
+			WithHint("set the variables that flexvc emulator prints, or use -p emulator")
+	}
+	if id.credentials.Kind == AuthToken {
+		id.credentials.Username = env("TWILIO_ACCOUNT_SID")
+	}
+	return id.credentials, nil
 }
 
 func noCredentials(why string, cli twilioCLI) error {

@@ -15,6 +15,9 @@ import (
 type Browser struct {
 	Root fs.FS  // of the machine; nil where policies are not in files
 	OS   string // for people
+	// Agents says that agents work on this machine, which is not so where an
+	// administrator checks everything.
+	Agents bool
 }
 
 // The folders of Chrome, Chromium and Edge on Linux, below the root.
@@ -103,6 +106,8 @@ func (d *Doctor) policy(browser, dir string, p policies) (Result, bool) {
 	switch {
 	case !ok && slices.ContainsFunc(origins("ExtensionInstallForcelist"), func(s string) bool { return strings.HasPrefix(s, d.Extension.ID) }):
 		return Result{}, true // the older policy; it says nothing wrong
+	case !ok && !ownEntry && !d.Browser.Agents:
+		return warn(says, fmt.Sprintf("ExtensionSettings has no entry for %s", d.Extension.ID), "if agents work on this machine: "+write), false
 	case !ok:
 		return fail(says, fmt.Sprintf("ExtensionSettings has no entry for %s", d.Extension.ID), write), false
 	case entry.Mode != "force_installed" && entry.Mode != "normal_installed":

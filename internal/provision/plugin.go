@@ -204,8 +204,8 @@ func (d *Plugin) PlanRemove(ctx context.Context) (*PluginPlan, error) {
 }
 
 func changedMeanwhile(what string) *problem.Problem {
-	return problem.New(problem.EditedSince, "cannot deploy the plugin: %s after the plan was made", what).
-		WithHint("make a new plan: flexvc plugin deploy")
+	return problem.New(problem.EditedSince, "stopped: %s after the plan was made", what).
+		WithHint("run the command again: it makes a new plan")
 }
 
 // staying says that what is there stays; nothing for nothing.

@@ -17,6 +17,7 @@ type Plan struct {
 	Blocked []Blocked // left alone
 	Same    int       // need no change
 	Again   int       // of Change, in a resumed run: changed by it before, and undone since
+	Enables int       // of Change, in a rollback: enabled by it
 
 	edit   *attributes.Edit
 	of     string // the run to roll back, if any
@@ -121,7 +122,7 @@ func (p *Plan) add(w twilio.Worker, op operation) error {
 	if w.Attributes != nil {
 		text = *w.Attributes
 	}
-	_, changes, err := op.next(w.SID, text)
+	next, changes, err := op.next(w.SID, text)
 	switch pr := problem.As(err); {
 	case pr != nil && refuses(pr.Code):
 		p.Blocked = append(p.Blocked, Blocked{w.SID, w.FriendlyName, pr.Code, pr.Summary, op.remedy(w.SID, pr.Code)})
@@ -135,8 +136,16 @@ func (p *Plan) add(w twilio.Worker, op operation) error {
 			return err
 		}
 		p.Change = append(p.Change, planned)
+		if p.of != "" && isEnabled(next) && !isEnabled(text) {
+			p.Enables++
+		}
 	}
 	return nil
+}
+
+func isEnabled(text string) bool {
+	flag, _ := attributes.Inspect(&text)
+	return flag == attributes.Enabled
 }
 
 // Close drops what was kept for the run.

@@ -29,6 +29,7 @@ type Header struct {
 	Prefix    string           `json:"prefix,omitempty"` // the profile's identity prefix, in a rollback
 	Same      int              `json:"same"`
 	Listed    int              `json:"listed,omitempty"` // workers in the workspace, if all were listed
+	Forced    bool             `json:"forced,omitempty"` // begun without the plugin, with --force
 }
 
 // Verb is what the run does to a worker, as a participle: enabled, disabled,

@@ -34,7 +34,7 @@ func (b *Job) Run(ctx context.Context, header workers.Header, makePlan func(*wor
 	if err != nil {
 		return err
 	}
-	header.Account, header.Workspace = b.Session.AccountSID, b.Session.WorkspaceSID
+	header.Account, header.Workspace, header.Forced = b.Session.AccountSID, b.Session.WorkspaceSID, b.Force
 	var lock *workers.Lock
 	if !b.DryRun {
 		if lock, err = folder.Lock(header.Command); err != nil {
@@ -51,13 +51,8 @@ func (b *Job) Run(ctx context.Context, header workers.Header, makePlan func(*wor
 	view := NewView(b.App, header, b.Session.Retries)
 	var situation Situation
 	if len(plan.Change) > 0 {
-		if situation, err = b.situation(ctx); err != nil {
+		if situation, err = b.look(ctx, plan, view); err != nil {
 			return err
-		}
-		refusal := situation.refusal(b.Force)
-		view.situation(situation, refusal != nil && !b.DryRun)
-		if refusal != nil && !b.DryRun {
-			return refusal
 		}
 	}
 	if err := view.plan(plan, b.DryRun); err != nil {
@@ -76,6 +71,23 @@ func (b *Job) Run(ctx context.Context, header workers.Header, makePlan func(*wor
 		return err
 	}
 	return b.Apply(ctx, lock, run, view)
+}
+
+// look finds out where the plan would be carried out and tells what is missing there.
+// Whatever enables workers is refused without the plugin, be it the command, the run that
+// is resumed or a rollback of one that disabled them.
+func (b *Job) look(ctx context.Context, plan *workers.Plan, view View) (Situation, error) {
+	b.Enables = b.Enables || plan.Enables > 0
+	situation, err := b.situation(ctx)
+	if err != nil {
+		return situation, err
+	}
+	refusal := situation.refusal(b.Force)
+	if b.DryRun {
+		refusal = nil
+	}
+	view.situation(situation, refusal != nil)
+	return situation, refusal
 }
 
 // unapplied is the end of a command that had nothing to do, or was told not to.

@@ -42,11 +42,10 @@ func (b *Job) Resume(ctx context.Context, id string, retryFailed bool) error {
 	view := NewView(b.App, run.Header, b.Session.Retries)
 	var situation Situation
 	if len(plan.Change) > 0 {
-		b.Enables = run.Edit != nil && run.Edit.Enable
-		if situation, err = b.situation(ctx); err != nil {
+		b.Enables, b.Force = run.Edit != nil && run.Edit.Enable, b.Force || run.Forced
+		if situation, err = b.look(ctx, plan, view); err != nil {
 			return err
 		}
-		view.situation(situation, false)
 	}
 	if err := view.resume(run, plan, newer, b.DryRun); err != nil {
 		return err

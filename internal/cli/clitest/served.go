@@ -18,11 +18,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/creack/pty"
 
 	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/cli"
@@ -173,20 +170,7 @@ func (s *Flexvc) Terminal(columns int, args ...string) *Terminal {
 	cmd, _ := s.Command(args...)
 	cmd.Stdout, cmd.Stderr = nil, nil
 	cmd.Env = append(cmd.Env, env...)
-	file, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: uint16(columns)})
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	tm := &Terminal{T: s.T, Cmd: cmd, pty: file, more: make(chan struct{})}
-	var reading sync.WaitGroup
-	reading.Go(tm.read)
-	s.T.Cleanup(func() {
-		_ = cmd.Process.Kill() // it has ended unless the test has failed
-		_ = cmd.Wait()
-		reading.Wait()
-		_ = file.Close()
-	})
-	return tm
+	return OnTerminal(s.T, columns, cmd)
 }
 
 func (s *Flexvc) SID(name string) string {

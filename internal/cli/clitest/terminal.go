@@ -28,6 +28,25 @@ type Terminal struct {
 	more  chan struct{}   // closed and replaced when one of these changes
 }
 
+// OnTerminal starts a program on a pseudo-terminal of so many columns.
+func OnTerminal(t *testing.T, columns int, cmd *exec.Cmd) *Terminal {
+	t.Helper()
+	file, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: uint16(columns)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tm := &Terminal{T: t, Cmd: cmd, pty: file, more: make(chan struct{})}
+	var reading sync.WaitGroup
+	reading.Go(tm.read)
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it has ended unless the test has failed
+		_ = cmd.Wait()
+		reading.Wait()
+		_ = file.Close()
+	})
+	return tm
+}
+
 func (tm *Terminal) read() {
 	chunk := make([]byte, 4096)
 	for {

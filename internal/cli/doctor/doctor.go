@@ -63,7 +63,8 @@ of each fault. Without arguments all checks run:
 ` + list.String() + `
 Nothing is changed. Where the account allows it, the token endpoint is tried with an
 agent's Flex token that lives for a minute. Exits with 1 if a check failed, or if one
-that was named could not be run; warnings are not failures.`,
+that was named could not be run; warnings are not failures. A browser without any policy
+for the extension is a failure only where browser is named: agents work there.`,
 		Example: `  $ flexvc doctor
   $ flexvc doctor token-server browser
   $ flexvc doctor -o json | jq -r 'select(.status=="failed") | .fix'`,
@@ -114,7 +115,8 @@ func Run(ctx context.Context, opts *Options) (err error) {
 // doctor gathers what there is to look at. What cannot be had is a finding.
 func (o *Options) doctor(ctx context.Context) (*doctor.Doctor, func() error) {
 	app := o.App
-	d := &doctor.Doctor{Now: app.Now, Browser: doctor.Browser{Root: o.Root, OS: runtime.GOOS}, Web: o.Web}
+	d := &doctor.Doctor{Now: app.Now, Web: o.Web}
+	d.Browser = doctor.Browser{Root: o.Root, OS: runtime.GOOS, Agents: slices.Contains(o.Checks, "browser")}
 	if d.Web == nil {
 		d.Web = tokensrv.NewTransport(http.ProxyFromEnvironment)
 	}

@@ -498,3 +498,21 @@ func TestDoctorGolden(t *testing.T) {
 	}
 	clitest.Golden(t, filepath.Join("testdata", "golden", "doctor"), all.String())
 }
+
+// TestAdministratorsMachineWithoutPolicies: a browser that knows nothing of the
+// extension is a failure where agents work, and only there.
+func TestAdministratorsMachineWithoutPolicies(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t)
+	for name := range c.root {
+		delete(c.root, name)
+	}
+	c.root[strings.Trim(rollout.Chrome.Linux[0], "/")+"/acme.json"] = &fstest.MapFile{Data: []byte(`{"HomepageLocation":"https://acme.example"}`)}
+	exit, all := c.findings()
+	if got := all["browser"]; exit != 0 || got.Status != "warning" || !strings.Contains(got.Fix, "if agents work on this machine") {
+		t.Errorf("exit %d, %+v", exit, got)
+	}
+	if exit, out := c.doctor("browser"); exit != 1 || !strings.Contains(out, "ExtensionSettings has no entry for "+c.id) {
+		t.Errorf("exit %d\n%s", exit, out)
+	}
+}

@@ -46,7 +46,8 @@ func New(app *cli.App, runF func(context.Context, *options) error) *cobra.Comman
 		Short: "Serve an emulated Twilio account on this machine",
 		Long: `Serve an emulated Twilio account: TaskRouter, Flex, API keys and Flex tokens.
 Commands with -p emulator use it while it runs; otherwise they start one themselves on
-the same data folder.
+the same data folder. With the two variables that it prints, commands use it without -p,
+as they would use your account.
 
 The account is kept in the data folder and reused; --reset recreates it. COVERAGE.md
 lists what is emulated and what is not.
@@ -215,6 +216,7 @@ func (o *options) print(e *emulator.Emulator, at cli.Address, dir string, edge *
 	}
 	app.UI.Note("emulated account %s, %s, data in %s", app.UI.SID(e.Account().SID), ui.Plural(len(e.ExportWorkers()), "worker"), where)
 	app.UI.Note("listening on %s", at.URL)
+	app.UI.Note("as if it were yours: export TWILIO_ACCOUNT_SID=%s TWILIO_AUTH_TOKEN=%s", e.Account().SID, e.Account().AuthToken)
 	if edge.address != "" {
 		app.UI.Note("voice edge on %s; start Chromium with", edge.address)
 		for _, flag := range edge.browserFlags() {

@@ -328,7 +328,7 @@ Apply? Only "yes" is accepted: ` + `
  ✓ settings      flexvc.yaml
 
 Done: 4 added.
-Next: flexvc serve, then flexvc workers enable --all --dry-run
+Next: flexvc serve, flexvc plugin deploy, then flexvc workers enable --all --dry-run
 `
 	if diff := cmp.Diff(want, r.steady(r.mustRun())); diff != "" {
 		t.Errorf("first run (-want +got):\n%s", diff)

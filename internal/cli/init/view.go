@@ -28,7 +28,7 @@ func initText(s *ui.Streams, cfg *config.Config, session *cli.Session, version s
 			changes = append(changes, fmt.Sprintf("%d %s", n, part.word))
 		}
 	}
-	next := "Next: flexvc serve, then " + cli.NextAfterInit
+	next := "Next: flexvc serve, flexvc plugin deploy, then " + cli.NextAfterInit
 	if p.TokenURLChanged() {
 		next = "Next: flexvc plugin deploy, flexvc pack --policy DIR, and restart flexvc serve: they use the token URL"
 	}

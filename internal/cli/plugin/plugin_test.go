@@ -207,7 +207,7 @@ func TestPluginReleasedByOthersMeanwhile(t *testing.T) {
 		return next()
 	}
 	exit, out := r.Run("deploy", "--yes")
-	if exit != problem.ExitFailed || !strings.Contains(out, "cannot deploy the plugin: other plugins were released after the plan was made") {
+	if exit != problem.ExitFailed || !strings.Contains(out, "stopped: other plugins were released after the plan was made") {
 		t.Errorf("exit %d:\n%s", exit, out)
 	}
 	r.WantLoads("theirs 0.0.1")

@@ -18,6 +18,7 @@ type resumeOptions struct {
 	DryRun      bool
 	ExitCode    bool
 	Yes         bool
+	Force       bool
 }
 
 func newResume(app *cli.App, runF func(context.Context, *resumeOptions) error) *cobra.Command {
@@ -51,6 +52,7 @@ is made twice.`,
 	cli.WorkspaceFlag(cmd, &opts.Workspace)
 	cli.PlanFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
 	cli.ConcurrencyFlag(cmd, &opts.Concurrency)
+	cmd.Flags().BoolVar(&opts.Force, "force", false, "enable workers even though Flex does not load the plugin")
 	return cmd
 }
 
@@ -60,6 +62,6 @@ func resumeRun(ctx context.Context, opts *resumeOptions) error {
 		return err
 	}
 	defer b.Session.Release()
-	b.DryRun, b.ExitCode, b.Yes = opts.DryRun, opts.ExitCode, opts.Yes
+	b.DryRun, b.ExitCode, b.Yes, b.Force = opts.DryRun, opts.ExitCode, opts.Yes, opts.Force
 	return b.Resume(ctx, opts.Run, opts.RetryFailed)
 }

@@ -17,6 +17,7 @@ type rollbackOptions struct {
 	DryRun      bool
 	ExitCode    bool
 	Yes         bool
+	Force       bool
 }
 
 func newRollback(app *cli.App, runF func(context.Context, *rollbackOptions) error) *cobra.Command {
@@ -48,6 +49,7 @@ itself a run: it can be resumed and rolled back.`,
 	cli.WorkspaceFlag(cmd, &opts.Workspace)
 	cli.PlanFlags(cmd, &opts.DryRun, &opts.ExitCode, &opts.Yes)
 	cli.ConcurrencyFlag(cmd, &opts.Concurrency)
+	cmd.Flags().BoolVar(&opts.Force, "force", false, "enable workers even though Flex does not load the plugin")
 	return cmd
 }
 
@@ -57,7 +59,7 @@ func rollbackRun(ctx context.Context, opts *rollbackOptions) error {
 		return err
 	}
 	defer b.Session.Release()
-	b.DryRun, b.ExitCode, b.Yes = opts.DryRun, opts.ExitCode, opts.Yes
+	b.DryRun, b.ExitCode, b.Yes, b.Force = opts.DryRun, opts.ExitCode, opts.Yes, opts.Force
 	id, err := workers.ParseRunID(opts.Run)
 	if err != nil {
 		return err

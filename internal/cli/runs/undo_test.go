@@ -46,7 +46,7 @@ func TestRollbackLeavesBehindTheAgentsWhoMoved(t *testing.T) {
 		t.Errorf("%d workers are still enabled", n)
 	}
 	s.WantAttributes("rolled back", before)
-	exit, out, _ := s.Outputs("watch", "--once", "-o", "json")
+	exit, out, _ := s.Outputs("watch", "--once", "--exit-code", "-o", "json")
 	if exit != 0 || strings.Contains(out, `"state":"stale"`) {
 		t.Errorf("watch exits with %d and says\n%s", exit, out)
 	}

@@ -109,6 +109,15 @@ func startEmulator(ts *testscript.TestScript, neg bool, args []string) {
 	var at struct{ URL string }
 	ts.Check(json.Unmarshal(line, &at))
 	ts.Setenv("EMULATOR", at.URL)
+	answer, ok := asked(ts, http.MethodGet, "account", "")
+	if !ok {
+		ts.Fatalf("the emulator answers %s", answer)
+	}
+	var own emulator.Account
+	ts.Check(json.Unmarshal(answer, &own))
+	for name, value := range map[string]string{"ACCOUNT": own.SID, "AUTH_TOKEN": own.AuthToken, "API_KEY": own.KeySID, "API_SECRET": own.KeySecret} {
+		ts.Setenv(name, value)
+	}
 }
 
 // control NAME BODY posts to the control plane of the story's emulator; "!" wants

@@ -27,12 +27,7 @@ import (
 func contactCentre(t *testing.T, n int, o emulator.Options) *clitest.Flexvc {
 	t.Helper()
 	o.Seed = &emulator.Seed{Keys: []store.SeedKey{{FriendlyName: "theirs"}}}
-	for i := range n {
-		flag := []string{``, `"extensionVoiceClientEnabled":false,`, ` `}[i%3]
-		o.Seed.Workers = append(o.Seed.Workers, emulator.SeedWorker{
-			FriendlyName: fmt.Sprintf("agent%03d", i), Attributes: emulator.Attributes(fmt.Sprintf(`{%s"contact_uri":"client:agent%03d","n":%d}`, flag, i, i)),
-		})
-	}
+	o.Seed.Workers = seedTeam("Billing", n)
 	e, state := clitest.ServeAccount(t, o)
 	s := &clitest.Flexvc{T: t, Emulator: e, State: state}
 	ctx, c := t.Context(), client(s)
@@ -47,6 +42,18 @@ func contactCentre(t *testing.T, n int, o emulator.Options) *clitest.Flexvc {
 	_, err = c.CreateSink(ctx, "theirs", "http://127.0.0.1:9/theirs")
 	clitest.Check(t, err)
 	return s
+}
+
+// seedTeam is a team of n agents on the tab.
+func seedTeam(name string, n int) (team []emulator.SeedWorker) {
+	for i := range n {
+		flag := []string{``, `"extensionVoiceClientEnabled":false,`, ` `}[i%3]
+		team = append(team, emulator.SeedWorker{
+			FriendlyName: fmt.Sprintf("agent%03d", i),
+			Attributes:   emulator.Attributes(fmt.Sprintf(`{%s"contact_uri":"client:agent%03d","n":%d,"team_name":%q}`, flag, i, i, name)),
+		})
+	}
+	return team
 }
 
 // client looks at the account, and does what others do.
@@ -108,6 +115,13 @@ func listing(s *clitest.Flexvc) map[string]any {
 	return all
 }
 
+func wantSame(t *testing.T, before, now map[string]any) {
+	t.Helper()
+	if diff := cmp.Diff(before, now); diff != "" {
+		t.Errorf("the account differs from before init (-before +after):\n%s", diff)
+	}
+}
+
 // setUp is what an administrator does until the agents are on the extension.
 func setUp(s *clitest.Flexvc, moved int, initFlags ...string) {
 	s.T.Helper()
@@ -139,9 +153,7 @@ func TestTeardownLeavesTheAccountAsBeforeInit(t *testing.T) {
 	if exit != 0 || strings.Contains(stderr, "error") {
 		t.Fatalf("exit %d\n%s%s", exit, stdout, stderr)
 	}
-	if diff := cmp.Diff(before, listing(s)); diff != "" {
-		t.Errorf("the account differs from before init (-before +after):\n%s", diff)
-	}
+	wantSame(t, before, listing(s))
 	s.Wants(0, []string{"watch", "--once", "--exit-code"})
 	s.Wants(0, []string{"teardown"}, `^No changes: nothing of flexvc's is left in account flexvc emulator`)
 
@@ -284,7 +296,47 @@ func TestTeardownKeepsAnActivityThatIsInUse(t *testing.T) {
 	_, err = s.ChangeAgent(agent, emulator.AgentChange{Activity: &offline})
 	clitest.Check(t, err)
 	s.Wants(0, []string{"teardown", "--yes"}, `activity +Voice Client Offline +WA….{4} +removed`)
-	if diff := cmp.Diff(before, listing(s)); diff != "" {
-		t.Errorf("the account differs from before init (-before +after):\n%s", diff)
+	wantSame(t, before, listing(s))
+}
+
+// TestTwoMachinesTearDownAtOnce: neither knows of the other's locks and journals. The
+// one that comes second was told to deploy the plugin.
+func TestTwoMachinesTearDownAtOnce(t *testing.T) {
+	t.Parallel()
+	first := contactCentre(t, 12, emulator.Options{})
+	before := listing(first)
+	setUp(first, 9)
+	second := &clitest.Flexvc{T: t, Emulator: first.Emulator, State: t.TempDir()}
+	clitest.Check(t, os.CopyFS(filepath.Join(second.State, "emulator"), os.DirFS(filepath.Join(first.State, "emulator"))))
+	clitest.Check(t, first.Configure(slow(first.Settings())))
+
+	ended := make(chan string, 2)
+	for _, s := range []*clitest.Flexvc{first, second} {
+		cmd, out := s.Command("teardown", "--yes")
+		go func() {
+			_ = cmd.Run() // whoever is second may have to be run again
+			ended <- out.String()
+		}()
 	}
+	for range 2 {
+		if out := <-ended; strings.Contains(out, "plugin deploy") {
+			t.Errorf("teardown advises to deploy the plugin:\n%s", out)
+		}
+	}
+	for _, s := range []*clitest.Flexvc{first, second} {
+		s.Wants(0, []string{"teardown", "--yes"})
+		s.Wants(0, []string{"teardown"}, `^No changes: `)
+		s.Wants(0, []string{"watch", "--once", "--exit-code"})
+	}
+	after := listing(first)
+	for name := range before { // whose flag was what, only the first machine's journal knows
+		if strings.HasPrefix(name, "worker ") {
+			before[name], after[name] = withoutFlag(before[name]), withoutFlag(after[name])
+		}
+	}
+	wantSame(t, before, after)
+}
+
+func withoutFlag(attributes any) string {
+	return strings.NewReplacer(`"extensionVoiceClientEnabled":false,`, "", `,"extensionVoiceClientEnabled":false`, "").Replace(fmt.Sprint(attributes))
 }

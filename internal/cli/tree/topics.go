@@ -24,7 +24,7 @@ flexvc.yaml, and that over defaults. See where each value comes from with flexvc
 list --origin.
 
 Twilio's own variables
-  TWILIO_ACCOUNT_SID    account, AC…
+  TWILIO_ACCOUNT_SID    account, AC…; one that flexvc emulator printed means the emulator
   TWILIO_AUTH_TOKEN     its auth token, or instead of it:
   TWILIO_API_KEY        a Main or Standard API key, SK…, preferred when both are set
   TWILIO_API_SECRET     its secret
