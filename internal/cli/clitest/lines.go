@@ -199,17 +199,18 @@ type checked struct {
 
 var checking sync.Mutex
 
+// Whoever reads the line may end the process the next moment, so it is noted first.
 func (c *checked) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
 	checking.Lock()
-	defer checking.Unlock()
-	c.part = append(c.part, p[:n]...)
+	c.part = append(c.part, p...)
 	for {
 		line, rest, ok := bytes.Cut(c.part, []byte("\n"))
 		if !ok {
-			return n, err
+			break
 		}
 		c.lines.note(line)
 		c.part = rest
 	}
+	checking.Unlock()
+	return c.w.Write(p)
 }
