@@ -173,13 +173,13 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
       await control('edit', { worker: worker.sid, attributes: JSON.stringify({ ...JSON.parse(attributes), extensionVoiceClientEnabled }) });
     },
     /** Lists the plugin to Flex with an account's settings in it, as `flexvc plugin deploy` does, but for some of them. */
-    async deployPlugin(other = {}, name = 'flexvc') {
+    async deployPlugin(other = {}, name = 'flexvc', phase = 1) {
       const bundle = await readFile(new URL('../../plugin/dist/bundle.js', import.meta.url), 'utf8');
       const { activities } = await control('state');
       const offline = activities.find(({ friendly_name }) => friendly_name === 'Unavailable').sid;
       const settings = { version: '0.0.1', identityPrefix: 'ext_', tokenURL: tokens?.url ?? 'https://tokens.example', offlineActivitySID: offline, ...other };
       const source = bundle.replace('/*flexvc:settings*/null', () => JSON.stringify(settings));
-      await flexOrder('plugin', { name, version: '0.0.1', source });
+      await flexOrder('plugin', { name, version: '0.0.1', phase, source });
       return { ...settings, source };
     },
     async picture(page, name) {

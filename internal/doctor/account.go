@@ -261,6 +261,9 @@ func (d *Doctor) plugin(ctx context.Context) Result {
 	if s.Sum == "" {
 		return warn(says, "another tool deployed it, so its settings are unknown", "flexvc plugin deploy")
 	}
+	if s.Late() {
+		return warn(says, fmt.Sprintf("Flex starts it in phase %d, where another plugin that hangs keeps it from starting", s.Phase), "flexvc plugin deploy")
+	}
 	want, err := d.Account.PluginSum(s.Version)
 	switch {
 	case problem.Is(err, problem.PluginIncomplete):

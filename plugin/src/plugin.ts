@@ -7,9 +7,9 @@ import { callControls } from './features/call-controls/call-controls';
 import { connection } from './features/connection/connection';
 import { contactURI, isEnabled } from './features/contact-uri/contact-uri';
 import { devices } from './features/devices/devices';
-import { notifications } from './features/notifications/notifications';
+import { type Say, notifications } from './features/notifications/notifications';
 import type { Flex, Manager } from './flex';
-import { type Outside, together } from './outside';
+import { type Feature, type Outside, together } from './outside';
 import type { Settings } from './settings';
 import { createBoard } from './state';
 
@@ -34,17 +34,32 @@ export function start(flex: Flex, manager: Manager, settings: Settings | null, p
   }
   marked[running] = settings.version;
 
-  const outside: Outside = { flex, manager, page, clock, settings, board: createBoard(), log };
+  const outside: Outside = { flex, manager, page, clock, settings, board: createBoard((cause) => log('a part of this plugin failed', cause)), log };
   const enabled = isEnabled(manager.workerClient.attributes);
   log(`${settings.version}, ${enabled ? 'calls go to the voice extension' : 'this worker is not on the voice extension'}`);
-  return together(() => delete marked[running], contactURI(outside), enabled ? whileEnabled(outside, () => startAll(outside)) : nothing);
+  return together(() => delete marked[running], attempt(outside, contactURI), enabled ? whileEnabled(outside, () => startAll(outside)) : nothing);
 }
 
 function startAll(outside: Outside): () => void {
   const { extension, stop: stopConnection } = connection(outside);
-  const { say, stop: stopNotifications } = notifications(outside);
-  const all = { ...outside, extension, say };
-  return together(stopConnection, stopNotifications, activity(all), callControls(all), devices(all), badge(all));
+  let say: Say = () => {};
+  const all = { ...outside, extension, say: (notice: Parameters<Say>[0]) => say(notice) };
+  const notices: Feature = (outside) => {
+    const started = notifications(outside);
+    say = started.say;
+    return started.stop;
+  };
+  return together(stopConnection, ...[notices, activity, callControls, devices, badge].map((feature) => attempt(all, feature)));
+}
+
+/** What one feature finds missing in this Flex, or broken by another plugin, does not take the others along. */
+function attempt<Needs extends Outside>(outside: Needs, feature: (outside: Needs) => () => void): () => void {
+  try {
+    return feature(outside);
+  } catch (cause) {
+    outside.log('a part of this plugin could not start', cause);
+    return () => {};
+  }
 }
 
 /** A worker who is turned off keeps the controls of the call that is still up. */

@@ -51,7 +51,8 @@ export interface Board {
   subscribe(listener: (state: State, before: State) => void): () => void;
 }
 
-export function createBoard(): Board {
+/** What a listener throws is its own affair: the others hear of the change all the same, and of the next. */
+export function createBoard(complain: (cause: unknown) => void): Board {
   let state = initial;
   const listeners = new Set<(state: State, before: State) => void>();
   const changes: [State, State][] = [];
@@ -64,7 +65,13 @@ export function createBoard(): Board {
       // A listener that sets again must not have the others hear of the changes in the wrong order.
       if (changes.push([state, before]) > 1) return;
       for (; changes.length; changes.shift()) {
-        for (const listener of [...listeners]) listener(...changes[0]!);
+        for (const listener of [...listeners]) {
+          try {
+            listener(...changes[0]!);
+          } catch (cause) {
+            complain(cause);
+          }
+        }
       }
     },
     subscribe(listener) {

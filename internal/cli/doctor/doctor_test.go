@@ -375,6 +375,7 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 				return other(s)
 			}}))
 		}, "plugin", "warning", `built with other settings`, `^flexvc plugin deploy`, ""},
+		{"a plugin that others can keep from starting", func(c *clinic) { clitest.ReleaseInPhase(c.T, c.E, 3) }, "plugin", "warning", `starts it in phase 3`, `^flexvc plugin deploy`, ""},
 		{"a clock that is slow", func(c *clinic) { c.skew = -10 * time.Minute }, "clock", "failed", `voice tokens issued here would be used`, `NTP`, ""},
 		{"a clock that is a little fast", func(c *clinic) { c.skew = time.Minute }, "clock", "warning", `may be refused`, `NTP`, ""},
 		{"a policy with another address", func(c *clinic) { c.policy("/extension/update.xml", "/old/update.xml") }, "browser", "failed", `update_url is http.*/old/update\.xml, but the extension is at`, `^flexvc pack --policy`, ""},

@@ -252,7 +252,7 @@ export function createWorld(options: Options = {}) {
       flex.CallCanvasActions.Content.added.size + [...actionListeners.values()].reduce((sum, all) => sum + all.size, 0),
     start: () => start(typed.flex, typed.manager, options.settings === undefined ? settings : options.settings, typed.page, clock),
     /** For a feature alone. */
-    outside: (): Outside => ({ ...typed, clock, settings, board: createBoard(), log: () => {} }),
+    outside: (): Outside => ({ ...typed, clock, settings, board: createBoard(() => {}), log: () => {} }),
   };
 }
 

@@ -2,7 +2,7 @@
 import React, { useEffect, useRef, useState } from 'react';
 import type { DeviceKind } from '../../messages';
 import type { Feature } from '../../outside';
-import { useBoard } from '../../react';
+import { Boundary, useBoard } from '../../react';
 import type { Settings } from '../../settings';
 import { type Board, isOld } from '../../state';
 import { badge as strings } from '../../strings';
@@ -13,8 +13,13 @@ import { Others } from './others';
 
 const key = 'flexvc-badge';
 
-export const badge: Feature<{ extension: Extension }> = ({ flex, board, extension, settings }) => {
-  flex.MainHeader.Content.add(<Badge key={key} board={board} extension={extension} settings={settings} />, { align: 'end', sortOrder: -1 });
+export const badge: Feature<{ extension: Extension }> = ({ flex, board, extension, settings, log }) => {
+  const drawn = (
+    <Boundary key={key} log={log}>
+      <Badge board={board} extension={extension} settings={settings} />
+    </Boundary>
+  );
+  flex.MainHeader.Content.add(drawn, { align: 'end', sortOrder: -1 });
   return () => {
     board.set({ stopped: true });
     flex.MainHeader.Content.remove(key);

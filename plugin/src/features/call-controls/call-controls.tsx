@@ -4,6 +4,7 @@
 import React from 'react';
 import type { Task } from '../../flex';
 import { type Feature, onAction, together } from '../../outside';
+import { Boundary } from '../../react';
 import { callsOf, isOld } from '../../state';
 import type { Extension } from '../connection/connection';
 import type { Say } from '../notifications/notifications';
@@ -169,14 +170,24 @@ const hideDeadButtons: Feature = ({ flex, board }) => {
   return () => {};
 };
 
-const showOwnButtons: Feature<{ extension: Extension }> = ({ flex, board, extension }) => {
+const showOwnButtons: Feature<{ extension: Extension }> = ({ flex, board, extension, log }) => {
   const key = 'flexvc-buttons';
-  flex.CallCanvasActions.Content.add(<OwnButtons key={key} board={board} extension={extension} />, { sortOrder: -1, if: () => board.get().ownButtons });
+  const drawn = (
+    <Boundary key={key} log={log}>
+      <OwnButtons board={board} extension={extension} />
+    </Boundary>
+  );
+  flex.CallCanvasActions.Content.add(drawn, { sortOrder: -1, if: () => board.get().ownButtons });
   return () => flex.CallCanvasActions.Content.remove(key);
 };
 
-const showResume: Feature<{ extension: Extension }> = ({ flex, manager, board, extension }) => {
+const showResume: Feature<{ extension: Extension }> = ({ flex, manager, board, extension, log }) => {
   const key = 'flexvc-resume';
-  flex.CallCanvasActions.Content.add(<ResumeButton key={key} manager={manager} board={board} extension={extension} />, { sortOrder: -2 });
+  const drawn = (
+    <Boundary key={key} log={log}>
+      <ResumeButton manager={manager} board={board} extension={extension} />
+    </Boundary>
+  );
+  flex.CallCanvasActions.Content.add(drawn, { sortOrder: -2 });
   return () => flex.CallCanvasActions.Content.remove(key);
 };

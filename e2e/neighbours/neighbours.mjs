@@ -1,0 +1,55 @@
+// Plugins of others, as their installations have them, written from what is known of how they behave. Each is a function that
+// runs in the page as the plugin's init; the test takes it off the list again with leave().
+import { startFlex, until } from '../flex/world.mjs';
+
+/** A bundle as Flex loads it: one classic script. */
+const bundle = (name, init) =>
+  `Twilio.Flex.Plugins.init(class { constructor() { this.name = ${JSON.stringify(name)}; } init(flex, manager) { return (${init})(flex, manager); } });`;
+
+/** startFlex() with our plugin for an enabled agent, and neighbours that come and go. */
+export async function startNeighbourhood(options) {
+  const flex = await startFlex(options);
+  const names = new Set();
+  const list = async (name, source, phase) => {
+    names.add(name);
+    await flex.flexOrder('plugin', { name, version: '1.0.0', source, phase });
+  };
+  await flex.enable(true);
+  return Object.assign(flex, {
+    /** Lists a neighbour behind all that are listed already. */
+    moveIn: (name, init, phase = 3) => list(name, bundle(name, init), phase),
+    /** The same for a script as it stands. */
+    moveInScript: (name, source, phase = 3) => list(name, source, phase),
+    async leave() {
+      for (const name of names) await flex.flexOrder('plugin', { name });
+      names.clear();
+      await flex.flexOrder('plugin', { name: 'flexvc' });
+    },
+  });
+}
+
+/** What an agent sees and does on a page. */
+export const desk = (flex, page) => {
+  const part = (name) => page.locator(`[data-flexvc=${name}]`);
+  const $ = (id) => page.locator(`[data-testid=${id}]`);
+  const activeCall = () => flex.flexState(page, 'flex.phone.activeCall?.parameters.CallSid');
+  return {
+    page, part, $, activeCall,
+    badgeSays: (title) => until(`a badge that says ${title}`, async () => (await part('badge').locator('[role=status]').innerText()) === title),
+    /** A call that is offered, accepted in Flex and open in the extension. */
+    async accepted(more) {
+      const { sid } = await flex.offer(more);
+      await $('accept-task').first().click();
+      const live = await flex.reservationIs(sid, 'accepted');
+      await until('the call in Flex', async () => (await activeCall()) === live.call_sid);
+      await flex.endsWith(sid);
+      return live;
+    },
+    async complete(sid) {
+      await flex.reservationIs(sid, 'wrapping');
+      await $('end-task-button').filter({ hasText: 'Complete' }).click();
+      await flex.reservationIs(sid, 'completed');
+    },
+    invoke: (action, payload) => page.evaluate(([action, payload]) => Twilio.Flex.Actions.invokeAction(action, payload).then(() => 'done', String), [action, payload]),
+  };
+};
