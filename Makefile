@@ -161,7 +161,7 @@ e2e-story: $(FLEX_NEEDS) ## the whole of it in the real Flex UI, from init to di
 e2e-desktop: $(FLEX_NEEDS) ## e2e-flex and e2e-story side by side; about 4 minutes
 	$(call flex,--at-once 2 e2e/story/story.test.mjs e2e/flex/*.test.mjs)
 
-e2e-neighbours: $(FLEX_NEEDS) ## the real Flex UI with the plugins of others beside ours; about 3 minutes
+e2e-neighbours: $(FLEX_NEEDS) ## the real Flex UI with the plugins of others beside ours; about 8 minutes
 	$(call flex,--at-once 2 e2e/neighbours/*.test.mjs)
 
 flex-picture: ## take the picture of Flex in docs/pictures anew, in a pass of e2e-story

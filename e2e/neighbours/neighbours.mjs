@@ -16,6 +16,26 @@ export async function startNeighbourhood(options) {
   };
   await flex.enable(true);
   return Object.assign(flex, {
+    /** What the administrator adds to the workspace for the neighbours. */
+    async addActivity(name, available) {
+      const { account_sid, auth_token, workspace_sid } = await flex.control('account');
+      const answer = await fetch(`${flex.url}/taskrouter.twilio.com/v1/Workspaces/${workspace_sid}/Activities`, {
+        method: 'POST',
+        headers: { Authorization: `Basic ${btoa(`${account_sid}:${auth_token}`)}` },
+        body: new URLSearchParams({ FriendlyName: name, Available: String(available) }),
+      });
+      if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
+      return (await answer.json()).sid;
+    },
+    /** What Flex, whoever asked it, has changed of the agent's activity after the request of that number. */
+    async activityChanges(after) {
+      const { activities } = await flex.control('state');
+      const requests = await flex.flexOrder('requests', { after });
+      return requests
+        .filter(({ status, params, url }) => status === 200 && params?.ActivitySid && url.endsWith(`/Workers/${flex.worker.sid}`))
+        .map(({ params }) => activities.find(({ sid }) => sid === params.ActivitySid).friendly_name);
+    },
+    lastRequest: async () => (await flex.flexOrder('requests')).at(-1)?.number ?? 0,
     /** Lists a neighbour behind all that are listed already. */
     moveIn: (name, init, phase = 3) => list(name, bundle(name, init), phase),
     /** The same for a script as it stands. */
@@ -53,3 +73,29 @@ export const desk = (flex, page) => {
     invoke: (action, payload) => page.evaluate(([action, payload]) => Twilio.Flex.Actions.invokeAction(action, payload).then(() => 'done', String), [action, payload]),
   };
 };
+
+/**
+ * activity-reservation-handler: an agent with a task is in an activity that says so. In wrap-up it refuses every other, remembers
+ * what was asked for, and asks for that when the wrap-up is over.
+ */
+export function reservationHandler(flex, manager) {
+  const worker = () => manager.store.getState().flex.worker;
+  const statuses = () => [...worker().tasks.values()].map(({ status }) => status);
+  const phase = () => (statuses().includes('accepted') ? 'On a Task' : statuses().includes('wrapping') ? 'Wrap Up' : null);
+  const set = (activityName) => flex.Actions.invokeAction('SetActivity', { activityName, isInvokedByPlugin: true }).catch(() => {});
+  let pending = null;
+  let shown = phase();
+  flex.Actions.addListener('beforeSetActivity', (payload, abort) => {
+    if (payload.isInvokedByPlugin || phase() !== 'Wrap Up') return;
+    abort();
+    pending = payload.activityName;
+    set('Wrap Up, No ACD');
+  });
+  manager.store.subscribe(() => {
+    const now = phase();
+    if (now === shown) return;
+    if (shown === null) pending = worker().activity.name;
+    shown = now;
+    set(now ?? pending);
+  });
+}

@@ -63,6 +63,7 @@ export interface WorkerClient extends Emitter {
   sid: string;
   attributes: Record<string, unknown>;
   setAttributes(attributes: Record<string, unknown>): Promise<unknown>;
+  channels?: Map<string, { taskChannelUniqueName: string; capacity: number }>;
   fetchLatestVersion?(): Promise<unknown>;
 }
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import vm from 'node:vm';
 import * as messages from './messages';
-import { beat, call, connected, createWorld, enabled, offline, settings, settle } from './test/world';
+import { alive, beat, call, connected, createWorld, enabled, offline, settings, settle } from './test/world';
 
 // The tests run from .test; npm runs them from the plugin's folder.
 const bundle = () => readFileSync('dist/bundle.js', 'utf8');
@@ -61,8 +61,7 @@ test('a worker who is turned off keeps the controls until the call is over', asy
 
 test('an agent who is turned off while away gets the activity before back', async () => {
   const world = await connected();
-  world.say(messages.DISCONNECTED);
-  await settle();
+  await alive(world, 4, { ...beat, status: 'offline', error: true });
   assert.equal(world.activity(), offline);
   world.worker.become({ ...world.worker.attributes, extensionVoiceClientEnabled: false });
   await settle();

@@ -5,6 +5,8 @@ import type { Problem } from './strings';
 export interface State {
   /** starting: not heard yet. up: heartbeats arrive. silent: they never did, or no longer do. */
   link: 'starting' | 'up' | 'silent';
+  /** The extension has said something to this page, ever. */
+  heard: boolean;
   rejection: Rejection | null;
   beat: Heartbeat | null;
   /** The call the agent speaks in; of an old extension, the one Flex says is this agent's. */
@@ -23,12 +25,15 @@ export interface State {
   ownButtons: boolean;
   contactURI: 'ok' | 'missing' | 'contested';
   offlineActivityMissing: boolean;
+  /** The activity to go to, of an agent who was found in the offline one although calls come, and nobody knows why. */
+  stranded: string | null;
   /** The plugin has withdrawn: Flex does not take away at once what was added to a header that is already drawn. */
   stopped: boolean;
 }
 
 export const initial: State = {
   link: 'starting',
+  heard: false,
   rejection: null,
   beat: null,
   call: null,
@@ -41,6 +46,7 @@ export const initial: State = {
   ownButtons: false,
   contactURI: 'ok',
   offlineActivityMissing: false,
+  stranded: null,
   stopped: false,
 };
 
@@ -90,6 +96,7 @@ export function problemOf(state: State): Problem | null {
   if (state.beat?.broken) return brokenBecause(state.beat);
   if (state.contactURI === 'contested') return 'contact_uri_contested';
   if (state.contactURI === 'missing') return 'contact_uri_missing';
+  if (state.stranded) return 'stranded';
   if (state.offlineActivityMissing) return 'offline_activity_missing';
   return null;
 }

@@ -72,6 +72,10 @@ export const problems = {
     title: 'Calls may go astray',
     text: 'Another program keeps changing where Flex sends your calls. Tell your administrator: calls may not reach you.',
   },
+  stranded: {
+    title: 'Not taking calls',
+    text: 'Calls reach you again, but you are still in the activity for when they do not.',
+  },
   offline_activity_missing: {
     title: 'Voice half set up',
     text: 'You stay available even when calls cannot reach you, because the activity for that is missing. Ask your administrator to run flexvc init.',
@@ -119,6 +123,7 @@ export const badge = {
   unmute: 'Unmute',
   hangUp: 'Hang up',
   keypad: 'Keypad',
+  takeCalls: 'Take calls again',
   help: 'Help',
   helpText: 'The voice extension has its own window: click its icon in the toolbar for details, a microphone test and a restart.',
   version: (plugin: string, extension: string | null) => `Plugin ${plugin}, extension ${extension ?? 'unknown'}`,

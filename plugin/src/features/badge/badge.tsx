@@ -6,7 +6,7 @@ import { Boundary, useBoard } from '../../react';
 import type { Settings } from '../../settings';
 import { type Board, isOld } from '../../state';
 import { badge as strings } from '../../strings';
-import { OwnButtons } from '../call-controls/own-buttons';
+import { OwnButtons, blue } from '../call-controls/own-buttons';
 import type { Extension } from '../connection/connection';
 import { type Tone, look } from './look';
 import { Others } from './others';
@@ -14,9 +14,13 @@ import { Others } from './others';
 const key = 'flexvc-badge';
 
 export const badge: Feature<{ extension: Extension }> = ({ flex, board, extension, settings, log }) => {
+  const takeCalls = () => {
+    const { stranded } = board.get();
+    flex.Actions.invokeAction('SetActivity', { activitySid: stranded, byFlexvc: true }).catch((cause: unknown) => log('the activity could not be changed', cause));
+  };
   const drawn = (
     <Boundary key={key} log={log}>
-      <Badge board={board} extension={extension} settings={settings} />
+      <Badge board={board} extension={extension} settings={settings} takeCalls={takeCalls} />
     </Boundary>
   );
   flex.MainHeader.Content.add(drawn, { align: 'end', sortOrder: -1 });
@@ -44,7 +48,14 @@ const styles = {
   small: { margin: 0, color: '#606b85', fontSize: 12 },
 } satisfies Record<string, React.CSSProperties>;
 
-export function Badge({ board, extension, settings }: { board: Board; extension: Extension; settings: Settings }) {
+interface Shown {
+  board: Board;
+  extension: Extension;
+  settings: Settings;
+  takeCalls: () => void;
+}
+
+export function Badge({ board, extension, settings, takeCalls }: Shown) {
   const state = useBoard(board);
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
@@ -53,7 +64,7 @@ export function Badge({ board, extension, settings }: { board: Board; extension:
   const offered = state.offers.map(({ callSid }) => callSid).join();
 
   // Somebody is waiting for the agent to decide. Not in Flex's notification bar: that covers the first task.
-  useEffect(() => setOpen(offered !== ''), [offered]);
+  useEffect(() => setOpen(offered !== '' || state.stranded !== null), [offered, state.stranded]);
 
   useEffect(() => {
     if (!open) return undefined;
@@ -89,6 +100,11 @@ export function Badge({ board, extension, settings }: { board: Board; extension:
           <p style={styles.text} data-flexvc="text">
             {text}
           </p>
+          {state.stranded && (
+            <button type="button" style={blue} data-flexvc="take-calls" onClick={takeCalls}>
+              {strings.takeCalls}
+            </button>
+          )}
           <Others board={board} extension={extension} />
           <OwnButtons board={board} extension={extension} />
           {devices && <DeviceChoice kind="input" label={strings.microphone} labels={devices.inputs} selected={devices.selected.input} extension={extension} />}

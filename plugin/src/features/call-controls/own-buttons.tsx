@@ -22,6 +22,7 @@ export const button: React.CSSProperties = {
   font: 'inherit',
   cursor: 'pointer',
 };
+export const blue: React.CSSProperties = { ...button, background: '#0263e0', borderColor: '#0263e0', color: '#ffffff' };
 const red: React.CSSProperties = { ...button, background: '#d61f1f', borderColor: '#d61f1f', color: '#ffffff' };
 
 /** Mute, keypad and hang-up, in words: for the badge's menu, and for the call canvas when Flex's own are gone. */
