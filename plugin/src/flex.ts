@@ -43,6 +43,8 @@ export interface Task {
   sid: string;
   status: string;
   taskChannelUniqueName?: string;
+  /** Whatever the makers of the task put in: every part may be missing, or something else. */
+  attributes?: { call_sid?: unknown; direction?: unknown; conference?: { participants?: { worker?: string } } };
   conference?: { participants?: Participant[] };
 }
 

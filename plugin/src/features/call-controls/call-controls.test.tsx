@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Window } from 'happy-dom';
 import ReactDOM from 'react-dom';
 import { act } from 'react-dom/test-utils';
+import type { Task } from '../../flex';
 import * as messages from '../../messages';
 import { beat, call, callSid, connected, createWorld, oldBeat, settle } from '../../test/world';
 import type { ProxyCall } from './proxy-call';
@@ -306,5 +307,66 @@ test('without a call of the extension every action is Flex\'s own', async () => 
   for (const action of ['HangupCall', 'ToggleMute', 'SendDTMFDigits', 'StopMonitoringCall', 'WrapupTask']) await world.flex.Actions.invokeAction(action, { task });
   assert.equal(world.actions().length, 5);
   await settle();
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), []);
+});
+
+// Only the call is hung up -------------------------------------------------------------------------------------
+
+const leg = (callSid: string, status = 'joined') => ({ isCurrentWorker: true, callSid, status });
+const somebody = (callSid: string) => ({ callSid, status: 'joined' });
+const voiceTask = (sid: string, attributes: object, ...participants: object[]) =>
+  ({ sid, status: 'accepted', taskChannelUniqueName: 'voice', attributes, ...(participants.length ? { conference: { participants } } : {}) }) as Task;
+
+/** Beside each is a live call, CA1, which is an outbound task's unless the row's own task has it. */
+const live = voiceTask('WR-live', { direction: 'outbound', outbound_to: '+1555' }, leg('CA1'));
+const rows: [string, Task, { others?: Task[]; calls?: object[]; ends: string | null }][] = [
+  ['inbound', voiceTask('WR1', { direction: 'inbound', call_sid: 'CA-c' }, leg('CA1'), somebody('CA-c')), { ends: 'CA1' }],
+  ['inbound, before Flex has the conference', voiceTask('WR1', { direction: 'inbound', call_sid: 'CA-c' }), { ends: 'CA1' }],
+  ['inbound, with the conference in the task only', voiceTask('WR1', { call_sid: 'CA-c', conference: { participants: { worker: 'CA1' } } }), { ends: 'CA1' }],
+  ['inbound, left and joined again', voiceTask('WR1', { call_sid: 'CA-c' }, leg('CA0', 'left'), leg('CA1')), { ends: 'CA1' }],
+  ['inbound, already left', voiceTask('WR1', { call_sid: 'CA-c' }, leg('CA0', 'left')), { others: [live], ends: null }],
+  ['outbound', live, { ends: 'CA1' }],
+  ['outbound, before Flex has the conference', voiceTask('WR1', { direction: 'outbound' }), { ends: 'CA1' }],
+  ['callback', voiceTask('WR1', { taskType: 'callback', direction: 'inbound' }), { others: [live], ends: null }],
+  ['callback, while the outbound call has no conference yet', voiceTask('WR1', { taskType: 'callback' }), { others: [voiceTask('WR2', { direction: 'outbound' })], ends: null }],
+  ['voicemail', voiceTask('WR1', { taskType: 'voicemail' }), { others: [live], ends: null }],
+  ['voicemail that names the call it came by', voiceTask('WR1', { taskType: 'voicemail', call_sid: 'CA-old' }), { others: [live], ends: null }],
+  ['transfer target, before Flex has the conference', voiceTask('WR1', { call_sid: 'CA-c', conference: { participants: { worker: 'CA-other' } } }), { ends: 'CA1' }],
+  ['transfer target', voiceTask('WR1', { call_sid: 'CA-c', conference: { participants: { worker: 'CA-other' } } }, leg('CA1'), somebody('CA-other')), { ends: 'CA1' }],
+  ['internal', voiceTask('WR1', { client_call: true }, leg('CA1'), somebody('CA-colleague')), { ends: 'CA1' }],
+  ['multi-party', voiceTask('WR1', { call_sid: 'CA-c' }, somebody('CA-c'), somebody('CA-x'), leg('CA1'), somebody('CA-y')), { ends: 'CA1' }],
+  ['second call, on hold', voiceTask('WR1', { call_sid: 'CA-c' }, leg('CA2')), { others: [live], calls: [{ ...call, callSid: 'CA2', from: '' }], ends: 'CA2' }],
+  ['call of a desk phone', voiceTask('WR1', { call_sid: 'CA-c' }, leg('CA-phone')), { others: [live], ends: null }],
+];
+
+for (const [name, subject, { others = [], calls = [], ends }] of rows) {
+  for (const [action, options] of [['WrapupTask', {}], ['HangupCall', {}], ['HangupCall', { withoutPhone: true }]] as const) {
+    test(`${action} of a task that is ${name} ends ${ends ?? 'no call'}${'withoutPhone' in options ? ', with buttons of our own' : ''}`, async () => {
+      const world = await connected(options, inCall);
+      world.setTasks(subject, ...others);
+      world.state.view.selectedTaskSid = subject.sid;
+      world.say(messages.CALLS, { call, onHold: calls, offers: [] });
+      const inFlex = active(world)?.parameters.CallSid;
+      const passed = await world.flex.Actions.invokeAction(action, { task: subject, sid: subject.sid }).then(() => true, () => false);
+      const hungUp = world.sent(messages.HANGUP_CALL).map((payload: { callSid: string }) => payload.callSid);
+      // Flex itself ends the call that it shows.
+      const ended = action === 'HangupCall' && passed ? [inFlex] : hungUp;
+      assert.deepEqual(ended, ends ? [ends] : []);
+    });
+  }
+}
+
+test('a wrap-up that another plugin refuses does not end the call', async () => {
+  const world = await connected({}, inCall);
+  world.setTask(task);
+  world.flex.Actions.addListener('beforeWrapupTask', (_, abort) => abort());
+  await assert.rejects(world.flex.Actions.invokeAction('WrapupTask', { task }), /cancelled/);
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), []);
+});
+
+test('the end of listening in ends no call of a task', async () => {
+  const world = await connected(without, inCall);
+  world.setTask(task);
+  await world.flex.Actions.invokeAction('StopMonitoringCall');
   assert.deepEqual(world.sent(messages.HANGUP_CALL), []);
 });

@@ -11,7 +11,7 @@ import type { Say } from '../notifications/notifications';
 import { OwnButtons } from './own-buttons';
 import { ProxyCall } from './proxy-call';
 import { ResumeButton } from './resume-button';
-import { isVoice, ownLeg, selectedTask } from './tasks';
+import { callOf, isVoice, ownLeg, selectedTask, unclaimed } from './tasks';
 
 export const callControls: Feature<{ extension: Extension; say: Say }> = (outside) => {
   const { manager, board, extension, log } = outside;
@@ -97,32 +97,41 @@ const followOldExtension: Feature = ({ manager, board }) => {
 
 /** What Flex would do wrongly, or refuse, because the calls are not in this page, or are two. */
 const guardActions: Feature<{ extension: Extension; say: Say }> = ({ flex, manager, board, extension, say }) => {
-  /** The extension's call of a task. Where Flex does not know the agent's leg, it is the only one there is. */
-  function callOf(task: Task | undefined) {
-    const calls = callsOf(board.get());
-    const leg = ownLeg(task)?.callSid;
-    return leg === undefined ? (calls.length === 1 ? calls[0] : undefined) : calls.find(({ callSid }) => callSid === leg);
-  }
-
-  /** Flex acts on the call of the task that is selected, whatever task it was asked for; and without a call it would only throw. */
-  const instead = (act: (callSid: string, payload: Record<string, any>) => void) => (payload: Record<string, any>, abort: () => void) => {
-    const { call, ownButtons } = board.get();
-    const meant = payload.task && callOf(payload.task);
-    const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
-    const isWrong = meant && inFlex !== undefined && inFlex !== meant.callSid;
-    const { callSid } = (isWrong || ownButtons ? (meant ?? call) : null) ?? {};
-    if (callSid === undefined) return;
-    abort();
-    act(callSid, payload);
-  };
-
+  const calls = () => callsOf(board.get());
   const taskOf = (payload: Record<string, any>): Task | undefined => payload.task ?? manager.store.getState().flex.worker.tasks?.get(payload.sid);
 
-  /** Flex starts the wrap-up and leaves the agent talking. */
+  /**
+   * Flex acts on the call of the task that is selected, whatever task it was asked for, also one without a call; and without a call
+   * of its own it would only throw.
+   */
+  const instead = (act: (callSid: string, payload: Record<string, any>) => void) => (payload: Record<string, any>, abort: () => void) => {
+    const { call, ownButtons } = board.get();
+    const task = taskOf(payload);
+    const meant = task ? callOf(manager, calls(), task, true) : call;
+    const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
+    const isOurs = calls().some(({ callSid }) => callSid === inFlex);
+    if (!ownButtons && (!isOurs || (task ? inFlex === meant?.callSid : true))) return;
+    if (ownButtons && calls().length === 0) return;
+    abort();
+    if (meant) act(meant.callSid, payload);
+  };
+
+  /** Which call a wrap-up ends: afterwards Flex may not know any more. */
+  const wrappedUp = new Map<string, string>();
+
   function beforeWrapup(payload: Record<string, any>) {
     const task = taskOf(payload);
-    const call = isVoice(task) ? callOf(task) : undefined;
-    if (call) extension.hangUp(call.callSid);
+    const call = callOf(manager, calls(), task);
+    if (task && call) wrappedUp.set(task.sid, call.callSid);
+  }
+
+  /** Flex starts the wrap-up and leaves the agent talking. Another plugin may have refused it until now. */
+  function afterWrapup(payload: Record<string, any>) {
+    const task = taskOf(payload);
+    const callSid = task && wrappedUp.get(task.sid);
+    if (!callSid) return;
+    wrappedUp.delete(task.sid);
+    extension.hangUp(callSid);
   }
 
   /** Flex lets the customer hear the agent again, whom the extension has put on hold. */
@@ -143,15 +152,16 @@ const guardActions: Feature<{ extension: Extension; say: Say }> = ({ flex, manag
 
   return together(
     onAction({ flex }, 'beforeWrapupTask', beforeWrapup),
+    onAction({ flex }, 'afterWrapupTask', afterWrapup),
     onAction({ flex }, 'beforeStartOutboundCall', beforeOutbound),
     onAction({ flex }, 'beforeUnholdCall', beforeUnhold),
     // Not aborted: without a call in the page Flex itself does nothing here.
     onAction({ flex }, 'beforeStopMonitoringCall', () => {
-      const { call, ownButtons } = board.get();
-      if (ownButtons && call) extension.hangUp(call.callSid);
+      const [monitored] = unclaimed(manager, calls());
+      if (board.get().ownButtons && monitored) extension.hangUp(monitored.callSid);
     }),
     onAction({ flex }, 'beforeHangupCall', instead((callSid) => extension.hangUp(callSid))),
-    onAction({ flex }, 'beforeToggleMute', instead((callSid) => extension.setMuted(!callsOf(board.get()).find((call) => call.callSid === callSid)?.muted, callSid))),
+    onAction({ flex }, 'beforeToggleMute', instead((callSid) => extension.setMuted(!calls().find((call) => call.callSid === callSid)?.muted, callSid))),
     onAction({ flex }, 'beforeSendDTMFDigits', instead((callSid, { digits }) => extension.sendDigits(String(digits), callSid))),
   );
 };
