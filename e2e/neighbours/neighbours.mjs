@@ -99,3 +99,63 @@ export function reservationHandler(flex, manager) {
     set(now ?? pending);
   });
 }
+
+/** callback: a voice task of a channel that has no call. "Place Call Now" calls out, "Retry Later" wraps the task up. */
+export function callback(flex) {
+  const isCallback = (task) => task.taskChannelUniqueName === 'voice' && task.attributes.taskType === 'callback';
+  flex.TaskChannels.register(flex.DefaultTaskChannels.createDefaultTaskChannel('callback', isCallback, 'Call', 'Call', 'blue'));
+  window.callback = {
+    placeCallNow: () => flex.Actions.invokeAction('StartOutboundCall', { destination: '+15557654321' }),
+    async retryLater() {
+      const task = [...flex.Manager.getInstance().store.getState().flex.worker.tasks.values()].find(isCallback);
+      await flex.Actions.invokeAction('WrapupTask', { task, sid: task.sid });
+      await flex.Actions.invokeAction('CompleteTask', { task, sid: task.sid });
+    },
+  };
+}
+
+/** hang-up-by: who ended the call; whoever did not hang up through Flex was the customer. */
+export function hangUpBy(flex, manager) {
+  window.hungUpBy = [];
+  let agent = false;
+  flex.Actions.addListener('beforeHangupCall', () => void (agent = true));
+  manager.events.addListener('taskWrapup', () => {
+    window.hungUpBy.push(agent ? 'Agent' : 'Customer');
+    agent = false;
+  });
+}
+
+/** pause-recording: pauses while the agent types a card number, that is before keys are sent, and not while muted. */
+export function pauseRecording(flex) {
+  window.paused = [];
+  flex.Actions.addListener('beforeSendDTMFDigits', ({ digits }) => void window.paused.push(digits));
+  flex.Actions.addListener('afterToggleMute', () => void window.paused.push('mute'));
+}
+
+/** ring-notification: tells of each call that is offered, and stops with the answer. */
+export function ringNotification(flex, manager) {
+  window.rings = [];
+  manager.workerClient.on('reservationCreated', (reservation) => {
+    window.rings.push('ring');
+    for (const event of ['accepted', 'rejected', 'timeout', 'canceled', 'rescinded']) reservation.on(event, () => window.rings.push(event));
+  });
+}
+
+/** agent-automation: accepts by itself what is offered, and completes it some time after the wrap-up began. */
+export function agentAutomation(flex, manager) {
+  manager.events.addListener('taskReceived', (task) => void flex.Actions.invokeAction('AcceptTask', { task, sid: task.sid }).catch(() => {}));
+  manager.events.addListener('taskWrapup', (task) => void setTimeout(() => flex.Actions.invokeAction('CompleteTask', { task, sid: task.sid }).catch(() => {}), 1_000));
+}
+
+/** multi-call: puts the call in Flex's state by the same actions of the store as we do, and lets go of it with each end. */
+export function multiCall(flex, manager) {
+  window.calls = [];
+  let known;
+  manager.store.subscribe(() => {
+    const { activeCall } = manager.store.getState().flex.phone;
+    if (activeCall === known) return;
+    known = activeCall;
+    window.calls.push(activeCall?.parameters.CallSid ?? null);
+    activeCall?.on('disconnect', () => window.calls.push('disconnect'));
+  });
+}

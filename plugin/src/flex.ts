@@ -49,7 +49,7 @@ export interface Task {
 }
 
 export interface FlexState {
-  config: { sso?: { accountSid?: string } };
+  config: { sso?: { accountSid?: string }; disableBrowserVoice?: boolean };
   session: { ssoTokenPayload?: { token?: string; expiration?: string; identity?: string } };
   worker: { activity?: Activity; activities?: Map<string, Activity>; tasks?: Map<string, Task> };
   phone: { activeCall?: unknown; listener?: { isMicrophoneSet?: boolean; microphoneID?: string } };

@@ -25,6 +25,10 @@ export interface State {
   ownButtons: boolean;
   contactURI: 'ok' | 'missing' | 'contested';
   offlineActivityMissing: boolean;
+  /** How often Accept was refused, because the call would not have reached the agent. */
+  acceptRefused: number;
+  /** The account's Flex is set up without voice in the browser, and refuses every Accept. */
+  browserVoiceDisabled: boolean;
   /** The activity to go to, of an agent who was found in the offline one although calls come, and nobody knows why. */
   stranded: string | null;
   /** The plugin has withdrawn: Flex does not take away at once what was added to a header that is already drawn. */
@@ -46,6 +50,8 @@ export const initial: State = {
   ownButtons: false,
   contactURI: 'ok',
   offlineActivityMissing: false,
+  acceptRefused: 0,
+  browserVoiceDisabled: false,
   stranded: null,
   stopped: false,
 };
@@ -94,6 +100,7 @@ export function problemOf(state: State): Problem | null {
   if (state.flexTokenExpired) return 'flex_token';
   if (state.otherAgent) return 'other_agent';
   if (state.beat?.broken) return brokenBecause(state.beat);
+  if (state.browserVoiceDisabled) return 'browser_voice_disabled';
   if (state.contactURI === 'contested') return 'contact_uri_contested';
   if (state.contactURI === 'missing') return 'contact_uri_missing';
   if (state.stranded) return 'stranded';

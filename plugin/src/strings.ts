@@ -64,6 +64,10 @@ export const problems = {
     title: 'No connection',
     text: 'The voice extension has lost its connection to Twilio. It comes back by itself; check your network if it does not.',
   },
+  browser_voice_disabled: {
+    title: 'Flex refuses calls',
+    text: 'Flex is set up without voice in the browser, so it refuses every call you accept. Ask your administrator to remove disableBrowserVoice from its configuration.',
+  },
   contact_uri_missing: {
     title: 'Not reachable yet',
     text: 'Flex has no address to send your calls to. It is set as soon as the voice extension is ready.',
@@ -123,6 +127,7 @@ export const badge = {
   unmute: 'Unmute',
   hangUp: 'Hang up',
   keypad: 'Keypad',
+  acceptRefused: 'The call was not accepted, because it would not reach you. It is still in your list.',
   takeCalls: 'Take calls again',
   help: 'Help',
   helpText: 'The voice extension has its own window: click its icon in the toolbar for details, a microphone test and a restart.',

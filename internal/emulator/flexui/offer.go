@@ -194,6 +194,16 @@ func (s *Server) touch(o *offer) {
 	o.updated = s.e.Now()
 }
 
+// take accepts what nobody is rung for: a chat, or a callback, which is a voice
+// task with no call.
+func (s *Server) take(o *offer) {
+	o.expiry.Stop()
+	o.status, o.taskState = accepted, "assigned"
+	s.touch(o)
+	s.tell(o.worker, "reservation.accepted", s.wireReservation(o))
+	s.tell(o.worker, "task.updated", s.wireTask(o))
+}
+
 // accept rings the agent's voice client. The reservation is accepted once the
 // client has taken the call: until then Flex waits.
 func (s *Server) accept(o *offer, to string, endOnExit bool) {
@@ -201,13 +211,6 @@ func (s *Server) accept(o *offer, to string, endOnExit bool) {
 		return
 	}
 	o.expiry.Stop()
-	if o.channel == chat {
-		o.status, o.taskState = accepted, "assigned"
-		s.touch(o)
-		s.tell(o.worker, "reservation.accepted", s.wireReservation(o))
-		s.tell(o.worker, "task.updated", s.wireTask(o))
-		return
-	}
 	o.accepting = true
 	identity, parameters, isClient := dialled(to)
 	from, _ := o.attributes["from"].(string)

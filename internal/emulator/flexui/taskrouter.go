@@ -330,14 +330,14 @@ func (s *Server) updateReservation(login emulator.Login, sid string, p params) (
 	}
 	switch {
 	case p.Instruction == "conference":
-		if o.status != pending || o.accepting {
+		if o.status != pending || o.accepting || o.channel == chat {
 			return nil, badRequest("the reservation is " + o.status + ", not pending")
 		}
 		s.accept(o, p.To, p.EndConferenceOnExit == nil || *p.EndConferenceOnExit)
 	case p.Instruction != "":
 		return nil, badRequest("the emulator has no instruction " + p.Instruction)
-	case p.ReservationStatus == accepted && o.status == pending:
-		s.accept(o, "", true)
+	case p.ReservationStatus == accepted && o.status == pending && !o.accepting:
+		s.take(o)
 	case p.ReservationStatus == rejected && o.status == pending:
 		s.finish(o, rejected)
 	case p.ReservationStatus == wrapping && o.status == accepted:

@@ -153,6 +153,15 @@ export function createWorld(options: Options = {}) {
   const manager = { store, workerClient: worker, voiceClient: { audio }, events, strings, serviceConfiguration: { account_sid: 'AC1' } };
 
   // Flex itself.
+  /** It acts on the one call that it has. */
+  function onCall(action: string, payload: Payload) {
+    if (!['HangupCall', 'ToggleMute', 'SendDTMFDigits'].includes(action)) return;
+    const call = flexState.phone.activeCall as { disconnect(): void; mute(muted: boolean): void; isMuted(): boolean; sendDigits(digits: string): void } | undefined;
+    if (!call) throw new Error('no active call');
+    if (action === 'HangupCall') call.disconnect();
+    else if (action === 'ToggleMute') call.mute(!call.isMuted());
+    else call.sendDigits(payload.digits);
+  }
   /** Flex has filled in all of it before any listener hears. */
   function fill(payload: Payload) {
     const chosen = activities.find(({ sid, name }) => sid === payload.activitySid || name === payload.activityName);
@@ -183,6 +192,7 @@ export function createWorld(options: Options = {}) {
         for (const listener of actionListeners.get(`before${action}`) ?? []) await listener(payload, () => (aborted = true));
         if (aborted) throw new Error(`Action ${action} cancelled by before event`);
         invoked.push([action, payload]);
+        onCall(action, payload);
         if (action === 'SetActivity') {
           await pace.activity;
           flexState.worker = { ...flexState.worker, activity: activities.find(({ sid, name }) => sid === payload.activitySid || name === payload.activityName)! };
@@ -252,6 +262,8 @@ export function createWorld(options: Options = {}) {
     say,
     sent: (type: string) => posted.filter((message) => message.type === type).map(({ payload }) => payload),
     activity: () => flexState.worker.activity.sid,
+    /** What the badge was drawn with. */
+    badge: () => flex.MainHeader.Content.added.get('flexvc-badge').element.props.children.props,
     /** Another tab of the same browser has written what it remembers. */
     stored: (key: string, value: string) => {
       memory.set(key, value);

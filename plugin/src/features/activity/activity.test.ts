@@ -76,7 +76,7 @@ test('an agent whose other browser has gone is told, and returns with one click'
   await alive(world, 10);
   assert.equal(world.activity(), offline);
   assert.deepEqual(world.shown, ['flexvc.stranded']);
-  world.header.added.get('flexvc-badge').element.props.children.props.takeCalls();
+  world.badge().takeCalls();
   await settle();
   assert.equal(world.activity(), 'WA-available');
 });

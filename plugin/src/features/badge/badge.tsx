@@ -6,6 +6,7 @@ import { Boundary, useBoard } from '../../react';
 import type { Settings } from '../../settings';
 import { type Board, isOld } from '../../state';
 import { badge as strings } from '../../strings';
+import { type Controls, flexControls } from '../call-controls/flex-controls';
 import { OwnButtons, blue } from '../call-controls/own-buttons';
 import type { Extension } from '../connection/connection';
 import { type Tone, look } from './look';
@@ -13,14 +14,15 @@ import { Others } from './others';
 
 const key = 'flexvc-badge';
 
-export const badge: Feature<{ extension: Extension }> = ({ flex, board, extension, settings, log }) => {
+export const badge: Feature<{ extension: Extension }> = (outside) => {
+  const { flex, board, extension, settings, log } = outside;
   const takeCalls = () => {
     const { stranded } = board.get();
     flex.Actions.invokeAction('SetActivity', { activitySid: stranded, byFlexvc: true }).catch((cause: unknown) => log('the activity could not be changed', cause));
   };
   const drawn = (
     <Boundary key={key} log={log}>
-      <Badge board={board} extension={extension} settings={settings} takeCalls={takeCalls} />
+      <Badge board={board} extension={extension} settings={settings} controls={flexControls(outside)} takeCalls={takeCalls} />
     </Boundary>
   );
   flex.MainHeader.Content.add(drawn, { align: 'end', sortOrder: -1 });
@@ -52,19 +54,25 @@ interface Shown {
   board: Board;
   extension: Extension;
   settings: Settings;
+  controls: Controls;
   takeCalls: () => void;
 }
 
-export function Badge({ board, extension, settings, takeCalls }: Shown) {
+export function Badge({ board, extension, settings, controls, takeCalls }: Shown) {
   const state = useBoard(board);
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const mark = useRef<HTMLButtonElement>(null);
   const { tone, title, text } = look(state);
+  const isRefused = state.acceptRefused > 0 && !state.ready;
   const offered = state.offers.map(({ callSid }) => callSid).join();
 
   // Somebody is waiting for the agent to decide. Not in Flex's notification bar: that covers the first task.
   useEffect(() => setOpen(offered !== '' || state.stranded !== null), [offered, state.stranded]);
+
+  useEffect(() => {
+    if (state.acceptRefused > 0) setOpen(true);
+  }, [state.acceptRefused]);
 
   useEffect(() => {
     if (!open) return undefined;
@@ -100,13 +108,18 @@ export function Badge({ board, extension, settings, takeCalls }: Shown) {
           <p style={styles.text} data-flexvc="text">
             {text}
           </p>
+          {isRefused && (
+            <p style={{ ...styles.text, fontWeight: 600 }} data-flexvc="refused">
+              {strings.acceptRefused}
+            </p>
+          )}
           {state.stranded && (
             <button type="button" style={blue} data-flexvc="take-calls" onClick={takeCalls}>
               {strings.takeCalls}
             </button>
           )}
           <Others board={board} extension={extension} />
-          <OwnButtons board={board} extension={extension} />
+          <OwnButtons board={board} controls={controls} />
           {devices && <DeviceChoice kind="input" label={strings.microphone} labels={devices.inputs} selected={devices.selected.input} extension={extension} />}
           {devices && <DeviceChoice kind="output" label={strings.speaker} labels={devices.outputs} selected={devices.selected.output} extension={extension} />}
           <p style={styles.small}>

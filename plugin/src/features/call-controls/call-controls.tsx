@@ -8,10 +8,11 @@ import { Boundary } from '../../react';
 import { callsOf, isOld } from '../../state';
 import type { Extension } from '../connection/connection';
 import type { Say } from '../notifications/notifications';
+import { flexControls } from './flex-controls';
 import { OwnButtons } from './own-buttons';
 import { ProxyCall } from './proxy-call';
 import { ResumeButton } from './resume-button';
-import { callOf, isVoice, ownLeg, selectedTask, unclaimed } from './tasks';
+import { callOf, isOfCall, isVoice, ownLeg, selectedTask, unclaimed } from './tasks';
 
 export const callControls: Feature<{ extension: Extension; say: Say }> = (outside) => {
   const { manager, board, extension, log } = outside;
@@ -140,6 +141,14 @@ const guardActions: Feature<{ extension: Extension; say: Say }> = ({ flex, manag
     if (board.get().onHold.some(({ callSid }) => callSid === leg)) extension.answer(leg!);
   }
 
+  /** Flex would ring where nobody answers, and the reservation would be lost. It stays, and the badge's menu says why. */
+  function beforeAccept(payload: Record<string, any>, abort: () => void) {
+    const task = taskOf(payload);
+    if (board.get().ready || !task || !isVoice(task) || !isOfCall(task)) return;
+    abort();
+    board.set({ acceptRefused: board.get().acceptRefused + 1 });
+  }
+
   function beforeOutbound(_: unknown, abort: () => void) {
     if (!board.get().ready) {
       abort();
@@ -153,6 +162,7 @@ const guardActions: Feature<{ extension: Extension; say: Say }> = ({ flex, manag
   return together(
     onAction({ flex }, 'beforeWrapupTask', beforeWrapup),
     onAction({ flex }, 'afterWrapupTask', afterWrapup),
+    onAction({ flex }, 'beforeAcceptTask', beforeAccept),
     onAction({ flex }, 'beforeStartOutboundCall', beforeOutbound),
     onAction({ flex }, 'beforeUnholdCall', beforeUnhold),
     // Not aborted: without a call in the page Flex itself does nothing here.
@@ -180,11 +190,12 @@ const hideDeadButtons: Feature = ({ flex, board }) => {
   return () => {};
 };
 
-const showOwnButtons: Feature<{ extension: Extension }> = ({ flex, board, extension, log }) => {
+const showOwnButtons: Feature<{ extension: Extension }> = (outside) => {
+  const { flex, board, log } = outside;
   const key = 'flexvc-buttons';
   const drawn = (
     <Boundary key={key} log={log}>
-      <OwnButtons board={board} extension={extension} />
+      <OwnButtons board={board} controls={flexControls(outside)} />
     </Boundary>
   );
   flex.CallCanvasActions.Content.add(drawn, { sortOrder: -1, if: () => board.get().ownButtons });

@@ -20,7 +20,7 @@ export function selectedTask({ store }: Manager): Task | undefined {
 const legOf = (task: Task | undefined): string | undefined => ownLeg(task)?.callSid ?? task?.attributes?.conference?.participants?.worker;
 
 /** A call comes from or goes to somebody. A callback or a voicemail is a voice task, too, and has no call. */
-const isOfCall = ({ attributes }: Task): boolean => typeof attributes?.call_sid === 'string' || attributes?.direction === 'outbound';
+export const isOfCall = ({ attributes }: Task): boolean => typeof attributes?.call_sid === 'string' || attributes?.direction === 'outbound';
 
 /** The extension's calls that are no task's: somebody listens in, or Flex does not know the conference yet. */
 export function unclaimed({ store }: Manager, calls: Call[]): Call[] {
@@ -41,3 +41,7 @@ export function callOf(manager: Manager, calls: Call[], task: Task | undefined, 
   const free = unclaimed(manager, calls);
   return (forSure || isOfCall(task)) && others.length === 0 && free.length === 1 ? free[0] : undefined;
 }
+
+/** The task of a call; undefined where the call is no task's. */
+export const taskOfCall = ({ store }: Manager, { callSid }: Call): Task | undefined =>
+  [...(store.getState().flex.worker.tasks?.values() ?? [])].find((task) => legOf(task) === callSid);

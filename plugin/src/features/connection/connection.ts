@@ -122,6 +122,7 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
     if ((link !== 'up' || rejection) && now - configuredAt >= configureEvery) configure();
   }
 
+  board.set({ browserVoiceDisabled: manager.store.getState().flex.config.disableBrowserVoice === true });
   const onExpired = () => board.set({ flexTokenExpired: true });
   page.addEventListener('message', hear);
   manager.events.addListener('tokenUpdated', giveToken);
