@@ -1,11 +1,11 @@
-// One plugin on one page: for an agent who is on the extension everything, for anybody else nothing but a contact_uri that
-// still points at the extension.
+// One plugin on one page: for an agent who is on the extension everything, for anybody else, and for whoever's calls ring a
+// phone, nothing but a contact_uri that still points at the extension.
 import type { Clock } from './clock';
 import { activity } from './features/activity/activity';
 import { badge } from './features/badge/badge';
 import { callControls } from './features/call-controls/call-controls';
 import { connection } from './features/connection/connection';
-import { contactURI, isEnabled } from './features/contact-uri/contact-uri';
+import { contactURI, isEnabled, isForeign } from './features/contact-uri/contact-uri';
 import { devices } from './features/devices/devices';
 import { type Say, notifications } from './features/notifications/notifications';
 import type { Flex, Manager } from './flex';
@@ -35,10 +35,14 @@ export function start(flex: Flex, manager: Manager, settings: Settings | null, p
   marked[running] = settings.version;
 
   const outside: Outside = { flex, manager, page, clock, settings, board: createBoard((cause) => log('a part of this plugin failed', cause)), log };
-  const enabled = isEnabled(manager.workerClient.attributes);
-  log(`${settings.version}, ${enabled ? 'calls go to the voice extension' : 'this worker is not on the voice extension'}`);
+  const { attributes } = manager.workerClient;
+  const enabled = isOurs(attributes);
+  const why = isForeign(attributes) ? 'the calls of this worker ring a phone' : 'this worker is not on the voice extension';
+  log(`${settings.version}, ${enabled ? 'calls go to the voice extension' : why}`);
   return together(() => delete marked[running], attempt(outside, contactURI), enabled ? whileEnabled(outside, () => startAll(outside)) : nothing);
 }
+
+const isOurs = (attributes: Record<string, unknown>) => isEnabled(attributes) && !isForeign(attributes);
 
 function startAll(outside: Outside): () => void {
   const { extension, stop: stopConnection } = connection(outside);
@@ -67,8 +71,8 @@ function whileEnabled({ manager, board, log }: Outside, begin: () => () => void)
   const worker = manager.workerClient!;
   let stop: (() => void) | null = begin();
   const look = () => {
-    if (!stop || isEnabled(worker.attributes) || board.get().call) return;
-    log('this worker was taken off the voice extension');
+    if (!stop || isOurs(worker.attributes) || board.get().call) return;
+    log('this worker was taken off the voice extension, or has the address of a phone');
     stop();
     stop = null;
   };

@@ -67,7 +67,8 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
   function learn(patch: Partial<State>, since = clock.now()) {
     const now = { ...board.get(), ...patch };
     const own = manager.store.getState().flex.session.ssoTokenPayload?.identity;
-    const otherAgent = Boolean(own && now.beat?.identity && !now.beat.identity.endsWith(own));
+    // Whole: a colleague's may end in the same letters.
+    const otherAgent = Boolean(own && now.beat?.identity && now.beat.identity !== `${settings.identityPrefix}${own}`);
     const ready = now.link === 'up' && now.rejection === null && isRegistered(now) && !otherAgent;
     if (board.get().ready && !ready) unreadySince = since;
     const away = !ready && clock.now() - unreadySince >= awayAfter;
