@@ -168,3 +168,13 @@ for (const identity of ['ext_malice', 'ext_ext_alice', 'alice', 'EXT_alice', 'ex
     assert.equal(world.badge().board.get().otherAgent, true);
   });
 }
+
+test('a phone that was to be moved too is moved, and comes back with the flag', async () => {
+  const phone = 'sip:alice@pbx.example.com';
+  const attributes = { ...enabled, contact_uri: phone, extensionVoiceClientFormerContactUri: phone };
+  const world = await connected({ attributes });
+  assert.deepEqual(world.written, [{ ...attributes, contact_uri: ours }]);
+  world.worker.become({ ...world.worker.attributes, extensionVoiceClientEnabled: false });
+  await settle();
+  assert.equal(world.worker.attributes.contact_uri, phone);
+});

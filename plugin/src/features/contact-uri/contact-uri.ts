@@ -15,9 +15,13 @@ const verifyAfter = 3_000;
 
 export const isEnabled = (attributes: Record<string, unknown> | undefined): boolean => attributes?.extensionVoiceClientEnabled === true;
 
+/** Where `flexvc workers enable --include-foreign` keeps the address of a phone; then it may be replaced. */
+const formerURI = 'extensionVoiceClientFormerContactUri';
+
 /** Calls of this worker ring a phone, and not a client of the Voice SDK. */
 export function isForeign(attributes: Record<string, unknown> | undefined): boolean {
   const uri = attributes?.contact_uri;
+  if (attributes && formerURI in attributes && JSON.stringify(attributes[formerURI]) === JSON.stringify(uri)) return false;
   return uri !== undefined && uri !== null && uri !== '' && !(typeof uri === 'string' && uri.startsWith('client:'));
 }
 
@@ -41,7 +45,9 @@ export function contactURI({ manager, clock, settings, board, log }: Outside): (
     if (isForeign(worker!.attributes)) return null;
     if (!isEnabled(worker!.attributes)) {
       const ours = identity && `client:${settings.identityPrefix}${identity}`;
-      return ours && withoutQuery(worker!.attributes.contact_uri) === ours ? `client:${identity}` : null;
+      if (!ours || withoutQuery(worker!.attributes.contact_uri) !== ours) return null;
+      const former = worker!.attributes[formerURI];
+      return typeof former === 'string' ? former : `client:${identity}`;
     }
     const { beat, link, otherAgent, rejection } = board.get();
     return link === 'up' && !rejection && !otherAgent && beat?.identity ? `client:${beat.identity}` : null;
