@@ -183,8 +183,11 @@ test('buttons of our own stand in where Flex takes no foreign call', each, async
   });
   const { sid, call_sid } = await accepted();
   await badgeSays('In a call');
+  await part('mute').waitFor();
+  assert.equal(await $('join-call').count(), 0, 'it would ring the agent a second time');
   await part('mute').click();
   await badgeSays('Muted');
+  assert.equal(await $('join-call').count(), 0);
   await flex.picture(page, 'plugin-8-own-buttons');
   await part('hang-up').click();
   await complete(sid);

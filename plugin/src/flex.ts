@@ -25,6 +25,7 @@ export interface Flex {
   getSessionIdentifier?(): string;
   MainHeader: { Content: Content };
   CallCanvasActions: { Content: Content };
+  TaskCanvasHeader?: { Content: Content };
 }
 
 export interface Activity {

@@ -212,6 +212,7 @@ export function createWorld(options: Options = {}) {
     getSessionIdentifier: () => 'this-load',
     MainHeader: { Content: contents() },
     CallCanvasActions: { Content: contents() },
+    TaskCanvasHeader: { Content: contents() },
   };
 
   // The page, and the extension's content script in it.
@@ -258,6 +259,7 @@ export function createWorld(options: Options = {}) {
     state: flexState,
     header: flex.MainHeader.Content,
     canvas: flex.CallCanvasActions.Content,
+    taskHeader: flex.TaskCanvasHeader.Content,
     changed,
     say,
     sent: (type: string) => posted.filter((message) => message.type === type).map(({ payload }) => payload),

@@ -413,3 +413,29 @@ test('accept is refused while the call would not arrive, and the task stays; a c
   world.say(messages.HEARTBEAT, beat);
   await accept(offered);
 });
+
+// Join Call ----------------------------------------------------------------------------------------------------
+
+for (const first of ['the call', 'the conference']) {
+  test(`where Flex has not the call it does not offer to join it: ${first} is known first`, async () => {
+    const world = await connected(without, beat);
+    const [, given] = world.taskHeader.removed.find(([key]) => key === 'actions')!;
+    const steps = [() => world.say(messages.CALLS, { call, onHold: [], offers: [] }), () => world.setTask(task)];
+    for (const step of first === 'the call' ? steps : steps.reverse()) step();
+    assert.equal(given!.if({ task }), true);
+    assert.equal(given!.if({ task: { ...task, sid: 'WR-chat', taskChannelUniqueName: 'chat' } }), false);
+    assert.equal(given!.if({ task: { ...task, status: 'wrapping' } }), false);
+    assert.equal(world.canvas.added.get('flexvc-buttons').options.if(), true);
+    const normal = await connected({}, inCall);
+    normal.setTask(task);
+    const [, usual] = normal.taskHeader.removed.find(([key]) => key === 'actions')!;
+    assert.equal(usual!.if({ task }), false, 'there it is Hang Up');
+  });
+}
+
+test('a call that Flex lets go of while it goes on is given back', async () => {
+  const world = await connected({}, inCall);
+  world.state.phone = { ...world.state.phone, activeCall: undefined };
+  world.changed();
+  assert.equal(active(world)?.parameters.CallSid, callSid);
+});

@@ -21,22 +21,28 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
   /** One for each call that is up or on hold, by its SID. */
   const proxies = new Map<string, ProxyCall>();
   let shown: ProxyCall | null = null;
+  let attaching = false;
 
   /** Flex has a place for one call: it is that of the task the agent looks at, or else the one the agent speaks in. */
   const wanted = () => proxies.get(ownLeg(selectedTask(manager))?.callSid ?? '') ?? proxies.get(board.get().call?.callSid ?? '') ?? null;
 
   function show() {
     const next = wanted();
-    if (next === shown) return;
+    // Flex may let go of a call that goes on.
+    const isDropped = next !== null && sidOf(phone().activeCall) === undefined && !board.get().ownButtons;
+    if (attaching || (next === shown && !isDropped)) return;
     shown = next;
     if (next) attach(next);
   }
 
   function attach(proxy: ProxyCall) {
+    attaching = true;
     try {
       dispatch('PHONE_ADD_CALL', proxy);
     } catch (cause) {
       log('Flex refused the call', cause);
+    } finally {
+      attaching = false;
     }
     // Some versions of Redux freeze or copy what they hold; the SID is what tells the call.
     const ownButtons = sidOf(phone().activeCall) !== proxy.parameters.CallSid;
@@ -76,6 +82,7 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
     showOwnButtons(outside),
     showResume(outside),
     hideDeadButtons(outside),
+    hideJoin(outside),
     () => proxies.forEach((proxy, callSid) => end(callSid, proxy)),
   );
 };
@@ -187,6 +194,17 @@ const hideDeadButtons: Feature = ({ flex, board }) => {
   const own = () => board.get().ownButtons && board.get().call !== null;
   Content.remove('toggleMute', { if: () => own() || (isOld(board.get()) && board.get().call !== null) });
   for (const key of ['dialpad', 'hangup']) Content.remove(key, { if: own });
+  return () => {};
+};
+
+/** Where Flex does not have the call, it offers to join it: that would ring the agent a second time, in the same conference. */
+const hideJoin: Feature = ({ flex, manager, board }) => {
+  const isOurs = (task: Task | undefined) => {
+    const calls = callsOf(board.get());
+    const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
+    return task?.status === 'accepted' && !calls.some(({ callSid }) => callSid === inFlex) && callOf(manager, calls, task, true) !== undefined;
+  };
+  flex.TaskCanvasHeader?.Content.remove('actions', { if: ({ task }: { task?: Task }) => isOurs(task) });
   return () => {};
 };
 
