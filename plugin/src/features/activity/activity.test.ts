@@ -55,6 +55,7 @@ test('a page that is reloaded while the extension is away still knows the activi
   await alive(before, 4, unregistered);
   // Nothing is said to it when a page goes, a tab is closed or a browser crashes.
   const world = await connected({ activity: offline, memory: before.memory });
+  await alive(world, 6);
   assert.equal(world.activity(), 'WA-available');
   assert.equal(world.state.worker.activity.sid, 'WA-available');
 });
@@ -278,7 +279,7 @@ test('a tab that calls reach brings back the agent whom another tab has taken ou
   const [[key, value]] = [...deaf.memory] as [[string, string]];
   well.stored(key, value);
   well.setActivity(offline);
-  await alive(well, 1);
+  await alive(well, 6);
   assert.equal(well.activity(), 'WA-available');
   deaf.setActivity('WA-available');
   await alive(deaf, 10, unregistered);

@@ -34,6 +34,8 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
   let readySince: number | null = null;
   let quietSince: number | null = null;
   let strandedSince: number | null = null;
+  let offlineSince: number | null = null;
+  let took = false;
   /** When outages ended, whoever ended them. */
   let returns: number[] = [];
   let handAt = -Infinity;
@@ -74,11 +76,13 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
     // Going away would reject them, of whatever channel: the agent may still answer these.
     if (pending.some((task) => !isVoice(task))) return;
     memory.setBefore(returnFrom(now));
+    took = true;
     change(offline, { rejectPendingReservations: pending.length > 0 });
   }
 
   function comeBack(now: Activity) {
     overruled = false;
+    if (now.sid !== offline && asked === null) took = false;
     if (wasOut && now.sid !== offline) {
       wasOut = false;
       returns.push(clock.now());
@@ -87,6 +91,9 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
     if (!back) return;
     returns = returns.filter((at) => clock.now() - at < flapsWithin);
     const steady = returns.length === 0 ? 0 : Math.min(steadyAtMost, 1_250 * 4 ** returns.length);
+    offlineSince = now.sid === offline ? (offlineSince ?? clock.now()) : null;
+    // Another tab has taken the agent out: this one may be about to notice the same outage.
+    if (now.sid === offline && !wasOut && !took && clock.now() - offlineSince! < 4_000) return;
     if (now.sid === offline) {
       // Twilio refuses a change while one is pending.
       const mayNot = clock.now() - readySince! < steady || clock.now() < notBefore || tasks('pending').length > 0;
