@@ -161,6 +161,9 @@ e2e-story: $(FLEX_NEEDS) ## the whole of it in the real Flex UI, from init to di
 e2e-desktop: $(FLEX_NEEDS) ## e2e-flex and e2e-story side by side; about 4 minutes
 	$(call flex,--at-once 2 e2e/story/story.test.mjs e2e/flex/*.test.mjs)
 
+e2e-neighbours: $(FLEX_NEEDS) ## the real Flex UI with the plugins of others beside ours; about 8 minutes
+	$(call flex,--at-once 2 e2e/neighbours/*.test.mjs)
+
 flex-picture: ## take the picture of Flex in docs/pictures anew, in a pass of e2e-story
 	@DOCS_PICTURES=docs/pictures $(MAKE) --no-print-directory e2e-story
 
@@ -224,4 +227,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures mutants e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean
+.PHONY: help e2e-neighbours build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures mutants e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean

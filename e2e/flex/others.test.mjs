@@ -2,7 +2,7 @@
 // in the real Flex UI.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { startFlex, until } from './world.mjs';
+import { deafness, startFlex, until } from './world.mjs';
 
 let flex, page, live;
 
@@ -119,7 +119,7 @@ test('a second tab of Flex: both show the call, either may end it, and they do n
   page = await flex.openFlex();
   await badgeSays(page, 'Voice ready');
   const asked = (await flex.flexOrder('requests')).at(-1).number;
-  const second = await flex.openFlex({ beside: true });
+  const second = await flex.openFlex({ beside: true, script: deafness });
   await badgeSays(second, 'Voice ready');
   assert.deepEqual(await writes(asked), [], 'written to the worker when the second tab came');
 
@@ -142,10 +142,12 @@ test('a second tab of Flex: both show the call, either may end it, and they do n
 
   // One of them loses sight of the extension, and finds it again.
   const before = (await flex.flexOrder('requests')).at(-1).number;
-  await second.evaluate(() => postMessage({ type: 'VOICE_CLIENT_EXTENSION_DISCONNECTED' }, location.origin));
+  await second.evaluate(() => (window.deaf = true));
   await until('out and back', async () => (await writes(before)).filter(({ ActivitySid }) => ActivitySid).length >= 2 && (await flex.workerNow()).activity === 'Available');
-  await badgeSays(second, 'Voice ready');
+  await badgeSays(second, 'Voice extension gone');
   await badgeSays(page, 'Voice ready');
+  await second.evaluate(() => (window.deaf = false));
+  await badgeSays(second, 'Voice ready');
   const written = await writes(before);
   assert.equal(written.length, 2, JSON.stringify(written));
   await second.close();

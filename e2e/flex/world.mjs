@@ -45,6 +45,13 @@ export async function startFlex(options = {}) {
   }
 }
 
+/** Runs before anything on a page: while window.deaf is true, nothing of the extension is heard there. */
+export function deafness() {
+  addEventListener('message', (event) => {
+    if (window.deaf && event.data?.type?.startsWith?.('VOICE_CLIENT_EXTENSION_')) event.stopImmediatePropagation();
+  }, true);
+}
+
 /** What was thrown on the page, of whatever kind, and where. */
 function inWords({ text, exception, stackTrace }) {
   const what = exception?.description || JSON.stringify(exception?.value ?? exception?.preview ?? exception ?? null);
@@ -117,7 +124,7 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
   undo.push(() => context.close());
 
   const world = {
-    accountSid, control, order, flexOrder, worker, environment, context,
+    url, accountSid, control, order, flexOrder, worker, environment, context,
     flexvc: (...args) => run(args, 'all'),
 
     complaints: [],
@@ -132,12 +139,12 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
       if (!beside) world.complaints = [];
       return world.signIn(context, worker, ttl, script);
     },
-    /** Opens Flex as another agent does, in a browser of its own, without the extension. */
-    async openColleague() {
+    /** Opens Flex as another agent does, or as the same one, in a browser of its own, without the extension. */
+    async openColleague(agent = other) {
       const beside = await chromium.launch({ ...browser, headless: false, args: [...flags, ...quiet] });
       undo.push(() => beside.close());
-      const page = await world.signIn(await beside.newContext(desktop), other, '8h');
-      return { page, worker: other };
+      const page = await world.signIn(await beside.newContext(desktop), agent, '8h');
+      return { page, worker: agent, close: () => beside.close() };
     },
     async signIn(context, { sid }, ttl, script) {
       const page = await context.newPage();
@@ -173,13 +180,13 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
       await control('edit', { worker: worker.sid, attributes: JSON.stringify({ ...JSON.parse(attributes), extensionVoiceClientEnabled }) });
     },
     /** Lists the plugin to Flex with an account's settings in it, as `flexvc plugin deploy` does, but for some of them. */
-    async deployPlugin(other = {}, name = 'flexvc') {
+    async deployPlugin(other = {}, name = 'flexvc', phase = 1) {
       const bundle = await readFile(new URL('../../plugin/dist/bundle.js', import.meta.url), 'utf8');
       const { activities } = await control('state');
       const offline = activities.find(({ friendly_name }) => friendly_name === 'Unavailable').sid;
       const settings = { version: '0.0.1', identityPrefix: 'ext_', tokenURL: tokens?.url ?? 'https://tokens.example', offlineActivitySID: offline, ...other };
       const source = bundle.replace('/*flexvc:settings*/null', () => JSON.stringify(settings));
-      await flexOrder('plugin', { name, version: '0.0.1', source });
+      await flexOrder('plugin', { name, version: '0.0.1', phase, source });
       return { ...settings, source };
     },
     async picture(page, name) {

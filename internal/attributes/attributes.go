@@ -25,8 +25,11 @@ const MaxLength = 4096
 // The keys of a worker's attributes that flexvc knows. All others are carried
 // along byte for byte.
 const (
-	EnabledKey    = "extensionVoiceClientEnabled"
-	EnabledAtKey  = "extensionVoiceClientEnabledAt" // when flexvc set the flag, in seconds since 1970
+	EnabledKey   = "extensionVoiceClientEnabled"
+	EnabledAtKey = "extensionVoiceClientEnabledAt" // when flexvc set the flag, in seconds since 1970
+	// FormerURIKey is where a worker's address is kept that is no voice client: its
+	// presence allows the plugin to move the worker to the extension.
+	FormerURIKey  = "extensionVoiceClientFormerContactUri"
 	contactURIKey = "contact_uri"
 )
 
@@ -43,6 +46,9 @@ type Edit struct {
 	Prefix          string `json:"prefix,omitempty"` // the profile's identity prefix, such as "ext_"
 	// URIOnly leaves the flag as it is, and an enabled worker alone.
 	URIOnly bool `json:"uri_only,omitempty"`
+	// IncludeForeign enables workers whose address is no voice client too, and keeps
+	// the address under FormerURIKey; disabling puts it back.
+	IncludeForeign bool `json:"include_foreign,omitempty"`
 	// Unset removes the flag, and its time, instead of setting it to false.
 	Unset bool `json:"unset,omitempty"`
 }
@@ -67,7 +73,8 @@ type Change struct {
 // Apply returns attributes with the edit made and every other byte as it was:
 // order and spelling of keys, white space, numbers, escapes. No changes means
 // that nothing had to be done. The error is AttributesInvalid when attributes
-// is not one JSON object, AttributesTooLong when the result would be.
+// is not one JSON object, AttributesTooLong when the result would be,
+// AddressForeign when a worker is to be enabled whose calls ring no voice client.
 //
 // Of a key that occurs more than once the last is edited, as JSON.parse reads
 // that one. A worker without the key counts as disabled already.
@@ -85,6 +92,18 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 		if from := doc.value(key).of(attributes); from != to {
 			after, changes = set(after, key, to), append(changes, Change{key, from, to})
 		}
+	}
+	uri := doc.contactURI.of(attributes)
+	if e.Enable && !e.URIOnly && flag != "true" && foreign(uri) {
+		if !e.IncludeForeign {
+			return "", nil, addressForeign(uri)
+		}
+		put(FormerURIKey, uri)
+	}
+	if former := doc.formerURI.of(attributes); former != "" && !e.Enable {
+		put(contactURIKey, former)
+		put(FormerURIKey, "")
+		doc.contactURI = nil // it is what it is to be
 	}
 	switch want := boolean(e.Enable); {
 	case e.URIOnly:
@@ -109,6 +128,24 @@ func (e Edit) Apply(attributes string) (string, []Change, error) {
 		return "", nil, tooLong(n)
 	}
 	return after, changes, nil
+}
+
+// foreign reports whether calls for a contact_uri, as JSON, ring something else
+// than a voice client: a desk phone, a number.
+func foreign(uri string) bool {
+	var text string
+	switch {
+	case uri == "" || uri == "null":
+		return false
+	case json.Unmarshal([]byte(uri), &text) != nil:
+		return true
+	}
+	return text != "" && !strings.HasPrefix(text, "client:")
+}
+
+func addressForeign(uri string) error {
+	return problem.New(problem.AddressForeign, "calls ring %s, which is no voice client", uri).
+		WithHint("--include-foreign moves such workers too, and keeps the address")
 }
 
 func tooLong(n int) error {
@@ -172,6 +209,7 @@ type document struct {
 	enabled    *span
 	enabledAt  *span
 	contactURI *span
+	formerURI  *span
 	members    int
 	end        int // after the last value, or after the opening brace
 }
@@ -201,6 +239,8 @@ func (d document) value(key string) *span {
 		return d.enabledAt
 	case contactURIKey:
 		return d.contactURI
+	case FormerURIKey:
+		return d.formerURI
 	}
 	return nil
 }
@@ -236,6 +276,8 @@ func parse(text string) (document, error) {
 			doc.enabledAt = where
 		case contactURIKey:
 			doc.contactURI = where
+		case FormerURIKey:
+			doc.formerURI = where
 		}
 	}
 	return doc, nil

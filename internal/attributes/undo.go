@@ -59,9 +59,15 @@ func (e Edited) Undo(attributes string) (string, []Change, error) {
 		toTime = time.was
 	}
 
+	former := three{before.formerURI.of(e.Before), after.formerURI.of(e.After), now.formerURI.of(attributes)}
+	toFormer := former.is
+	if !ReadsAs(former.was, former.ours) && toFlag != "true" {
+		toFormer = former.was
+	}
+
 	var changes []Change
 	text := attributes
-	for _, c := range []Change{{EnabledKey, flag.is, toFlag}, {EnabledAtKey, time.is, toTime}, {contactURIKey, uri.is, toURI}} {
+	for _, c := range []Change{{EnabledKey, flag.is, toFlag}, {EnabledAtKey, time.is, toTime}, {contactURIKey, uri.is, toURI}, {FormerURIKey, former.is, toFormer}} {
 		if c.From != c.To {
 			changes = append(changes, c)
 			text = set(text, c.Key, c.To)
@@ -102,7 +108,7 @@ func (e Edited) restoredURI(v three, attributes string, enabled bool) (string, b
 	moved, onExtension := withoutPrefix(v.is, e.Prefix)
 	onExtension = onExtension && !OwnIdentity(identityOf(v.is), attributes, e.Name)
 	switch {
-	case onExtension && ReadsAs(moved, v.was) && !enabled:
+	case onExtension && (ReadsAs(moved, v.was) || foreign(v.was)) && !enabled:
 		return v.was, true
 	case ReadsAs(v.was, v.ours) && onExtension && !enabled:
 		return moved, true // nobody would answer there

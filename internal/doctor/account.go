@@ -261,6 +261,13 @@ func (d *Doctor) plugin(ctx context.Context) Result {
 	if s.Sum == "" {
 		return warn(says, "another tool deployed it, so its settings are unknown", "flexvc plugin deploy")
 	}
+	if flex, err := d.Account.Flex.FlexConfiguration(ctx); err == nil && flex.NoBrowserVoice {
+		return fail(says, "Flex is set up without voice in the browser (disableBrowserVoice in ui_attributes), so it refuses every call that an agent accepts",
+			"remove disableBrowserVoice from Flex's configuration")
+	}
+	if s.Late() {
+		return warn(says, fmt.Sprintf("Flex starts it in phase %d, where another plugin that hangs keeps it from starting", s.Phase), "flexvc plugin deploy")
+	}
 	want, err := d.Account.PluginSum(s.Version)
 	switch {
 	case problem.Is(err, problem.PluginIncomplete):

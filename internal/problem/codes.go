@@ -66,6 +66,7 @@ const (
 	FilterRefused      Code = "filter-refused"
 	AttributesInvalid  Code = "attributes-invalid"
 	AttributesTooLong  Code = "attributes-too-long"
+	AddressForeign     Code = "address-foreign"
 	EditedSince        Code = "edited-since"
 	RunNotFound        Code = "run-not-found"
 	RunNotResumable    Code = "run-not-resumable"
@@ -137,6 +138,7 @@ var Catalogue = []Entry{
 	{WorkerOffline, ExitFailed, "The worker has no registered voice client on the emulator.", "Open Flex with the extension and wait until its icon is green."},
 	{FilterRefused, ExitUsage, "Twilio does not accept the filter expression.", "See the TaskRouter expression syntax."},
 	{AttributesInvalid, ExitFailed, "A worker's attributes are not a JSON object.", "Fix them in the Console; flexvc skips such workers."},
+	{AddressForeign, ExitFailed, "A worker's calls ring a phone: contact_uri does not begin with client:.", "flexvc skips such workers; workers enable --include-foreign moves them too, and keeps the address."},
 	{AttributesTooLong, ExitFailed, "A worker's attributes would exceed Twilio's 4096 characters.", "Shorten them first."},
 	{EditedSince, ExitFailed, "Somebody gave a worker's flag or contact URI another value, so it was skipped.", "Use the command that the message names."},
 	{RunNotFound, ExitUsage, "The run does not exist.", "list runs: flexvc runs list."},

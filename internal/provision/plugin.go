@@ -24,7 +24,10 @@ const (
 	// Twilio's own plugin tools rename one that they use.
 	serviceFriendlyName = "Flex plugins (created by flexvc)"
 	newestRuntime       = "node22"
-	usualPhase          = 3
+	// ownPhase is before that of other plugins, 3: Flex starts the plugins of one
+	// phase one after another, so one that hangs keeps those behind it from
+	// starting.
+	ownPhase = 1
 )
 
 // Plugin puts the plugin into Flex: the file into Serverless, its version into

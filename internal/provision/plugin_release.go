@@ -1,8 +1,9 @@
 package provision
 
 import (
-	"cmp"
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/flexvc/flexvc/internal/twilio"
 )
@@ -34,13 +35,16 @@ func (d *Plugin) planRelease(p *PluginPlan) {
 	switch {
 	case p.Version == "":
 		item.Action, item.Name = Remove, now.Version
-	case p.version.SID != "" && now.VersionSID == p.version.SID:
+	case p.version.SID != "" && now.VersionSID == p.version.SID && now.Phase == ownPhase:
 		item.Action, item.ID = Same, p.is.releases[0].SID
+	case now.Version == p.Version && p.Version != "":
+		item.Action, item.Detail = Change, fmt.Sprintf("phase %d → %d, %s", now.Phase, ownPhase, item.Detail)
 	case now.Version != "":
 		item.Action, item.Name = Change, now.Version+" → "+p.Version
 	}
 	if p.Version != "" {
-		p.rows = append(p.rows, twilio.ConfiguredPlugin{PluginSID: p.is.plugin.SID, VersionSID: p.version.SID, UniqueName: PluginName, Version: p.Version, Phase: cmp.Or(now.Phase, usualPhase)})
+		row := twilio.ConfiguredPlugin{PluginSID: p.is.plugin.SID, VersionSID: p.version.SID, UniqueName: PluginName, Version: p.Version, Phase: ownPhase}
+		p.rows = slices.Insert(p.rows, 0, row)
 	}
 	p.add(item, bind(d.applyRelease, p))
 }

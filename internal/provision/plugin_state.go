@@ -14,6 +14,7 @@ import (
 // PluginStatus is what Flex loads, and from where.
 type PluginStatus struct {
 	Version     string // released; empty when the plugin is not
+	Phase       int    // in which Flex starts it
 	Latest      string // the greatest version there is; empty without any
 	Previous    string // what a rollback would release; empty when it would take the plugin out, or there is no release
 	Released    time.Time
@@ -168,7 +169,7 @@ func (d *Plugin) Status(ctx context.Context) (PluginStatus, error) {
 	}
 	row := is.released()
 	s := PluginStatus{
-		Version: row.Version, Latest: is.latest().Version, Others: is.others(),
+		Version: row.Version, Phase: row.Phase, Latest: is.latest().Version, Others: is.others(),
 		ServiceSID: is.service.SID, Environment: is.environment.DomainName,
 	}
 	if row.Version == "" {
@@ -184,6 +185,10 @@ func (d *Plugin) Status(ctx context.Context) (PluginStatus, error) {
 	s.Previous = ours(rows).Version
 	return s, err
 }
+
+// Late reports whether Flex starts the plugin beside or after those of other
+// makers, so that one of them can keep it from starting.
+func (s PluginStatus) Late() bool { return s.Version != "" && s.Phase > ownPhase }
 
 // Loaded reports whether Flex loads the plugin, in any version.
 func (d *Plugin) Loaded(ctx context.Context) (bool, error) {

@@ -10,6 +10,9 @@ type FlexConfiguration struct {
 	FlexInstanceSID    string // GO…
 	UIVersion          string
 	RuntimeDomain      string
+	// NoBrowserVoice is disableBrowserVoice of ui_attributes: Flex UI refuses to
+	// accept a call for an address that begins with client:.
+	NoBrowserVoice bool
 }
 
 // Plugin is a Flex plugin, FP….

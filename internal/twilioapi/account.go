@@ -30,7 +30,17 @@ func (c *Client) FlexConfiguration(ctx context.Context) (twilio.FlexConfiguratio
 		FlexInstanceSID:    value(f.FlexInstanceSid),
 		UIVersion:          value(f.UiVersion),
 		RuntimeDomain:      value(f.RuntimeDomain),
+		NoBrowserVoice:     isSet(f.UiAttributes, "disableBrowserVoice"),
 	}, nil
+}
+
+// isSet reports whether a JSON object says true under that name.
+func isSet(object *any, name string) bool {
+	if object == nil {
+		return false
+	}
+	fields, _ := (*object).(map[string]any)
+	return fields[name] == true
 }
 
 // AccountName is the account's friendly name. Standard API keys may not read it:

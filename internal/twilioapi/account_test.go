@@ -16,10 +16,10 @@ func TestFlexConfiguration(t *testing.T) {
 			t.Errorf("asked for %s", r.URL)
 		}
 		return respond(200, `{"account_sid":"`+account+`","taskrouter_workspace_sid":"`+workspace+`","taskrouter_offline_activity_sid":"WA1",
-			"flex_instance_sid":"GO1","ui_version":"2.17.1","runtime_domain":null,"ui_attributes":{"a":{"b":1}},"taskrouter_skills":[]}`), nil
+			"flex_instance_sid":"GO1","ui_version":"2.17.1","runtime_domain":null,"ui_attributes":{"a":{"b":1},"disableBrowserVoice":true},"taskrouter_skills":[]}`), nil
 	}))
 	got, err := c.FlexConfiguration(t.Context())
-	want := twilio.FlexConfiguration{AccountSID: account, WorkspaceSID: workspace, OfflineActivitySID: "WA1", FlexInstanceSID: "GO1", UIVersion: "2.17.1"}
+	want := twilio.FlexConfiguration{AccountSID: account, WorkspaceSID: workspace, OfflineActivitySID: "WA1", FlexInstanceSID: "GO1", UIVersion: "2.17.1", NoBrowserVoice: true}
 	if err != nil || got != want {
 		t.Errorf("configuration %+v, %v", got, err)
 	}

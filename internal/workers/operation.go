@@ -24,7 +24,7 @@ var (
 // refuses reports whether a problem means that one worker is to be left alone.
 func refuses(code problem.Code) bool {
 	switch code {
-	case problem.AttributesInvalid, problem.AttributesTooLong, problem.EditedSince:
+	case problem.AttributesInvalid, problem.AttributesTooLong, problem.AddressForeign, problem.EditedSince:
 		return true
 	}
 	return false

@@ -25,6 +25,7 @@ export interface Flex {
   getSessionIdentifier?(): string;
   MainHeader: { Content: Content };
   CallCanvasActions: { Content: Content };
+  TaskCanvasHeader?: { Content: Content };
 }
 
 export interface Activity {
@@ -43,11 +44,13 @@ export interface Task {
   sid: string;
   status: string;
   taskChannelUniqueName?: string;
+  /** Whatever the makers of the task put in: every part may be missing, or something else. */
+  attributes?: { call_sid?: unknown; direction?: unknown; conference?: { participants?: { worker?: string } } };
   conference?: { participants?: Participant[] };
 }
 
 export interface FlexState {
-  config: { sso?: { accountSid?: string } };
+  config: { sso?: { accountSid?: string }; disableBrowserVoice?: boolean };
   session: { ssoTokenPayload?: { token?: string; expiration?: string; identity?: string } };
   worker: { activity?: Activity; activities?: Map<string, Activity>; tasks?: Map<string, Task> };
   phone: { activeCall?: unknown; listener?: { isMicrophoneSet?: boolean; microphoneID?: string } };
@@ -63,6 +66,7 @@ export interface WorkerClient extends Emitter {
   sid: string;
   attributes: Record<string, unknown>;
   setAttributes(attributes: Record<string, unknown>): Promise<unknown>;
+  channels?: Map<string, { taskChannelUniqueName: string; capacity: number }>;
   fetchLatestVersion?(): Promise<unknown>;
 }
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import vm from 'node:vm';
 import * as messages from './messages';
-import { beat, call, connected, createWorld, enabled, offline, settings, settle } from './test/world';
+import { alive, beat, call, connected, createWorld, enabled, offline, settings, settle } from './test/world';
 
 // The tests run from .test; npm runs them from the plugin's folder.
 const bundle = () => readFileSync('dist/bundle.js', 'utf8');
@@ -61,8 +61,7 @@ test('a worker who is turned off keeps the controls until the call is over', asy
 
 test('an agent who is turned off while away gets the activity before back', async () => {
   const world = await connected();
-  world.say(messages.DISCONNECTED);
-  await settle();
+  await alive(world, 4, { ...beat, status: 'offline', error: true });
   assert.equal(world.activity(), offline);
   world.worker.become({ ...world.worker.attributes, extensionVoiceClientEnabled: false });
   await settle();
@@ -81,10 +80,16 @@ test('no token reaches the log or a notification', async () => {
 /** The bundle as Flex loads it: one classic script that registers at once. */
 function load(script: string) {
   const registered: (new () => { name: string; init(...args: unknown[]): void })[] = [];
-  const window: Record<string, unknown> = { Twilio: { Flex: { Plugins: { init: (plugin: never) => registered.push(plugin) } } }, React: { createElement: () => null } };
+  const later: (() => void)[] = [];
+  const Manager = { getInstance: () => ({ workerClient: undefined }) };
+  const window: Record<string, unknown> = {
+    Twilio: { Flex: { Manager, Plugins: { init: (plugin: never) => registered.push(plugin) } } },
+    React: { createElement: () => null, Component: class {} },
+    setTimeout: (task: () => void) => later.push(task),
+  };
   const logged: string[] = [];
   vm.runInNewContext(script, { window, console: { info: (...args: unknown[]) => logged.push(args.join(' ')) } });
-  return { registered, logged };
+  return { registered, logged, wait: () => later.forEach((task) => task()) };
 }
 
 test('the bundle registers with Flex while its script runs, and is at most 60 kB', () => {
@@ -100,4 +105,46 @@ test('the bundle takes its settings where flexvc puts them', () => {
   // Not a worker: it gets as far as looking.
   new registered[0]!().init({}, { workerClient: undefined });
   assert.match(logged.join(), /not a worker/);
+});
+
+test('the bundle starts without Flex behind a plugin that never finishes, and only once', () => {
+  const script = bundle().replace('/*flexvc:settings*/null', JSON.stringify(settings));
+  const looked = (logged: string[]) => logged.filter((line) => /not a worker/.test(line)).length;
+  const behind = load(script);
+  behind.wait();
+  assert.match(behind.logged.join(), /starting without Flex/);
+  new behind.registered[0]!().init({}, { workerClient: undefined });
+  assert.equal(looked(behind.logged), 1);
+  const inTime = load(script);
+  new inTime.registered[0]!().init({}, { workerClient: undefined });
+  inTime.wait();
+  assert.equal(looked(inTime.logged), 1);
+  assert.doesNotMatch(inTime.logged.join(), /starting without Flex/);
+});
+
+test('a part that cannot start leaves the others at work, and says so', async () => {
+  const world = createWorld();
+  world.flex.CallCanvasActions = undefined as never;
+  world.start();
+  world.say(messages.HEARTBEAT, beat);
+  await settle();
+  assert.match(world.logged.join(), /a part of this plugin could not start/);
+  assert.equal(world.header.added.has('flexvc-badge'), true);
+  assert.equal(world.worker.attributes.contact_uri, 'client:ext_alice');
+});
+
+test('another plugin that throws where we change Flex does not stop ours', async () => {
+  const world = await connected({}, { ...beat, call });
+  (world.state.phone.activeCall as { on(event: string, listener: () => void): void }).on('disconnect', () => {
+    throw new Error('a neighbour');
+  });
+  const neighbour = world.manager.store.subscribe(() => {
+    throw new Error('a neighbour');
+  });
+  world.say(messages.CALL, null);
+  world.say(messages.CALL, { ...call, callSid: 'CA2' });
+  neighbour();
+  world.say(messages.CALL, null);
+  world.say(messages.CALL, { ...call, callSid: 'CA3' });
+  assert.deepEqual((world.state.phone.activeCall as { parameters: object }).parameters, { CallSid: 'CA3' });
 });

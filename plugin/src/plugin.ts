@@ -1,15 +1,15 @@
-// One plugin on one page: for an agent who is on the extension everything, for anybody else nothing but a contact_uri that
-// still points at the extension.
+// One plugin on one page: for an agent who is on the extension everything, for anybody else, and for whoever's calls ring a
+// phone, nothing but a contact_uri that still points at the extension.
 import type { Clock } from './clock';
 import { activity } from './features/activity/activity';
 import { badge } from './features/badge/badge';
 import { callControls } from './features/call-controls/call-controls';
 import { connection } from './features/connection/connection';
-import { contactURI, isEnabled } from './features/contact-uri/contact-uri';
+import { contactURI, isEnabled, isForeign } from './features/contact-uri/contact-uri';
 import { devices } from './features/devices/devices';
-import { notifications } from './features/notifications/notifications';
+import { type Say, notifications } from './features/notifications/notifications';
 import type { Flex, Manager } from './flex';
-import { type Outside, together } from './outside';
+import { type Feature, type Outside, together } from './outside';
 import type { Settings } from './settings';
 import { createBoard } from './state';
 
@@ -34,17 +34,36 @@ export function start(flex: Flex, manager: Manager, settings: Settings | null, p
   }
   marked[running] = settings.version;
 
-  const outside: Outside = { flex, manager, page, clock, settings, board: createBoard(), log };
-  const enabled = isEnabled(manager.workerClient.attributes);
-  log(`${settings.version}, ${enabled ? 'calls go to the voice extension' : 'this worker is not on the voice extension'}`);
-  return together(() => delete marked[running], contactURI(outside), enabled ? whileEnabled(outside, () => startAll(outside)) : nothing);
+  const outside: Outside = { flex, manager, page, clock, settings, board: createBoard((cause) => log('a part of this plugin failed', cause)), log };
+  const { attributes } = manager.workerClient;
+  const enabled = isOurs(attributes);
+  const why = isForeign(attributes) ? 'the calls of this worker ring a phone' : 'this worker is not on the voice extension';
+  log(`${settings.version}, ${enabled ? 'calls go to the voice extension' : why}`);
+  return together(() => delete marked[running], attempt(outside, contactURI), enabled ? whileEnabled(outside, () => startAll(outside)) : nothing);
 }
+
+const isOurs = (attributes: Record<string, unknown>) => isEnabled(attributes) && !isForeign(attributes);
 
 function startAll(outside: Outside): () => void {
   const { extension, stop: stopConnection } = connection(outside);
-  const { say, stop: stopNotifications } = notifications(outside);
-  const all = { ...outside, extension, say };
-  return together(stopConnection, stopNotifications, activity(all), callControls(all), devices(all), badge(all));
+  let say: Say = () => {};
+  const all = { ...outside, extension, say: (notice: Parameters<Say>[0]) => say(notice) };
+  const notices: Feature = (outside) => {
+    const started = notifications(outside);
+    say = started.say;
+    return started.stop;
+  };
+  return together(stopConnection, ...[notices, activity, callControls, devices, badge].map((feature) => attempt(all, feature)));
+}
+
+/** What one feature finds missing in this Flex, or broken by another plugin, does not take the others along. */
+function attempt<Needs extends Outside>(outside: Needs, feature: (outside: Needs) => () => void): () => void {
+  try {
+    return feature(outside);
+  } catch (cause) {
+    outside.log('a part of this plugin could not start', cause);
+    return () => {};
+  }
 }
 
 /** A worker who is turned off keeps the controls of the call that is still up. */
@@ -52,8 +71,8 @@ function whileEnabled({ manager, board, log }: Outside, begin: () => () => void)
   const worker = manager.workerClient!;
   let stop: (() => void) | null = begin();
   const look = () => {
-    if (!stop || isEnabled(worker.attributes) || board.get().call) return;
-    log('this worker was taken off the voice extension');
+    if (!stop || isOurs(worker.attributes) || board.get().call) return;
+    log('this worker was taken off the voice extension, or has the address of a phone');
     stop();
     stop = null;
   };

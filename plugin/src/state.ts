@@ -5,6 +5,8 @@ import type { Problem } from './strings';
 export interface State {
   /** starting: not heard yet. up: heartbeats arrive. silent: they never did, or no longer do. */
   link: 'starting' | 'up' | 'silent';
+  /** The extension has said something to this page, ever. */
+  heard: boolean;
   rejection: Rejection | null;
   beat: Heartbeat | null;
   /** The call the agent speaks in; of an old extension, the one Flex says is this agent's. */
@@ -23,12 +25,19 @@ export interface State {
   ownButtons: boolean;
   contactURI: 'ok' | 'missing' | 'contested';
   offlineActivityMissing: boolean;
+  /** How often Accept was refused, because the call would not have reached the agent. */
+  acceptRefused: number;
+  /** The account's Flex is set up without voice in the browser, and refuses every Accept. */
+  browserVoiceDisabled: boolean;
+  /** The activity to go to, of an agent who was found in the offline one although calls come, and nobody knows why. */
+  stranded: string | null;
   /** The plugin has withdrawn: Flex does not take away at once what was added to a header that is already drawn. */
   stopped: boolean;
 }
 
 export const initial: State = {
   link: 'starting',
+  heard: false,
   rejection: null,
   beat: null,
   call: null,
@@ -41,6 +50,9 @@ export const initial: State = {
   ownButtons: false,
   contactURI: 'ok',
   offlineActivityMissing: false,
+  acceptRefused: 0,
+  browserVoiceDisabled: false,
+  stranded: null,
   stopped: false,
 };
 
@@ -51,7 +63,8 @@ export interface Board {
   subscribe(listener: (state: State, before: State) => void): () => void;
 }
 
-export function createBoard(): Board {
+/** What a listener throws is its own affair: the others hear of the change all the same, and of the next. */
+export function createBoard(complain: (cause: unknown) => void): Board {
   let state = initial;
   const listeners = new Set<(state: State, before: State) => void>();
   const changes: [State, State][] = [];
@@ -64,7 +77,13 @@ export function createBoard(): Board {
       // A listener that sets again must not have the others hear of the changes in the wrong order.
       if (changes.push([state, before]) > 1) return;
       for (; changes.length; changes.shift()) {
-        for (const listener of [...listeners]) listener(...changes[0]!);
+        for (const listener of [...listeners]) {
+          try {
+            listener(...changes[0]!);
+          } catch (cause) {
+            complain(cause);
+          }
+        }
       }
     },
     subscribe(listener) {
@@ -81,8 +100,10 @@ export function problemOf(state: State): Problem | null {
   if (state.flexTokenExpired) return 'flex_token';
   if (state.otherAgent) return 'other_agent';
   if (state.beat?.broken) return brokenBecause(state.beat);
+  if (state.browserVoiceDisabled) return 'browser_voice_disabled';
   if (state.contactURI === 'contested') return 'contact_uri_contested';
   if (state.contactURI === 'missing') return 'contact_uri_missing';
+  if (state.stranded) return 'stranded';
   if (state.offlineActivityMissing) return 'offline_activity_missing';
   return null;
 }

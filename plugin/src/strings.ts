@@ -64,6 +64,10 @@ export const problems = {
     title: 'No connection',
     text: 'The voice extension has lost its connection to Twilio. It comes back by itself; check your network if it does not.',
   },
+  browser_voice_disabled: {
+    title: 'Flex refuses calls',
+    text: 'Flex is set up without voice in the browser, so it refuses every call you accept. Ask your administrator to remove disableBrowserVoice from its configuration.',
+  },
   contact_uri_missing: {
     title: 'Not reachable yet',
     text: 'Flex has no address to send your calls to. It is set as soon as the voice extension is ready.',
@@ -71,6 +75,10 @@ export const problems = {
   contact_uri_contested: {
     title: 'Calls may go astray',
     text: 'Another program keeps changing where Flex sends your calls. Tell your administrator: calls may not reach you.',
+  },
+  stranded: {
+    title: 'Not taking calls',
+    text: 'Calls reach you again, but you are still in the activity for when they do not.',
   },
   offline_activity_missing: {
     title: 'Voice half set up',
@@ -119,6 +127,8 @@ export const badge = {
   unmute: 'Unmute',
   hangUp: 'Hang up',
   keypad: 'Keypad',
+  acceptRefused: 'The call was not accepted, because it would not reach you. It is still in your list.',
+  takeCalls: 'Take calls again',
   help: 'Help',
   helpText: 'The voice extension has its own window: click its icon in the toolbar for details, a microphone test and a restart.',
   version: (plugin: string, extension: string | null) => `Plugin ${plugin}, extension ${extension ?? 'unknown'}`,

@@ -42,6 +42,20 @@ func LoadPlugin(ctx context.Context, c *twilioapi.Client) error {
 	return release(ctx, c, twilio.ConfiguredPlugin{VersionSID: v.SID, Phase: 3})
 }
 
+// ReleaseInPhase has Flex start the plugins that it loads in another phase.
+func ReleaseInPhase(t testing.TB, e *emulator.Emulator, phase int) {
+	t.Helper()
+	ctx, c := context.Background(), Twilio(t, e)
+	releases, err := c.Releases(ctx)
+	Check(t, err)
+	rows, err := c.ConfiguredPlugins(ctx, releases[0].ConfigurationSID)
+	Check(t, err)
+	for i := range rows {
+		rows[i].Phase = phase
+	}
+	Check(t, release(ctx, c, rows...))
+}
+
 // ReleaseNothing has Flex load no plugin.
 func ReleaseNothing(t testing.TB, e *emulator.Emulator) {
 	t.Helper()

@@ -235,6 +235,9 @@ func (c *clinic) at(method, address, form string) map[string]any {
 		req.Body = http.NoBody
 	} else {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if json.Valid([]byte(form)) {
+			req.Header.Set("Content-Type", "application/json")
+		}
 	}
 	a := c.E.Account()
 	req.SetBasicAuth(a.SID, a.AuthToken)
@@ -375,6 +378,10 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 				return other(s)
 			}}))
 		}, "plugin", "warning", `built with other settings`, `^flexvc plugin deploy`, ""},
+		{"a Flex without voice in the browser", func(c *clinic) {
+			c.at("POST", "https://flex-api.twilio.com/v1/Configuration", `{"account_sid":"`+c.E.Account().SID+`","ui_attributes":{"disableBrowserVoice":true}}`)
+		}, "plugin", "failed", `refuses every call that an agent accepts`, `^remove disableBrowserVoice`, ""},
+		{"a plugin that others can keep from starting", func(c *clinic) { clitest.ReleaseInPhase(c.T, c.E, 3) }, "plugin", "warning", `starts it in phase 3`, `^flexvc plugin deploy`, ""},
 		{"a clock that is slow", func(c *clinic) { c.skew = -10 * time.Minute }, "clock", "failed", `voice tokens issued here would be used`, `NTP`, ""},
 		{"a clock that is a little fast", func(c *clinic) { c.skew = time.Minute }, "clock", "warning", `may be refused`, `NTP`, ""},
 		{"a policy with another address", func(c *clinic) { c.policy("/extension/update.xml", "/old/update.xml") }, "browser", "failed", `update_url is http.*/old/update\.xml, but the extension is at`, `^flexvc pack --policy`, ""},

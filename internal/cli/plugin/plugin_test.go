@@ -217,6 +217,40 @@ func TestPluginReleasedByOthersMeanwhile(t *testing.T) {
 	}
 }
 
+// TestPluginStartsBeforeOthers: Flex starts no plugin behind one that hangs in
+// the same phase. A deployment from before mends it without a new version.
+func TestPluginStartsBeforeOthers(t *testing.T) {
+	t.Parallel()
+	r := accounttest.New(t, emulator.Options{})
+	r.Theirs("theirs")
+	r.Must("deploy", "--yes")
+	phases := func() string {
+		client := clitest.Twilio(t, r.E)
+		releases, err := client.Releases(t.Context())
+		clitest.Check(t, err)
+		rows, err := client.ConfiguredPlugins(t.Context(), releases[0].ConfigurationSID)
+		clitest.Check(t, err)
+		var all []string
+		for _, row := range rows {
+			all = append(all, fmt.Sprintf("%s %d", row.UniqueName, row.Phase))
+		}
+		return strings.Join(all, ", ")
+	}
+	const want = provision.PluginName + " 1, theirs 3"
+	if got := phases(); got != want {
+		t.Errorf("Flex starts %s, not %s", got, want)
+	}
+	loads := r.Loads()
+	clitest.ReleaseInPhase(t, r.E, 3)
+	if out := r.Must("deploy", "--yes"); !strings.Contains(out, "phase 3 → 1") {
+		t.Errorf("the plan does not tell of the phase:\n%s", out)
+	}
+	if got := phases(); got != want {
+		t.Errorf("after another deploy Flex starts %s, not %s", got, want)
+	}
+	r.WantLoads(loads...)
+}
+
 func TestPluginNeedsItsActivity(t *testing.T) {
 	t.Parallel()
 	r := accounttest.New(t, emulator.Options{})

@@ -16,6 +16,7 @@ type setOptions struct {
 	selectOptions
 	Enable          bool
 	ResetContactURI bool
+	IncludeForeign  bool
 	Workspace       string
 	Concurrency     int
 	Force           bool
@@ -50,6 +51,10 @@ What agents would miss is told first: the activity for disconnected agents, the 
 endpoint, the published package. Without the released plugin nothing would happen, so
 that is refused unless --force is given.
 
+Workers whose calls ring a phone (contact_uri does not begin with client:) are listed
+and skipped. With --include-foreign they are moved too: the address is kept in
+extensionVoiceClientFormerContactUri, and workers disable puts it back.
+
 ` + selectHelp + setHelp,
 		Example: `  $ flexvc workers enable --all --dry-run
   $ flexvc workers enable alice bob
@@ -67,6 +72,7 @@ that is refused unless --force is given.
 	opts.flags(cmd)
 	if enable {
 		cmd.Flags().BoolVar(&opts.Force, "force", false, "enable workers even though Flex does not load the plugin")
+		cmd.Flags().BoolVar(&opts.IncludeForeign, "include-foreign", false, "also move workers whose calls ring a phone, and keep the address")
 	} else {
 		cmd.Use = "disable {<worker>... | --all | --filter <expr> | --from <file>}"
 		cmd.Short = "Switch workers back to the Flex tab"
@@ -108,7 +114,7 @@ func setRun(ctx context.Context, opts *setOptions) error {
 	defer session.Release()
 	b := &bulk.Job{App: opts.App, Session: session, Concurrency: opts.Concurrency, DryRun: opts.DryRun, ExitCode: opts.ExitCode, Yes: opts.Yes,
 		Enables: opts.Enable, Force: opts.Force}
-	edit := attributes.Edit{Enable: opts.Enable, ResetContactURI: opts.ResetContactURI}
+	edit := attributes.Edit{Enable: opts.Enable, ResetContactURI: opts.ResetContactURI, IncludeForeign: opts.IncludeForeign}
 	header := workers.Header{Command: "workers disable", Selection: opts.String()}
 	if opts.Enable {
 		edit.At = opts.App.Now().Unix()

@@ -237,13 +237,22 @@ func TestNoOfferToWhoCannotTakeIt(t *testing.T) {
 
 func TestGoingAwayRejectsWhatIsPending(t *testing.T) {
 	d, x, _ := offered(t, nil)
+	x2, err := d.s.Offer(flexui.Incoming{Worker: "agent", Channel: "chat"})
+	if err != nil || x2.Channel != "chat" {
+		t.Fatalf("a chat beside a call: %+v, %v", x2, err)
+	}
 	var offline string
 	for _, a := range d.e.Export().Activities {
 		if a.FriendlyName == "Offline" {
 			offline = a.SID
 		}
 	}
+	status, _ := d.ask("POST", d.ws+"/Workers/"+d.worker, object{"ActivitySid": offline})
+	if status != 400 {
+		t.Errorf("going away with pending reservations: %d", status)
+	}
 	d.must("POST", d.ws+"/Workers/"+d.worker, object{"ActivitySid": offline, "RejectPendingReservations": true})
+	x.next("reservation.rejected")
 	x.next("reservation.rejected")
 }
 

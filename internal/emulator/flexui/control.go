@@ -28,6 +28,7 @@ type Order struct {
 	Name        string          `json:"name"`
 	Version     string          `json:"version"`
 	Source      string          `json:"source"`
+	Phase       int             `json:"phase"`
 	After       int             `json:"after"`
 }
 
@@ -41,8 +42,8 @@ type Order struct {
 //	requests      after: what Flex asked, the latest thousand       []Request
 //	event         worker, event_type, payload: sends any event
 //	settings      features, accept_delay, voice_tasks
-//	plugin        name, version, source: Flex loads this script too; an empty
-//	              source takes it off the list
+//	plugin        name, version, source, phase: Flex loads this script too, after
+//	              those given before; an empty source takes it off the list
 func (s *Server) Control() http.Handler {
 	mux := http.NewServeMux()
 	verb := func(name string, answer func(Order) (any, error)) {
@@ -134,7 +135,7 @@ func (s *Server) orderSettings(o Order) (any, error) {
 }
 
 func (s *Server) orderPlugin(o Order) (any, error) {
-	if o.Name == "" || strings.ContainsAny(o.Name+o.Version, "/?#") || o.Source != "" && o.Version == "" {
+	if o.Name == "" || strings.ContainsAny(o.Name+o.Version, "/?#") || o.Phase < 0 || o.Source != "" && o.Version == "" {
 		return nil, problem.New(problem.Usage, "cannot list a plugin named %q in version %q", o.Name, o.Version)
 	}
 	source := []byte(o.Source)
@@ -142,7 +143,7 @@ func (s *Server) orderPlugin(o Order) (any, error) {
 	defer s.mu.Unlock()
 	s.plugins = slices.DeleteFunc(s.plugins, func(p Plugin) bool { return p.Name == o.Name })
 	if o.Source != "" {
-		s.plugins = append(s.plugins, Plugin{Name: o.Name, Version: o.Version, Source: func() ([]byte, error) { return source, nil }})
+		s.plugins = append(s.plugins, Plugin{Name: o.Name, Version: o.Version, Phase: o.Phase, Source: func() ([]byte, error) { return source, nil }})
 	}
 	return nil, nil
 }

@@ -49,7 +49,9 @@ var guesses = []struct{ question, choice string }{
 	{"What Conversations and Sync answer over Twilsock", "A configuration, and that the agent has no conversations: just enough for the Conversations client to become ready"},
 	{"What anything else answers over Twilsock, telemetry too", "404, with which Flex UI is content"},
 	{"The feature flags of an account", "`flex-warm-transfers`, `flex-multi-tab-support`, `device-manager-beta`; an order changes them"},
-	{"Supervisors, chat, Insights and SSO", "Not emulated"},
+	{"A change of activity while reservations are pending", "400, unless `RejectPendingReservations` rejects them, of every channel"},
+	{"What is written in a chat", "Nothing: a chat is offered, accepted and completed"},
+	{"Supervisors, Insights and SSO", "Not emulated"},
 }
 
 // CoverageMarkdown returns the part of COVERAGE.md about Flex UI.

@@ -1,6 +1,7 @@
 package flexui
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -19,10 +20,21 @@ const (
 	timedOut  = "timeout"
 )
 
-// task is a call, which a transfer offers to one agent after another.
+// The channels of tasks. A chat is an offer that can be accepted and completed;
+// nobody writes in it.
+const (
+	voice = "voice"
+	chat  = "chat"
+)
+
+// chatTasks is how many chats a worker may have at once.
+const chatTasks = 3
+
+// task is a call, or a chat, which a transfer offers to one agent after another.
 // Server.mu guards it, and all that hangs from it.
 type task struct {
 	sid        string
+	channel    string // empty is voice
 	attributes object
 	outbound   bool
 	priority   int
@@ -65,11 +77,12 @@ func (o *offer) stop() {
 	}
 }
 
-// Incoming describes a customer's call for one agent.
+// Incoming describes a customer's call, or chat, for one agent.
 type Incoming struct {
-	Worker     string         `json:"worker"` // SID or friendly name
-	From       string         `json:"from"`   // +15551230000 if empty
-	To         string         `json:"to"`     // +15559870000 if empty
+	Worker     string         `json:"worker"`  // SID or friendly name
+	From       string         `json:"from"`    // +15551230000 if empty
+	To         string         `json:"to"`      // +15559870000 if empty
+	Channel    string         `json:"channel"` // voice if empty, or chat
 	Attributes map[string]any `json:"attributes"`
 }
 
@@ -79,6 +92,9 @@ func (s *Server) Offer(in Incoming) (Reservation, error) {
 	agent, err := s.e.Agent(in.Worker)
 	if err != nil {
 		return Reservation{}, err
+	}
+	if in.Channel != "" && in.Channel != voice && in.Channel != chat {
+		return Reservation{}, problem.New(problem.Usage, "the emulated account has no channel %q", in.Channel)
 	}
 	from, to := in.From, in.To
 	if from == "" {
@@ -96,6 +112,14 @@ func (s *Server) Offer(in Incoming) (Reservation, error) {
 		return Reservation{}, problem.New(problem.WorkerOffline, "cannot offer %s a call: the agent's activity is %s", agent.FriendlyName, agent.ActivityName).
 			WithHint("choose an available activity in Flex")
 	}
+	if in.Channel == chat {
+		t := &task{sid: s.sid("WT"), channel: chat, attributes: object{"name": from}}
+		maps.Copy(t.attributes, in.Attributes)
+		if s.tasks(agent.SID, chat) >= chatTasks {
+			return Reservation{}, problem.New(problem.WorkerOffline, "cannot offer %s a chat: the agent has %d", agent.FriendlyName, chatTasks)
+		}
+		return s.describe(s.reserve(agent.SID, t, nil)), nil
+	}
 	if s.busy(agent.SID) {
 		return Reservation{}, problem.New(problem.WorkerOffline, "cannot offer %s a call: the agent has one", agent.FriendlyName).
 			WithHint("complete it in Flex")
@@ -105,13 +129,13 @@ func (s *Server) Offer(in Incoming) (Reservation, error) {
 
 // busy reports whether the worker's voice slots are taken. s.mu is held, as in
 // all that follows.
-func (s *Server) busy(worker string) bool { return s.tasks(worker) >= s.voiceTasks }
+func (s *Server) busy(worker string) bool { return s.tasks(worker, voice) >= s.voiceTasks }
 
-// tasks counts the worker's calls.
-func (s *Server) tasks(worker string) int {
+// tasks counts the worker's tasks of a channel.
+func (s *Server) tasks(worker, channel string) int {
 	n := 0
 	for _, o := range s.offers {
-		if o.worker == worker && o.open() {
+		if o.worker == worker && o.open() && cmp.Or(o.channel, voice) == channel {
 			n++
 		}
 	}
@@ -170,14 +194,24 @@ func (s *Server) touch(o *offer) {
 	o.updated = s.e.Now()
 }
 
+// take accepts what nobody is rung for: a chat, or a callback, which is a voice
+// task with no call.
+func (s *Server) take(o *offer) {
+	o.expiry.Stop()
+	o.status, o.taskState = accepted, "assigned"
+	s.touch(o)
+	s.tell(o.worker, "reservation.accepted", s.wireReservation(o))
+	s.tell(o.worker, "task.updated", s.wireTask(o))
+}
+
 // accept rings the agent's voice client. The reservation is accepted once the
 // client has taken the call: until then Flex waits.
 func (s *Server) accept(o *offer, to string, endOnExit bool) {
 	if o.accepting || o.status != pending {
 		return
 	}
-	o.accepting = true
 	o.expiry.Stop()
+	o.accepting = true
 	identity, parameters, isClient := dialled(to)
 	from, _ := o.attributes["from"].(string)
 	d := Dialled{Identity: identity, From: from, Parameters: parameters}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -245,6 +246,9 @@ func (s *Server) updateWorker(login emulator.Login, r *http.Request, p params) (
 	}
 	if p.ActivitySid != "" {
 		change.Activity = &p.ActivitySid
+		if n := s.pending(login.SID); n > 0 && !p.RejectPendingReservations && p.ActivitySid != login.ActivitySID {
+			return nil, badRequest(fmt.Sprintf("Worker %s cannot have its activity updated while it has %d pending reservations.", login.SID, n))
+		}
 	}
 	agent, err := s.e.ChangeAgent(login.SID, change)
 	if err != nil {
@@ -262,10 +266,23 @@ func (s *Server) updateWorker(login emulator.Login, r *http.Request, p params) (
 	return s.wireWorker(agent), nil
 }
 
+// pending counts the worker's offers that are not answered.
+func (s *Server) pending(worker string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, o := range s.offers {
+		if o.worker == worker && o.status == pending {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *Server) workerChannels(worker string) object {
 	account := s.e.Account()
 	s.mu.Lock()
-	tasks, slots := s.tasks(worker), s.voiceTasks
+	calls, slots, chats := s.tasks(worker, voice), s.voiceTasks, s.tasks(worker, chat)
 	s.mu.Unlock()
 	channel := func(n byte, name string, capacity, tasks int) object {
 		return object{
@@ -275,7 +292,7 @@ func (s *Server) workerChannels(worker string) object {
 			"date_created": 1700000000, "date_updated": 1700000000, "last_reserved_time": 0,
 		}
 	}
-	return list([]object{channel(1, "voice", slots, tasks), channel(2, "chat", 3, 0)})
+	return list([]object{channel(1, voice, slots, calls), channel(2, chat, chatTasks, chats)})
 }
 
 // activeReservations is what Flex gets its tasks back from after a reload.
@@ -313,14 +330,14 @@ func (s *Server) updateReservation(login emulator.Login, sid string, p params) (
 	}
 	switch {
 	case p.Instruction == "conference":
-		if o.status != pending || o.accepting {
+		if o.status != pending || o.accepting || o.channel == chat {
 			return nil, badRequest("the reservation is " + o.status + ", not pending")
 		}
 		s.accept(o, p.To, p.EndConferenceOnExit == nil || *p.EndConferenceOnExit)
 	case p.Instruction != "":
 		return nil, badRequest("the emulator has no instruction " + p.Instruction)
-	case p.ReservationStatus == accepted && o.status == pending:
-		s.accept(o, "", true)
+	case p.ReservationStatus == accepted && o.status == pending && !o.accepting:
+		s.take(o)
 	case p.ReservationStatus == rejected && o.status == pending:
 		s.finish(o, rejected)
 	case p.ReservationStatus == wrapping && o.status == accepted:
@@ -383,7 +400,7 @@ func (s *Server) createTask(login emulator.Login, p params) (any, error) {
 	switch {
 	case p.RoutingTarget != login.SID:
 		return nil, badRequest("the emulator routes a task only to the worker who makes it")
-	case p.TaskChannelUniqueName != "voice":
+	case p.TaskChannelUniqueName != voice:
 		return nil, badRequest("the emulator has no tasks in the channel " + strings.TrimSpace(p.TaskChannelUniqueName))
 	case s.busy(login.SID):
 		return nil, badRequest("the worker has a call")

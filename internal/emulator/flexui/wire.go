@@ -1,6 +1,7 @@
 package flexui
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"strconv"
@@ -13,7 +14,8 @@ type Reservation struct {
 	SID        string `json:"sid"`
 	Task       string `json:"task"`
 	Worker     string `json:"worker"`
-	Status     string `json:"status"` // pending, accepted, wrapping, completed, rejected, canceled, timeout
+	Status     string `json:"status"`  // pending, accepted, wrapping, completed, rejected, canceled, timeout
+	Channel    string `json:"channel"` // voice, chat
 	Outbound   bool   `json:"outbound"`
 	CallSID    string `json:"call_sid,omitempty"` // of the agent's leg, from when it rings
 	Live       bool   `json:"live"`               // the conference goes on
@@ -34,7 +36,7 @@ func (s *Server) Reservations() []Reservation {
 }
 
 func (s *Server) describe(o *offer) Reservation {
-	r := Reservation{SID: o.reservation, Task: o.task.sid, Worker: o.worker, Status: o.status, Outbound: o.outbound, Attributes: maps.Clone(o.attributes)}
+	r := Reservation{SID: o.reservation, Task: o.task.sid, Worker: o.worker, Status: o.status, Channel: cmp.Or(o.channel, voice), Outbound: o.outbound, Attributes: maps.Clone(o.attributes)}
 	if o.leg != nil {
 		r.CallSID = o.leg.SID()
 	}
@@ -79,8 +81,11 @@ func (s *Server) wireTask(o *offer) wireTask {
 		Age: int64(now.Sub(o.created).Seconds()), Priority: o.priority, Version: decimal(o.version),
 		Attributes: string(attributes), AssignmentStatus: o.taskState,
 		DateCreated: o.created.Unix(), DateUpdated: o.updated.Unix(), VirtualStartTime: o.created.Unix(),
-		QueueName: "Everyone", QueueSID: s.queue(), ChannelUniqueName: "voice", ChannelSID: s.fixed("TC", 1),
+		QueueName: "Everyone", QueueSID: s.queue(), ChannelUniqueName: voice, ChannelSID: s.fixed("TC", 1),
 		Timeout: 86400, WorkflowName: "Assign to Anyone", WorkflowSID: s.workflow(),
+	}
+	if o.channel == chat {
+		t.ChannelUniqueName, t.ChannelSID = chat, s.fixed("TC", 2)
 	}
 	if o.reason != "" {
 		t.Reason = &o.reason

@@ -28,6 +28,7 @@ const activities: Activity[] = [
   { sid: offline, name: 'Voice Client Offline', available: false },
   { sid: 'WA-available', name: 'Available', available: true },
   { sid: 'WA-break', name: 'Break', available: false },
+  { sid: 'WA-wrap-up', name: 'Wrap Up, No ACD', available: false },
 ];
 
 type Listener = (...args: any[]) => void;
@@ -75,6 +76,10 @@ interface Options {
   /** What a release of Flex may do away with. */
   withoutPhone?: boolean;
   settings?: Settings | null;
+  /** What another page of the same browser has kept. */
+  memory?: Map<string, string>;
+  /** How many calls the agent may have at once. */
+  capacity?: number;
 }
 
 export const enabled = { extensionVoiceClientEnabled: true, contact_uri: 'client:alice', full_name: 'Alice', skills: ['a', { b: 1 }] };
@@ -120,6 +125,7 @@ export function createWorld(options: Options = {}) {
     attributes: (options.attributes ?? enabled) as Record<string, unknown>,
     /** What TaskRouter holds, where that is newer than what the page knows. */
     newer: null as Record<string, unknown> | null,
+    channels: new Map([['WC1', { taskChannelUniqueName: 'voice', capacity: options.capacity ?? 1 }]]),
     refuses: false,
     async fetchLatestVersion() {
       if (worker.newer) worker.attributes = worker.newer;
@@ -147,6 +153,21 @@ export function createWorld(options: Options = {}) {
   const manager = { store, workerClient: worker, voiceClient: { audio }, events, strings, serviceConfiguration: { account_sid: 'AC1' } };
 
   // Flex itself.
+  /** It acts on the one call that it has. */
+  function onCall(action: string, payload: Payload) {
+    if (!['HangupCall', 'ToggleMute', 'SendDTMFDigits'].includes(action)) return;
+    const call = flexState.phone.activeCall as { disconnect(): void; mute(muted: boolean): void; isMuted(): boolean; sendDigits(digits: string): void } | undefined;
+    if (!call) throw new Error('no active call');
+    if (action === 'HangupCall') call.disconnect();
+    else if (action === 'ToggleMute') call.mute(!call.isMuted());
+    else call.sendDigits(payload.digits);
+  }
+  /** Flex has filled in all of it before any listener hears. */
+  function fill(payload: Payload) {
+    const chosen = activities.find(({ sid, name }) => sid === payload.activitySid || name === payload.activityName);
+    Object.assign(payload, { activitySid: chosen?.sid, activityName: chosen?.name, activityAvailable: chosen?.available });
+    payload.options = { rejectPendingReservations: true, ...payload.options };
+  }
   const actionListeners = new Map<string, Set<ActionListener>>();
   const invoked: [string, Payload][] = [];
   const pace = { activity: Promise.resolve() };
@@ -167,9 +188,11 @@ export function createWorld(options: Options = {}) {
       removeListener: (event: string, listener: ActionListener) => void actionListeners.get(event)?.delete(listener),
       async invokeAction(action: string, payload: Payload = {}) {
         let aborted = false;
+        if (action === 'SetActivity') fill(payload);
         for (const listener of actionListeners.get(`before${action}`) ?? []) await listener(payload, () => (aborted = true));
         if (aborted) throw new Error(`Action ${action} cancelled by before event`);
         invoked.push([action, payload]);
+        onCall(action, payload);
         if (action === 'SetActivity') {
           await pace.activity;
           flexState.worker = { ...flexState.worker, activity: activities.find(({ sid, name }) => sid === payload.activitySid || name === payload.activityName)! };
@@ -189,21 +212,22 @@ export function createWorld(options: Options = {}) {
     getSessionIdentifier: () => 'this-load',
     MainHeader: { Content: contents() },
     CallCanvasActions: { Content: contents() },
+    TaskCanvasHeader: { Content: contents() },
   };
 
   // The page, and the extension's content script in it.
-  const heard = new Set<(event: any) => void>();
+  const on: Record<string, Set<(event: any) => void>> = {};
   const posted: { type: string; payload: any }[] = [];
-  const memory = new Map<string, string>();
+  const memory = options.memory ?? new Map<string, string>();
   const page = {
     location: { origin },
-    addEventListener: (_: string, listener: (event: any) => void) => void heard.add(listener),
-    removeEventListener: (_: string, listener: (event: any) => void) => void heard.delete(listener),
+    addEventListener: (type: string, listener: (event: any) => void) => void (on[type] ??= new Set()).add(listener),
+    removeEventListener: (type: string, listener: (event: any) => void) => void on[type]?.delete(listener),
     postMessage: (message: { type: string; payload: unknown }, target: string) => {
       if (target !== origin) throw new Error(`a message for ${target}`);
       posted.push(structuredClone(message));
     },
-    sessionStorage: {
+    localStorage: {
       getItem: (key: string) => memory.get(key) ?? null,
       setItem: (key: string, value: string) => void memory.set(key, value),
       removeItem: (key: string) => void memory.delete(key),
@@ -212,7 +236,7 @@ export function createWorld(options: Options = {}) {
   };
   /** As the content script speaks; `event` forges what a test wants to forge. */
   const say = (type: string, payload?: unknown, event: object = {}) =>
-    [...heard].forEach((listener) => listener({ source: page, origin, data: { type, payload }, ...event }));
+    [...(on.message ?? [])].forEach((listener) => listener({ source: page, origin, data: { type, payload }, ...event }));
 
   const typed = { flex: flex as unknown as Flex, manager: manager as unknown as Manager, page: page as unknown as Window };
   return {
@@ -235,10 +259,33 @@ export function createWorld(options: Options = {}) {
     state: flexState,
     header: flex.MainHeader.Content,
     canvas: flex.CallCanvasActions.Content,
+    taskHeader: flex.TaskCanvasHeader.Content,
     changed,
     say,
     sent: (type: string) => posted.filter((message) => message.type === type).map(({ payload }) => payload),
     activity: () => flexState.worker.activity.sid,
+    /** What the badge was drawn with. */
+    badge: () => flex.MainHeader.Content.added.get('flexvc-badge').element.props.children.props,
+    /** Another tab of the same browser has written what it remembers. */
+    stored: (key: string, value: string) => {
+      memory.set(key, value);
+      on.storage?.forEach((listener) => listener({ key }));
+    },
+    /** From anywhere. */
+    setActivity(wanted: string) {
+      flexState.worker = { ...flexState.worker, activity: activities.find(({ sid }) => sid === wanted)! };
+      changed();
+    },
+    /** As the agent does, in Flex's menu. */
+    async choose(activityName: string) {
+      for (const listener of on.click ?? []) listener({ target: { closest: () => ({}) } });
+      await flex.Actions.invokeAction('SetActivity', { activityName });
+    },
+    setTasks(...tasks: Task[]) {
+      flexState.worker.tasks.clear();
+      for (const task of tasks) flexState.worker.tasks.set(task.sid, task);
+      changed();
+    },
     actions: () => invoked.map(([name]) => name),
     setTask(task: Task | null) {
       flexState.worker.tasks.clear();
@@ -248,11 +295,11 @@ export function createWorld(options: Options = {}) {
     },
     /** What is left behind: listeners, timers, things on the page. */
     residue: () =>
-      heard.size + subscribers.size + clock.count() + events.count() + workerEvents.count() + flex.MainHeader.Content.added.size +
+      Object.values(on).reduce((sum, listeners) => sum + listeners.size, 0) + subscribers.size + clock.count() + events.count() + workerEvents.count() + flex.MainHeader.Content.added.size +
       flex.CallCanvasActions.Content.added.size + [...actionListeners.values()].reduce((sum, all) => sum + all.size, 0),
     start: () => start(typed.flex, typed.manager, options.settings === undefined ? settings : options.settings, typed.page, clock),
     /** For a feature alone. */
-    outside: (): Outside => ({ ...typed, clock, settings, board: createBoard(), log: () => {} }),
+    outside: (): Outside => ({ ...typed, clock, settings, board: createBoard(() => {}), log: () => {} }),
   };
 }
 

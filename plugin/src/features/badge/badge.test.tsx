@@ -4,7 +4,7 @@ import { Window } from 'happy-dom';
 import ReactDOM from 'react-dom';
 import { act } from 'react-dom/test-utils';
 import * as messages from '../../messages';
-import { beat, call, connected, createWorld, oldBeat, settings } from '../../test/world';
+import { beat, call, connected, createWorld, oldBeat, settings, settle } from '../../test/world';
 import { problems } from '../../strings';
 
 let container: HTMLElement;
@@ -67,6 +67,7 @@ test('the menu mutes, sends digits and hangs up', async () => {
   draw(world);
   click(mark());
   click(part('mute'));
+  await settle();
   assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true, callSid: call.callSid }]);
   assert.equal(part('mute')?.textContent, 'Mute');
   tell(world, { ...beat, call: { ...call, muted: true } });
@@ -154,4 +155,24 @@ test('the help page is linked only when it is one', async () => {
     assert.equal(container.querySelectorAll('a').length, links);
     ReactDOM.unmountComponentAtNode(container);
   }
+});
+
+test('an Accept that was refused opens the menu with the reason', async () => {
+  const broken = { ...beat, error: true, problem: 'microphone_denied' };
+  const world = await connected({}, broken);
+  draw(world);
+  await act(async () => void (await world.flex.Actions.invokeAction('AcceptTask', { task: { sid: 'WR1', status: 'pending', taskChannelUniqueName: 'voice', attributes: { call_sid: 'CA-c' } } }).catch(() => {})));
+  assert.match(part('refused')!.textContent!, /not accepted.*still in your list/);
+  assert.equal(part('text')?.textContent, problems.microphone_denied.text);
+  tell(world, beat);
+  assert.equal(part('refused'), null);
+});
+
+test('a Flex without voice in the browser is named', async () => {
+  const world = createWorld();
+  world.state.config = { ...world.state.config, disableBrowserVoice: true } as typeof world.state.config;
+  world.start();
+  world.say(messages.HEARTBEAT, beat);
+  draw(world);
+  assert.equal(mark().textContent, problems.browser_voice_disabled.title);
 });

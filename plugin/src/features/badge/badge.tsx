@@ -2,19 +2,30 @@
 import React, { useEffect, useRef, useState } from 'react';
 import type { DeviceKind } from '../../messages';
 import type { Feature } from '../../outside';
-import { useBoard } from '../../react';
+import { Boundary, useBoard } from '../../react';
 import type { Settings } from '../../settings';
 import { type Board, isOld } from '../../state';
 import { badge as strings } from '../../strings';
-import { OwnButtons } from '../call-controls/own-buttons';
+import { type Controls, flexControls } from '../call-controls/flex-controls';
+import { OwnButtons, blue } from '../call-controls/own-buttons';
 import type { Extension } from '../connection/connection';
 import { type Tone, look } from './look';
 import { Others } from './others';
 
 const key = 'flexvc-badge';
 
-export const badge: Feature<{ extension: Extension }> = ({ flex, board, extension, settings }) => {
-  flex.MainHeader.Content.add(<Badge key={key} board={board} extension={extension} settings={settings} />, { align: 'end', sortOrder: -1 });
+export const badge: Feature<{ extension: Extension }> = (outside) => {
+  const { flex, board, extension, settings, log } = outside;
+  const takeCalls = () => {
+    const { stranded } = board.get();
+    flex.Actions.invokeAction('SetActivity', { activitySid: stranded, byFlexvc: true }).catch((cause: unknown) => log('the activity could not be changed', cause));
+  };
+  const drawn = (
+    <Boundary key={key} log={log}>
+      <Badge board={board} extension={extension} settings={settings} controls={flexControls(outside)} takeCalls={takeCalls} />
+    </Boundary>
+  );
+  flex.MainHeader.Content.add(drawn, { align: 'end', sortOrder: -1 });
   return () => {
     board.set({ stopped: true });
     flex.MainHeader.Content.remove(key);
@@ -39,16 +50,29 @@ const styles = {
   small: { margin: 0, color: '#606b85', fontSize: 12 },
 } satisfies Record<string, React.CSSProperties>;
 
-export function Badge({ board, extension, settings }: { board: Board; extension: Extension; settings: Settings }) {
+interface Shown {
+  board: Board;
+  extension: Extension;
+  settings: Settings;
+  controls: Controls;
+  takeCalls: () => void;
+}
+
+export function Badge({ board, extension, settings, controls, takeCalls }: Shown) {
   const state = useBoard(board);
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const mark = useRef<HTMLButtonElement>(null);
   const { tone, title, text } = look(state);
+  const isRefused = state.acceptRefused > 0 && !state.ready;
   const offered = state.offers.map(({ callSid }) => callSid).join();
 
   // Somebody is waiting for the agent to decide. Not in Flex's notification bar: that covers the first task.
-  useEffect(() => setOpen(offered !== ''), [offered]);
+  useEffect(() => setOpen(offered !== '' || state.stranded !== null), [offered, state.stranded]);
+
+  useEffect(() => {
+    if (state.acceptRefused > 0) setOpen(true);
+  }, [state.acceptRefused]);
 
   useEffect(() => {
     if (!open) return undefined;
@@ -84,8 +108,18 @@ export function Badge({ board, extension, settings }: { board: Board; extension:
           <p style={styles.text} data-flexvc="text">
             {text}
           </p>
+          {isRefused && (
+            <p style={{ ...styles.text, fontWeight: 600 }} data-flexvc="refused">
+              {strings.acceptRefused}
+            </p>
+          )}
+          {state.stranded && (
+            <button type="button" style={blue} data-flexvc="take-calls" onClick={takeCalls}>
+              {strings.takeCalls}
+            </button>
+          )}
           <Others board={board} extension={extension} />
-          <OwnButtons board={board} extension={extension} />
+          <OwnButtons board={board} controls={controls} />
           {devices && <DeviceChoice kind="input" label={strings.microphone} labels={devices.inputs} selected={devices.selected.input} extension={extension} />}
           {devices && <DeviceChoice kind="output" label={strings.speaker} labels={devices.outputs} selected={devices.selected.output} extension={extension} />}
           <p style={styles.small}>

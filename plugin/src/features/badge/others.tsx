@@ -2,11 +2,10 @@ import React from 'react';
 import { useBoard } from '../../react';
 import type { Board } from '../../state';
 import { badge as strings } from '../../strings';
-import { button } from '../call-controls/own-buttons';
+import { blue, button } from '../call-controls/own-buttons';
 import type { Extension } from '../connection/connection';
 
 const row: React.CSSProperties = { display: 'flex', flexWrap: 'wrap', alignItems: 'center', gap: 8 };
-const blue: React.CSSProperties = { ...button, background: '#0263e0', borderColor: '#0263e0', color: '#ffffff' };
 
 /** The calls beside the one the agent speaks in: those that ring until the agent decides, and those on hold. */
 export function Others({ board, extension }: { board: Board; extension: Extension }) {

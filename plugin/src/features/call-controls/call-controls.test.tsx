@@ -3,8 +3,10 @@ import { test } from 'node:test';
 import { Window } from 'happy-dom';
 import ReactDOM from 'react-dom';
 import { act } from 'react-dom/test-utils';
+import type { Task } from '../../flex';
 import * as messages from '../../messages';
 import { beat, call, callSid, connected, createWorld, oldBeat, settle } from '../../test/world';
+import type { Call } from '../../messages';
 import type { ProxyCall } from './proxy-call';
 
 const inCall = { ...beat, call };
@@ -181,8 +183,8 @@ test('the hang-up of a task\'s own row ends that task\'s call, whichever task is
   // Flex itself acts on the call it has, and that is the right one.
   await world.flex.Actions.invokeAction('HangupCall', { task: otherTask });
   await world.flex.Actions.invokeAction('ToggleMute', {});
-  assert.equal(world.sent(messages.HANGUP_CALL).length, 1);
-  assert.deepEqual(world.sent(messages.SET_MUTED), []);
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid: 'CA1' }, { callSid: 'CA2' }]);
+  assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true, callSid: 'CA2' }]);
 });
 
 test('wrapping up either task ends its own call', async () => {
@@ -303,8 +305,137 @@ test('Flex\'s actions reach the extension then too', async () => {
 
 test('without a call of the extension every action is Flex\'s own', async () => {
   const world = await connected(without);
-  for (const action of ['HangupCall', 'ToggleMute', 'SendDTMFDigits', 'StopMonitoringCall', 'WrapupTask']) await world.flex.Actions.invokeAction(action, { task });
+  for (const action of ['HangupCall', 'ToggleMute', 'SendDTMFDigits', 'StopMonitoringCall', 'WrapupTask']) await world.flex.Actions.invokeAction(action, { task }).catch(({ message }) => assert.equal(message, 'no active call'));
   assert.equal(world.actions().length, 5);
   await settle();
   assert.deepEqual(world.sent(messages.HANGUP_CALL), []);
+});
+
+// Only the call is hung up -------------------------------------------------------------------------------------
+
+const leg = (callSid: string, status = 'joined') => ({ isCurrentWorker: true, callSid, status });
+const somebody = (callSid: string) => ({ callSid, status: 'joined' });
+const voiceTask = (sid: string, attributes: object, ...participants: object[]) =>
+  ({ sid, status: 'accepted', taskChannelUniqueName: 'voice', attributes, ...(participants.length ? { conference: { participants } } : {}) }) as Task;
+
+/** Beside each is a live call, CA1, which is an outbound task's unless the row's own task has it. */
+const live = voiceTask('WR-live', { direction: 'outbound', outbound_to: '+1555' }, leg('CA1'));
+const rows: [string, Task, { others?: Task[]; calls?: object[]; ends: string | null }][] = [
+  ['inbound', voiceTask('WR1', { direction: 'inbound', call_sid: 'CA-c' }, leg('CA1'), somebody('CA-c')), { ends: 'CA1' }],
+  ['inbound, before Flex has the conference', voiceTask('WR1', { direction: 'inbound', call_sid: 'CA-c' }), { ends: 'CA1' }],
+  ['inbound, with the conference in the task only', voiceTask('WR1', { call_sid: 'CA-c', conference: { participants: { worker: 'CA1' } } }), { ends: 'CA1' }],
+  ['inbound, left and joined again', voiceTask('WR1', { call_sid: 'CA-c' }, leg('CA0', 'left'), leg('CA1')), { ends: 'CA1' }],
+  ['inbound, already left', voiceTask('WR1', { call_sid: 'CA-c' }, leg('CA0', 'left')), { others: [live], ends: null }],
+  ['outbound', live, { ends: 'CA1' }],
+  ['outbound, before Flex has the conference', voiceTask('WR1', { direction: 'outbound' }), { ends: 'CA1' }],
+  ['callback', voiceTask('WR1', { taskType: 'callback', direction: 'inbound' }), { others: [live], ends: null }],
+  ['callback, while the outbound call has no conference yet', voiceTask('WR1', { taskType: 'callback' }), { others: [voiceTask('WR2', { direction: 'outbound' })], ends: null }],
+  ['voicemail', voiceTask('WR1', { taskType: 'voicemail' }), { others: [live], ends: null }],
+  ['voicemail that names the call it came by', voiceTask('WR1', { taskType: 'voicemail', call_sid: 'CA-old' }), { others: [live], ends: null }],
+  ['transfer target, before Flex has the conference', voiceTask('WR1', { call_sid: 'CA-c', conference: { participants: { worker: 'CA-other' } } }), { ends: 'CA1' }],
+  ['transfer target', voiceTask('WR1', { call_sid: 'CA-c', conference: { participants: { worker: 'CA-other' } } }, leg('CA1'), somebody('CA-other')), { ends: 'CA1' }],
+  ['internal', voiceTask('WR1', { client_call: true }, leg('CA1'), somebody('CA-colleague')), { ends: 'CA1' }],
+  ['multi-party', voiceTask('WR1', { call_sid: 'CA-c' }, somebody('CA-c'), somebody('CA-x'), leg('CA1'), somebody('CA-y')), { ends: 'CA1' }],
+  ['second call, on hold', voiceTask('WR1', { call_sid: 'CA-c' }, leg('CA2')), { others: [live], calls: [{ ...call, callSid: 'CA2', from: '' }], ends: 'CA2' }],
+  ['call of a desk phone', voiceTask('WR1', { call_sid: 'CA-c' }, leg('CA-phone')), { others: [live], ends: null }],
+];
+
+for (const [name, subject, { others = [], calls = [], ends }] of rows) {
+  for (const [action, options] of [['WrapupTask', {}], ['HangupCall', {}], ['HangupCall', { withoutPhone: true }]] as const) {
+    test(`${action} of a task that is ${name} ends ${ends ?? 'no call'}${'withoutPhone' in options ? ', with buttons of our own' : ''}`, async () => {
+      const world = await connected(options, inCall);
+      world.setTasks(subject, ...others);
+      world.state.view.selectedTaskSid = subject.sid;
+      world.say(messages.CALLS, { call, onHold: calls, offers: [] });
+      await world.flex.Actions.invokeAction(action, { task: subject, sid: subject.sid }).catch(() => {});
+      const ended = world.sent(messages.HANGUP_CALL).map((payload: { callSid: string }) => payload.callSid);
+      assert.deepEqual(ended, ends ? [ends] : []);
+    });
+  }
+}
+
+test('a wrap-up that another plugin refuses does not end the call', async () => {
+  const world = await connected({}, inCall);
+  world.setTask(task);
+  world.flex.Actions.addListener('beforeWrapupTask', (_, abort) => abort());
+  await assert.rejects(world.flex.Actions.invokeAction('WrapupTask', { task }), /cancelled/);
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), []);
+});
+
+test('the end of listening in ends no call of a task', async () => {
+  const world = await connected(without, inCall);
+  world.setTask(task);
+  await world.flex.Actions.invokeAction('StopMonitoringCall');
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), []);
+});
+
+// By way of Flex's actions -------------------------------------------------------------------------------------
+
+for (const options of [{}, without]) {
+  test(`other plugins hear of our buttons, and may refuse them${'withoutPhone' in options ? ', also where Flex has no call' : ''}`, async () => {
+    const world = await connected(options, inCall);
+    world.setTask(task);
+    const heard: string[] = [];
+    let refuses = false;
+    for (const action of ['HangupCall', 'ToggleMute', 'SendDTMFDigits'])
+      world.flex.Actions.addListener(`before${action}`, (_, abort) => {
+        heard.push(action);
+        if (refuses) abort();
+      });
+    const { controls } = world.badge();
+    const press = async () => {
+      controls.toggleMute(call as Call);
+      controls.sendDigits('7', call as Call);
+      controls.hangUp(call as Call);
+      await settle();
+    };
+    await press();
+    assert.deepEqual(heard, ['ToggleMute', 'SendDTMFDigits', 'HangupCall']);
+    assert.deepEqual(world.sent(messages.SET_MUTED), [{ muted: true, callSid }]);
+    assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS), [{ digits: '7', callSid }]);
+    assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid }]);
+    if ('withoutPhone' in options) return;
+    refuses = true;
+    await press();
+    assert.equal(world.sent(messages.HANGUP_CALL).length, 1);
+    assert.equal(heard.length, 6);
+  });
+}
+
+test('accept is refused while the call would not arrive, and the task stays; a callback needs no call', async () => {
+  const world = await connected({}, { ...beat, error: true });
+  const offered = voiceTask('WR1', { call_sid: 'CA-c' });
+  const accept = (task: Task) => world.flex.Actions.invokeAction('AcceptTask', { task, sid: task.sid });
+  await assert.rejects(accept(offered), /cancelled/);
+  assert.equal(world.badge().board.get().acceptRefused, 1);
+  await accept(voiceTask('WR2', { taskType: 'callback' }));
+  await accept({ ...offered, taskChannelUniqueName: 'chat' });
+  world.say(messages.HEARTBEAT, beat);
+  await accept(offered);
+});
+
+// Join Call ----------------------------------------------------------------------------------------------------
+
+for (const first of ['the call', 'the conference']) {
+  test(`where Flex has not the call it does not offer to join it: ${first} is known first`, async () => {
+    const world = await connected(without, beat);
+    const [, given] = world.taskHeader.removed.find(([key]) => key === 'actions')!;
+    const steps = [() => world.say(messages.CALLS, { call, onHold: [], offers: [] }), () => world.setTask(task)];
+    for (const step of first === 'the call' ? steps : steps.reverse()) step();
+    assert.equal(given!.if({ task }), true);
+    assert.equal(given!.if({ task: { ...task, sid: 'WR-chat', taskChannelUniqueName: 'chat' } }), false);
+    assert.equal(given!.if({ task: { ...task, status: 'wrapping' } }), false);
+    assert.equal(world.canvas.added.get('flexvc-buttons').options.if(), true);
+    const normal = await connected({}, inCall);
+    normal.setTask(task);
+    const [, usual] = normal.taskHeader.removed.find(([key]) => key === 'actions')!;
+    assert.equal(usual!.if({ task }), false, 'there it is Hang Up');
+  });
+}
+
+test('a call that Flex lets go of while it goes on is given back', async () => {
+  const world = await connected({}, inCall);
+  world.state.phone = { ...world.state.phone, activeCall: undefined };
+  world.changed();
+  assert.equal(active(world)?.parameters.CallSid, callSid);
 });

@@ -4,13 +4,15 @@
 import React from 'react';
 import type { Task } from '../../flex';
 import { type Feature, onAction, together } from '../../outside';
+import { Boundary } from '../../react';
 import { callsOf, isOld } from '../../state';
 import type { Extension } from '../connection/connection';
 import type { Say } from '../notifications/notifications';
+import { flexControls } from './flex-controls';
 import { OwnButtons } from './own-buttons';
 import { ProxyCall } from './proxy-call';
 import { ResumeButton } from './resume-button';
-import { isVoice, ownLeg, selectedTask } from './tasks';
+import { callOf, isOfCall, isVoice, ownLeg, selectedTask, unclaimed } from './tasks';
 
 export const callControls: Feature<{ extension: Extension; say: Say }> = (outside) => {
   const { manager, board, extension, log } = outside;
@@ -19,22 +21,28 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
   /** One for each call that is up or on hold, by its SID. */
   const proxies = new Map<string, ProxyCall>();
   let shown: ProxyCall | null = null;
+  let attaching = false;
 
   /** Flex has a place for one call: it is that of the task the agent looks at, or else the one the agent speaks in. */
   const wanted = () => proxies.get(ownLeg(selectedTask(manager))?.callSid ?? '') ?? proxies.get(board.get().call?.callSid ?? '') ?? null;
 
   function show() {
     const next = wanted();
-    if (next === shown) return;
+    // Flex may let go of a call that goes on.
+    const isDropped = next !== null && sidOf(phone().activeCall) === undefined && !board.get().ownButtons;
+    if (attaching || (next === shown && !isDropped)) return;
     shown = next;
     if (next) attach(next);
   }
 
   function attach(proxy: ProxyCall) {
+    attaching = true;
     try {
       dispatch('PHONE_ADD_CALL', proxy);
     } catch (cause) {
       log('Flex refused the call', cause);
+    } finally {
+      attaching = false;
     }
     // Some versions of Redux freeze or copy what they hold; the SID is what tells the call.
     const ownButtons = sidOf(phone().activeCall) !== proxy.parameters.CallSid;
@@ -74,6 +82,7 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
     showOwnButtons(outside),
     showResume(outside),
     hideDeadButtons(outside),
+    hideJoin(outside),
     () => proxies.forEach((proxy, callSid) => end(callSid, proxy)),
   );
 };
@@ -96,38 +105,55 @@ const followOldExtension: Feature = ({ manager, board }) => {
 
 /** What Flex would do wrongly, or refuse, because the calls are not in this page, or are two. */
 const guardActions: Feature<{ extension: Extension; say: Say }> = ({ flex, manager, board, extension, say }) => {
-  /** The extension's call of a task. Where Flex does not know the agent's leg, it is the only one there is. */
-  function callOf(task: Task | undefined) {
-    const calls = callsOf(board.get());
-    const leg = ownLeg(task)?.callSid;
-    return leg === undefined ? (calls.length === 1 ? calls[0] : undefined) : calls.find(({ callSid }) => callSid === leg);
-  }
-
-  /** Flex acts on the call of the task that is selected, whatever task it was asked for; and without a call it would only throw. */
-  const instead = (act: (callSid: string, payload: Record<string, any>) => void) => (payload: Record<string, any>, abort: () => void) => {
-    const { call, ownButtons } = board.get();
-    const meant = payload.task && callOf(payload.task);
-    const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
-    const isWrong = meant && inFlex !== undefined && inFlex !== meant.callSid;
-    const { callSid } = (isWrong || ownButtons ? (meant ?? call) : null) ?? {};
-    if (callSid === undefined) return;
-    abort();
-    act(callSid, payload);
-  };
-
+  const calls = () => callsOf(board.get());
   const taskOf = (payload: Record<string, any>): Task | undefined => payload.task ?? manager.store.getState().flex.worker.tasks?.get(payload.sid);
 
-  /** Flex starts the wrap-up and leaves the agent talking. */
+  /**
+   * Flex acts on the call of the task that is selected, whatever task it was asked for, also one without a call; and without a call
+   * of its own it would only throw.
+   */
+  const instead = (act: (callSid: string, payload: Record<string, any>) => void) => (payload: Record<string, any>, abort: () => void) => {
+    const { call, ownButtons } = board.get();
+    const task = taskOf(payload);
+    const meant = task ? callOf(manager, calls(), task, true) : call;
+    const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
+    const isOurs = calls().some(({ callSid }) => callSid === inFlex);
+    if (!ownButtons && (!isOurs || (task ? inFlex === meant?.callSid : true))) return;
+    if (ownButtons && calls().length === 0) return;
+    abort();
+    if (meant) act(meant.callSid, payload);
+  };
+
+  /** Which call a wrap-up ends: afterwards Flex may not know any more. */
+  const wrappedUp = new Map<string, string>();
+
   function beforeWrapup(payload: Record<string, any>) {
     const task = taskOf(payload);
-    const call = isVoice(task) ? callOf(task) : undefined;
-    if (call) extension.hangUp(call.callSid);
+    const call = callOf(manager, calls(), task);
+    if (task && call) wrappedUp.set(task.sid, call.callSid);
+  }
+
+  /** Flex starts the wrap-up and leaves the agent talking. Another plugin may have refused it until now. */
+  function afterWrapup(payload: Record<string, any>) {
+    const task = taskOf(payload);
+    const callSid = task && wrappedUp.get(task.sid);
+    if (!callSid) return;
+    wrappedUp.delete(task.sid);
+    extension.hangUp(callSid);
   }
 
   /** Flex lets the customer hear the agent again, whom the extension has put on hold. */
   function beforeUnhold(payload: Record<string, any>) {
     const leg = ownLeg(taskOf(payload))?.callSid;
     if (board.get().onHold.some(({ callSid }) => callSid === leg)) extension.answer(leg!);
+  }
+
+  /** Flex would ring where nobody answers, and the reservation would be lost. It stays, and the badge's menu says why. */
+  function beforeAccept(payload: Record<string, any>, abort: () => void) {
+    const task = taskOf(payload);
+    if (board.get().ready || !task || !isVoice(task) || !isOfCall(task)) return;
+    abort();
+    board.set({ acceptRefused: board.get().acceptRefused + 1 });
   }
 
   function beforeOutbound(_: unknown, abort: () => void) {
@@ -142,15 +168,17 @@ const guardActions: Feature<{ extension: Extension; say: Say }> = ({ flex, manag
 
   return together(
     onAction({ flex }, 'beforeWrapupTask', beforeWrapup),
+    onAction({ flex }, 'afterWrapupTask', afterWrapup),
+    onAction({ flex }, 'beforeAcceptTask', beforeAccept),
     onAction({ flex }, 'beforeStartOutboundCall', beforeOutbound),
     onAction({ flex }, 'beforeUnholdCall', beforeUnhold),
     // Not aborted: without a call in the page Flex itself does nothing here.
     onAction({ flex }, 'beforeStopMonitoringCall', () => {
-      const { call, ownButtons } = board.get();
-      if (ownButtons && call) extension.hangUp(call.callSid);
+      const [monitored] = unclaimed(manager, calls());
+      if (board.get().ownButtons && monitored) extension.hangUp(monitored.callSid);
     }),
     onAction({ flex }, 'beforeHangupCall', instead((callSid) => extension.hangUp(callSid))),
-    onAction({ flex }, 'beforeToggleMute', instead((callSid) => extension.setMuted(!callsOf(board.get()).find((call) => call.callSid === callSid)?.muted, callSid))),
+    onAction({ flex }, 'beforeToggleMute', instead((callSid) => extension.setMuted(!calls().find((call) => call.callSid === callSid)?.muted, callSid))),
     onAction({ flex }, 'beforeSendDTMFDigits', instead((callSid, { digits }) => extension.sendDigits(String(digits), callSid))),
   );
 };
@@ -169,14 +197,36 @@ const hideDeadButtons: Feature = ({ flex, board }) => {
   return () => {};
 };
 
-const showOwnButtons: Feature<{ extension: Extension }> = ({ flex, board, extension }) => {
+/** Where Flex does not have the call, it offers to join it: that would ring the agent a second time, in the same conference. */
+const hideJoin: Feature = ({ flex, manager, board }) => {
+  const isOurs = (task: Task | undefined) => {
+    const calls = callsOf(board.get());
+    const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
+    return task?.status === 'accepted' && !calls.some(({ callSid }) => callSid === inFlex) && callOf(manager, calls, task, true) !== undefined;
+  };
+  flex.TaskCanvasHeader?.Content.remove('actions', { if: ({ task }: { task?: Task }) => isOurs(task) });
+  return () => {};
+};
+
+const showOwnButtons: Feature<{ extension: Extension }> = (outside) => {
+  const { flex, board, log } = outside;
   const key = 'flexvc-buttons';
-  flex.CallCanvasActions.Content.add(<OwnButtons key={key} board={board} extension={extension} />, { sortOrder: -1, if: () => board.get().ownButtons });
+  const drawn = (
+    <Boundary key={key} log={log}>
+      <OwnButtons board={board} controls={flexControls(outside)} />
+    </Boundary>
+  );
+  flex.CallCanvasActions.Content.add(drawn, { sortOrder: -1, if: () => board.get().ownButtons });
   return () => flex.CallCanvasActions.Content.remove(key);
 };
 
-const showResume: Feature<{ extension: Extension }> = ({ flex, manager, board, extension }) => {
+const showResume: Feature<{ extension: Extension }> = ({ flex, manager, board, extension, log }) => {
   const key = 'flexvc-resume';
-  flex.CallCanvasActions.Content.add(<ResumeButton key={key} manager={manager} board={board} extension={extension} />, { sortOrder: -2 });
+  const drawn = (
+    <Boundary key={key} log={log}>
+      <ResumeButton manager={manager} board={board} extension={extension} />
+    </Boundary>
+  );
+  flex.CallCanvasActions.Content.add(drawn, { sortOrder: -2 });
   return () => flex.CallCanvasActions.Content.remove(key);
 };

@@ -2,7 +2,7 @@ import React, { useState } from 'react';
 import { useBoard } from '../../react';
 import { type Board, isOld } from '../../state';
 import { badge as strings } from '../../strings';
-import type { Extension } from '../connection/connection';
+import type { Controls } from './flex-controls';
 
 const keys = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
 
@@ -22,10 +22,11 @@ export const button: React.CSSProperties = {
   font: 'inherit',
   cursor: 'pointer',
 };
+export const blue: React.CSSProperties = { ...button, background: '#0263e0', borderColor: '#0263e0', color: '#ffffff' };
 const red: React.CSSProperties = { ...button, background: '#d61f1f', borderColor: '#d61f1f', color: '#ffffff' };
 
 /** Mute, keypad and hang-up, in words: for the badge's menu, and for the call canvas when Flex's own are gone. */
-export function OwnButtons({ board, extension }: { board: Board; extension: Extension }) {
+export function OwnButtons({ board, controls }: { board: Board; controls: Controls }) {
   const state = useBoard(board);
   const [keypad, setKeypad] = useState(false);
   const { call } = state;
@@ -34,21 +35,21 @@ export function OwnButtons({ board, extension }: { board: Board; extension: Exte
     <div>
       <div role="group" aria-label={strings.call} style={{ display: 'flex', flexWrap: 'wrap', gap: 8 }}>
         {isOld(state) || (
-          <button type="button" style={button} data-flexvc="mute" aria-pressed={call.muted} onClick={() => extension.setMuted(!call.muted, call.callSid)}>
+          <button type="button" style={button} data-flexvc="mute" aria-pressed={call.muted} onClick={() => controls.toggleMute(call)}>
             {call.muted ? strings.unmute : strings.mute}
           </button>
         )}
         <button type="button" style={button} data-flexvc="keypad" aria-expanded={keypad} onClick={() => setKeypad(!keypad)}>
           {strings.keypad}
         </button>
-        <button type="button" style={red} data-flexvc="hang-up" onClick={() => extension.hangUp(call.callSid)}>
+        <button type="button" style={red} data-flexvc="hang-up" onClick={() => controls.hangUp(call)}>
           {strings.hangUp}
         </button>
       </div>
       {keypad && (
         <div role="group" aria-label={strings.keypad} style={{ display: 'grid', gridTemplateColumns: 'repeat(3, 1fr)', gap: 4, marginTop: 8 }}>
           {keys.map((digit) => (
-            <button key={digit} type="button" style={button} onClick={() => extension.sendDigits(digit, call.callSid)}>
+            <button key={digit} type="button" style={button} onClick={() => controls.sendDigits(digit, call)}>
               {digit}
             </button>
           ))}

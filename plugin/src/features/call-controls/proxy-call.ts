@@ -96,7 +96,14 @@ export class ProxyCall {
   }
   emit(event: string, ...args: unknown[]): boolean {
     const all = this.#listeners.get(event) ?? [];
-    for (const listener of all) listener(...args);
+    for (const listener of all) {
+      // Another plugin's, perhaps: the call goes on whatever it thinks of that.
+      try {
+        listener(...args);
+      } catch (cause) {
+        console.info(`flexvc: somebody who listens for ${event} failed`, cause);
+      }
+    }
     return all.length > 0;
   }
 }

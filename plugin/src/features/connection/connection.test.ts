@@ -142,9 +142,12 @@ test('a short dip is not away', async () => {
 
 for (const reason of ['other_account', 'url_not_allowed', 'bad_config'] as const) {
   test(`a configuration that is refused: ${reason}`, () => {
-    const { say, problem, board } = open();
-    say(messages.CONFIG_REJECTED, { reason });
-    assert.equal(problem(), reason);
+    const { say, problem, board, clock } = open();
+    for (let second = 0; second < 4; second++) {
+      say(messages.CONFIG_REJECTED, { reason });
+      assert.equal(problem(), reason);
+      clock.tick(1_000);
+    }
     assert.equal(board.get().away, true);
     say(messages.CONFIGURED);
     assert.equal(problem(), null);

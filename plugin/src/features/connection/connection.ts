@@ -6,7 +6,7 @@ import type { State } from '../../state';
 
 /** Heartbeats come once a second, and the content script bridges a restart of the service worker within two. */
 const silentAfter = 3_000;
-/** A voice client that registers anew is ready again well before this. */
+/** A voice client that registers anew, and an extension that is updated, are ready again before this. */
 const awayAfter = 3_000;
 const watchEvery = 1_000;
 const configureEvery = 2_000;
@@ -64,15 +64,15 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
   const hasPassed = (expiration: string | undefined) => expiration !== undefined && Date.parse(expiration) <= clock.now();
 
   /** The newest word of the extension, and what follows from it. */
-  function learn(patch: Partial<State>) {
+  function learn(patch: Partial<State>, since = clock.now()) {
     const now = { ...board.get(), ...patch };
     const own = manager.store.getState().flex.session.ssoTokenPayload?.identity;
-    const otherAgent = Boolean(own && now.beat?.identity && !now.beat.identity.endsWith(own));
+    // Whole: a colleague's may end in the same letters.
+    const otherAgent = Boolean(own && now.beat?.identity && now.beat.identity !== `${settings.identityPrefix}${own}`);
     const ready = now.link === 'up' && now.rejection === null && isRegistered(now) && !otherAgent;
-    if (board.get().ready && !ready) unreadySince = clock.now();
-    const unreachable = now.link === 'silent' || now.rejection !== null;
-    const away = !ready && (unreachable || clock.now() - unreadySince >= awayAfter);
-    board.set({ ...patch, otherAgent, ready, away });
+    if (board.get().ready && !ready) unreadySince = since;
+    const away = !ready && clock.now() - unreadySince >= awayAfter;
+    board.set({ ...patch, otherAgent, ready, away, heard: now.heard || now.link === 'up' });
   }
 
   function hear(event: MessageEvent) {
@@ -117,12 +117,13 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
     if (overslept) return;
     if (now - heardAt > silentAfter && board.get().link !== 'silent') {
       log(board.get().beat ? 'the voice extension fell silent' : 'no voice extension answers');
-      learn(gone);
+      learn(gone, heardAt);
     } else learn({});
     const { link, rejection } = board.get();
     if ((link !== 'up' || rejection) && now - configuredAt >= configureEvery) configure();
   }
 
+  board.set({ browserVoiceDisabled: manager.store.getState().flex.config.disableBrowserVoice === true });
   const onExpired = () => board.set({ flexTokenExpired: true });
   page.addEventListener('message', hear);
   manager.events.addListener('tokenUpdated', giveToken);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as messages from '../../messages';
 import { problemOf } from '../../state';
-import { alive, beat, connected, createWorld, enabled, settle } from '../../test/world';
+import { alive, beat, call, connected, createWorld, enabled, settle } from '../../test/world';
 import { contactURI } from './contact-uri';
 
 const theirs = 'client:alice';
@@ -122,4 +122,59 @@ test('a worker who is turned off while at work gets the tab back', async () => {
   world.worker.become({ ...world.worker.attributes, extensionVoiceClientEnabled: false });
   await settle();
   assert.equal(world.worker.attributes.contact_uri, theirs);
+});
+
+for (const contact_uri of ['sip:alice@pbx.example.com', '+15551230000', 'Client:alice', 7, { a: 1 }]) {
+  test(`the address of a phone is never touched: ${JSON.stringify(contact_uri)}`, async () => {
+    const attributes = { ...enabled, contact_uri };
+    for (let start = 0; start < 10; start++) {
+      const world = await connected({ attributes });
+      await alive(world, 5);
+      assert.deepEqual(world.written, []);
+      assert.deepEqual(world.posted, [], 'nothing else of Flex is touched either');
+      assert.equal(world.header.added.size, 0);
+      assert.deepEqual(world.actions(), []);
+      world.stop();
+    }
+  });
+}
+
+test('a worker who is given a phone while at work keeps it, and the call that is up keeps its controls', async () => {
+  const world = await connected({}, { ...beat, call });
+  const before = world.written.length;
+  world.worker.become({ ...world.worker.attributes, contact_uri: 'sip:alice@pbx.example.com' });
+  await alive(world, 5, { ...beat, call });
+  assert.notEqual(world.state.phone.activeCall, undefined);
+  await alive(world, 5);
+  assert.equal(world.written.length, before);
+  assert.equal(world.worker.attributes.contact_uri, 'sip:alice@pbx.example.com');
+  assert.equal(world.header.added.size, 0);
+});
+
+test('an address that became a phone\'s since it was read is kept', async () => {
+  const world = createWorld();
+  world.worker.newer = { ...enabled, contact_uri: '+15551230000' };
+  world.start();
+  world.say(messages.HEARTBEAT, beat);
+  await settle();
+  assert.deepEqual(world.written, []);
+});
+
+for (const identity of ['ext_malice', 'ext_ext_alice', 'alice', 'EXT_alice', 'ext_alice2']) {
+  test(`the client of a colleague on the same PC is not taken over: ${identity}`, async () => {
+    const world = await connected({}, { ...beat, voiceClientIdentity: identity });
+    await alive(world, 4, { ...beat, voiceClientIdentity: identity });
+    assert.deepEqual(world.written, []);
+    assert.equal(world.badge().board.get().otherAgent, true);
+  });
+}
+
+test('a phone that was to be moved too is moved, and comes back with the flag', async () => {
+  const phone = 'sip:alice@pbx.example.com';
+  const attributes = { ...enabled, contact_uri: phone, extensionVoiceClientFormerContactUri: phone };
+  const world = await connected({ attributes });
+  assert.deepEqual(world.written, [{ ...attributes, contact_uri: ours }]);
+  world.worker.become({ ...world.worker.attributes, extensionVoiceClientEnabled: false });
+  await settle();
+  assert.equal(world.worker.attributes.contact_uri, phone);
 });

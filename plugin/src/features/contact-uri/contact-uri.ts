@@ -1,5 +1,6 @@
-// Points the worker's contact_uri at the extension, or back at the tab. Only that key changes; TaskRouter replaces the whole
-// attributes document, so the freshest one is fetched right before each write.
+// Points the worker's contact_uri at the extension, or back at the tab. Only that key changes, and only from one client to another:
+// the address of a desk phone is not ours to lose. TaskRouter replaces the whole attributes document, so the freshest one is fetched
+// right before each write.
 import type { Outside } from '../../outside';
 import { together } from '../../outside';
 
@@ -13,6 +14,16 @@ const lookEvery = 1_000;
 const verifyAfter = 3_000;
 
 export const isEnabled = (attributes: Record<string, unknown> | undefined): boolean => attributes?.extensionVoiceClientEnabled === true;
+
+/** Where `flexvc workers enable --include-foreign` keeps the address of a phone; then it may be replaced. */
+const formerURI = 'extensionVoiceClientFormerContactUri';
+
+/** Calls of this worker ring a phone, and not a client of the Voice SDK. */
+export function isForeign(attributes: Record<string, unknown> | undefined): boolean {
+  const uri = attributes?.contact_uri;
+  if (attributes && formerURI in attributes && JSON.stringify(attributes[formerURI]) === JSON.stringify(uri)) return false;
+  return uri !== undefined && uri !== null && uri !== '' && !(typeof uri === 'string' && uri.startsWith('client:'));
+}
 
 const withoutQuery = (uri: unknown): string | null => (typeof uri === 'string' ? uri.split('?')[0]! : null);
 
@@ -31,9 +42,12 @@ export function contactURI({ manager, clock, settings, board, log }: Outside): (
   /** What contact_uri should be; null to leave it alone. */
   function wanted(): string | null {
     const identity = own();
+    if (isForeign(worker!.attributes)) return null;
     if (!isEnabled(worker!.attributes)) {
       const ours = identity && `client:${settings.identityPrefix}${identity}`;
-      return ours && withoutQuery(worker!.attributes.contact_uri) === ours ? `client:${identity}` : null;
+      if (!ours || withoutQuery(worker!.attributes.contact_uri) !== ours) return null;
+      const former = worker!.attributes[formerURI];
+      return typeof former === 'string' ? former : `client:${identity}`;
     }
     const { beat, link, otherAgent, rejection } = board.get();
     return link === 'up' && !rejection && !otherAgent && beat?.identity ? `client:${beat.identity}` : null;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { notices, problems } from '../../strings';
-import { alive, beat, connected } from '../../test/world';
+import { alive, beat, connected, createWorld } from '../../test/world';
 
 const unregistered = { ...beat, status: 'offline', error: true };
 const pending = { sid: 'WR1', status: 'pending', taskChannelUniqueName: 'voice' };
@@ -53,4 +53,13 @@ test('every sentence is one', () => {
     // Flex would take these for its templates.
     assert.doesNotMatch(text, /[{}]/);
   }
+});
+
+test('a sentence that the administrator has given is kept', async () => {
+  const world = createWorld();
+  world.strings['flexvc.lost'] = 'Die Erweiterung ist weg.';
+  world.strings['flexvc.no_extension'] = '';
+  world.start();
+  assert.equal(world.strings['flexvc.lost'], 'Die Erweiterung ist weg.');
+  assert.equal(world.strings['flexvc.no_extension'], problems.no_extension.text);
 });

@@ -16,8 +16,8 @@ export function notifications({ flex, manager, board }: Outside): { say: Say; st
     ...Object.entries(notices).map(([name, text]) => [name, text, name === 'voice_client_back' ? 'success' : 'information'] as [Notice, string, string]),
   ];
   for (const [name, text, type] of sentences) {
-    // Flex reads contents as templates from its own strings.
-    manager.strings[idOf(name)] = text;
+    // Flex reads contents as templates from its own strings; an administrator's own sentence, or translation, is there first.
+    manager.strings[idOf(name)] ||= text;
     flex.Notifications.registerNotification({ id: idOf(name), content: idOf(name), type, timeout: shownFor, closeButton: true });
   }
 
