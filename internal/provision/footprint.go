@@ -21,7 +21,7 @@ var Footprint = []Touched{
 		"`init`", "`teardown`",
 	},
 	{
-		"`extensionVoiceClientEnabled` and `extensionVoiceClientEnabledAt` in a worker's attributes; on request `contact_uri`, from `client:ext_X` to `client:X`",
+		"`extensionVoiceClientEnabled` and `extensionVoiceClientEnabledAt` in a worker's attributes; on request `contact_uri`, from `client:ext_X` to `client:X`, and `extensionVoiceClientFormerContactUri`, which keeps the address of a phone until `contact_uri` has it back",
 		[]string{"taskrouter.UpdateWorker"},
 		"`workers enable`, `workers disable`, `runs`, `watch` (its repair)", "`runs rollback`, `teardown`",
 	},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/cli/clitest"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/provision"
@@ -109,4 +110,31 @@ func shareService(s *clitest.Flexvc) {
 	_, err = c.CreateEnvironment(ctx, service.SID, "their-plugin", "aa")
 	clitest.Check(s.T, err)
 	clitest.Check(s.T, c.RegisterServices(ctx, []string{service.SID}))
+}
+
+// TestFootprintNamesEveryAttribute edits workers in each of the ways there are.
+func TestFootprintNamesEveryAttribute(t *testing.T) {
+	row := provision.Footprint[slices.IndexFunc(provision.Footprint, func(row provision.Touched) bool {
+		return slices.Contains(row.Operations, "taskrouter.UpdateWorker")
+	})]
+	touched := map[string]bool{}
+	edit := func(e attributes.Edit, before string) string {
+		after, changes, err := e.Apply(before)
+		clitest.Check(t, err)
+		for _, change := range changes {
+			touched[change.Key] = true
+		}
+		return after
+	}
+	phone := edit(attributes.Edit{Enable: true, At: 1, IncludeForeign: true}, `{"contact_uri":"sip:desk@acme.example"}`)
+	edit(attributes.Edit{ResetContactURI: true, Prefix: "ext_"}, phone)
+	edit(attributes.Edit{ResetContactURI: true, Prefix: "ext_"}, `{"extensionVoiceClientEnabled":true,"contact_uri":"client:ext_alice"}`)
+	for key := range touched {
+		if !strings.Contains(row.Object, "`"+key+"`") {
+			t.Errorf("SECURITY.md does not say that %s is written", key)
+		}
+	}
+	if len(touched) < 4 {
+		t.Errorf("only %v were written", touched)
+	}
 }
