@@ -174,7 +174,7 @@ test('a call that rings at both is refused at both, and gone when it is gone at 
   assert.deepEqual(told, ['callInvited', 'inviteGone']);
 });
 
-test('a goodbye is said again to every new socket, until it has been heard five times', async (t) => {
+test('a goodbye is said again to every new socket, for as long as Twilio may hold the call', async (t) => {
   const { line, devices, told, pass, Device } = await registered(t);
   const said = [];
   const listen = (device) => (device._stream.hangup = (callSid) => said.push([devices.indexOf(device), callSid]));
@@ -189,6 +189,8 @@ test('a goodbye is said again to every new socket, until it has been heard five 
   devices[1].answer();
   assert.deepEqual(said.at(-1), [1, 'CA1']);
   assert.deepEqual(told.splice(0), ['lineDead', 'lineRegistered']);
+  await pass(25_000);
+  assert.deepEqual(told, []);
   await pass(10_000);
   assert.deepEqual(told, ['parted from CA1']);
   const { length } = said;

@@ -19,6 +19,7 @@ const examples = {
   pageConnected: { page: 'page2' },
   pageClosed: { page: 'page1' },
   pageConfigured: { page: 'page1', account, tokenURL, prefix: 'ext_', resumed: false },
+  holderDue: {},
   pageMisconfigured: { page: 'page1' },
   flexTokenGiven: { page: 'page1', account, token: 'flex-2', expiresAt: at + hour },
   tokenFetched: { number: 1, token: 'voice-2', identity: 'ext_alice', expiresAt: at + hour },
@@ -571,12 +572,23 @@ test('a restart gives the phone to the tab that the agent looks at, not to the f
   const { state } = run(two, 'restartAsked', { tab: 2 });
   const other = { page: 'page1', tab: 1 };
   const fast = story(state, ['pageConnected', other], ['pageConfigured', other]);
-  assert.deepEqual(did(fast, 'answerPage')[0].payload, { reason: 'other_account' });
+  assert.deepEqual([did(fast, 'answerPage'), fast.state.config], [[], null]);
   const chosen = story(fast.state, ['pageConnected', page2], ['pageConfigured', { ...page2, account: otherAccount }]);
   assert.equal(chosen.state.config.account, otherAccount);
-  const gone = run(fast.state, 'pageConfigured', { ...other, at: at + 10_000 });
+  assert.deepEqual(did(chosen, 'answerPage').map(({ page, payload }) => [page, payload?.reason]), [['page1', 'other_account']]);
+  assert.ok(Object.values(chosen.state.pages).every((page) => !('early' in page)));
+  const gone = run(fast.state, 'holderDue');
   assert.equal(gone.state.config.account, account, 'unless it never comes');
   assert.equal(run(two, 'restartAsked', { tab: 7 }).state.holder, null, 'a tab without our plugin keeps nobody waiting');
+});
+
+test('"I restarted it, and the other tab would not hang up": the other tab of the same agent is heard as soon as the one in front is', () => {
+  const { state } = run(story(stateOf('registered', 'none'), ['pageConnected', page2], ['pageConfigured', page2]).state, 'restartAsked', { tab: 2 });
+  const other = { page: 'page1', tab: 1 };
+  const both = story(state, ['pageConnected', other], ['pageConfigured', other], ['pageConnected', page2], ['pageConfigured', page2]);
+  assert.deepEqual(Object.values(both.state.pages).map(({ standing }) => standing), ['accepted', 'accepted']);
+  assert.deepEqual(did(both, 'answerPage').map(({ type }) => type), Array(2).fill('VOICE_CLIENT_EXTENSION_CONFIGURED'));
+  assert.equal(both.state.holder.tab, 2);
 });
 
 test('the browser that accepts is the one that answers', () => {

@@ -559,6 +559,46 @@ test('"the edge was silent when I hung up, and the customer was held": it is sai
   assert.equal(kit.device()._stream.said.length, said, 'it has been heard');
 });
 
+test('"I hung up while my network changed, and the customer was held": another socket says it until Twilio has missed the first', async () => {
+  const ways = {
+    'the SDK had opened another': (kit) => {
+      kit.call().emit('reconnecting');
+      kit.device()._stream.transport._socket = {};
+    },
+    'the first was dead': (kit) => void (kit.device().dead = true),
+  };
+  for (const [way, happen] of Object.entries(ways)) {
+    const kit = await inCall();
+    happen(kit);
+    kit.phone.hangUp();
+    for (let i = 0; i < 20; i += 1) await kit.pass(500);
+    const before = kit.device()._stream.said.length;
+    await kit.pass(500);
+    assert.equal(kit.device()._stream.said.length, before + 1, way);
+    assert.deepEqual([...new Set(kit.device()._stream.said)], ['CA1'], way);
+    for (let i = 0; i < 50; i += 1) await kit.pass(500);
+    const atMost = kit.device()._stream.said.length;
+    for (let i = 0; i < 10; i += 1) await kit.pass(500);
+    assert.equal(kit.device()._stream.said.length, atMost, way);
+  }
+});
+
+test('a hang-up is not forgotten for the next', async () => {
+  const kit = await inCall();
+  kit.call().emit('reconnecting');
+  kit.phone.hangUp();
+  await kit.pass(500);
+  kit.phone.take({ ...offer, callSid: 'CA2' });
+  await settle();
+  kit.call().emit('accept');
+  kit.phone.hangUp();
+  const from = kit.device()._stream.said.length;
+  await kit.pass(500);
+  assert.deepEqual(kit.device()._stream.said.slice(from), ['CA1', 'CA2']);
+  await kit.pass(500);
+  assert.equal(kit.device()._stream.said.at(-1), 'CA1', 'of the second its own socket has heard');
+});
+
 test('a hang-up that nobody takes is let go of when Twilio has ended the call by itself', async () => {
   const kit = await inCall();
   kit.device()._stream.status = 'disconnected';
@@ -747,7 +787,7 @@ test('a hang-up that has not arrived keeps its client, though another call is up
   assert.equal(kit.devices[1].destroyed, undefined);
   await kit.pass(500);
   assert.deepEqual([...new Set(kit.devices[2]._stream.said)], ['CA2'], 'said again with another socket');
-  for (let i = 0; i < 8; i++) await kit.pass(1_000);
+  for (let i = 0; i < 32; i++) await kit.pass(1_000);
   assert.deepEqual(kit.devices.map(({ destroyed }) => Boolean(destroyed)), [false, true, true]);
 });
 

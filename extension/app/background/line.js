@@ -15,8 +15,8 @@ const proveEvery = 1_000;
 /** Until it is known how long its answers take, and how soon a missing one tells. */
 const learnEvery = 200;
 
-/** While Twilio has not noticed that the socket of a call is gone, it takes a hang-up from no other. */
-const goodbyes = 5;
+/** While Twilio has not noticed that the socket of a call is gone, it takes a hang-up from no other; then it holds it for so long at most. */
+const heldAtMost = 30_000;
 
 /** Codes with which Twilio says that it will not have this token. */
 const tokenCodes = new Set([20101, 20103, 20104, 20151, 31202, 31204, 31205, 51007]);
@@ -58,7 +58,7 @@ export function createLine({ Device, report, appVersion, parted }) {
   let askedAt = 0;
   /** @type {Device | undefined} */
   let late;
-  /** Calls whose document is gone, and how often they are still to be hung up. @type {Map<string, number>} */
+  /** Calls whose document is gone, and when Twilio first heard here that they are hung up. @type {Map<string, number | undefined>} */
   const owed = new Map();
 
   /** @param {SDKCall} call @param {Device} at */
@@ -101,7 +101,7 @@ export function createLine({ Device, report, appVersion, parted }) {
     const said = partFrom(asked);
     const stop = hear(asked, 'ready', () => {
       stop();
-      said.forEach(countDown);
+      said.forEach(heardOf);
       clearTimeout(proof);
       proof = undefined;
       // Asked twice, it may answer either: that a question was lost does not make the link a slow one.
@@ -124,11 +124,14 @@ export function createLine({ Device, report, appVersion, parted }) {
     return [...owed.keys()];
   }
 
-  /** It has heard of it. @param {string} callSid */
-  function countDown(callSid) {
-    const left = (owed.get(callSid) ?? 0) - 1;
-    if (left > 0) owed.set(callSid, left);
-    else if (owed.delete(callSid)) parted(callSid);
+  /** Twilio has, and may have been too early. @param {string} callSid */
+  function heardOf(callSid) {
+    if (!owed.has(callSid)) return;
+    const since = owed.get(callSid) ?? Date.now();
+    owed.set(callSid, since);
+    if (Date.now() - since < heldAtMost) return;
+    owed.delete(callSid);
+    parted(callSid);
   }
 
   /** It was slow, not dead. @param {Device} slow */
@@ -218,7 +221,7 @@ export function createLine({ Device, report, appVersion, parted }) {
      * @param {string} callSid
      */
     sayGoodbye(callSid) {
-      owed.set(callSid, goodbyes);
+      owed.set(callSid, undefined);
       if (device?.state === 'registered') partFrom(device);
     },
 

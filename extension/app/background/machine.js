@@ -31,7 +31,8 @@ export { call, callState, heldCalls };
  * @typedef {{ account?: string, tokenURLs?: string[], edges?: string[], leaveAfterSeconds?: number, holdSeconds?: number, inputDevice?: string, outputDevice?: string,
  *   ringtoneDevice?: string }} Policy  what the administrator set in storage.managed
  * @typedef {'other_account' | 'url_not_allowed' | 'bad_config'} Rejection
- * @typedef {{ standing: 'new' | 'accepted' | 'rejected', pluginVersion: string | null, reason: Rejection | null, tab: number | null }} Page
+ * @typedef {{ standing: 'new' | 'accepted' | 'rejected', pluginVersion: string | null, reason: Rejection | null, tab: number | null, early?: Event }} Page
+ *   early: what it said before the tab that the agent has chosen
  * @typedef {'flex_token_refused' | 'token_server_unreachable' | 'token_server_error' | 'token_server_nonsense' |
  *   'voice_token_refused' | 'signalling_lost'} LineProblem
  * @typedef {{ token: string, expiresAt: number | null, refused: boolean }} FlexToken  refused: by the token server
@@ -232,6 +233,8 @@ const dropTokens = (s, e) => {
 
 /** @type {Handler} */
 const configure = (s, e) => {
+  // Whether it is the same account is known when the tab that the agent has chosen has spoken.
+  if (s.config === null && s.holder?.until && isHeldByAnother(s, e)) return waitForHolder(s, e, s.holder.until);
   const reason = whyRejected(s, e);
   const tab = s.pages[e.page]?.tab ?? null;
   const page = { pluginVersion: e.pluginVersion ?? null, reason, tab };
@@ -250,7 +253,7 @@ const configure = (s, e) => {
   const wanted = !(e.resumed && s.flexToken && !s.flexToken.refused);
   const question = s.consentAsked ? [] : [{ do: 'openConsent' }];
   const answers = consent ? question : wanted ? [askPage(e.page)] : [];
-  if (s.line === 'unconfigured') return chain(next(state, { line: 'wanting' }, ...answers, stay), makeDocument);
+  if (s.line === 'unconfigured') return chain(chain(next(state, { line: 'wanting' }, ...answers, stay), makeDocument), hearEarly);
   const moved = s.config?.tokenURL !== config.tokenURL || s.config?.prefix !== config.prefix;
   // Another agent at the same browser, or a server that this agent has not agreed to.
   if ((s.config?.worker && s.config.worker !== config.worker) || (moved && consent)) {
@@ -259,6 +262,19 @@ const configure = (s, e) => {
   return chain(next(state, {}, ...answers, stay), (now) =>
     moved && now.flexToken ? fetchNow(now, now.line === 'wanting' ? { line: 'fetching' } : {}) : next(now),
   );
+};
+
+/** @type {(s: State, e: Event, until: number) => Step} */
+const waitForHolder = (s, e, until) => {
+  const page = s.pages[e.page];
+  return page ? next(s, { pages: { ...s.pages, [e.page]: { ...page, early: e } } }, { do: 'setTimer', timer: 'holder', ms: until - e.at }) : next(s);
+};
+
+/** The tab that the agent has chosen has spoken, or never will. @type {(s: State) => Step} */
+const hearEarly = (s) => {
+  const early = Object.values(s.pages).flatMap((page) => page.early ?? []);
+  const pages = Object.fromEntries(Object.entries(s.pages).map(([name, { early: _, ...page }]) => [name, page]));
+  return early.reduce((step, said) => chain(step, (now) => configure(now, said)), next(s, { pages }, { do: 'clearTimer', timer: 'holder' }));
 };
 
 /** @type {Effect} */
@@ -428,7 +444,7 @@ const judge = (s, e) => {
 // Line: the table ----------------------------------------------------------------------------------------------
 
 /** Whatever the line does. @type {Record<string, Handler>} */
-const anyTime = { restartAsked: restart, loggedOut: logOut, leaveDue: leave, policyChanged: judge };
+const anyTime = { restartAsked: restart, loggedOut: logOut, leaveDue: leave, policyChanged: judge, holderDue: ignore };
 
 /** @type {Record<LineState, Record<string, Handler>>} */
 export const line = {
@@ -436,6 +452,7 @@ export const line = {
     pageConfigured: configure,
     restartAsked: restart,
     policyChanged: judge,
+    holderDue: (s) => hearEarly({ ...s, holder: null }),
     ...ignoring('lineDead', 'loggedOut', 'leaveDue', 'flexTokenGiven', 'tokenFetched', 'tokenFetchFailed', 'refreshDue', 'reviveDue'),
     ...ignoring('lineRegistered', 'lineDropped', 'lineRefused', 'networkReturned', 'workerStarted'),
   },

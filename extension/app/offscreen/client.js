@@ -80,6 +80,9 @@ export function createClient({ Device, getUserMedia }, wanted, busy) {
 
     isOpen: () => isOpen(device) !== false,
 
+    /** Tells one opening of the socket from the next. */
+    socket: () => socketOf(device),
+
     /** @param {string} callSid */
     hangUp: (callSid) => hangUp(device, callSid),
 

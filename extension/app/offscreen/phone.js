@@ -18,6 +18,8 @@ import { quality } from './quality.js';
  *   the call; code: of its last error; lost: another took it, or it has ended
  * @typedef {{ token: string, identity: string, edge: string, holdSeconds: number, appVersion: string, chosen: Chosen }} Preparation
  * @typedef {{ callSid: string, connectToken: string, from: string }} Offer
+ * @typedef {{ since: number, client?: Client, socket?: unknown }} Debt  a hang-up; client, socket: that had the call, where they were
+ *   there
  * @typedef {{ kind: string, label: string, deviceId: string }} KnownDevice
  */
 
@@ -81,9 +83,12 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @type {any} */
   let lateTimer;
   let tries = 0;
-  /** A call that was hung up, until a socket has answered since: the word may have gone into a dead one. @type {string | null} */
-  let owed = null;
-  let owedSince = 0;
+  /**
+   * Calls that were hung up, until the socket that had them has answered: the word may have gone into a dead one. While Twilio has
+   * not noticed that, it takes it from no other socket, and never says so: another says it for as long as Twilio holds a call.
+   * @type {Map<string, Debt>}
+   */
+  const owed = new Map();
   /** @type {any} */
   let insisting;
   /** The call that is being taken, and since when. @type {Offer | undefined} */
@@ -133,8 +138,10 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @param {Preparation} wanted */
   function renew(wanted) {
     client?.drop();
+    // Of one agent's call Twilio hears no other.
+    if (client?.identity !== wanted.identity) settle(() => true);
     client = makeClient(wanted);
-    if (owed) client.hangUp(owed);
+    sayAll(client);
     return client;
   }
 
@@ -145,7 +152,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
 
   /** Between calls: in a call the SDK has its own ways. */
   function prove() {
-    if (owed) insist();
+    if (owed.size > 0) insist();
     const asked = client;
     if (call || !asked) return;
     const timer = later(() => {
@@ -156,31 +163,37 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     }, asked.patience());
     const heard = (/** @type {boolean} */ same) => {
       cancel(timer);
-      if (client !== asked || !owed) return;
-      if (same) settleDebt();
+      if (client !== asked || owed.size === 0) return;
+      settle((debt) => debt.client === asked && debt.socket === asked.socket());
+      if (same) return;
       // What was said before went into the socket that is no more.
-      else {
-        asked.hangUp(owed);
-        prove();
-      }
+      sayAll(asked);
+      prove();
     };
     if (!asked.ask(heard)) cancel(timer);
   }
 
-  /** A customer waits for the hang-up to arrive, for as long as Twilio holds the call. */
+  /** A customer waits for the hang-up to arrive. */
   function insist() {
     cancel(insisting);
-    if (now() - owedSince >= heldAtMost) return settleDebt();
+    settle(({ since }) => now() - since >= heldAtMost);
+    if (owed.size === 0) return;
     insisting = later(prove, insistEvery);
     // A socket that has not got its way in is deaf, and stays so.
     if (!call && preparation && !client?.fits(preparation)) renew(preparation);
     // What was said before may have been lost on the way, though the same socket answers now.
-    else if (owed && now() > owedSince && client?.isOpen()) client.hangUp(owed);
+    else if (client?.isOpen()) sayAll(client, ({ since }) => now() > since);
   }
 
-  function settleDebt() {
-    owed = null;
-    cancel(insisting);
+  /** @param {Client} used @param {(debt: Debt) => boolean} which */
+  function sayAll(used, which = () => true) {
+    for (const [callSid, debt] of owed) if (which(debt)) used.hangUp(callSid);
+  }
+
+  /** @param {(debt: Debt) => boolean} paid */
+  function settle(paid) {
+    for (const [callSid, debt] of owed) if (paid(debt)) owed.delete(callSid);
+    if (owed.size === 0) cancel(insisting);
   }
 
   // A call -------------------------------------------------------------------------------------------------------
@@ -439,14 +452,15 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** Ends it from this side, with a word to Twilio. @param {string} reason */
   function end(reason) {
     const abandoned = [...attempts];
-    owed = sdkCall && call ? call.callSid : null;
-    owedSince = now();
+    const callSid = sdkCall && call?.callSid;
+    const open = client?.isOpen() && !gone.has('signalling');
     finish(reason);
-    for (const { sdkCall: made, client: used } of abandoned) {
-      made?.disconnect();
-      if (owed && !used.isOpen()) used.hangUp(owed);
-    }
-    if (owed) prove();
+    for (const { sdkCall: made } of abandoned) made?.disconnect();
+    if (!callSid || !client) return;
+    // The SDK's own call says nothing without a socket.
+    if (!open) client.hangUp(callSid);
+    owed.set(callSid, { since: now(), ...(open && { client, socket: client.socket() }) });
+    prove();
   }
 
   /** @param {string} reason */
@@ -567,7 +581,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
 
     call: () => call,
     /** Whether the word that a call was hung up has yet to arrive. */
-    owes: () => owed !== null,
+    owes: () => owed.size > 0,
   };
 }
 
