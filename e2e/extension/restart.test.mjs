@@ -1,4 +1,5 @@
 // "I restarted the extension, and it was still dead": whatever hangs, restarting brings the phone back.
+import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { plays, startWorld, until } from './world.mjs';
 
@@ -48,6 +49,23 @@ play('another account is in front: the headline\'s own button restarts', async (
   await until('a new voice token', () => world.tokens.asked > asked);
   await other.close();
   await readyAgain();
+});
+
+play('"I restarted it, and could not hang up in my other tab": both are heard again, whoever spoke first', async () => {
+  const other = await world.openFlex();
+  await world.registered(other);
+  await page.bringToFront();
+  for (let i = 0; i < 5; i++) {
+    const { asked } = world.tokens;
+    for (const tab of [page, other]) await tab.evaluate(() => (window.latest = {}));
+    await popup.evaluate(() => chrome.runtime.sendMessage({ type: 'popup.restart' }));
+    await until('a new voice token', () => world.tokens.asked > asked);
+    for (const tab of [page, other]) await world.registered(tab);
+    const rejected = await Promise.all([page, other].map((tab) => tab.evaluate(() => window.latest.CONFIG_REJECTED)));
+    assert.deepEqual(rejected, [undefined, undefined]);
+    await world.hangUp(i % 2 ? page : other, await world.answered(page));
+  }
+  await other.close();
 });
 
 play('the worker hangs: the popup says so, and restarts it without its help', async () => {
