@@ -73,10 +73,11 @@ export async function walk(world, { seed, steps, say = () => {} }) {
   const talks = () => all().filter((call) => call.wanted && call.accepted && call.answered);
   const offers = () => all().filter((call) => call.wanted && !call.accepted);
   const any = (list) => list[Math.floor(luck() * list.length)];
-  /** Those of which the page has told the agent. */
+  /** The page has told the agent of it. @param {{ sid: string }} offer */
+  const isShown = async ({ sid }) => Boolean((await world.views())[0]?.beat?.offers?.some(({ callSid }) => callSid === sid));
   const shown = async () => {
-    const [{ beat }] = await world.views();
-    return offers().filter(({ sid }) => beat?.offers?.some(({ callSid }) => callSid === sid));
+    const known = await Promise.all(offers().map(isShown));
+    return offers().filter((_, at) => known[at]);
   };
   /** What is said to an extension whose worker is just starting dies with the page that said it: no agent clicks and reloads at once. */
   let saidAt = -Infinity;
@@ -154,8 +155,8 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       when: () => inCall() && calls.size < 3 && decided() && present() && world.now() > faulty.network,
       run: () => rings(luck() < 0.5, false),
     },
-    'the agent holds the call and answers another': {
-      weight: 6, when: () => inCall() && offers().length > 0 && decided() && present(),
+    'the agent answers a call that is offered': {
+      weight: 6, when: () => offers().length > 0 && decided() && present(),
       async run() {
         const call = any(await shown());
         if (!call) return;
@@ -355,6 +356,8 @@ export async function walk(world, { seed, steps, say = () => {} }) {
       if (call.forAnybody && talks().length === 0) call.accepted = true;
       if (!call.accepted) complain(`${name} was answered, and the agent has not decided`, call);
     }
+    // A call before it had ended, and this side had not heard of it: it is offered, as a second one is.
+    if (call.forAnybody && call.accepted && !call.answered && (await isShown(call))) call.accepted = false;
     const calm = Math.max(faulty.network, faulty.media, call.began);
     if (call.accepted && !call.answered && call.wanted && now - calm > silence) complain(`${name} rings into nothing`, call);
     if (call.answered && call.wanted) {

@@ -583,6 +583,21 @@ test('"I hung up while my network changed, and the customer was held": another s
   }
 });
 
+test('"the token was refused as my network came back, and the customer heard nothing": it is said again until it is taken', async () => {
+  const kit = await inCall();
+  kit.call().emit('reconnecting');
+  const { asked = 0 } = kit.device();
+  for (let i = 0; i < 4; i += 1) await kit.pass(1_000);
+  assert.equal(kit.device().asked, asked + 2);
+  kit.call().emit('reconnected');
+  for (let i = 0; i < 4; i += 1) await kit.pass(1_000);
+  assert.equal(kit.device().asked, asked + 2);
+  kit.call().emit('reconnecting');
+  kit.call().emit('disconnect');
+  await settle();
+  assert.equal(kit.phone.truth().call, null);
+});
+
 test('a hang-up is not forgotten for the next', async () => {
   const kit = await inCall();
   kit.call().emit('reconnecting');

@@ -47,6 +47,8 @@ const proofWithin = 1_500;
 /** So long Twilio holds a call for us at most, if it was we who took it, and the answer was lost with the socket. */
 const heldAtMost = 30_000;
 const reportQualityEvery = 5_000;
+/** A token that Twilio refused may be taken the next time; until a new one comes there is no other. */
+const knockEvery = 2_000;
 
 /**
  * @param {{ Device: DeviceClass, media: import('./microphone.js').Media, signal: (sinkId: string, meaning: import('./signal.js').Meaning) => void,
@@ -91,6 +93,8 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   const owed = new Map();
   /** @type {any} */
   let insisting;
+  /** @type {any} */
+  let knocking;
   /** The call that is being taken, and since when. @type {Offer | undefined} */
   let offered;
   let takenAt = 0;
@@ -363,8 +367,20 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   function goAway(what, away) {
     if (away) gone.add(what);
     else gone.delete(what);
+    if (what === 'signalling') knockLater();
     const status = gone.size > 0 ? 'reconnecting' : 'open';
     if (call && call.startedAt !== null && call.status !== status) update({ status });
+  }
+
+  function knockLater() {
+    cancel(knocking);
+    if (gone.has('signalling')) knocking = later(knock, knockEvery);
+  }
+
+  /** The SDK says its token once for each opening of the socket, and waits for ever. */
+  function knock() {
+    client?.ask(() => {});
+    knockLater();
   }
 
   /** Twilio has answered this one. @param {Attempt} mine */
@@ -473,6 +489,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     link?.close();
     link = undefined;
     gone.clear();
+    knockLater();
     for (const attempt of attempts) attempt.lost = true;
     call = null;
     sdkCall = taken = undefined;
