@@ -49,6 +49,8 @@ type Config struct {
 	BehindProxy    bool
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 
+	DrainDelay time.Duration // between unready and refusing connections, for balancers to notice; at most 1 m
+
 	RedisURL string // "" keeps limits and cache in this process
 }
 
@@ -147,6 +149,7 @@ func (c Config) Validate() error {
 		f.add(!r.unlimited() && (!(r.PerSecond >= 1e-4 && r.PerSecond <= 1e6) || r.Burst < 1 || r.Burst > 1e5), "the rate per %s needs both a rate of 0.0001 to 1000000 a second and a burst of 1 to 100000", r.name)
 	}
 	f.add(c.MaxBody < 1<<10 || c.MaxBody > 1<<20, "the body limit must be between 1 kB and 1 MB, not %d bytes", c.MaxBody)
+	f.add(c.DrainDelay < 0 || c.DrainDelay > time.Minute, "the drain delay must be between 0 and 1m, not %s", c.DrainDelay)
 	for _, p := range c.TrustedProxies {
 		f.add(!p.IsValid(), "a trusted proxy is not an address range")
 		f.add(p.IsValid() && p.Bits() == 0, "trusting every address as a proxy would let clients forge their address")

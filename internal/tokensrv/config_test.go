@@ -83,23 +83,23 @@ func TestRequireEnabledNeedsALookup(t *testing.T) {
 	}
 }
 
-func TestRestrictedKeyIsRefusedBeforeListening(t *testing.T) {
+func TestRestrictedKeyIsRefused(t *testing.T) {
 	f := newFixture(t, func(_ *Config, d *Deps) {
 		d.CheckSigningKey = func(context.Context) error { return errors.New("restricted") }
 	})
-	err := f.Preflight(t.Context())
+	err := f.Start(t.Context(), nil)
 	p := problem.As(err)
 	if p == nil || p.Code != problem.CredentialsRefused || !strings.Contains(p.Summary, "SK…0002 cannot sign") {
 		t.Fatalf("got %v", err)
 	}
 	noteProblem(p)
 
-	own := problem.New(problem.NetworkUnreachable, "cannot reach Twilio")
+	own := problem.New(problem.PermissionDenied, "cannot reach Twilio")
 	f = newFixture(t, func(_ *Config, d *Deps) { d.CheckSigningKey = func(context.Context) error { return own } })
-	if err := f.Preflight(t.Context()); err != error(own) {
+	if err := f.Start(t.Context(), nil); err != error(own) {
 		t.Errorf("a problem was replaced by %v", err)
 	}
-	if err := newFixture(t, nil).Preflight(t.Context()); err != nil {
+	if err := newFixture(t, nil).Start(t.Context(), nil); err != nil {
 		t.Errorf("without a check: %v", err)
 	}
 }

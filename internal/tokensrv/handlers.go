@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/sony/gobreaker/v2"
 )
 
 var (
@@ -152,27 +150,4 @@ func defaultJitter(n int) int { return rand.IntN(n) }
 
 func (s *Server) nothingHere(w http.ResponseWriter, r *http.Request) {
 	s.refuse(w.(*exchange), r, refuse(notFound))
-}
-
-func (s *Server) live(w http.ResponseWriter, _ *http.Request) { health(w, http.StatusOK, "ok\n") }
-
-// ready says whether to send requests here: not while draining, and not while
-// the validator is down, when every answer would be 503.
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	switch {
-	case s.draining.Load():
-		health(w, http.StatusServiceUnavailable, "draining\n")
-	case s.verifier.breaker.State() == gobreaker.StateOpen:
-		health(w, http.StatusServiceUnavailable, "the validator is down\n")
-	default:
-		health(w, http.StatusOK, "ok\n")
-	}
-}
-
-func health(w http.ResponseWriter, status int, text string) {
-	h := w.Header()
-	h["Content-Type"] = plainType
-	h["Cache-Control"] = noStore
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text))
 }

@@ -43,7 +43,7 @@ func loopbackHost(host string) bool {
 }
 
 // Listen binds addr: host:port (port 0 picks one) or unix:/path. A socket file
-// whose server is gone is replaced; one that answers is not.
+// whose server is gone is replaced; one that answers is not, and no other file.
 func Listen(addr string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(addr, unixScheme)
 	if !isUnix {
@@ -52,6 +52,10 @@ func Listen(addr string) (net.Listener, error) {
 			return nil, unavailable(addr, err)
 		}
 		return ln, nil
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return nil, problem.New(problem.AddressUnavailable, "cannot listen on %s: the file exists and is not a socket", addr).
+			WithHint("name a file that does not exist yet")
 	}
 	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		_ = conn.Close()

@@ -3,6 +3,7 @@ package tokensrv
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -16,6 +17,8 @@ type memo[V any] struct {
 	flight  singleflight.Group
 	timeout time.Duration // of one ask, whoever waits for it
 	now     func() time.Time
+
+	freshUntil atomic.Int64 // Unix nanoseconds; when the last of the answers goes stale
 }
 
 type remembered[V any] struct {
@@ -34,6 +37,9 @@ func newMemo[V any](size int, timeout time.Duration, now func() time.Time) *memo
 	}
 	return &memo[V]{entries: entries, timeout: timeout, now: now}
 }
+
+// fresh reports whether any answer can still be reused, unless it made room.
+func (m *memo[V]) fresh() bool { return m.freshUntil.Load() > m.now().UnixNano() }
 
 func (m *memo[V]) peek(key string) (V, bool) {
 	e, ok := m.entries.Get(key)
@@ -69,6 +75,9 @@ func (m *memo[V]) get(ctx context.Context, key string, ask asker[V]) (V, error) 
 		}
 		if !until.IsZero() {
 			m.entries.Add(key, remembered[V]{v, until.UnixNano()})
+			for last := m.freshUntil.Load(); last < until.UnixNano() && !m.freshUntil.CompareAndSwap(last, until.UnixNano()); {
+				last = m.freshUntil.Load()
+			}
 		}
 		return v, nil
 	})

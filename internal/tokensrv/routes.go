@@ -14,6 +14,7 @@ const (
 	pathToken     = "/generateToken"
 	pathLive      = "/healthz/live"
 	pathReady     = "/healthz/ready"
+	pathDegraded  = "/healthz/degraded"
 	pathMetrics   = "/metrics"
 	pathExtension = "/extension/" // a folder: update.xml and the .crx
 )
@@ -94,13 +95,14 @@ func ClientOf(r *http.Request) netip.Addr {
 	return client
 }
 
-// Admin answers /metrics, both health checks and Deps.Admin, for a listener that
+// Admin answers /metrics, the health checks and Deps.Admin, for a listener that
 // only operators reach.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+pathMetrics, s.m.handler(s.moreMetrics))
 	mux.HandleFunc("GET "+pathLive, s.live)
 	mux.HandleFunc("GET "+pathReady, s.ready)
+	mux.HandleFunc("GET "+pathDegraded, s.showDegraded)
 	for _, g := range s.admin {
 		mux.Handle(g.Path, g.Handler)
 	}

@@ -260,6 +260,21 @@ func TestUnixSocket(t *testing.T) {
 	ln.Close()
 }
 
+// A path mistyped is no reason to delete what is there.
+func TestUnixSocketLeavesOtherFilesAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "precious")
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Listen("unix:" + path)
+	if p := problem.As(err); p == nil || p.Code != problem.AddressUnavailable || !strings.HasSuffix(p.Summary, "is not a socket") {
+		t.Errorf("got %v", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
+		t.Errorf("the file is %q, %v", text, err)
+	}
+}
+
 // inheritRole makes this test binary act as a socket-activated server.
 const inheritRole = "FLEXVC_TEST_INHERIT"
 

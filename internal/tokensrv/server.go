@@ -24,7 +24,6 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/flexvc/flexvc/internal/problem"
-	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 // Deps are what the server needs of the world. Zero fields get the real thing,
@@ -50,6 +49,15 @@ type Deps struct {
 	// CheckSigningKey asks Twilio whether the signing key may sign, which its
 	// SID does not show. nil skips the question.
 	CheckSigningKey func(ctx context.Context) error
+	// Prepare asks Twilio what the guests must know before they can answer. nil
+	// means nothing.
+	Prepare func(ctx context.Context) error
+
+	// OtherWork reports whether guests can serve something without Twilio, so that
+	// its outage is no reason to send nobody here. nil: they cannot.
+	OtherWork func() bool
+	// Degraded says what of the guests does not work at the moment.
+	Degraded []func() []Degraded
 }
 
 // Server is the token endpoint, an http.Handler. Use New.
@@ -81,8 +89,12 @@ type Server struct {
 	shared     *shared
 	m          *metrics
 
-	checkSigningKey func(context.Context) error
-	onDrain         func(int64)
+	questions  []func(context.Context) error // to Twilio, before the server is ready
+	onDrain    func(int64)
+	drainDelay time.Duration
+	otherWork  func() bool
+	degraded   []func() []Degraded
+	start      startup
 
 	draining        atomic.Bool
 	inFlight        atomic.Int64
@@ -116,25 +128,33 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 
 	s := &Server{
-		log:             deps.Log,
-		now:             deps.Now,
-		random:          deps.Random,
-		jitter:          deps.Jitter,
-		prefix:          cfg.Prefix,
-		allowGet:        cfg.AllowGet,
-		allow:           []string{"OPTIONS, POST"},
-		allowOrigins:    make(map[string][]string, len(cfg.AllowOrigins)),
-		behindProxy:     cfg.BehindProxy,
-		trustedProxies:  cfg.TrustedProxies,
-		maxBody:         cfg.MaxBody,
-		m:               newMetrics(names(deps.Public)),
-		admin:           deps.Admin,
-		moreMetrics:     deps.Metrics,
-		minter:          newMinter(cfg),
-		admission:       newAdmission(cfg, deps),
-		checkSigningKey: deps.CheckSigningKey,
-		onDrain:         deps.Draining,
+		log:            deps.Log,
+		now:            deps.Now,
+		random:         deps.Random,
+		jitter:         deps.Jitter,
+		prefix:         cfg.Prefix,
+		allowGet:       cfg.AllowGet,
+		allow:          []string{"OPTIONS, POST"},
+		allowOrigins:   make(map[string][]string, len(cfg.AllowOrigins)),
+		behindProxy:    cfg.BehindProxy,
+		trustedProxies: cfg.TrustedProxies,
+		maxBody:        cfg.MaxBody,
+		m:              newMetrics(names(deps.Public)),
+		admin:          deps.Admin,
+		moreMetrics:    deps.Metrics,
+		minter:         newMinter(cfg),
+		admission:      newAdmission(cfg, deps),
+		onDrain:        deps.Draining,
+		drainDelay:     cfg.DrainDelay,
+		otherWork:      deps.OtherWork,
+		degraded:       deps.Degraded,
 	}
+	for _, question := range []func(context.Context) error{deps.CheckSigningKey, deps.Prepare} {
+		if question != nil {
+			s.questions = append(s.questions, question)
+		}
+	}
+	s.start.done.Store(len(s.questions) == 0)
 	if s.allowGet {
 		s.allow = []string{"GET, OPTIONS, POST"}
 	}
@@ -170,20 +190,6 @@ func dispatch(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Preflight asks Twilio whether the signing key may sign, to be called before
-// anything listens. Its error is a problem.
-func (s *Server) Preflight(ctx context.Context) error {
-	if s.checkSigningKey == nil {
-		return nil
-	}
-	err := s.checkSigningKey(ctx)
-	if err == nil || problem.As(err) != nil {
-		return err
-	}
-	return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s cannot sign voice tokens", twilio.Short(s.minter.key)).
-		WithHint("create a Standard API key for this account in the Twilio Console; a Restricted key cannot sign").Because(err)
-}
-
 // Stats are the figures of the closing line.
 type Stats struct {
 	Issued   int64 // tokens minted
@@ -212,10 +218,10 @@ type Listeners struct {
 	Admin  net.Listener // nil: no metrics
 }
 
-// Run serves until ctx is done, then drains: readiness turns false, no new
-// connection is accepted, and requests in flight have 10 s, or until abort is
-// closed, before they are cut off. The admin listener closes last. A nil error
-// means it stopped because it was asked to.
+// Run serves until ctx is done, then drains: readiness turns false, after
+// Config.DrainDelay no new connection is accepted, and requests in flight have
+// 10 s, or until abort is closed, before they are cut off. The admin listener
+// closes last. A nil error means it stopped because it was asked to.
 func (s *Server) Run(ctx context.Context, l Listeners, abort <-chan struct{}) error {
 	public, admin := s.httpServer(s), s.httpServer(s.Admin())
 	failed := make(chan error, len(l.Public)+1)
@@ -251,6 +257,10 @@ func (s *Server) Run(ctx context.Context, l Listeners, abort <-chan struct{}) er
 
 func (s *Server) drain(public *http.Server, abort <-chan struct{}) {
 	s.draining.Store(true)
+	select { // those who send requests here look at readiness now and then
+	case <-time.After(s.drainDelay):
+	case <-abort:
+	}
 	if s.onDrain != nil {
 		s.onDrain(s.inFlight.Load())
 	}

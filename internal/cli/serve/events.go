@@ -2,9 +2,11 @@ package serve
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,18 +68,61 @@ func (o *Options) checkEvents() error {
 	return eventsrv.CheckURL(e.url)
 }
 
-// eventService is what --events adds to the token server.
+// eventService is what --events adds to the token server. It works from open on;
+// until then Twilio is asked to come again, and so is flexvc watch.
 type eventService struct {
+	build  func(ctx context.Context, session *cli.Session) (*eventParts, error)
+	parts  atomic.Pointer[eventParts]
+	opened chan struct{}
+}
+
+type eventParts struct {
 	server     *eventsrv.Server
 	drift      *eventsrv.Drift
 	activities *eventsrv.Activities
 }
 
-// eventService builds it for the session's account. Nothing runs yet.
-func (o *Options) eventService(ctx context.Context, cfg *config.Config, session *cli.Session, c tokensrv.Config, log *slog.Logger) (*eventService, error) {
+func (o *Options) eventService(cfg *config.Config, c tokensrv.Config, log *slog.Logger) *eventService {
+	return &eventService{
+		opened: make(chan struct{}),
+		build: func(ctx context.Context, session *cli.Session) (*eventParts, error) {
+			return o.eventParts(ctx, cfg, session, c, log)
+		},
+	}
+}
+
+// open builds the service for the session's workspace.
+func (e *eventService) open(ctx context.Context, session *cli.Session) error {
+	if e.parts.Load() != nil {
+		return nil
+	}
+	parts, err := e.build(ctx, session)
+	if err != nil {
+		return err
+	}
+	e.parts.Store(parts)
+	close(e.opened)
+	return nil
+}
+
+func (o *Options) eventParts(ctx context.Context, cfg *config.Config, session *cli.Session, c tokensrv.Config, log *slog.Logger) (*eventParts, error) {
 	app := o.App
+	judgement, err := app.Judgement(ctx, session)
+	if err != nil {
+		return nil, err
+	}
 	authToken := AccountToken(app, session)
 	activities := eventsrv.NewActivities(session.Activities.Activities, log)
+	options := eventsrv.DriftOptions{Rules: judgement.Rules, Loaded: judgement.Loaded, Interval: o.events.sweep, Hold: o.events.notifyAfter}
+	if o.events.notify != "" {
+		options.Notify, err = eventsrv.NewNotifier(eventsrv.NotifierOptions{
+			URL: o.events.notify, Format: o.events.notifyFormat, Workspace: session.WorkspaceSID,
+			Transport: tokensrv.NewTransport(http.ProxyFromEnvironment), Log: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	server, err := eventsrv.New(eventsrv.Config{
 		AccountSID: session.AccountSID, WorkspaceSID: session.WorkspaceSID, AuthToken: authToken,
 		URL: o.events.url, RedisURL: c.RedisURL,
@@ -95,21 +140,7 @@ func (o *Options) eventService(ctx context.Context, cfg *config.Config, session 
 	if err != nil {
 		return nil, err
 	}
-	judgement, err := app.Judgement(ctx, session)
-	if err != nil {
-		return nil, err
-	}
-	options := eventsrv.DriftOptions{Rules: judgement.Rules, Loaded: judgement.Loaded, Interval: o.events.sweep, Hold: o.events.notifyAfter}
-	if o.events.notify != "" {
-		options.Notify, err = eventsrv.NewNotifier(eventsrv.NotifierOptions{
-			URL: o.events.notify, Format: o.events.notifyFormat, Workspace: session.WorkspaceSID,
-			Transport: tokensrv.NewTransport(http.ProxyFromEnvironment), Log: log,
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return &eventService{server, server.Drift(session.Workers, options), activities}, nil
+	return &eventParts{server, server.Drift(session.Workers, options), activities}, nil
 }
 
 // AccountToken is the account's auth token, if it is known: with it Twilio signs.
@@ -129,19 +160,52 @@ func AccountToken(app *cli.App, session *cli.Session) string {
 // they are.
 func (e *eventService) routes(deps *tokensrv.Deps) {
 	deps.Public = append(deps.Public,
-		tokensrv.Route{Path: eventsrv.PathTwilio, Name: "events", Handler: e.server.Receiver(), MaxBody: eventsrv.MaxBody},
-		tokensrv.Route{Path: eventsrv.PathStream, Name: "stream", Handler: e.server.Stream(false), MaxBody: 1, Streams: true},
+		tokensrv.Route{Path: eventsrv.PathTwilio, Name: "events", Handler: e.to((*eventsrv.Server).Receiver), MaxBody: eventsrv.MaxBody},
+		tokensrv.Route{Path: eventsrv.PathStream, Name: "stream", Handler: e.to(func(s *eventsrv.Server) http.Handler { return s.Stream(false) }), MaxBody: 1, Streams: true},
 	)
-	deps.Admin = append(deps.Admin, tokensrv.Route{Path: eventsrv.PathStream, Handler: e.server.Stream(true)})
-	deps.Metrics = append(deps.Metrics, e.server.WriteMetrics)
+	deps.Admin = append(deps.Admin, tokensrv.Route{Path: eventsrv.PathStream, Handler: e.to(func(s *eventsrv.Server) http.Handler { return s.Stream(true) })})
+	deps.Metrics = append(deps.Metrics, func(w io.Writer) {
+		if parts := e.parts.Load(); parts != nil {
+			parts.server.WriteMetrics(w)
+		}
+	})
+	deps.Degraded = append(deps.Degraded, func() []tokensrv.Degraded {
+		if e.parts.Load() != nil {
+			return nil
+		}
+		return []tokensrv.Degraded{{What: "events", Why: "Twilio has not told yet whose events these are: events are not taken"}}
+	})
+	also := deps.OtherWork
+	deps.OtherWork = func() bool { return e.parts.Load() != nil || also != nil && also() }
 }
 
-// run serves until ctx ends, and returns when all has ended.
+// to is a handler of the service's server, from the moment there is one.
+func (e *eventService) to(handler func(*eventsrv.Server) http.Handler) http.Handler {
+	made := sync.OnceValue(func() http.Handler { return handler(e.parts.Load().server) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e.parts.Load() == nil {
+			w.Header().Set("Retry-After", "10")
+			http.Error(w, "not yet: the server is starting", http.StatusServiceUnavailable)
+			return
+		}
+		made().ServeHTTP(w, r)
+	})
+}
+
+// run serves from open until ctx ends, and returns when all has ended.
 func (e *eventService) run(ctx context.Context) (wait func()) {
 	var jobs sync.WaitGroup
-	jobs.Go(func() { e.activities.Run(ctx) })
-	jobs.Go(func() { e.server.Run(ctx) })
-	jobs.Go(func() { e.drift.Run(ctx) })
+	jobs.Go(func() {
+		select {
+		case <-e.opened:
+		case <-ctx.Done():
+			return
+		}
+		parts := e.parts.Load()
+		jobs.Go(func() { parts.activities.Run(ctx) })
+		jobs.Go(func() { parts.server.Run(ctx) })
+		jobs.Go(func() { parts.drift.Run(ctx) })
+	})
 	return jobs.Wait
 }
 

@@ -9,9 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -45,16 +48,29 @@ func (o *updatesOptions) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.allowDowngrade, "allow-downgrade", false, "allow serving a lower version than before")
 }
 
-// updates is the extension that `flexvc serve` offers.
+// updates is the extension that `flexvc serve` offers. Its file is never a reason
+// not to serve tokens: without a good one browsers keep what they have, until
+// there is one.
 type updates struct {
-	app     *cli.App
-	file    string
-	release *rollout.Release
-	options rollout.ServerOptions
-	server  *rollout.Server // after open
+	app            *cli.App
+	file, base     string
+	allowDowngrade bool
+	options        rollout.ServerOptions
+	origins        []string
+	server         atomic.Pointer[rollout.Server] // nil without a package
+	missing        atomic.Pointer[error]          // why
+	offered        *rollout.Release               // of server, at first
+	tried          [2]fileStamp
+	log            *slog.Logger
 }
 
-// updates reads and checks the packages; it is nil without --extension.
+// fileStamp tells one state of a file from the next.
+type fileStamp struct {
+	changed time.Time
+	size    int64
+}
+
+// updates is nil without --extension.
 func (o *Options) updates(app *cli.App) (*updates, error) {
 	if o.Extension == "" {
 		if o.stage != "" && o.stage != "100%" || o.stageBase != "" || o.allowDowngrade {
@@ -66,35 +82,118 @@ func (o *Options) updates(app *cli.App) (*updates, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &updates{app: app, file: o.Extension, options: rollout.ServerOptions{
+	return &updates{app: app, file: o.Extension, base: o.stageBase, allowDowngrade: o.allowDowngrade, options: rollout.ServerOptions{
 		Stage: stage, AllowDowngrade: o.allowDowngrade, BehindProxy: o.behindProxy,
 		Compare: crx.CompareVersions, Valid: func(version string) bool { return crx.CheckVersion(version) == nil },
 		Client: tokensrv.ClientOf, Now: app.Now,
-	}}
-	if u.release, err = readRelease(o.Extension); err != nil {
-		return nil, err
-	}
-	if o.stageBase != "" {
-		if u.options.Base, err = readRelease(o.stageBase); err != nil {
-			return nil, err
-		}
-	}
-	mark := u.highest()
-	if before := mark.read(); before != "" && !o.allowDowngrade && crx.CompareVersions(u.release.Version, before) < 0 {
-		return nil, rollout.Downgrade(u.release.Version, before)
-	}
-	u.options.Offered = func(version string, _ bool) {
-		if err := mark.write(version); err != nil {
-			app.UI.Warn("cannot record that %s is served, so a downgrade would go unnoticed after a restart: %v", version, problem.Reason(err))
-		}
-	}
-	return u, nil
+	}}, nil
 }
 
-func (u *updates) open(log *slog.Logger) (err error) {
-	u.options.Log = log
-	u.server, err = rollout.NewServer(u.release, u.options)
-	return err
+// serve hangs the updates into the token server, whose allowed origins are given.
+func (u *updates) serve(deps *tokensrv.Deps, log *slog.Logger, origins []string) {
+	u.log, u.options.Log, u.origins = log, log, origins
+	u.open()
+	deps.Extension = u.to(func(s *rollout.Server) http.Handler { return s })
+	deps.Admin = append(deps.Admin, tokensrv.Route{Path: rollout.PathStatus, Handler: u.to((*rollout.Server).StatusHandler)})
+	deps.Metrics = append(deps.Metrics, func(w io.Writer) {
+		if server := u.server.Load(); server != nil {
+			server.WriteMetrics(w)
+		} else {
+			fmt.Fprintln(w, "flexvc_extension_file_served 0")
+		}
+	})
+	deps.Degraded = append(deps.Degraded, func() []tokensrv.Degraded {
+		why := ""
+		if server := u.server.Load(); server != nil {
+			why = server.Status().NotServed
+		} else {
+			why = (*u.missing.Load()).Error()
+		}
+		if why == "" {
+			return nil
+		}
+		return []tokensrv.Degraded{{What: "extension", Why: why}}
+	})
+	also := deps.OtherWork
+	deps.OtherWork = func() bool { return u.server.Load() != nil || also != nil && also() }
+}
+
+// to is a handler of the server of updates, while there is one.
+func (u *updates) to(handler func(*rollout.Server) http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := u.server.Load()
+		if server == nil {
+			w.Header().Set("Retry-After", "60")
+			http.Error(w, "no package to serve", http.StatusServiceUnavailable)
+			return
+		}
+		handler(server).ServeHTTP(w, r)
+	})
+}
+
+// open reads and checks the packages, and serves them if they are good.
+func (u *updates) open() {
+	u.tried = u.stamps()
+	release, server, err := u.read()
+	if err != nil {
+		u.missing.Store(&err)
+		return
+	}
+	u.offered = release
+	u.server.Store(server)
+	if origin := "chrome-extension://" + release.ID; len(u.origins) > 0 && !slices.Contains(u.origins, origin) {
+		u.app.UI.Warn("the extension served here may not request tokens here: %s is not an allowed origin", origin)
+	}
+}
+
+func (u *updates) stamps() (at [2]fileStamp) {
+	for i, path := range []string{u.file, u.base} {
+		if info, err := os.Stat(path); path != "" && err == nil {
+			at[i] = fileStamp{info.ModTime(), info.Size()}
+		}
+	}
+	return at
+}
+
+func (u *updates) read() (*rollout.Release, *rollout.Server, error) {
+	release, err := readRelease(u.file)
+	if err != nil {
+		return nil, nil, err
+	}
+	options := u.options
+	if u.base != "" {
+		if options.Base, err = readRelease(u.base); err != nil {
+			return nil, nil, err
+		}
+	}
+	mark := u.highest(release.ID)
+	if before := mark.read(); before != "" && !u.allowDowngrade && crx.CompareVersions(release.Version, before) < 0 {
+		return nil, nil, rollout.Downgrade(release.Version, before)
+	}
+	options.Offered = func(version string, _ bool) {
+		if err := mark.write(version); err != nil {
+			u.app.UI.Warn("cannot record that %s is served, so a downgrade would go unnoticed after a restart: %v", version, problem.Reason(err))
+		}
+	}
+	server, err := rollout.NewServer(release, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	u.options.Base = options.Base
+	return release, server, nil
+}
+
+// tell says what browsers are offered at address, or why they are offered nothing.
+func (u *updates) tell(address string) {
+	if u.server.Load() == nil {
+		err := *u.missing.Load()
+		u.app.UI.Warn("serving no updates until the file is replaced: %v", err)
+		if p := problem.As(err); p != nil && p.Hint != "" {
+			u.app.UI.Hint("%s", p.Hint)
+		}
+		return
+	}
+	u.app.UI.Note("updates on %s  (%s, %s%s)", address, u.offered.ID[:8]+u.app.UI.Ellipsis(), u.offered.Version, u.staged())
 }
 
 // follow takes up new files until ctx is done, or the function it returns is
@@ -104,7 +203,22 @@ func (u *updates) follow(ctx context.Context) (stop func()) {
 	ticker := time.NewTicker(lookAgain)
 	var following sync.WaitGroup
 	following.Go(func() {
-		u.server.Follow(ctx, u.file, ticker.C, func() (*rollout.Release, error) { return readRelease(u.file) })
+		for u.server.Load() == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if u.stamps() == u.tried {
+				continue
+			}
+			if u.open(); u.server.Load() == nil {
+				u.log.Warn("the extension file is not served", "cause", *u.missing.Load())
+			} else {
+				u.log.Info("serving updates", "version", u.offered.Version)
+			}
+		}
+		u.server.Load().Follow(ctx, u.file, ticker.C, func() (*rollout.Release, error) { return readRelease(u.file) })
 	})
 	return func() {
 		ticker.Stop()
@@ -168,12 +282,12 @@ func readRelease(path string) (*rollout.Release, error) {
 
 // highest is where the version last served is noted, by extension: it outlives
 // the server, and so does the refusal to go below it.
-func (u *updates) highest() mark {
+func (u *updates) highest(id string) mark {
 	dir, err := u.app.StateDir()
 	if err != nil {
 		return ""
 	}
-	return mark(filepath.Join(dir, "rollout", u.release.ID+".json"))
+	return mark(filepath.Join(dir, "rollout", id+".json"))
 }
 
 type mark string

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,7 +45,7 @@ func packVersion(t *testing.T, path, version string, key *rsa.PrivateKey) {
 }
 
 // TestServeExtension runs the command: a browser asks and fetches, a new file is
-// taken up, a broken one is not, and the next start refuses to go back.
+// taken up, a broken one is not, and the next start does not go back.
 func TestServeExtension(t *testing.T) {
 	t.Parallel()
 	s := clitest.Serve(t, emulator.Options{Agents: 1, SeedValue: 5})
@@ -145,12 +146,39 @@ func TestServeExtension(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Below what was served before: not even after a restart, unless it is wanted.
+	// A wrong file at a restart stops updates, never tokens: one below what was
+	// served before, unless it is wanted, and one that is no package at all.
 	packVersion(t, file, "1.4.0", key)
-	_, stop = start()
-	if p := problem.As(stop()); p == nil || p.Code != problem.DowngradeRefused || !strings.Contains(p.Hint, "flexvc pack --from DIR --version 1.5.0.1") {
-		t.Errorf("a downgrade: %+v", p)
+	address, stop = start()
+	ask = address + "/extension/update.xml?x=id%3D" + id + "%26v%3D1.0.0%26uc"
+	if status, body := get(ask); status != http.StatusServiceUnavailable {
+		t.Errorf("a downgrade: %d\n%s", status, body)
 	}
+	if text := out.String(); !strings.Contains(text, "serving no updates until the file is replaced: cannot serve 1.4.0: browsers were already offered 1.5.0 and never downgrade") ||
+		!strings.Contains(text, "flexvc pack --from DIR --version 1.5.0.1") {
+		t.Errorf("it does not say why:\n%s", text)
+	}
+	if status, _ := get(address + "/healthz/ready"); status != http.StatusOK {
+		t.Errorf("readiness without updates: %d", status)
+	}
+	worker := s.ExportWorkers()[0]
+	flexToken, err := s.MintFlexToken(worker.SID, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.PostForm(address+"/generateToken", url.Values{"Token": {flexToken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("a token without updates: %d", resp.StatusCode)
+	}
+	packVersion(t, file, "1.6.0", key)
+	waitFor("1.6.0", func() bool { _, body := get(ask); return strings.Contains(body, id+"-1.6.0.crx") })
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	packVersion(t, file, "1.4.0", key)
 	_, stop = start("--allow-downgrade", "--stage", "25%")
 	if err := stop(); err != nil {
 		t.Errorf("--allow-downgrade: %v", err)

@@ -9,7 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ import (
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
-// serveOptions is one `flexvc serve`.
+// Options is one `flexvc serve`.
 type Options struct {
 	App     *cli.App
 	Keyring config.Keyring
@@ -53,9 +54,12 @@ type Options struct {
 	ValidateTimeout time.Duration
 	envFile         string
 	redisURL        string
+	drainDelay      time.Duration
 
 	updatesOptions
 	events eventsFlags
+
+	refused atomic.Bool // Twilio's answer leaves nothing to serve
 }
 
 func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
@@ -121,6 +125,7 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 	f.StringVar(&o.AddressRate, "address-rate", rateText(d.AddressRate), "rate limit per client address: requests per second, burst")
 	f.StringVar(&o.ValidateVia, "validate-via", string(d.ValidateVia), "API that validates Flex tokens: iam, or flex as used by Flex UI")
 	f.DurationVar(&o.ValidateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to validate a token")
+	f.DurationVar(&o.drainDelay, "drain-delay", 0, "how long to accept requests after turning unready, for balancers to notice")
 	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
 	f.StringVar(&o.redisURL, "redis-url", "", "Redis shared by replicas [env: FLEXVC_REDIS_URL]")
 	o.updatesOptions.flags(f)
@@ -129,8 +134,8 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 	return cmd
 }
 
-// serveRun checks everything that can be wrong, then opens the sockets, then
-// says so, then serves.
+// Run checks what can be wrong here, opens the sockets, says so, and serves. What
+// only Twilio can tell it learns meanwhile: until then the server is not ready.
 func Run(ctx context.Context, o *Options) (err error) {
 	app := o.App
 	cfg, err := app.Config()
@@ -161,9 +166,6 @@ func Run(ctx context.Context, o *Options) (err error) {
 	if session != nil {
 		defer func() { err = errors.Join(err, session.Close()) }()
 	}
-	if err := server.Preflight(ctx); err != nil {
-		return err
-	}
 	listeners, where, err := o.open()
 	if err != nil {
 		return err
@@ -175,9 +177,7 @@ func Run(ctx context.Context, o *Options) (err error) {
 	app.UI.Note("token server %s for %s, tokens live %s", buildinfo.Version, app.UI.SID(account), cli.Lifetime(o.TTL))
 	app.UI.Note("listening on %s", where)
 	if updates != nil {
-		release := updates.release
-		app.UI.Note("updates on %s  (%s, %s%s)", placeOf(listeners.Public[0], o.tlsCert != "", rollout.Folder+rollout.UpdateFile),
-			release.ID[:8]+app.UI.Ellipsis(), release.Version, updates.staged())
+		updates.tell(placeOf(listeners.Public[0], o.tlsCert != "", rollout.Folder+rollout.UpdateFile))
 	}
 	if events != nil {
 		o.tellEvents(listeners)
@@ -185,25 +185,64 @@ func Run(ctx context.Context, o *Options) (err error) {
 
 	gentle, stop := context.WithCancel(ctx)
 	defer stop()
+	abort, cut := context.WithCancel(ctx)
+	defer cut()
 	if updates != nil {
 		defer updates.follow(gentle)()
 	}
 	defer app.OnInterrupt(stop)()
-	if o.Ready != nil {
-		o.Ready(listeners.Public[0].Addr().String())
-	}
 	if events != nil {
 		defer events.run(gentle)()
 	}
-	err = server.Run(gentle, listeners, ctx.Done())
+	started := make(chan error, 1)
+	go func() {
+		err := o.start(gentle, server, listeners.Public[0].Addr().String())
+		if err != nil {
+			o.refused.Store(true)
+			cut()
+			stop()
+		}
+		started <- err
+	}()
+	err = server.Run(gentle, listeners, abort.Done())
 	stop()
+	if refused := <-started; refused != nil {
+		return refused
+	}
 	s := server.Stats()
 	app.UI.Note("stopped: %d issued, %d refused, %d cut off", s.Issued, s.Refused, s.CutOff)
 	return err
 }
 
+// start waits until Twilio has told what only Twilio can tell. Callers learn the
+// address once the server is ready, or turns out to start without Twilio.
+func (o *Options) start(ctx context.Context, server *tokensrv.Server, address string) error {
+	tell := sync.OnceFunc(func() {
+		if o.Ready != nil {
+			o.Ready(address)
+		}
+	})
+	attempts := 0
+	err := server.Start(ctx, func(why error) {
+		if attempts++; attempts == 1 {
+			o.App.UI.Warn("not ready, asking Twilio again until it answers: %v", why)
+			if p := problem.As(why); p != nil && p.Hint != "" {
+				o.App.UI.Hint("%s", p.Hint)
+			}
+			tell()
+		}
+	})
+	if err == nil && ctx.Err() == nil {
+		if attempts > 0 {
+			o.App.UI.Note("ready after %s", ui.Plural(attempts+1, "attempt"))
+		}
+		tell()
+	}
+	return err
+}
+
 // Server builds the token server for the profile's account. The session is nil
-// with --env-file, whose account has no profile.
+// with --env-file, whose account has no profile. Twilio is not asked yet.
 func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updates) (*tokensrv.Server, *cli.Session, *eventService, error) {
 	c, err := o.config(cfg)
 	if err != nil {
@@ -217,19 +256,13 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 		Log: log, Now: o.App.Now, Random: o.App.Random,
 		Transport: tokensrv.NewTransport(http.ProxyFromEnvironment),
 		Draining: func(inFlight int64) {
-			o.App.UI.Note("draining %s, 10 s at most (press ^C again to stop now)", ui.Plural(int(inFlight), "request"))
+			if !o.refused.Load() {
+				o.App.UI.Note("draining %s, 10 s at most (press ^C again to stop now)", ui.Plural(int(inFlight), "request"))
+			}
 		},
 	}
 	if updates != nil {
-		if err := updates.open(log); err != nil {
-			return nil, nil, nil, err
-		}
-		deps.Extension = updates.server
-		deps.Admin = append(deps.Admin, tokensrv.Route{Path: rollout.PathStatus, Handler: updates.server.StatusHandler()})
-		deps.Metrics = append(deps.Metrics, updates.server.WriteMetrics)
-		if origin := "chrome-extension://" + updates.release.ID; len(c.AllowOrigins) > 0 && !slices.Contains(c.AllowOrigins, origin) {
-			o.App.UI.Warn("the extension served here may not request tokens here: %s is not an allowed origin", origin)
-		}
+		updates.serve(&deps, log, c.AllowOrigins)
 	}
 	var session *cli.Session
 	var events *eventService
@@ -241,17 +274,25 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 			return nil, nil, nil, cli.Usagef("--require-enabled and --env-file cannot be combined: set TWILIO_ACCOUNT_SID and an API key instead")
 		}
 	} else {
-		if session, err = o.App.Open(ctx, cli.SessionOptions{Discover: o.requireEnabled || o.events.on}); err != nil {
+		if session, err = o.App.Open(ctx, cli.SessionOptions{}); err != nil {
 			return nil, nil, nil, err
 		}
-		if err := o.identify(&c, &deps, cfg, session); err != nil {
+		space := &workspace{app: o.App}
+		if err := o.identify(&c, &deps, cfg, session, space); err != nil {
 			return nil, nil, nil, errors.Join(err, session.Close())
 		}
 		if o.events.on {
-			if events, err = o.eventService(ctx, cfg, session, c, log); err != nil {
-				return nil, nil, nil, errors.Join(err, session.Close())
-			}
+			events = o.eventService(cfg, c, log)
 			events.routes(&deps)
+		}
+		if o.events.on || o.requireEnabled {
+			deps.Prepare = func(ctx context.Context) error {
+				found, err := space.find(ctx, session)
+				if err == nil && events != nil {
+					err = events.open(ctx, found)
+				}
+				return err
+			}
 		}
 	}
 	server, err := tokensrv.New(c, deps)
@@ -259,6 +300,46 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 		err = errors.Join(err, session.Close())
 	}
 	return server, session, events, err
+}
+
+// workspace is the session that knows the account's workspace, once Twilio has
+// told it.
+type workspace struct {
+	app   *cli.App
+	known atomic.Pointer[cli.Session]
+}
+
+// find is session, if it has a workspace, or else one for which Flex was asked
+// and which ends with it.
+func (w *workspace) find(ctx context.Context, session *cli.Session) (*cli.Session, error) {
+	if known := w.known.Load(); known != nil {
+		return known, nil
+	}
+	if session.WorkspaceSID == "" {
+		found, err := w.app.Open(ctx, cli.SessionOptions{Discover: true})
+		if err != nil {
+			return nil, err
+		}
+		closed := session.Close
+		session.Close = func() error { return errors.Join(found.Close(), closed()) }
+		session = found
+	}
+	w.known.Store(session)
+	return session, nil
+}
+
+// enabled tells whether a worker is; until the workspace is known, nobody can.
+func (w *workspace) enabled(ctx context.Context, sid string) (bool, error) {
+	session := w.known.Load()
+	if session == nil {
+		return false, errors.New("the workspace is not known yet")
+	}
+	worker, err := session.Workers.Worker(ctx, sid)
+	if err != nil {
+		return false, err
+	}
+	state, _ := attributes.Inspect(worker.Attributes)
+	return state == attributes.Enabled, nil
 }
 
 // config translates flags and settings; what they say together is judged by
@@ -271,7 +352,7 @@ func (o *Options) config(cfg *config.Config) (tokensrv.Config, error) {
 	c.AllowGet = o.AllowGet
 	c.RequireRoles, c.AllowWorkers, c.RequireEnabled = o.requireRoles, o.allowWorkers, o.requireEnabled
 	c.ValidateVia, c.ValidateTimeout = tokensrv.Via(o.ValidateVia), o.ValidateTimeout
-	c.BehindProxy = o.behindProxy
+	c.BehindProxy, c.DrainDelay = o.behindProxy, o.drainDelay
 	if c.RedisURL = o.redisURL; c.RedisURL == "" {
 		c.RedisURL = o.App.Getenv("FLEXVC_REDIS_URL")
 	}
@@ -315,7 +396,7 @@ func (o *Options) origins(cfg *config.Config) ([]string, error) {
 }
 
 // identify sets the account, who vouches and who signs.
-func (o *Options) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *config.Config, session *cli.Session) error {
+func (o *Options) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *config.Config, session *cli.Session, space *workspace) error {
 	c.AccountSID = session.AccountSID
 	c.Validator = tokensrv.Credentials{User: session.Credentials.Username, Password: session.Credentials.Password}
 	if session.Transport != nil {
@@ -332,14 +413,7 @@ func (o *Options) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *config.
 		c.KeySID, c.KeySecret = session.SigningKey.Username, session.SigningKey.Password
 	}
 	deps.CheckSigningKey = func(ctx context.Context) error { return checkSigningKey(ctx, session, c.KeySID) }
-	deps.WorkerEnabled = func(ctx context.Context, sid string) (bool, error) {
-		w, err := session.Workers.Worker(ctx, sid)
-		if err != nil {
-			return false, err
-		}
-		state, _ := attributes.Inspect(w.Attributes)
-		return state == attributes.Enabled, nil
-	}
+	deps.WorkerEnabled = space.enabled
 	return nil
 }
 

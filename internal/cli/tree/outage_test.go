@@ -1,0 +1,162 @@
+//go:build !windows
+
+package tree
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flexvc/flexvc/internal/cli/clitest"
+)
+
+// served is a flexvc serve of its own, whose Twilio is whatever proxy leads to.
+type served struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	lines  chan string
+	public string // http://host:port
+	admin  string
+}
+
+func serveBehind(t *testing.T, proxy string, args ...string) *served {
+	t.Helper()
+	s := &served{t: t, lines: make(chan string, 1000)}
+	s.cmd = exec.Command("flexvc", append([]string{
+		"serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
+		"--allow-origin", "chrome-extension://" + strings.Repeat("a", 32),
+	}, args...)...)
+	home := t.TempDir()
+	s.cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "FLEXVC_STATE_DIR=" + home, "HTTPS_PROXY=" + proxy,
+		"TWILIO_ACCOUNT_SID=" + clitest.SID("AC", "1"), "TWILIO_AUTH_TOKEN=" + clitest.Password,
+		"TWILIO_API_KEY=" + clitest.SID("SK", "2"), "TWILIO_API_SECRET=" + clitest.Password,
+	}
+	stderr, err := s.cmd.StderrPipe()
+	clitest.Check(t, err)
+	clitest.Check(t, s.cmd.Start())
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Kill() // it may have ended
+		_ = s.cmd.Wait()
+	})
+	go func() {
+		defer close(s.lines)
+		for scan := bufio.NewScanner(stderr); scan.Scan(); {
+			s.lines <- scan.Text()
+		}
+	}()
+	at := s.until(`listening on (\S+)/generateToken     metrics on (\S+)/metrics`)
+	s.public, s.admin = at[1], at[2]
+	return s
+}
+
+// until reads what it prints up to a line that matches.
+func (s *served) until(pattern string) []string {
+	s.t.Helper()
+	var read []string
+	deadline := time.After(time.Minute)
+	for {
+		select {
+		case line, ok := <-s.lines:
+			if match := regexp.MustCompile(pattern).FindStringSubmatch(line); match != nil {
+				return match
+			}
+			if read = append(read, line); ok {
+				continue
+			}
+		case <-deadline:
+		}
+		s.t.Fatalf("%q never came:\n%s", pattern, strings.Join(read, "\n"))
+	}
+}
+
+func (s *served) get(address string) (int, string) {
+	s.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	resp, err := client.Get(address)
+	clitest.Check(s.t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	clitest.Check(s.t, err)
+	return resp.StatusCode, string(body)
+}
+
+func (s *served) want(address string, status int, body string) {
+	s.t.Helper()
+	if got, text := s.get(address); got != status || !strings.Contains(text, body) {
+		s.t.Errorf("%s answers %d %q, want %d %q", address, got, text, status, body)
+	}
+}
+
+// stop asks it to end, and wants it to end well.
+func (s *served) stop() {
+	s.t.Helper()
+	clitest.Check(s.t, s.cmd.Process.Signal(syscall.SIGTERM))
+	s.until(`stopped: `)
+	if err := s.cmd.Wait(); err != nil {
+		s.t.Errorf("it ends with %v", err)
+	}
+}
+
+// blackHole takes connections and never says a word.
+func blackHole(t *testing.T) string {
+	t.Helper()
+	hole, err := net.Listen("tcp", "127.0.0.1:0")
+	clitest.Check(t, err)
+	t.Cleanup(func() { hole.Close() })
+	go func() {
+		for {
+			conn, err := hole.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				defer conn.Close()
+			}
+		}
+	}()
+	return "http://" + hole.Addr().String()
+}
+
+// A machine that boots before its network, or while Twilio is away, has a server
+// that is alive, says that it is not ready and why, and ends when told to.
+func TestServeStartsWithoutTwilio(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	for name, proxy := range map[string]string{
+		"a black hole":   blackHole(t),
+		"no name server": "http://twilio.invalid:1",
+		"nobody":         "http://127.0.0.1:1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serveBehind(t, proxy)
+			s.want(s.admin+"/healthz/live", 200, "ok")
+			s.want(s.public+"/healthz/live", 200, "ok")
+			s.want(s.admin+"/healthz/ready", 503, "starting: waiting for Twilio")
+			s.until(`warning: not ready, asking Twilio again until it answers: cannot read API key`)
+			s.want(s.admin+"/healthz/ready", 503, "starting: waiting for Twilio")
+			s.want(s.admin+"/healthz/degraded", 200, `{"what":"start","why":"cannot read API key`)
+			s.stop()
+		})
+	}
+	t.Run("with a damaged extension", func(t *testing.T) {
+		file := t.TempDir() + "/flexvc.crx"
+		clitest.Check(t, os.WriteFile(file, []byte("no package"), 0o600))
+		s := serveBehind(t, "http://127.0.0.1:1", "--extension", file)
+		s.until(`warning: serving no updates until the file is replaced: cannot serve .*: it has 1 fault`)
+		s.want(s.public+"/extension/update.xml", 503, "no package to serve")
+		s.want(s.admin+"/healthz/degraded", 200, `"what":"extension"`)
+		s.want(s.admin+"/metrics", 200, "flexvc_extension_file_served 0\n")
+		s.stop()
+	})
+}
