@@ -299,7 +299,7 @@ func TestUnits(t *testing.T) {
 	for _, line := range []string{
 		"DynamicUser=yes", "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes",
 		"CapabilityBoundingSet=", "MemoryDenyWriteExecute=yes", "SystemCallFilter=@system-service", "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
-		"Sockets=flexvc-serve.socket flexvc-metrics.socket", "TimeoutStopSec=15", "EnvironmentFile=/etc/flexvc/serve.env",
+		"Sockets=flexvc-serve.socket flexvc-metrics.socket", "TimeoutStopSec=15", "EnvironmentFile=/etc/flexvc/serve.env", "ExecReload=/bin/kill -HUP $MAINPID",
 	} {
 		if !strings.Contains(service, "\n"+line+"\n") {
 			t.Errorf("the service lacks %s", line)

@@ -60,6 +60,29 @@ func (a *App) OnInterrupt(stop func()) (restore func()) {
 	}
 }
 
+// OnHangup has SIGHUP call reload, which may take its time, instead of ending the
+// program. The returned function takes it back.
+func (a *App) OnHangup(reload func()) (restore func()) {
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	var reloading sync.WaitGroup
+	reloading.Go(func() {
+		for {
+			select {
+			case <-signals:
+				reload()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(signals)
+		close(done)
+		reloading.Wait()
+	}
+}
+
 // survivePipes turns the death by SIGPIPE, which meets who writes to a standard
 // stream that nobody reads any more, into an error of the write: a run is brought to
 // its end, and a server serves on. Programs that are started from here die by it as

@@ -215,9 +215,16 @@ func (t *authority) read(status int, retryAfter string, body []byte) (agent, err
 	return out, nil
 }
 
+// noDescriptor is the shape of a question that could not even be put, for want of
+// a descriptor: Twilio has nothing to do with it.
+const noDescriptor = "no-descriptor"
+
 // transportFault names a network error without its text, which may hold
 // addresses of proxies with passwords in them.
 func transportFault(err error) string {
+	if exhausted(err) {
+		return noDescriptor
+	}
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return "network-timeout"

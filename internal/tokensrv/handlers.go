@@ -21,6 +21,7 @@ var (
 // generateToken trades a Flex token for a voice token.
 func (s *Server) generateToken(w http.ResponseWriter, r *http.Request) {
 	x := w.(*exchange)
+	now := s.policy.Load()
 	if r.Method != http.MethodPost && !(s.allowGet && r.Method == http.MethodGet) {
 		x.Header()["Allow"] = s.allow
 		s.refuse(x, r, refuse(methodNotAllowed))
@@ -45,7 +46,7 @@ func (s *Server) generateToken(w http.ResponseWriter, r *http.Request) {
 		s.refuse(x, r, refuse(identityUnusable))
 		return
 	}
-	if err := s.admission.admit(r.Context(), who); err != nil {
+	if err := now.admission.admit(r.Context(), who); err != nil {
 		s.refuse(x, r, err)
 		return
 	}
@@ -56,7 +57,7 @@ func (s *Server) generateToken(w http.ResponseWriter, r *http.Request) {
 	if len(identity) > longIdentity {
 		s.log.LogAttrs(r.Context(), slog.LevelWarn, "identity is longer than some Twilio components take", slog.Int("length", len(identity)), slog.String("req", x.id))
 	}
-	t, err := s.minter.mint(identity, who.Expires, s.now())
+	t, err := now.minter.mint(identity, who.Expires, s.now())
 	if err != nil {
 		s.refuse(x, r, err)
 		return

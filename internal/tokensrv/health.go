@@ -76,6 +76,7 @@ func (s *Server) Degradations() []Degraded {
 	add(s.verifier.breaker.State() != gobreaker.StateClosed, "validator", "Twilio does not validate Flex tokens: only agents validated in the last minute get tokens")
 	add(s.shared != nil && s.m.redisUp.Get() == 0, "redis", "Redis does not answer: limits and verdicts are this replica's own")
 	add(s.drifting.Load(), "clock", "this machine's clock differs from Twilio's: tokens may be refused as early or expired")
+	add(s.crowded(), "descriptors", "file descriptors ran out within the last minute: new connections got 503")
 	for _, more := range s.degraded {
 		all = append(all, more()...)
 	}
@@ -139,7 +140,7 @@ func (s *Server) ask(ctx context.Context) error {
 		case problem.As(err) != nil:
 			return err
 		default:
-			return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s cannot sign voice tokens", twilio.Short(s.minter.key)).
+			return problem.New(problem.CredentialsRefused, "cannot serve tokens: the signing key %s cannot sign voice tokens", twilio.Short(s.policy.Load().minter.key)).
 				WithHint("create a Standard API key for this account in the Twilio Console; a Restricted key cannot sign").Because(err)
 		}
 	}

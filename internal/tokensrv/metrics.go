@@ -26,6 +26,8 @@ type metrics struct {
 	duration map[string]*histogram // by route name
 	inFlight *vm.Gauge
 
+	turnedAway *vm.Counter // connections met by a lack of descriptors
+
 	cacheHit, cacheShared, cacheMiss *vm.Counter
 
 	validatorTime *histogram
@@ -44,6 +46,7 @@ func newMetrics(routes []string) *metrics {
 		tokenOK:       set.NewCounter(requests(routeToken, http.StatusOK)),
 		duration:      map[string]*histogram{},
 		inFlight:      set.NewGauge("flexvc_http_requests_in_flight", nil),
+		turnedAway:    set.NewCounter("flexvc_descriptors_exhausted_total"),
 		cacheHit:      set.NewCounter(`flexvc_verdict_lookups_total{from="memory"}`),
 		cacheShared:   set.NewCounter(`flexvc_verdict_lookups_total{from="redis"}`),
 		cacheMiss:     set.NewCounter(`flexvc_verdict_lookups_total{from="twilio"}`),

@@ -270,7 +270,7 @@ func (s *Server) nameOrigin(x *exchange, r *http.Request) bool {
 	if len(from) != 1 {
 		return false
 	}
-	named, ok := s.allowOrigins[from[0]]
+	named, ok := s.policy.Load().allowOrigins[from[0]]
 	if ok {
 		h["Access-Control-Allow-Origin"] = named
 		h["Access-Control-Expose-Headers"] = exposeHeaders

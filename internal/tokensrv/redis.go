@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,7 +23,7 @@ type shared struct {
 	client  *redis.Client
 	breaker *gobreaker.CircuitBreaker[any] // a hanging Redis must not delay every request
 	prefix  string
-	seal    []byte
+	seal    atomic.Pointer[[]byte] // see sealOf
 	now     func() time.Time
 	m       *metrics
 }
@@ -55,17 +56,11 @@ func newShared(c Config, now func() time.Time, log *slog.Logger, m *metrics) (*s
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	redis.SetLogger(quiet{})
 
-	// A verdict names an identity, so whoever can write to Redis could name
-	// theirs. Only holders of the signing secret can seal one.
-	seal := hmac.New(sha256.New, []byte(c.KeySecret))
-	seal.Write([]byte("flexvc verdict 1"))
-
 	m.redisUp = m.set.NewGauge("flexvc_redis_up", nil)
 	m.redisUp.Set(1)
-	return &shared{
+	s := &shared{
 		client: redis.NewClient(opt),
 		prefix: "flexvc:" + c.AccountSID + ":",
-		seal:   seal.Sum(nil),
 		now:    now,
 		m:      m,
 		breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
@@ -84,7 +79,9 @@ func newShared(c Config, now func() time.Time, log *slog.Logger, m *metrics) (*s
 				}
 			},
 		}),
-	}, nil
+	}
+	s.seal.Store(sealOf(c))
+	return s, nil
 }
 
 // do runs one command, detached from the request: a client that hangs up is no
@@ -157,7 +154,7 @@ func (s *shared) keep(ctx context.Context, sum string, d verdict, until time.Tim
 }
 
 func (s *shared) sign(key string, body []byte) []byte {
-	mac := hmac.New(sha256.New, s.seal)
+	mac := hmac.New(sha256.New, *s.seal.Load())
 	mac.Write([]byte(key))
 	mac.Write(body)
 	return mac.Sum(nil)

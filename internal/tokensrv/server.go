@@ -76,14 +76,13 @@ type Server struct {
 	prefix         string
 	allowGet       bool
 	allow          []string
-	allowOrigins   map[string][]string
 	behindProxy    bool
 	trustedProxies []netip.Prefix
 	maxBody        int64
 
+	policy     atomic.Pointer[policy]
+	transport  http.RoundTripper
 	verifier   *verifier
-	admission  *admission
-	minter     *minter
 	identities *limiter
 	addresses  *limiter
 	shared     *shared
@@ -101,6 +100,10 @@ type Server struct {
 	issued, refused atomic.Int64
 	cutOff          atomic.Int64
 	drifting        atomic.Bool
+
+	crowd                sync.Mutex
+	crowdedAt, clearedAt time.Time    // when descriptors last ran out, and idle connections were last closed
+	public               *http.Server // nil before Run
 }
 
 // New checks cfg and builds the server. Nothing is opened or asked yet.
@@ -135,15 +138,13 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		prefix:         cfg.Prefix,
 		allowGet:       cfg.AllowGet,
 		allow:          []string{"OPTIONS, POST"},
-		allowOrigins:   make(map[string][]string, len(cfg.AllowOrigins)),
 		behindProxy:    cfg.BehindProxy,
 		trustedProxies: cfg.TrustedProxies,
 		maxBody:        cfg.MaxBody,
 		m:              newMetrics(names(deps.Public)),
 		admin:          deps.Admin,
 		moreMetrics:    deps.Metrics,
-		minter:         newMinter(cfg),
-		admission:      newAdmission(cfg, deps),
+		transport:      deps.Transport,
 		onDrain:        deps.Draining,
 		drainDelay:     cfg.DrainDelay,
 		otherWork:      deps.OtherWork,
@@ -158,9 +159,6 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if s.allowGet {
 		s.allow = []string{"GET, OPTIONS, POST"}
 	}
-	for _, o := range cfg.AllowOrigins {
-		s.allowOrigins[o] = []string{o}
-	}
 	if cfg.RedisURL != "" {
 		sh, err := newShared(cfg, s.now, s.log, s.m)
 		if err != nil {
@@ -170,11 +168,15 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s.identities = newLimiter("identity", cfg.IdentityRate, s.shared, s.now)
 	s.addresses = newLimiter("address", cfg.AddressRate, s.shared, s.now)
-	tw, err := newAuthority(cfg, deps.Transport, s.now, s.sawDrift)
+	p, err := newPolicy(cfg, newAdmission(cfg, deps), s.transport, s.now, s.sawDrift)
 	if err != nil {
-		return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: invalid validator URL")
+		return nil, err
 	}
-	s.verifier = newVerifier(cfg, tw.ask, s.shared, s.now, s.m, s.circuitChanged)
+	s.policy.Store(p)
+	ask := func(ctx context.Context, token string) (agent, error) {
+		return s.policy.Load().authority.ask(ctx, token)
+	}
+	s.verifier = newVerifier(cfg, ask, s.shared, s.now, s.m, s.circuitChanged)
 
 	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 {
 		s.log.Warn("no trusted proxy is set: X-Forwarded-For is ignored and all clients share one address limit")
@@ -224,6 +226,9 @@ type Listeners struct {
 // closes last. A nil error means it stopped because it was asked to.
 func (s *Server) Run(ctx context.Context, l Listeners, abort <-chan struct{}) error {
 	public, admin := s.httpServer(s), s.httpServer(s.Admin())
+	s.crowd.Lock()
+	s.public = public
+	s.crowd.Unlock()
 	failed := make(chan error, len(l.Public)+1)
 	var serving sync.WaitGroup
 	serve := func(srv *http.Server, ln net.Listener) {
@@ -234,10 +239,10 @@ func (s *Server) Run(ctx context.Context, l Listeners, abort <-chan struct{}) er
 		})
 	}
 	for _, ln := range l.Public {
-		serve(public, ln)
+		serve(public, s.guard(ln, true))
 	}
 	if l.Admin != nil {
-		serve(admin, l.Admin)
+		serve(admin, s.guard(l.Admin, false))
 	}
 
 	var err error

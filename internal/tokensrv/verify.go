@@ -73,6 +73,9 @@ func validatorDown(err error) bool {
 	if !errors.As(err, &r) {
 		return err != nil
 	}
+	if r.shape == noDescriptor {
+		return false
+	}
 	return r.reason == validatorTimeout || r.reason == validatorLost || r.reason == validatorFailing
 }
 
@@ -172,10 +175,7 @@ type admission struct {
 }
 
 func newAdmission(c Config, d Deps) *admission {
-	a := &admission{roles: c.RequireRoles, now: d.Now, workers: make(map[string]bool, len(c.AllowWorkers))}
-	for _, w := range c.AllowWorkers {
-		a.workers[w] = true
-	}
+	a := &admission{roles: c.RequireRoles, now: d.Now, workers: setOf(c.AllowWorkers)}
 	if c.RequireEnabled {
 		a.enabled = d.WorkerEnabled
 		a.lookups = newMemo[bool](workersKept, c.ValidateTimeout, d.Now)

@@ -56,6 +56,11 @@ type Options struct {
 	redisURL        string
 	drainDelay      time.Duration
 
+	allowWorkerFile string
+	logFile         string
+	logger          *slog.Logger // see log
+	logged          *reopened    // nil without --log-file
+
 	updatesOptions
 	events eventsFlags
 
@@ -79,6 +84,10 @@ Plain HTTP is served on this machine only. For agents on other machines, pass a
 certificate, or run behind a TLS proxy with --behind-proxy. Any number of replicas may
 run side by side; with --redis-url they share rate limits, validated Flex tokens and
 events.
+
+SIGHUP takes up what has changed without a restart: the profile and its secrets or
+--env-file, --allow-worker-file, certificate, and --log-file. What cannot be used is
+logged, and the server continues as it was.
 
 With --events it also receives Twilio's worker events, counts drift on /metrics,
 notifies a webhook, and streams changes to flexvc watch --events. flexvc events enable
@@ -120,6 +129,7 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 	f.BoolVar(&o.capToFlexToken, "cap-to-flex-token", false, "let no voice token outlive its Flex token")
 	f.StringArrayVar(&o.requireRoles, "require-role", nil, "Flex role an agent must have; may be repeated, any one suffices")
 	f.StringArrayVar(&o.allowWorkers, "allow-worker", nil, "worker SID or identity allowed to request tokens; all others are refused")
+	f.StringVar(&o.allowWorkerFile, "allow-worker-file", "", "file with more of them, one per line; read again on SIGHUP")
 	f.BoolVar(&o.requireEnabled, "require-enabled", false, "only serve workers enabled with flexvc workers enable")
 	f.StringVar(&o.IdentityRate, "identity-rate", rateText(d.IdentityRate), "rate limit per agent: requests per second, burst")
 	f.StringVar(&o.AddressRate, "address-rate", rateText(d.AddressRate), "rate limit per client address: requests per second, burst")
@@ -127,6 +137,7 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 	f.DurationVar(&o.ValidateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to validate a token")
 	f.DurationVar(&o.drainDelay, "drain-delay", 0, "how long to accept requests after turning unready, for balancers to notice")
 	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
+	f.StringVar(&o.logFile, "log-file", "", "write the log to this file, reopened on SIGHUP (default: standard error)")
 	f.StringVar(&o.redisURL, "redis-url", "", "Redis shared by replicas [env: FLEXVC_REDIS_URL]")
 	o.updatesOptions.flags(f)
 	o.events.add(cmd)
@@ -138,6 +149,17 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 // only Twilio can tell it learns meanwhile: until then the server is not ready.
 func Run(ctx context.Context, o *Options) (err error) {
 	app := o.App
+	var reload atomic.Pointer[func()]
+	defer app.OnHangup(func() {
+		if f := reload.Load(); f != nil {
+			(*f)()
+		}
+	})()
+	defer func() {
+		if o.logged != nil {
+			err = errors.Join(err, o.logged.Close())
+		}
+	}()
 	cfg, err := app.Config()
 	if err != nil {
 		return err
@@ -194,6 +216,8 @@ func Run(ctx context.Context, o *Options) (err error) {
 	if events != nil {
 		defer events.run(gentle)()
 	}
+	again := func() { o.reload(gentle, server) }
+	reload.Store(&again)
 	started := make(chan error, 1)
 	go func() {
 		err := o.start(gentle, server, listeners.Public[0].Addr().String())
@@ -350,13 +374,16 @@ func (o *Options) config(cfg *config.Config) (tokensrv.Config, error) {
 	c.Prefix = cfg.IdentityPrefix
 	c.TTL, c.CapToFlexToken = o.TTL, o.capToFlexToken
 	c.AllowGet = o.AllowGet
-	c.RequireRoles, c.AllowWorkers, c.RequireEnabled = o.requireRoles, o.allowWorkers, o.requireEnabled
+	c.RequireRoles, c.RequireEnabled = o.requireRoles, o.requireEnabled
 	c.ValidateVia, c.ValidateTimeout = tokensrv.Via(o.ValidateVia), o.ValidateTimeout
 	c.BehindProxy, c.DrainDelay = o.behindProxy, o.drainDelay
 	if c.RedisURL = o.redisURL; c.RedisURL == "" {
 		c.RedisURL = o.App.Getenv("FLEXVC_REDIS_URL")
 	}
 	var err error
+	if c.AllowWorkers, err = o.allowed(); err != nil {
+		return c, err
+	}
 	if c.IdentityRate, err = parseRate("--identity-rate", o.IdentityRate); err != nil {
 		return c, err
 	}
@@ -449,17 +476,4 @@ func (o *Options) readEnvFile(c *tokensrv.Config) error {
 	}
 	env.Apply(c)
 	return nil
-}
-
-// log is the server's own log, on standard error: text for eyes, JSON with
-// -o json.
-func (o *Options) log() (*slog.Logger, error) {
-	level := slog.LevelInfo
-	switch {
-	case o.App.Global.Verbose:
-		level = slog.LevelDebug
-	case o.App.Global.Quiet:
-		level = slog.LevelWarn
-	}
-	return tokensrv.NewLog(o.App.UI.Err, o.App.Global.Output, level)
 }

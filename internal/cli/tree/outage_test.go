@@ -4,10 +4,12 @@ package tree
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
@@ -26,16 +28,22 @@ type served struct {
 	lines  chan string
 	public string // http://host:port
 	admin  string
+	home   string
 }
 
 func serveBehind(t *testing.T, proxy string, args ...string) *served {
 	t.Helper()
+	return serveAs(t, proxy, []string{"flexvc"}, args...)
+}
+
+// serveAs has program, a command line, run flexvc.
+func serveAs(t *testing.T, proxy string, program []string, args ...string) *served {
+	t.Helper()
 	s := &served{t: t, lines: make(chan string, 1000)}
-	s.cmd = exec.Command("flexvc", append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-		"--allow-origin", "chrome-extension://" + strings.Repeat("a", 32),
-	}, args...)...)
+	s.cmd = exec.Command(program[0], append(append(program[1:],
+		"serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--allow-origin", "chrome-extension://"+strings.Repeat("a", 32)), args...)...)
 	home := t.TempDir()
+	s.home = home
 	s.cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "FLEXVC_STATE_DIR=" + home, "HTTPS_PROXY=" + proxy,
 		"TWILIO_ACCOUNT_SID=" + clitest.SID("AC", "1"), "TWILIO_AUTH_TOKEN=" + clitest.Password,
@@ -159,4 +167,127 @@ func TestServeStartsWithoutTwilio(t *testing.T) {
 		s.want(s.admin+"/metrics", 200, "flexvc_extension_file_served 0\n")
 		s.stop()
 	})
+}
+
+// SIGHUP takes up what has changed in files, keeps what it cannot use, and never
+// ends the server: not even while it starts.
+func TestServeReloadsOnHangup(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	allowed, log := dir+"/allowed", dir+"/serve.log"
+	clitest.Check(t, os.WriteFile(allowed, []byte("# nobody yet\nWK"+strings.Repeat("0", 32)+"\n"), 0o600))
+	s := serveBehind(t, "http://127.0.0.1:1", "-p", "emulator", "--allow-worker-file", allowed, "--log-file", log)
+	hangUp := func() { clitest.Check(t, s.cmd.Process.Signal(syscall.SIGHUP)) }
+	logged := func(file, pattern string) {
+		t.Helper()
+		deadline, again := time.After(time.Minute), time.NewTicker(20*time.Millisecond)
+		defer again.Stop()
+		for {
+			text, err := os.ReadFile(file)
+			if err == nil && regexp.MustCompile(pattern).Match(text) {
+				return
+			}
+			select {
+			case <-again.C:
+			case <-deadline:
+				t.Fatalf("%s never had %q: %v\n%s", file, pattern, err, text)
+			}
+		}
+	}
+	worker := s.worker()
+	mint := exec.Command("flexvc", "-p", "emulator", "emulator", "token", "-o", "json", worker)
+	mint.Env = s.cmd.Env
+	out, err := mint.Output()
+	clitest.Check(t, err)
+	var minted struct{ Token string }
+	clitest.Check(t, json.Unmarshal(out, &minted))
+	ask := func() int {
+		t.Helper()
+		resp, err := http.PostForm(s.public+"/generateToken", url.Values{"Token": {minted.Token}})
+		clitest.Check(t, err)
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if status := ask(); status != http.StatusForbidden {
+		t.Errorf("a worker who is not listed gets %d", status)
+	}
+	clitest.Check(t, os.WriteFile(allowed, []byte(worker+"\n"), 0o600))
+	clitest.Check(t, os.Rename(log, log+".1"))
+	hangUp()
+	logged(log, `info  +reloaded`)
+	if status := ask(); status != http.StatusOK {
+		t.Errorf("once listed, the worker gets %d", status)
+	}
+	logged(log, "token issued")
+	logged(log+".1", "worker-not-allowed")
+	for _, unusable := range []string{"", "# only a remark\n"} {
+		clitest.Check(t, os.WriteFile(allowed, []byte(unusable), 0o600))
+		clitest.Check(t, os.Rename(log, log+".2"))
+		hangUp()
+		logged(log, `error +"?reload failed: continuing as before.*names no worker`)
+		if status := ask(); status != http.StatusOK {
+			t.Errorf("with %q in the list, the worker gets %d", unusable, status)
+		}
+	}
+	s.stop()
+
+	starting := serveBehind(t, blackHole(t))
+	clitest.Check(t, starting.cmd.Process.Signal(syscall.SIGHUP))
+	starting.until("reload")
+	starting.want(starting.admin+"/healthz/live", 200, "ok")
+	starting.stop()
+}
+
+// worker is the SID of one of the emulated account that it serves.
+func (s *served) worker() string {
+	s.t.Helper()
+	list := exec.Command("flexvc", "-p", "emulator", "workers", "list", "-o", "json")
+	list.Env = s.cmd.Env
+	out, err := list.Output()
+	clitest.Check(s.t, err)
+	sid := regexp.MustCompile(`WK[0-9a-f]{32}`).FindString(string(out))
+	if sid == "" {
+		s.t.Fatalf("no worker in\n%s", out)
+	}
+	return sid
+}
+
+// Whoever takes all descriptors finds a server that says so, answers its
+// operators, and serves again afterwards.
+func TestServeWithoutDescriptors(t *testing.T) {
+	t.Parallel()
+	s := serveAs(t, "http://127.0.0.1:1", []string{"sh", "-c", `ulimit -n 80 && exec flexvc "$@"`, "sh"}, "-p", "emulator")
+	host := strings.TrimPrefix(s.public, "http://")
+	var conns []net.Conn
+	for range 120 {
+		conn, err := net.Dial("tcp", host)
+		clitest.Check(t, err)
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	s.until("out of file descriptors: new connections get 503")
+	s.want(s.admin+"/healthz/live", 200, "ok")
+	s.want(s.admin+"/healthz/degraded", 200, `"what":"descriptors"`)
+	turnedAway := 0
+	for _, conn := range conns {
+		clitest.Check(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+		_, err := io.WriteString(conn, "GET /healthz/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if err != nil {
+			continue // the server had given it up
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			continue
+		}
+		resp.Body.Close()
+		if conn.Close(); resp.StatusCode == http.StatusServiceUnavailable {
+			turnedAway++
+		}
+	}
+	if turnedAway == 0 {
+		t.Error("nobody was told to come again")
+	}
+	s.want(s.public+"/healthz/ready", 200, "ok")
+	s.want(s.admin+"/metrics", 200, "flexvc_descriptors_exhausted_total")
+	s.stop()
 }
