@@ -5,7 +5,8 @@ import { initial } from '../app/background/machine.js';
 import { forPopup, heartbeat, icon } from '../app/background/view.js';
 import { nameOf } from '../app/popup/names.js';
 import { othersOf } from '../app/popup/others.js';
-import { clock, details, statusOf, unresponsive } from '../app/popup/status.js';
+import { clock, details, statusOf, unresponsive, wordsOf } from '../app/popup/status.js';
+import { readRefusal } from '../app/background/token.js';
 import { allStates } from './browser/states.js';
 
 const app = new URL('../app/', import.meta.url);
@@ -67,6 +68,30 @@ test('every 403 of flexvc serve that a browser can read is one the popup knows',
   for (const code of forbidden.filter((word) => word !== 'origin-not-allowed')) {
     const { id, reason } = statusOf({ ...view, refusal: { status: 403, code, message: null, requestId: null } });
     assert.ok(reason || id !== 'not_permitted', code);
+  }
+});
+
+// What an operator reads in `flexvc serve log` and what the agent reads are the same reason: one file has both, and the
+// server's tests hold it to what the server answers.
+test('the popup shows each refusal of flexvc serve with its reason and request id', () => {
+  const refusals = JSON.parse(readFileSync(new URL('../../internal/tokenlog/refusals.json', import.meta.url), 'utf8'));
+  assert.ok(refusals.length >= 20);
+  for (const { reason, status, why, popup } of refusals) {
+    const body = JSON.stringify({ type: `urn:flexvc:problem:${reason}`, status, code: reason, detail: why, requestId: '7Q2M4XYZ' });
+    const refusal = readRefusal(status, body);
+    assert.deepEqual(refusal, { status, code: reason, message: why, requestId: '7Q2M4XYZ' });
+    const problem = status === 401 || status === 403 ? 'flex_token_refused' : 'token_server_error';
+    const shown = statusOf({ ...forPopup(initial(), '1'), line: 'wanting', tabs: 1, problem, refusal });
+    assert.equal(`status_${shown.id}_title`, popup.title, reason);
+    assert.equal(shown.reason ?? `status_${shown.id}_reason`, popup.reason, reason);
+    for (const locale of readdirSync(new URL('_locales/', app))) {
+      const texts = JSON.parse(read(`_locales/${locale}/messages.json`));
+      assert.ok(texts[popup.title]?.message && texts[popup.reason]?.message, `${reason} in ${locale}`);
+    }
+    // The popup's own words say the reason, or else the server's are shown beside the code and the request.
+    const line = wordsOf(refusal, shown.refusal, (_, id) => `Request ${id}`);
+    assert.ok(line.includes(reason) && line.includes('Request 7Q2M4XYZ'), line);
+    assert.ok(shown.refusal === 'name' || line.startsWith(why), line);
   }
 });
 

@@ -17,7 +17,7 @@ type room struct {
 // with is what any part of the CLI may import, besides more.
 func with(more ...string) []string {
 	return append(more,
-		"internal/tui", "internal/doctor", "internal/eventsrv", "internal/tokensrv", "internal/rollout", "internal/webstore", "internal/crx",
+		"internal/tui", "internal/doctor", "internal/eventsrv", "internal/tokensrv", "internal/tokenlog", "internal/rollout", "internal/webstore", "internal/crx",
 		"internal/provision", "internal/workers", "internal/workers/rows", "internal/fleet", "internal/twilioapi", "internal/attributes",
 		"internal/config", "internal/ui", "internal/twilio", "internal/durable",
 		"internal/emulator", "plugin", "extension")
@@ -57,7 +57,8 @@ var rooms = []room{
 	{"internal/tui", []string{"internal/workers", "internal/fleet", "internal/attributes", "internal/ui"}, "the screen shows the fleet and proposes runs; it asks nobody itself"},
 	{"internal/doctor", []string{"internal/provision", "internal/workers", "internal/fleet", "internal/twilio"}, "a check judges as the commands do, and prints nothing"},
 	{"internal/eventsrv", []string{"internal/fleet", "internal/twilio"}, "drift is judged once, in fleet"},
-	{"internal/tokensrv", []string{"internal/twilio"}, "the server that holds the signing secret knows no worker and no setting"},
+	{"internal/tokensrv", []string{"internal/tokenlog", "internal/twilio"}, "the server that holds the signing secret knows no worker and no setting"},
+	{"internal/tokenlog", nil, "it remembers what it is told, and judges nothing"},
 	{"internal/rollout", []string{"internal/durable"}, "it serves a package that somebody else has packed and signed"},
 	{"internal/webstore", nil, "Google's API, which knows nothing of Twilio"},
 	{"internal/crx", []string{"internal/durable"}, "a package is a file; whose it is decides the caller"},

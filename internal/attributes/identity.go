@@ -14,18 +14,18 @@ func OwnIdentity(identity, attributes, name string) bool {
 	}
 	_ = json.Unmarshal([]byte(attributes), &known) // not an object: no e-mail
 	for _, user := range []any{known.Email, name} {
-		if s, ok := user.(string); ok && s != "" && encodeIdentity(s) == identity {
+		if s, ok := user.(string); ok && s != "" && EncodeIdentity(s) == identity {
 			return true
 		}
 	}
 	return false
 }
 
-// encodeIdentity is how Flex makes a client identity of a user name: what is
+// EncodeIdentity is how Flex makes a client identity of a user name: what is
 // neither an ASCII letter nor a digit becomes "_" and two hexadecimal digits per
 // byte. Twilio documents the rule for "@" and "." only:
 // https://help.twilio.com/articles/42799965656987
-func encodeIdentity(name string) string {
+func EncodeIdentity(name string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder
 	for _, c := range []byte(name) {

@@ -42,7 +42,9 @@ func (s *Server) generateToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	identity := s.prefix + who.Identity
+	x.identity, x.worker = identity, who.WorkerSID
 	if !voiceIdentity(identity) {
+		x.identity = clipped(identity)
 		s.refuse(x, r, refuse(identityUnusable))
 		return
 	}
@@ -62,12 +64,24 @@ func (s *Server) generateToken(w http.ResponseWriter, r *http.Request) {
 		s.refuse(x, r, err)
 		return
 	}
-	x.identity = identity
+	x.issued = true
 	h := x.Header()
 	h["Content-Type"] = jsonType
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
 	_, _ = x.Write(tokenAnswer(identity, t)) // the client may be gone; there is no one to tell
+}
+
+// clipped is an identity that Twilio Voice would not take, as far as it can be
+// logged: who it is can be told, and nothing else.
+func clipped(identity string) string {
+	safe := []byte(identity[:min(len(identity), 64)])
+	for i, c := range safe {
+		if !alphanumeric(c) && c != '_' {
+			safe[i] = '?'
+		}
+	}
+	return string(safe)
 }
 
 // tokenAnswer writes the JSON by hand: identity and token are of characters

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/tokenlog"
 )
 
 // exchange is one request on its way through the chain: the response writer,
@@ -26,8 +28,10 @@ type exchange struct {
 	started  time.Time
 	status   int // 0 until the header is written
 	bytes    int64
-	identity string   // of the token issued
-	refusal  *refusal // why none was
+	identity string   // of the agent, once Twilio has vouched for it
+	worker   string   // its SID, where it is known
+	issued   bool     // whether the agent got a token
+	refusal  *refusal // why not
 }
 
 func (x *exchange) WriteHeader(status int) {
@@ -120,9 +124,10 @@ func (s *Server) accessLog(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := w.(*exchange)
 		defer func() {
+			s.remember(x)
 			level, message := slog.LevelDebug, "request"
 			switch {
-			case x.identity != "":
+			case x.issued:
 				level, message = slog.LevelInfo, "token issued"
 			case x.route.guest && (x.status == 0 || x.status >= 500):
 				level = slog.LevelError
@@ -135,7 +140,7 @@ func (s *Server) accessLog(next http.Handler) http.Handler {
 			if !s.log.Enabled(ctx, level) {
 				return
 			}
-			attrs := make([]slog.Attr, 0, 6)
+			attrs := make([]slog.Attr, 0, 8)
 			if x.identity != "" {
 				attrs = append(attrs, slog.String("identity", x.identity))
 			}
@@ -144,6 +149,10 @@ func (s *Server) accessLog(next http.Handler) http.Handler {
 				if x.refusal.shape != "" {
 					attrs = append(attrs, slog.Group("validator",
 						slog.String("shape", x.refusal.shape), slog.Int("status", x.refusal.upstreamStatus), slog.Int("code", x.refusal.upstreamCode)))
+				}
+				attrs = append(attrs, slog.String("client", addressName(x.client)))
+				if x.worker != "" {
+					attrs = append(attrs, slog.String("worker", x.worker))
 				}
 			}
 			attrs = append(attrs,
@@ -155,6 +164,18 @@ func (s *Server) accessLog(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(x, r)
 	})
+}
+
+// remember keeps a request for a token for those who ask why there was none.
+func (s *Server) remember(x *exchange) {
+	if x.route.name != routeToken || !x.issued && x.refusal == nil {
+		return
+	}
+	e := tokenlog.Entry{Time: x.started, Identity: x.identity, Worker: x.worker, Status: x.status, Request: x.id, Client: addressName(x.client)}
+	if x.refusal != nil {
+		e.Reason = string(x.refusal.reason)
+	}
+	s.remembered.Add(e)
 }
 
 // method bounds what a client can write into the log through the method.
@@ -184,7 +205,7 @@ func (s *Server) measure(next http.Handler) http.Handler {
 			}
 			s.m.answered(x.route.name, status, s.now().Sub(x.started))
 			switch {
-			case x.identity != "":
+			case x.issued:
 				s.m.issued.Inc()
 				s.issued.Add(1)
 			case x.refusal != nil:

@@ -85,7 +85,7 @@ func TestAccessLog(t *testing.T) {
 		f.do(httptest.NewRequest("GET", "/nowhere", nil))
 		f.do(httptest.NewRequest("GET", pathLive, nil))
 		want := "00:00:00  info  token issued    identity=ext_alice  38 ms  req=00000000\n" +
-			"00:00:00  warn  token refused   reason=flex-token-expired  38 ms  req=00000000\n"
+			"00:00:00  warn  token refused   reason=flex-token-expired  client=192.0.2.1  38 ms  req=00000000\n"
 		if out.String() != want {
 			t.Errorf("logged\n%s, want\n%s", out.String(), want)
 		}

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/flexvc/flexvc/internal/tokenlog"
 )
 
 // The whole surface. Paths match exactly: a cleaning redirect, as ServeMux makes
@@ -95,7 +97,7 @@ func ClientOf(r *http.Request) netip.Addr {
 	return client
 }
 
-// Admin answers /metrics, the health checks and Deps.Admin, for a listener that
+// Admin answers /metrics, /log, the health checks and Deps.Admin, for a listener that
 // only operators reach.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
@@ -103,6 +105,7 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("GET "+pathLive, s.live)
 	mux.HandleFunc("GET "+pathReady, s.ready)
 	mux.HandleFunc("GET "+pathDegraded, s.showDegraded)
+	mux.Handle("GET "+tokenlog.Path, s.remembered)
 	for _, g := range s.admin {
 		mux.Handle(g.Path, g.Handler)
 	}

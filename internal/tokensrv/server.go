@@ -24,6 +24,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/tokenlog"
 )
 
 // Deps are what the server needs of the world. Zero fields get the real thing,
@@ -83,6 +84,7 @@ type Server struct {
 	policy     atomic.Pointer[policy]
 	transport  http.RoundTripper
 	verifier   *verifier
+	remembered *tokenlog.Ring
 	identities *limiter
 	addresses  *limiter
 	shared     *shared
@@ -156,6 +158,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		}
 	}
 	s.start.done.Store(len(s.questions) == 0)
+	s.remembered = tokenlog.New(s.prefix, s.now())
 	if s.allowGet {
 		s.allow = []string{"GET, OPTIONS, POST"}
 	}

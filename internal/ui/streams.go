@@ -14,6 +14,7 @@ package ui
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -38,6 +39,11 @@ type Streams struct {
 	// Retype adds to each command in a hint what the person typed to get here,
 	// such as -p, so that the hint can be pasted as it stands. Nil adds nothing.
 	Retype func(text string) string
+
+	// Divert, when set, gets the lines of Note, Warn, Hint and Debug in place of
+	// standard error, without colour and without "flexvc:": a log of one format has
+	// no other lines in it.
+	Divert func(level slog.Level, line string)
 
 	color bool // colour on a terminal stream
 	force bool // colour on every stream (--color always)
@@ -135,26 +141,35 @@ func (s *Streams) Width() int { return min(max(s.width(), 60), 100) }
 // Note prints one line for the person on standard error: "flexvc: …". It is
 // silent under --quiet.
 func (s *Streams) Note(format string, args ...any) {
-	if !s.Quiet {
+	if !s.Quiet && !s.diverted(slog.LevelInfo, format, args) {
 		s.errLine("flexvc: " + fmt.Sprintf(format, args...))
 	}
 }
 
 // Warn prints a line that --quiet does not silence.
 func (s *Streams) Warn(format string, args ...any) {
-	s.errLine("flexvc: " + s.Paint(s.Err, Warning, "warning:") + " " + fmt.Sprintf(format, args...))
+	if !s.diverted(slog.LevelWarn, format, args) {
+		s.errLine("flexvc: " + s.Paint(s.Err, Warning, "warning:") + " " + fmt.Sprintf(format, args...))
+	}
+}
+
+func (s *Streams) diverted(level slog.Level, format string, args []any) bool {
+	if s.Divert != nil {
+		s.Divert(level, strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+	}
+	return s.Divert != nil
 }
 
 // Hint prints the next thing to do. It is silent under --quiet.
 func (s *Streams) Hint(format string, args ...any) {
-	if !s.Quiet {
+	if !s.Quiet && !s.diverted(slog.LevelInfo, "hint: "+format, args) {
 		s.errLine("flexvc: " + s.Paint(s.Err, Faint, "hint:") + " " + s.Suggest(fmt.Sprintf(format, args...)))
 	}
 }
 
 // Debug prints a line under --verbose.
 func (s *Streams) Debug(format string, args ...any) {
-	if s.Verbose {
+	if s.Verbose && !s.diverted(slog.LevelDebug, format, args) {
 		s.errLine("flexvc: " + s.Paint(s.Err, Faint, "debug:") + " " + fmt.Sprintf(format, args...))
 	}
 }

@@ -4,7 +4,7 @@ import { count, milliseconds, percentage, t, tenths, time, writePage } from '../
 import { microphones, openPage, reloadExtension, showFlex, siteSettings } from './actions.js';
 import { nameOf } from './names.js';
 import { othersOf, showOthers } from './others.js';
-import { clock, details, statusOf, unresponsive } from './status.js';
+import { clock, details, statusOf, unresponsive, wordsOf } from './status.js';
 import { playSignal, playTone, watchLevel } from './sound.js';
 
 /** @typedef {import('../background/view.js').PopupView} PopupView */
@@ -100,14 +100,8 @@ function showStatus() {
   write($('status-title'), t(`status_${id}_title`, ...values));
   write($('status-reason'), t(reason ?? `status_${id}_reason`, ...values));
   write($('status-fix'), t(`status_${id}_fix`, ...values));
-  write($('status-details'), refusal && now?.refusal ? wordsOf(now.refusal, refusal) : '');
+  write($('status-details'), refusal && now?.refusal ? wordsOf(now.refusal, refusal, t) : '');
   showActions(actions);
-}
-
-/** @param {import('../background/token.js').Refusal} refusal @param {'words' | 'name'} how  with the server's own words, unless ours say the same */
-function wordsOf({ status, code, message, requestId }, how) {
-  const parts = [how === 'words' ? message : null, code ?? `HTTP ${status}`, requestId && t('details_request', requestId)];
-  return parts.filter(Boolean).join(' · ');
 }
 
 /** @param {import('./status.js').Action[]} actions  the first is the one to take */

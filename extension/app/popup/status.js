@@ -70,6 +70,17 @@ function refused(code) {
   return { ...refusal, reason: `refused_${code.replaceAll('-', '_')}`, refusal: 'name' };
 }
 
+/**
+ * The token server's part of a status: why, the code of it, and the request's name in the server's log.
+ * @param {import('../background/token.js').Refusal} refusal
+ * @param {'words' | 'name'} how  with the server's own words, unless ours say the same
+ * @param {(key: string, ...values: string[]) => string} t
+ */
+export function wordsOf({ status: http, code, message, requestId }, how, t) {
+  const parts = [how === 'words' ? message : null, code ?? `HTTP ${http}`, requestId && t('details_request', requestId)];
+  return parts.filter(Boolean).join(' · ');
+}
+
 /** Ready, but perhaps not for the tab somebody is looking at. @param {PopupView} view @returns {Status} */
 function ready(view) {
   if (view.rejection === 'other_account') return status('other_account', 'warn', 'restart');

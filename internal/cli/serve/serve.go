@@ -89,6 +89,8 @@ SIGHUP takes up what has changed without a restart: the profile and its secrets 
 --env-file, --allow-worker-file, certificate, and --log-file. What cannot be used is
 logged, and the server continues as it was.
 
+flexvc serve log shows which agents a running server refused lately, and why.
+
 With --events it also receives Twilio's worker events, counts drift on /metrics,
 notifies a webhook, and streams changes to flexvc watch --events. flexvc events enable
 has Twilio call it: see flexvc events --help.
@@ -141,6 +143,7 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 	f.StringVar(&o.redisURL, "redis-url", "", "Redis shared by replicas [env: FLEXVC_REDIS_URL]")
 	o.updatesOptions.flags(f)
 	o.events.add(cmd)
+	cmd.AddCommand(newLog(app, nil))
 	cli.Complete(cmd, "validate-via", string(tokensrv.ViaIAM), string(tokensrv.ViaFlex))
 	return cmd
 }
@@ -160,6 +163,14 @@ func Run(ctx context.Context, o *Options) (err error) {
 			err = errors.Join(err, o.logged.Close())
 		}
 	}()
+	log, err := o.log()
+	if err != nil {
+		return err
+	}
+	if app.JSON() {
+		app.UI.Divert = func(level slog.Level, line string) { log.Log(context.WithoutCancel(ctx), level, line) }
+		defer func() { app.UI.Divert = nil }()
+	}
 	cfg, err := app.Config()
 	if err != nil {
 		return err

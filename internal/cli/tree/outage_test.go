@@ -29,6 +29,8 @@ type served struct {
 	public string // http://host:port
 	admin  string
 	home   string
+
+	printed clitest.Output // all of it
 }
 
 func serveBehind(t *testing.T, proxy string, args ...string) *served {
@@ -45,6 +47,7 @@ func serveAs(t *testing.T, proxy string, program []string, args ...string) *serv
 	home := t.TempDir()
 	s.home = home
 	s.cmd.Env = []string{
+		clitest.LinesFolder + "=" + os.Getenv(clitest.LinesFolder),
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "FLEXVC_STATE_DIR=" + home, "HTTPS_PROXY=" + proxy,
 		"TWILIO_ACCOUNT_SID=" + clitest.SID("AC", "1"), "TWILIO_AUTH_TOKEN=" + clitest.Password,
 		"TWILIO_API_KEY=" + clitest.SID("SK", "2"), "TWILIO_API_SECRET=" + clitest.Password,
@@ -59,10 +62,11 @@ func serveAs(t *testing.T, proxy string, program []string, args ...string) *serv
 	go func() {
 		defer close(s.lines)
 		for scan := bufio.NewScanner(stderr); scan.Scan(); {
+			s.printed.Write(append(scan.Bytes(), '\n'))
 			s.lines <- scan.Text()
 		}
 	}()
-	at := s.until(`listening on (\S+)/generateToken     metrics on (\S+)/metrics`)
+	at := s.until(`listening on (\S+)/generateToken     metrics on ([^\s"]+)/metrics`)
 	s.public, s.admin = at[1], at[2]
 	return s
 }
@@ -195,18 +199,11 @@ func TestServeReloadsOnHangup(t *testing.T) {
 		}
 	}
 	worker := s.worker()
-	mint := exec.Command("flexvc", "-p", "emulator", "emulator", "token", "-o", "json", worker)
-	mint.Env = s.cmd.Env
-	out, err := mint.Output()
-	clitest.Check(t, err)
-	var minted struct{ Token string }
-	clitest.Check(t, json.Unmarshal(out, &minted))
+	token := s.flexToken(worker)
 	ask := func() int {
 		t.Helper()
-		resp, err := http.PostForm(s.public+"/generateToken", url.Values{"Token": {minted.Token}})
-		clitest.Check(t, err)
-		resp.Body.Close()
-		return resp.StatusCode
+		status, _ := s.ask(token)
+		return status
 	}
 	if status := ask(); status != http.StatusForbidden {
 		t.Errorf("a worker who is not listed gets %d", status)
@@ -238,14 +235,76 @@ func TestServeReloadsOnHangup(t *testing.T) {
 	starting.stop()
 }
 
+// run runs another command of flexvc beside it.
+func (s *served) run(args ...string) string {
+	s.t.Helper()
+	cmd := exec.Command("flexvc", args...)
+	cmd.Env = s.cmd.Env
+	out, err := cmd.Output()
+	clitest.Check(s.t, err)
+	return string(out)
+}
+
+func (s *served) flexToken(worker string) string {
+	s.t.Helper()
+	var minted struct{ Token string }
+	clitest.Check(s.t, json.Unmarshal([]byte(s.run("-p", "emulator", "emulator", "token", "-o", "json", worker)), &minted))
+	return minted.Token
+}
+
+// ask asks for a voice token, and returns the status and the request's id.
+func (s *served) ask(token string) (int, string) {
+	s.t.Helper()
+	resp, err := http.PostForm(s.public+"/generateToken", url.Values{"Token": {token}})
+	clitest.Check(s.t, err)
+	resp.Body.Close()
+	return resp.StatusCode, resp.Header.Get("X-Request-Id")
+}
+
+// An agent without a token: the operator asks by user name, and reads who, why,
+// what to do, and the request id that the agent sees. The log is JSON from its
+// first line to its last.
+func TestServeLog(t *testing.T) {
+	t.Parallel()
+	s := serveBehind(t, "http://127.0.0.1:1", "-p", "emulator", "--require-role", "nobody-has-this", "-o", "json")
+	worker := s.worker()
+	status, request := s.ask(s.flexToken(worker))
+	if status != http.StatusForbidden {
+		t.Fatalf("the agent gets %d", status)
+	}
+	identity := regexp.MustCompile(`"identity":"(ext_[^"]+)"`).FindStringSubmatch(s.until(`.*"msg":"token refused".*`)[0])
+	if identity == nil {
+		t.Fatal("the log does not name the agent")
+	}
+	name := strings.NewReplacer("_40", "@", "_2E", ".").Replace(strings.TrimPrefix(identity[1], "ext_"))
+	for _, asked := range []string{name, identity[1]} {
+		shown := s.run("serve", "log", "--server", s.admin, "--worker", asked)
+		for _, want := range []string{identity[1], "role-missing", request, "127.0.0.1", "give the agent one of the roles of --require-role"} {
+			if !strings.Contains(shown, want) {
+				t.Errorf("serve log --worker %s lacks %q:\n%s", asked, want, shown)
+			}
+		}
+	}
+	if shown := s.run("serve", "log", "--server", s.admin, "--worker", "nobody"); !strings.HasPrefix(shown, "No request by nobody since ") {
+		t.Errorf("of somebody else:\n%s", shown)
+	}
+	lines := strings.Split(strings.TrimSpace(s.run("serve", "log", "--server", s.admin, "-o", "json")), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `"reason":"role-missing"`) || !strings.Contains(lines[0], `"remedy":"give`) || !strings.Contains(lines[1], `"event":"done"`) {
+		t.Errorf("in JSON:\n%s", lines)
+	}
+	s.stop()
+	for line := range strings.Lines(s.printed.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+}
+
 // worker is the SID of one of the emulated account that it serves.
 func (s *served) worker() string {
 	s.t.Helper()
-	list := exec.Command("flexvc", "-p", "emulator", "workers", "list", "-o", "json")
-	list.Env = s.cmd.Env
-	out, err := list.Output()
-	clitest.Check(s.t, err)
-	sid := regexp.MustCompile(`WK[0-9a-f]{32}`).FindString(string(out))
+	out := s.run("-p", "emulator", "workers", "list", "-o", "json")
+	sid := regexp.MustCompile(`WK[0-9a-f]{32}`).FindString(out)
 	if sid == "" {
 		s.t.Fatalf("no worker in\n%s", out)
 	}

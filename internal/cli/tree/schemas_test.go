@@ -28,6 +28,7 @@ import (
 	pluginCmd "github.com/flexvc/flexvc/internal/cli/plugin"
 	rolloutCmd "github.com/flexvc/flexvc/internal/cli/rollout"
 	runsCmd "github.com/flexvc/flexvc/internal/cli/runs"
+	serveCmd "github.com/flexvc/flexvc/internal/cli/serve"
 	teardownCmd "github.com/flexvc/flexvc/internal/cli/teardown"
 	watchCmd "github.com/flexvc/flexvc/internal/cli/watch"
 	workersCmd "github.com/flexvc/flexvc/internal/cli/workers"
@@ -41,7 +42,7 @@ import (
 // shapes are all lines of all commands.
 func shapes() []cli.Shape {
 	return slices.Concat(
-		initCmd.Shapes(), pluginCmd.Shapes(), workersCmd.Shapes(), teardownCmd.Shapes(), packCmd.Shapes(), rolloutCmd.Shapes(), watchCmd.Shapes(),
+		initCmd.Shapes(), pluginCmd.Shapes(), workersCmd.Shapes(), teardownCmd.Shapes(), packCmd.Shapes(), rolloutCmd.Shapes(), serveCmd.Shapes(), watchCmd.Shapes(),
 		eventsCmd.Shapes(), emulatorCmd.Shapes(), runsCmd.Shapes(), doctorCmd.Shapes(), configCmd.Shapes(),
 		[]cli.Shape{
 			{Commands: []string{"version"}, Name: "version", Of: cli.VersionJSON{}, When: "Alone, by flexvc --version too."},
