@@ -54,6 +54,33 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
+// Each alert asks for figures that the servers show, and says what is wrong.
+func TestAlertsAskForMetricsThereAre(t *testing.T) {
+	inCode := metricsInCode(t)
+	rules := read(t, "prometheus/flexvc.rules.yaml")[0].at("groups", 0, "rules")
+	all, ok := rules.value.([]any)
+	if !ok || len(all) < 8 {
+		t.Fatalf("%d rules", len(all))
+	}
+	for i := range all {
+		rule := rules.at(i)
+		name, expr := rule.at("alert").value, rule.at("expr").value.(string)
+		metrics := regexp.MustCompile(`flexvc_[a-z_]+`).FindAllString(expr, -1)
+		if len(metrics) == 0 {
+			t.Errorf("%s asks for nothing: %s", name, expr)
+		}
+		for _, metric := range metrics {
+			if _, ok := inCode[metric]; !ok {
+				t.Errorf("%s asks for %s, which no server shows", name, metric)
+			}
+		}
+		if text, _ := rule.at("annotations", "summary").value.(string); text == "" {
+			t.Errorf("%s does not say what is wrong", name)
+		}
+		rule.at("labels", "severity")
+	}
+}
+
 // metricsInCode finds the metrics in the string literals of the program, with
 // those of their labels that stand beside the name.
 func metricsInCode(t *testing.T) map[string]map[string]bool {

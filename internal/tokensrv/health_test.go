@@ -208,3 +208,16 @@ func TestDrainDelay(t *testing.T) {
 		}
 	})
 }
+
+func TestLastIssuedIsMeasured(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	f := newFixture(t, func(_ *Config, d *Deps) { d.Now = func() time.Time { return at } })
+	const metric = "flexvc_tokens_last_issued_timestamp_seconds "
+	if a := f.admin(pathMetrics); !strings.Contains(a.body, metric+"0\n") {
+		t.Errorf("before the first token:\n%s", a.body)
+	}
+	f.do(post(f.agent("alice"))).wantToken(t)
+	if a := f.admin(pathMetrics); !strings.Contains(a.body, metric+"1800000000\n") {
+		t.Errorf("after it:\n%s", a.body)
+	}
+}

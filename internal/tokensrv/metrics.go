@@ -21,6 +21,7 @@ type metrics struct {
 	set *vm.Set
 
 	issued   *vm.Counter
+	lastAt   *vm.Gauge // Unix seconds of the latest token, 0 before the first
 	refused  map[reason]*vm.Counter
 	tokenOK  *vm.Counter           // the one of the answered requests that matters
 	duration map[string]*histogram // by route name
@@ -42,6 +43,7 @@ func newMetrics(routes []string) *metrics {
 	m := &metrics{
 		set:           set,
 		issued:        set.NewCounter("flexvc_tokens_issued_total"),
+		lastAt:        set.NewGauge("flexvc_tokens_last_issued_timestamp_seconds", nil),
 		refused:       map[reason]*vm.Counter{},
 		tokenOK:       set.NewCounter(requests(routeToken, http.StatusOK)),
 		duration:      map[string]*histogram{},

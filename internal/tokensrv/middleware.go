@@ -207,6 +207,7 @@ func (s *Server) measure(next http.Handler) http.Handler {
 			switch {
 			case x.issued:
 				s.m.issued.Inc()
+				s.m.lastAt.Set(float64(s.now().Unix()))
 				s.issued.Add(1)
 			case x.refusal != nil:
 				s.m.refused[x.refusal.reason].Inc()

@@ -2,6 +2,8 @@ package serve
 
 import (
 	"crypto/tls"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -35,6 +37,7 @@ func (o *Options) open() (l tokensrv.Listeners, where string, err error) {
 		if secure, err = tokensrv.LoadTLS(o.tlsCert, o.tlsKey, log, o.App.Now); err != nil {
 			return l, "", err
 		}
+		o.secure.Store(secure)
 	}
 	defer func() {
 		if err != nil {
@@ -71,6 +74,18 @@ func (o *Options) open() (l tokensrv.Listeners, where string, err error) {
 		where += "     metrics on " + placeOf(l.Admin, false, "/metrics")
 	}
 	return l, where, nil
+}
+
+// writeExpiry writes until when the certificate that is served now is valid.
+func (o *Options) writeExpiry(w io.Writer) {
+	secure := o.secure.Load()
+	if secure == nil {
+		return
+	}
+	certificate, err := secure.GetCertificate(nil)
+	if err == nil && certificate.Leaf != nil {
+		fmt.Fprintf(w, "flexvc_tls_certificate_expiry_timestamp_seconds %d\n", certificate.Leaf.NotAfter.Unix())
+	}
 }
 
 func metricsProblem(err error) error {

@@ -5,7 +5,9 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -64,7 +66,8 @@ type Options struct {
 	updatesOptions
 	events eventsFlags
 
-	refused atomic.Bool // Twilio's answer leaves nothing to serve
+	secure  atomic.Pointer[tls.Config] // nil without a certificate
+	refused atomic.Bool                // Twilio's answer leaves nothing to serve
 }
 
 func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
@@ -290,6 +293,7 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 	deps := tokensrv.Deps{
 		Log: log, Now: o.App.Now, Random: o.App.Random,
 		Transport: tokensrv.NewTransport(http.ProxyFromEnvironment),
+		Metrics:   []func(io.Writer){o.writeExpiry},
 		Draining: func(inFlight int64) {
 			if !o.refused.Load() {
 				o.App.UI.Note("draining %s, 10 s at most (press ^C again to stop now)", ui.Plural(int(inFlight), "request"))
