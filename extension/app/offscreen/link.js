@@ -73,7 +73,7 @@ export function watchLink({ peer, call, device, callSid }, { changed, online, no
       packets = seen.packets;
       flow += passed;
       silence = 0;
-      if (trouble) settle();
+      if (trouble) settle(flow);
       return;
     }
     silence += passed;
@@ -126,10 +126,12 @@ export function watchLink({ peer, call, device, callSid }, { changed, online, no
     Object.assign(of, { triedAt: now(), moved: false });
   }
 
-  function settle() {
+  /** @param {number} [flowed]  milliseconds; none where the far end has nothing to say */
+  function settle(flowed = 0) {
     if (trouble?.away) changed(false);
     trouble = undefined;
-    flow = silence = 0;
+    flow = flowed;
+    silence = 0;
   }
 
   return {
