@@ -92,6 +92,14 @@ test('"it came back and was gone again": the second change is noticed as soon as
   assert.deepEqual([kit.restarts, kit.reconnects, kit.told], [2, 2, [true, false, true]]);
 });
 
+test('"my network changed just as I had answered": what has come for a moment is missed', async () => {
+  const kit = makeLink();
+  await kit.pass(500);
+  kit.comes = kit.answers = false;
+  await kit.pass(1_700);
+  assert.deepEqual([kit.restarts, kit.reconnects, kit.told], [1, 1, [true]]);
+});
+
 test('the system tells of another network: less silence is enough', async () => {
   const kit = makeLink();
   await kit.pass(5_000);

@@ -13,7 +13,7 @@ const silentAfter = 600;
 const silentAfterChange = 200;
 const changeCounts = 5_000;
 /** Only what has come for so long can be missed: an edge that has nothing to say, as on hold, sends nothing. */
-const flowing = 1_000;
+const flowing = 300;
 /** An edge answers a restart after a round trip. */
 const answerAtLeast = 400;
 const answerAtMost = 1_500;
