@@ -205,6 +205,10 @@ const (
 	answerPause    = 2 * time.Second
 )
 
+// Verify asks the deployed Function, and fails as long as it does not answer as it
+// should.
+func (d *Function) Verify(ctx context.Context, p *FunctionPlan) error { return d.verify(ctx, p) }
+
 // verify asks the Function until it answers as it should.
 func (d *Function) verify(ctx context.Context, p *FunctionPlan) error {
 	until := d.Now().Add(answerPatience)

@@ -129,7 +129,7 @@ func run(ctx context.Context, opts *options) (err error) {
 	}
 	was := cfg.TokenURL
 	if !opts.Rollback && !opts.Remove {
-		planTokenURL(cfg, plan)
+		planTokenURL(cfg, d, plan)
 	}
 	return cli.Planned{
 		App: app, Plan: &plan.Plan, DryRun: opts.DryRun, ExitCode: opts.ExitCode, Yes: opts.Yes,
@@ -155,8 +155,9 @@ func (o *options) plan(ctx context.Context, cfg *config.Config, session *cli.Ses
 	}})
 }
 
-// planTokenURL has flexvc.yaml name the Function once it answers.
-func planTokenURL(cfg *config.Config, plan *provision.FunctionPlan) {
+// planTokenURL has flexvc.yaml name the Function once it answers. It is asked again:
+// an earlier run may have deployed what does not work.
+func planTokenURL(cfg *config.Config, d *provision.Function, plan *provision.FunctionPlan) {
 	item := provision.Item{Kind: provision.KindSettings, Action: provision.Same, Name: "token_url", Detail: plan.Address()}
 	if address := plan.Address(); address == "" || cfg.Stored(config.TokenURL) != address || cfg.Value(config.PluginTokenURL) != address {
 		item.Action = provision.Change
@@ -164,7 +165,12 @@ func planTokenURL(cfg *config.Config, plan *provision.FunctionPlan) {
 			item.Detail = "of " + cfg.Short(cfg.File) + ": the Function's address"
 		}
 	}
-	plan.Step(item, func(ctx context.Context) (string, error) { return "", setTokenURL(ctx, cfg, plan.Address()) })
+	plan.Step(item, func(ctx context.Context) (string, error) {
+		if err := d.Verify(ctx, plan); err != nil {
+			return "", err
+		}
+		return "", setTokenURL(ctx, cfg, plan.Address())
+	})
 }
 
 func setTokenURL(ctx context.Context, cfg *config.Config, address string) error {

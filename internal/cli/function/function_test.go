@@ -458,11 +458,19 @@ func TestADeploymentThatDoesNotAnswer(t *testing.T) {
 	if exit != problem.ExitFailed || !strings.Contains(out, "is deployed but does not work: status 403, validator-credentials-refused") {
 		t.Errorf("exit %d, %s", exit, out)
 	}
+	if r.asked < 3 {
+		t.Errorf("it was asked %d times: a deployment takes a while to be everywhere", r.asked)
+	}
+	if exit, out := r.run("function", "deploy", "--yes"); exit != problem.ExitFailed {
+		t.Errorf("a second run takes it as it is: exit %d, %s", exit, out)
+	}
 	if got := r.tokenURL(); got != before {
 		t.Errorf("token_url is %s", got)
 	}
-	if r.asked < 3 {
-		t.Errorf("it was asked %d times: a deployment takes a while to be everywhere", r.asked)
+	r.answer = "flex-token-refused"
+	r.must("function", "deploy", "--yes")
+	if got := r.tokenURL(); got == before {
+		t.Error("token_url is still the former address")
 	}
 }
 
