@@ -80,6 +80,21 @@ func createService(c *emulator.Call) *emulator.Reply {
 	return emulator.Create(c, all, s, viewService)
 }
 
+func serviceTable(c *emulator.Call) *store.Table[*service] { return services.In(c.Store) }
+
+func updateService(c *emulator.Call, s *service) (no *emulator.Reply) {
+	if _, given := c.Filled("FriendlyName"); given {
+		if s.FriendlyName, no = c.FriendlyName(255); no != nil {
+			return no
+		}
+	}
+	if s.Credentials, no = c.Flag("IncludeCredentials", s.Credentials); no != nil {
+		return no
+	}
+	s.Editable, no = c.Flag("UiEditable", s.Editable)
+	return no
+}
+
 // --- environments
 
 func viewEnvironment(c *emulator.Call, e *environment) any {
