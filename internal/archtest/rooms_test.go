@@ -20,7 +20,7 @@ func with(more ...string) []string {
 		"internal/tui", "internal/doctor", "internal/eventsrv", "internal/tokensrv", "internal/rollout", "internal/webstore", "internal/crx",
 		"internal/provision", "internal/workers", "internal/workers/rows", "internal/fleet", "internal/twilioapi", "internal/attributes",
 		"internal/config", "internal/ui", "internal/twilio", "internal/durable",
-		"internal/emulator", "plugin", "function", "extension")
+		"internal/emulator", "plugin", "extension", "function")
 }
 
 // commands are the rooms of single commands.
@@ -62,7 +62,7 @@ var rooms = []room{
 	{"internal/webstore", nil, "Google's API, which knows nothing of Twilio"},
 	{"internal/crx", []string{"internal/durable"}, "a package is a file; whose it is decides the caller"},
 
-	{"internal/provision", []string{"internal/twilioapi", "internal/twilio"}, "what should be in the account is no matter of workers or of the terminal"},
+	{"internal/provision", []string{"internal/twilioapi", "internal/twilio", "function"}, "what should be in the account is no matter of workers or of the terminal"},
 	{"internal/fleet", []string{"internal/attributes", "internal/twilio"}, "a judgement changes nothing, so it needs no run"},
 	{"internal/workers", []string{"internal/workers/rows", "internal/attributes", "internal/twilio", "internal/durable"}, "a run knows its workers by an interface, so that a test can break every request of it"},
 	{"internal/workers/rows", []string{"internal/twilio"}, "a file is read without knowing any worker"},
@@ -77,8 +77,8 @@ var rooms = []room{
 
 	{"internal/emulator/...", nil, "an independent oracle: code shared with its client would agree with the client's mistakes"},
 	{"plugin", nil, "the bundle and its settings"},
-	{"function", nil, "the Function's code, as Twilio runs it"},
 	{"extension", nil, "the folder as Chrome loads it"},
+	{"function", nil, "the source, and what its build must name"},
 
 	{"internal/problem", nil, "everyone imports it, so it imports nobody"},
 	{"internal/buildinfo", nil, "everyone imports it, so it imports nobody"},

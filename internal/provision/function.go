@@ -31,7 +31,7 @@ const (
 const (
 	variablePrefix       = "FLEXVC_"
 	functionKeyVariable  = variablePrefix + "API_KEY"
-	functionSecretPrefix = variablePrefix + "API_SECRET_"
+	functionSecretPrefix = variablePrefix // and the key's SID
 	FunctionTTL          = variablePrefix + "TOKEN_TTL"
 	FunctionOrigins      = variablePrefix + "ALLOW_ORIGIN"
 )
@@ -248,7 +248,7 @@ func (d *Function) planVariables(p *FunctionPlan) {
 	for _, name := range slices.Sorted(maps.Keys(p.is.variables)) {
 		v := p.is.variables[name]
 		_, wanted := p.settings[name]
-		if wanted || !strings.HasPrefix(name, variablePrefix) || name == functionKeyVariable || strings.HasPrefix(name, functionSecretPrefix) && p.is.hasKey(strings.TrimPrefix(name, functionSecretPrefix)) {
+		if wanted || !strings.HasPrefix(name, variablePrefix) || name == functionKeyVariable || p.is.hasKey(strings.TrimPrefix(name, functionSecretPrefix)) {
 			continue
 		}
 		p.add(Item{KindVariable, Remove, name, v.SID, ""}, func(ctx context.Context) (string, error) {

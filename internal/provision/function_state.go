@@ -140,7 +140,7 @@ func (s *functionState) foreign() string {
 func (s *functionState) settings() FunctionSettings {
 	all := FunctionSettings{}
 	for name, v := range s.variables {
-		if strings.HasPrefix(name, variablePrefix) && name != functionKeyVariable && !strings.HasPrefix(name, variablePrefix+"API_SECRET") {
+		if strings.HasPrefix(name, variablePrefix) && name != functionKeyVariable && name != variablePrefix+"API_SECRET" && !strings.HasPrefix(name, functionSecretPrefix+"SK") {
 			all[name] = v.Value
 		}
 	}

@@ -136,12 +136,12 @@ func (r *rig) wantOne() there {
 		r.T.Errorf("there are %d Functions and %d builds", len(a.functions), len(a.builds))
 	case len(a.keys) != 1 || a.keys[0].SID != key || a.keys[0].FriendlyName != provision.FunctionKeyName:
 		r.T.Errorf("the keys are %+v, in use is %s", a.keys, key)
-	case a.variables["FLEXVC_API_SECRET_"+key] == "":
+	case a.variables["FLEXVC_"+key] == "":
 		r.T.Error("the key's secret is no variable")
 	}
 	secrets := 0
 	for name := range a.variables {
-		if strings.HasPrefix(name, "FLEXVC_API_SECRET") {
+		if strings.HasPrefix(name, "FLEXVC_SK") {
 			secrets++
 		}
 	}
@@ -154,7 +154,7 @@ func (r *rig) wantOne() there {
 // secrets are all that must be nowhere but in the variables.
 func (r *rig) secrets() (all []string) {
 	for name, value := range r.look().variables {
-		if strings.HasPrefix(name, "FLEXVC_API_SECRET") {
+		if strings.HasPrefix(name, "FLEXVC_SK") {
 			all = append(all, value)
 		}
 	}
@@ -386,7 +386,7 @@ func TestTwoAdministrators(t *testing.T) {
 		r.deploy()
 		a := r.look()
 		key := a.variables["FLEXVC_API_KEY"]
-		if len(a.functions) > 2 || a.variables["FLEXVC_API_SECRET_"+key] == "" || !slices.ContainsFunc(a.keys, func(k twilio.Key) bool { return k.SID == key }) {
+		if len(a.functions) > 2 || a.variables["FLEXVC_"+key] == "" || !slices.ContainsFunc(a.keys, func(k twilio.Key) bool { return k.SID == key }) {
 			t.Errorf("step %d: there are %d Functions, %d keys; in use is %s", step, len(a.functions), len(a.keys), key)
 		}
 		clitest.WantMatch(t, r.deploy(), `^No changes`)
