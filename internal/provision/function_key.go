@@ -204,14 +204,13 @@ func (d *Function) retire(r *RotationPlan, sid string, now bool, until time.Time
 		detail = "tokens that it signed are refused at once"
 	}
 	p.add(Item{KindKey, Remove, FunctionKeyName, sid, detail}, func(ctx context.Context) (string, error) {
-		if err := gone(d.Keys.DeleteKey(ctx, sid)); err != nil {
-			return sid, err
+		// The key last: while it is there, the next run goes on from here.
+		if v, ok := p.is.variables[functionSecretPrefix+sid]; ok {
+			if err := gone(d.Client.DeleteVariable(ctx, p.is.service.SID, p.is.environment.SID, v.SID)); err != nil {
+				return sid, err
+			}
 		}
-		v, ok := p.is.variables[functionSecretPrefix+sid]
-		if !ok {
-			return sid, nil
-		}
-		return sid, gone(d.Client.DeleteVariable(ctx, p.is.service.SID, p.is.environment.SID, v.SID))
+		return sid, gone(d.Keys.DeleteKey(ctx, sid))
 	})
 }
 
