@@ -27,6 +27,9 @@ import (
 //go:embed runtime.js
 var runtimeJS []byte
 
+//go:embed network.js
+var networkJS []byte
+
 var errTimeout = errors.New("the Function took longer than it may")
 
 // startLimit is far above what Node needs to start on a busy machine.
@@ -186,7 +189,7 @@ func (f Function) write(folder string) (j job, err error) {
 		return os.WriteFile(filepath.Join(folder, name), content, 0o600)
 	}
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
-	if err := errors.Join(put("runtime.js", runtimeJS), put("ca.pem", ca)); err != nil {
+	if err := errors.Join(put("runtime.js", runtimeJS), put("network.js", networkJS), put("ca.pem", ca)); err != nil {
 		return j, err
 	}
 	for i, file := range f.Files {
