@@ -44,6 +44,7 @@ var rooms = []room{
 	{"internal/mutants", nil, "it breaks the sources and runs their tests, and needs none of them itself"},
 	{"internal/archtest", nil, "it reads the sources, and runs none but the catalogue of problems"},
 	{"deploy", nil, "it holds files to what they promise"},
+	{"internal/functiontest", []string{"internal/tokensrv", "internal/attributes", "internal/emulator", "function"}, "the Function and the server have to agree, and neither knows the other"},
 	{"internal/cli/accounttest", with("internal/cli/tree", "internal/cli/plugin", "internal/cli"), "tests of several commands share an account"},
 	{"internal/cli/tree", with(append(commands(), "internal/cli")...), "the commands are put together in one place, and nobody imports that"},
 	{"internal/cli/demo", with("internal/cli/serve", "internal/cli/emulator", "internal/cli/watch", "internal/cli"), "the demo is the one command that runs others"},

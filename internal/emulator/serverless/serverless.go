@@ -35,7 +35,7 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "POST", Path: "/v1/Services", ID: "CreateService", Spec: true, Form: []string{"UniqueName", "FriendlyName", "IncludeCredentials", "UiEditable"},
-			Note:  "unique names; domains below twil.io, where what is deployed is served: public assets to all, protected ones to signed requests",
+			Note:  "unique names; domains below twil.io, where what is deployed is served: public assets and Functions to all, protected ones to signed requests; Functions run in Node, where it is installed",
 			Serve: createService,
 		},
 		{
