@@ -40,7 +40,7 @@ func (a *App) lacks(ctx context.Context, s *Session) ([]Lack, error) {
 		return nil, err
 	}
 	d := &doctor.Doctor{
-		Now: a.Now, Web: tokensrv.NewTransport(http.ProxyFromEnvironment), Extension: BuiltIn(cfg, extension.App()),
+		Now: a.Now, Web: s.Web(tokensrv.NewTransport(http.ProxyFromEnvironment)), Extension: BuiltIn(cfg, extension.App()),
 		Settings: doctor.Settings{
 			File: filepath.Base(cfg.File), Profile: cfg.Profile, Found: cfg.HasProfile(), Emulated: cfg.Emulated(), AccountSID: s.AccountSID,
 			WorkspaceSID: s.WorkspaceSID, ActivityName: cfg.ActivityName, ActivitySID: cfg.ActivitySID, Prefix: cfg.IdentityPrefix,
@@ -121,4 +121,22 @@ func (a *App) Origins(cfg *config.Config, given []string) ([]string, error) {
 		return nil, err
 	}
 	return []string{"chrome-extension://" + id}, nil
+}
+
+// Web is how addresses are asked that browsers ask: an emulated session's Functions
+// where they are emulated, all others with base.
+func (s *Session) Web(base doctor.Web) doctor.Web {
+	if s.Transport == nil {
+		return base
+	}
+	return web{s.Transport, base}
+}
+
+type web struct{ functions, others doctor.Web }
+
+func (w web) RoundTrip(r *http.Request) (*http.Response, error) {
+	if IsFunction(r.URL) {
+		return w.functions.RoundTrip(r)
+	}
+	return w.others.RoundTrip(r)
 }

@@ -37,6 +37,9 @@ func TestFootprintIsEveryObjectThatCommandsTouch(t *testing.T) {
 		s := contactCentre(t, 4, emulator.Options{})
 		if shared {
 			shareService(s)
+			// The Function's, which somebody has changed: it is given the auth token.
+			_, err := client(s).CreateService(t.Context(), provision.FunctionService, "Voice tokens (created by flexvc)")
+			clitest.Check(t, err)
 		}
 		theirs := len(s.Log())
 		for _, step := range []struct {
@@ -80,7 +83,8 @@ func TestFootprintIsEveryObjectThatCommandsTouch(t *testing.T) {
 			t.Fatal("the emulator's log has forgotten requests: use fewer workers")
 		}
 		for _, entry := range log[theirs:] {
-			if entry.Method != http.MethodGet {
+			// The Function asks who an agent is, which changes nothing.
+			if entry.Method != http.MethodGet && entry.Operation != "ValidateToken" {
 				sent[strings.TrimSuffix(entry.Host, ".twilio.com")+"."+entry.Operation] = true
 			}
 		}
