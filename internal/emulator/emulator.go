@@ -167,6 +167,9 @@ func (e *Emulator) Account() Account {
 	return e.store.Meta.Account
 }
 
+// Logger is where the emulator logs.
+func (e *Emulator) Logger() *slog.Logger { return e.log }
+
 // Stats returns what was asked since the start, or since the latest reset.
 func (e *Emulator) Stats() journal.Stats { return e.stats.Stats() }
 

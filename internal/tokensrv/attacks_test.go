@@ -86,6 +86,8 @@ func TestAttackGarbageBodies(t *testing.T) {
 		{jsonType, "null", 400, missingToken},
 		{jsonType, `["Token"]`, 400, malformedRequest},
 		{jsonType, `{"Token":1}`, 400, malformedRequest},
+		{jsonType, `{"token":"a"}`, 400, missingToken},
+		{jsonType, `{"Token":"a","VoiceClientPrefix":1}`, 400, malformedRequest},
 		{jsonType, `{"Token":"a"}{"Token":"b"}`, 400, malformedRequest},
 		{jsonType, strings.Repeat("[", 20000), 400, malformedRequest},
 		{"multipart/form-data; boundary=x", "--x--", 415, mediaType},

@@ -128,16 +128,20 @@ func decodeForm(encoded string) (ask, error) {
 }
 
 func decodeJSON(body []byte) (ask, error) {
-	var fields struct {
-		Token             string
-		VoiceClientPrefix *string
-	}
+	// Into a struct, "token" would do as well: a form's names are exact, and so are these.
+	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
 		return ask{}, refuse(malformedRequest)
 	}
-	a := ask{token: fields.Token}
-	if fields.VoiceClientPrefix != nil {
-		a.prefix, a.hasPrefix = *fields.VoiceClientPrefix, true
+	var a ask
+	var prefix *string
+	for name, value := range map[string]any{"Token": &a.token, "VoiceClientPrefix": &prefix} {
+		if field, given := fields[name]; given && json.Unmarshal(field, value) != nil {
+			return ask{}, refuse(malformedRequest)
+		}
+	}
+	if prefix != nil {
+		a.prefix, a.hasPrefix = *prefix, true
 	}
 	return a, nil
 }
