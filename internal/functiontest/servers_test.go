@@ -368,3 +368,19 @@ func (f *fakeTwilio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(v.status)
 	_, _ = w.Write([]byte(v.body))
 }
+
+// await waits for what another process is about to do.
+func await(t *testing.T, ok func() bool, what string) {
+	t.Helper()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("still not so: %s", what)
+		case <-tick.C:
+		}
+	}
+}
