@@ -1,4 +1,4 @@
-// `flexvc serve` as a Twilio Function; README.md explains it.
+// flexvc serve as a Twilio Function: see README.md
 'use strict';
 
 const { createHmac, randomBytes, randomInt } = require('node:crypto');
@@ -65,7 +65,7 @@ function settings(context) {
   return {
     account: text('ACCOUNT_SID'),
     key: text('API_KEY'),
-    secret: text('API_SECRET'),
+    secret: context['FLEXVC_' + context.FLEXVC_API_KEY] ?? text('API_SECRET'),
     prefix: text('IDENTITY_PREFIX', /./, 'ext_'),
     ttl: Number(text('TOKEN_TTL', /^[1-9]\d{0,4}$/, '3600')),
     capped: flag('CAP_TO_FLEX_TOKEN'),
@@ -113,7 +113,7 @@ async function exchange(set, event, answer) {
   return mint(set, identity, agent.expires);
 }
 
-// Two of these stay below a Function's 10 s. A followed redirect would carry the token to an address nobody chose.
+// Two of these stay below a Function's 10 s. A redirect would carry the token elsewhere.
 async function ask(address, user, password, body) {
   const headers = { Authorization: 'Basic ' + btoa(user + ':' + password) };
   const signal = AbortSignal.timeout(4000);
@@ -141,7 +141,7 @@ async function validate({ account, key, secret, flex, capped }, token) {
   const { valid, message, identity, expiration, account_sid: owner, worker_sid: worker, roles } = said;
   const code = +said.code || 0;
   const no = (reason) => refuse(reason, { status, upstream: code });
-  // Basic authentication failed, so nobody looked at the token; with flex the token is the password.
+  // Basic authentication failed: nobody looked at the token. With flex it is the password.
   if (status >= 400 && valid == null && code === 20003 && !flex) no('validator-credentials-refused');
   if (status >= 400 ? valid != null || code || message : valid === false) {
     no(code === 20104 || /expired/i.test(message) ? 'flex-token-expired' : 'flex-token-refused');

@@ -25,7 +25,7 @@ func with(more ...string) []string {
 
 // commands are the rooms of single commands.
 func commands() (all []string) {
-	for _, noun := range []string{"config", "demo", "doctor", "emulator", "events", "init", "pack", "plugin", "rollout", "runs", "serve", "teardown", "watch", "workers"} {
+	for _, noun := range []string{"config", "demo", "doctor", "emulator", "events", "function", "init", "keys", "pack", "plugin", "rollout", "runs", "serve", "teardown", "watch", "workers"} {
 		all = append(all, "internal/cli/"+noun)
 	}
 	return all
@@ -48,7 +48,7 @@ var rooms = []room{
 	{"internal/cli/accounttest", with("internal/cli/tree", "internal/cli/plugin", "internal/cli"), "tests of several commands share an account"},
 	{"internal/cli/tree", with(append(commands(), "internal/cli")...), "the commands are put together in one place, and nobody imports that"},
 	{"internal/cli/demo", with("internal/cli/serve", "internal/cli/emulator", "internal/cli/watch", "internal/cli"), "the demo is the one command that runs others"},
-	command("config"), command("doctor"), command("emulator"), command("events"), command("init"), command("pack"), command("plugin"),
+	command("config"), command("doctor"), command("emulator"), command("events"), command("function"), command("init"), command("keys"), command("pack"), command("plugin"),
 	command("rollout"), command("runs"), command("serve"), command("teardown"), command("watch"), command("workers"),
 	{"internal/cli/bulk", with("internal/cli"), "enabling, disabling, resuming and rolling back are one flow"},
 	{"internal/cli/clitest", with("internal/cli"), "tests inside a command use it, so it imports no command"},

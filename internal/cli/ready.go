@@ -101,3 +101,24 @@ func BuiltIn(cfg *config.Config, folder fs.FS) doctor.Extension {
 func Finding(s *ui.Streams, text string) string {
 	return WholeSID.ReplaceAllStringFunc(ui.Clean(text), s.SID)
 }
+
+// Origins are those of --allow-origin, or the extension that our key signs.
+func (a *App) Origins(cfg *config.Config, given []string) ([]string, error) {
+	if len(given) > 0 {
+		return given, nil
+	}
+	key, _, err := crx.ReadKey(cfg.SigningKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		a.UI.Warn("no extension may request tokens: signing key %s not found", cfg.Short(cfg.SigningKey))
+		a.UI.Hint("create it with flexvc init, or name the extension with --allow-origin chrome-extension://<id>")
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	id, err := crx.ExtensionID(&key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return []string{"chrome-extension://" + id}, nil
+}

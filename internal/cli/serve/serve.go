@@ -18,7 +18,6 @@ import (
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/config"
-	"github.com/flexvc/flexvc/internal/crx"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/tokensrv"
@@ -289,29 +288,8 @@ func (o *Options) config(cfg *config.Config) (tokensrv.Config, error) {
 		}
 		c.TrustedProxies = append(c.TrustedProxies, prefix)
 	}
-	c.AllowOrigins, err = o.origins(cfg)
+	c.AllowOrigins, err = o.App.Origins(cfg, o.AllowOrigins)
 	return c, err
-}
-
-// origins are those of --allow-origin, or the extension that our key signs.
-func (o *Options) origins(cfg *config.Config) ([]string, error) {
-	if len(o.AllowOrigins) > 0 {
-		return o.AllowOrigins, nil
-	}
-	key, _, err := crx.ReadKey(cfg.SigningKey)
-	if errors.Is(err, os.ErrNotExist) {
-		o.App.UI.Warn("no extension may request tokens: signing key %s not found", cfg.Short(cfg.SigningKey))
-		o.App.UI.Hint("create it with flexvc init, or name the extension with --allow-origin chrome-extension://<id>")
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	id, err := crx.ExtensionID(&key.PublicKey)
-	if err != nil {
-		return nil, err
-	}
-	return []string{"chrome-extension://" + id}, nil
 }
 
 // identify sets the account, who vouches and who signs.

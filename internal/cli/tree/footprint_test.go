@@ -59,6 +59,11 @@ func TestFootprintIsEveryObjectThatCommandsTouch(t *testing.T) {
 			{0, []string{"plugin", "remove", "--yes"}},
 			{0, []string{"plugin", "deploy", "--yes"}},
 			{0, []string{"events", "enable", "--yes"}},
+			{0, []string{"function", "deploy", "--yes", "--require-role", "agent"}},
+			{0, []string{"function", "deploy", "--yes", "--require-role", "", "--token-ttl", "10m"}},
+			{0, []string{"function", "rollback", "--yes"}},
+			{0, []string{"keys", "rotate", "--yes"}},
+			{0, []string{"keys", "rotate", "--yes", "--now"}},
 			{0, []string{"teardown", "--yes"}},
 		} {
 			for i, arg := range step.args {

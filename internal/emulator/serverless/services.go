@@ -63,7 +63,7 @@ func createService(c *emulator.Call) *emulator.Reply {
 	if no != nil {
 		return no
 	}
-	credentials, no := c.Flag("IncludeCredentials", false)
+	credentials, no := c.Flag("IncludeCredentials", true)
 	if no != nil {
 		return no
 	}
