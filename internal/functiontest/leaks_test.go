@@ -137,6 +137,17 @@ func TestVariablesThatAreWrongLetNobodyIn(t *testing.T) {
 			}
 		})
 	}
+	// With an empty key anybody could sign.
+	v := variables("plain")
+	delete(v, "FLEXVC_API_SECRET")
+	v["FLEXVC_"+key] = ""
+	if code, _ := invoke(t, f, v, true); code != "internal" {
+		t.Errorf("with an empty secret it answered %q", code)
+	}
+	v["FLEXVC_"+key] = secret
+	if code, _ := invoke(t, f, v, true); code != "ext_alice_40example_2Ecom" {
+		t.Errorf("with the secret under the key's SID it answered %q", code)
+	}
 	// A build without the runtime handler: no Origin is to be seen.
 	if code, _ := invoke(t, f, variables("plain"), false); code != "malformed-request" {
 		t.Errorf("without headers it answered %q", code)

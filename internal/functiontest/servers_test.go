@@ -347,6 +347,9 @@ func (f *fakeTwilio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !allowed:
 		v = verdict{status: 401, body: `{"code":20003,"message":"Authenticate","status":401}`}
+	case !r.Close:
+		// Kept while Twilio has frozen the process, a connection is dead by the next request.
+		v = verdict{status: 418, body: `{"code":1,"message":"the connection is to be kept"}`}
 	case !known:
 		v = verdict{status: 404, body: `{"code":20404,"message":"not found","status":404}`}
 	}
