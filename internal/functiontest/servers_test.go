@@ -235,9 +235,12 @@ func newRuntimeHandler(t *testing.T, f *fakeTwilio, source []byte, fork bool) se
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
+	asked := make(chan struct{})
+	ended := make(chan struct{})
 	t.Cleanup(func() {
+		close(asked)
 		_ = in.Close()
-		_ = cmd.Wait() // killed or not, it is gone
+		<-ended
 	})
 	job := map[string]any{"file": file, "fork": fork}
 	var names []string
@@ -259,7 +262,16 @@ func newRuntimeHandler(t *testing.T, f *fakeTwilio, source []byte, fork bool) se
 	for i, name := range names {
 		h.ports[name] = ports[i]
 	}
-	go func() { _, _ = io.Copy(&h.log, lines) }() // until it ends
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(&h.log, lines) // until it ends
+		err := cmd.Wait()
+		select {
+		case <-asked:
+		default:
+			t.Errorf("Twilio's runtime ended by itself: %v: %s", err, h.log.String())
+		}
+	}()
 	return h
 }
 
