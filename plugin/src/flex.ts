@@ -52,6 +52,8 @@ export interface Task {
   sid: string;
   status: string;
   taskChannelUniqueName?: string;
+  /** Whom Flex shows. */
+  defaultFrom?: unknown;
   /** Whatever the makers of the task put in: every part may be missing, or something else. */
   attributes?: { call_sid?: unknown; direction?: unknown; name?: unknown; from?: unknown; outbound_to?: unknown; conference?: { participants?: { worker?: string } } };
   conference?: { participants?: Participant[] };

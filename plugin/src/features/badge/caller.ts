@@ -20,8 +20,8 @@ export function readable(address: string, prefix: string): string {
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-/** The customer of a task, as the task's maker has written it down. */
-const customerOf = ({ attributes }: Task): string => text(attributes?.name) || text(attributes?.direction === 'outbound' ? attributes.outbound_to : '') || text(attributes?.from);
+/** The customer of a task, as Flex writes it in its list, or else as the task's maker has written it down. */
+const customerOf = ({ attributes, defaultFrom }: Task): string => text(defaultFrom) || text(attributes?.name) || text(attributes?.direction === 'outbound' ? attributes.outbound_to : '') || text(attributes?.from);
 
 /** Empty where nobody knows. Flex has the name of whom the extension knows by an address at most. */
 export function callerOf(manager: Manager, callSid: string, prefix: string, from = ''): string {

@@ -68,7 +68,7 @@ export function Menu({ board, extension, settings, controls, takeCalls, name, en
         <h3 id={heading} style={{ flex: 1, margin: 0, fontSize: 16, fontWeight: 600, lineHeight: 1.3 }} data-flexvc="heading">
           {title}
         </h3>
-        <button type="button" style={{ ...buttonStyle(look), minWidth: 0, minHeight: 28, padding: 5, borderColor: 'transparent' }} aria-label={words('badge.close')} onClick={close}>
+        <button type="button" style={{ ...buttonStyle(look), minWidth: 0, minHeight: 28, padding: 5, border: '1px solid transparent' }} aria-label={words('badge.close')} onClick={close}>
           <Icon shape="close" />
         </button>
       </div>
@@ -109,7 +109,8 @@ export function Menu({ board, extension, settings, controls, takeCalls, name, en
   );
 }
 
-const plain: React.CSSProperties = { margin: 0 };
+// Flex has measures of its own for paragraphs.
+const plain: React.CSSProperties = { margin: 0, fontSize: 'inherit', lineHeight: 'inherit' };
 
 const menuStyle = (look: Look): React.CSSProperties => ({
   position: 'absolute',
@@ -118,7 +119,7 @@ const menuStyle = (look: Look): React.CSSProperties => ({
   zIndex: 1000,
   display: 'grid',
   gap: 12,
-  width: 320,
+  width: 340,
   maxHeight: 'calc(100vh - 72px)',
   overflowY: 'auto',
   padding: 16,

@@ -6,6 +6,8 @@ import { buttonStyle } from '../../theme';
 import { Icon } from '../badge/icon';
 import type { Controls } from './flex-controls';
 
+/** How long Flex's keypad may take to open, in ms. */
+const keptFor = 1_000;
 const keys = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
 
 /** Mute, keypad and hang-up, in words: for the badge's menu, and for the call canvas when Flex's own are gone. */
@@ -41,11 +43,30 @@ function Keypad({ call, controls }: { call: Call; controls: Controls }) {
   const { words, look } = useSurroundings();
   const [typed, setTyped] = useState('');
   const pad = useRef<HTMLDivElement>(null);
+  const pressedAt = useRef(0);
   useEffect(() => pad.current?.querySelector('button')?.focus(), []);
 
   function press(digit: string) {
+    pressedAt.current = Date.now();
     setTyped((before) => before + digit);
     controls.sendDigits(digit, call);
+  }
+
+  function onKey(event: React.KeyboardEvent) {
+    const { key, ctrlKey, altKey, metaKey } = event;
+    if (!keys.includes(key) || ctrlKey || altKey || metaKey) {
+      pressedAt.current = 0;
+      return;
+    }
+    // Flex's own keypad, which opens now, would send it once more.
+    event.preventDefault();
+    press(key);
+  }
+
+  /** Flex's own keypad takes the focus when it opens. */
+  function onBlur({ target, relatedTarget }: React.FocusEvent<HTMLElement>) {
+    const isOurs = pad.current?.parentElement?.contains(relatedTarget as Node | null);
+    if (relatedTarget && !isOurs && Date.now() - pressedAt.current < keptFor) setTimeout(() => target.focus());
   }
 
   return (
@@ -54,7 +75,8 @@ function Keypad({ call, controls }: { call: Call; controls: Controls }) {
       role="group"
       aria-label={words('badge.keypad')}
       style={{ display: 'grid', gridTemplateColumns: 'repeat(3, 1fr)', gap: 4, marginTop: 8 }}
-      onKeyDown={({ key, ctrlKey, altKey, metaKey }) => keys.includes(key) && !ctrlKey && !altKey && !metaKey && press(key)}
+      onKeyDown={onKey}
+      onBlur={onBlur}
     >
       <div
         role="log"
