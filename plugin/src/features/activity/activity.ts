@@ -25,6 +25,8 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
   const isBusy = () => tasks('accepted', 'wrapping').length > 0;
 
   let asked: { sid: string; at: number } | null = null;
+  /** Asked for on the way back. Flex may show it only in the next outage. */
+  let returning: string | null = null;
   let notBefore = 0;
   /** Another plugin would not let the agent go yet, and may remember that we asked. */
   let putOff = false;
@@ -41,11 +43,16 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
   let handAt = -Infinity;
   let loggingOut = false;
 
-  function change(sid: string, options = {}) {
+  function ask(sid: string) {
     asked = { sid, at: clock.now() };
+    returning = sid === offline ? null : sid;
+  }
+
+  function change(sid: string, options = {}) {
+    ask(sid);
     putOff = false;
     flex.Actions.invokeAction('SetActivity', { activitySid: sid, byFlexvc: true, options }).catch((cause: unknown) => {
-      asked = null;
+      asked = returning = null;
       notBefore = clock.now() + repeatAfter;
       putOff = sid === offline;
       log('the activity could not be changed', cause);
@@ -80,13 +87,16 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
     change(offline, { rejectPendingReservations: pending.length > 0 });
   }
 
+  function isBack() {
+    returning = null;
+    took = false;
+    if (wasOut) returns.push(clock.now());
+    wasOut = false;
+  }
+
   function comeBack(now: Activity) {
     overruled = false;
-    if (now.sid !== offline && asked === null) took = false;
-    if (wasOut && now.sid !== offline) {
-      wasOut = false;
-      returns.push(clock.now());
-    }
+    if (now.sid !== offline) isBack();
     const back = find(memory.before());
     if (!back) return;
     returns = returns.filter((at) => clock.now() - at < flapsWithin);
@@ -128,7 +138,10 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
     memory.keep();
     // What we asked for and Flex has not shown yet would be taken for the agent's own choice.
     if (asked && now.sid !== asked.sid && clock.now() - asked.at < repeatAfter) return;
+    // The outage may be over by now; it was one all the same.
+    if (asked && now.sid === offline && asked.sid === offline) wasOut = true;
     asked = null;
+    if (now.sid === returning) isBack();
     const missing = !find(offline);
     if (missing && !board.get().offlineActivityMissing) log(`the workspace has no activity ${offline || 'for agents whose voice client is away'}`);
     board.set({ offlineActivityMissing: missing });
@@ -148,7 +161,7 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
     if (sid === worker().activity?.sid) return;
     // TaskRouter would reject what is pending on the way.
     payload.options = { ...payload.options, rejectPendingReservations: false };
-    asked = { sid, at: clock.now() };
+    ask(sid);
   }
 
   function guard(payload: Record<string, any>) {
