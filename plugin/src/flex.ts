@@ -99,5 +99,6 @@ export interface AudioHelper {
 }
 
 export interface DeviceSet {
+  get?(): { size: number };
   set(deviceIds: string | string[]): Promise<void>;
 }

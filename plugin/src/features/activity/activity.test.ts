@@ -37,6 +37,16 @@ test('a change of activity that Flex lost is asked for again', async () => {
   assert.equal(world.activity(), offline);
 });
 
+test('a change that takes Flex long is asked for once', async () => {
+  const world = await connected();
+  let shown = () => {};
+  world.pace.activity = new Promise((resolve) => (shown = resolve));
+  await alive(world, 12, unregistered);
+  shown();
+  await alive(world, 1, unregistered);
+  assert.deepEqual(changes(world), [offline]);
+});
+
 test('a reload does not flip the activity: the extension answers in time', async () => {
   const world = await connected();
   await alive(world, 10);
