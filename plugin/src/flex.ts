@@ -86,7 +86,7 @@ export interface Manager {
   voiceClient: { audio?: AudioHelper | null } | undefined;
   events: Emitter;
   strings: Record<string, string>;
-  /** Since Flex UI 2.9. The source is 'flex default' where nobody has chosen. */
+  /** Not in older releases. The source is 'flex default' where nobody has chosen. */
   localization?: { localeTag?: string; localeSource?: string };
   serviceConfiguration: { account_sid?: string };
 }
