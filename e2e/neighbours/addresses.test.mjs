@@ -21,9 +21,9 @@ async function run(...args) {
 }
 
 /** Takes the run back that said so. */
-async function rollBack(said) {
+async function rollBack(said, ...more) {
   const [, id] = /runs rollback (\w+)/.exec(said);
-  const answer = await flex.flexvc('-p', 'emulator', '--no-input', 'runs', 'rollback', id, '--yes');
+  const answer = await flex.flexvc('-p', 'emulator', '--no-input', 'runs', 'rollback', id, '--yes', ...more);
   assert.equal(answer.code, 0, answer.said);
 }
 
@@ -80,3 +80,40 @@ test('an agent of the tab comes back byte for byte too', each, async () => {
   await rollBack(said);
   assert.equal(await attributes(), text);
 });
+
+/** A start of Flex that is watched until the agent's calls go where they should. */
+async function shift(says, uri) {
+  const page = await flex.openFlex();
+  const at = desk(flex, page);
+  if (says) await at.badgeSays(says);
+  await until(`contact_uri ${uri}`, async () => JSON.parse(await attributes()).contact_uri === uri);
+  if (!says) assert.equal(await at.part('badge').count(), 0);
+  assert.deepEqual(flex.wrong(), []);
+  await page.close();
+}
+
+for (const kind of ['sip', 'number', 'client']) {
+  test(`"Ten days on the extension, and I want my old phone back": every byte of an agent with the address of a ${kind}`, each, async () => {
+    const uri = { sip: 'sip:agent@pbx.example.com;transport=tls', number: '+15551230000', client }[kind];
+    const text = foreign(uri);
+    await write(text);
+    const enabled = await run('enable', flex.worker.sid, '--yes', '--force', ...(kind === 'client' ? [] : ['--include-foreign']));
+    await shift('Voice ready', `client:${flex.identity}`);
+    const moved = await attributes();
+    for (let start = 1; start < starts; start += 1) {
+      await shift('Voice ready', `client:${flex.identity}`);
+      assert.equal(await attributes(), moved, `start ${start + 1}`);
+    }
+    const disabled = await run('disable', flex.worker.sid, '--yes');
+    await shift(null, uri);
+    const { extensionVoiceClientEnabled, extensionVoiceClientEnabledAt, ...rest } = JSON.parse(await attributes());
+    assert.equal(extensionVoiceClientEnabled, false);
+    assert.deepEqual(rest, JSON.parse(text), 'all that a person reads');
+    // The latest first.
+    await rollBack(disabled, '--force');
+    await rollBack(enabled);
+    assert.equal(await attributes(), text);
+    await shift(null, uri);
+    assert.equal(await attributes(), text, 'and Flex leaves it so');
+  });
+}

@@ -4,7 +4,7 @@
 import React from 'react';
 import type { Task } from '../../flex';
 import { type Feature, onAction, together } from '../../outside';
-import { Boundary } from '../../react';
+import { framed } from '../../react';
 import { callsOf, isOld } from '../../state';
 import type { Extension } from '../connection/connection';
 import type { Say } from '../notifications/notifications';
@@ -209,24 +209,17 @@ const hideJoin: Feature = ({ flex, manager, board }) => {
 };
 
 const showOwnButtons: Feature<{ extension: Extension }> = (outside) => {
-  const { flex, board, log } = outside;
+  const { flex, board } = outside;
   const key = 'flexvc-buttons';
-  const drawn = (
-    <Boundary key={key} log={log}>
-      <OwnButtons board={board} controls={flexControls(outside)} />
-    </Boundary>
-  );
+  const drawn = framed(outside, key, <OwnButtons board={board} controls={flexControls(outside)} />);
   flex.CallCanvasActions.Content.add(drawn, { sortOrder: -1, if: () => board.get().ownButtons });
   return () => flex.CallCanvasActions.Content.remove(key);
 };
 
-const showResume: Feature<{ extension: Extension }> = ({ flex, manager, board, extension, log }) => {
+const showResume: Feature<{ extension: Extension }> = (outside) => {
+  const { flex, manager, board, extension } = outside;
   const key = 'flexvc-resume';
-  const drawn = (
-    <Boundary key={key} log={log}>
-      <ResumeButton manager={manager} board={board} extension={extension} />
-    </Boundary>
-  );
+  const drawn = framed(outside, key, <ResumeButton manager={manager} board={board} extension={extension} />);
   flex.CallCanvasActions.Content.add(drawn, { sortOrder: -2 });
   return () => flex.CallCanvasActions.Content.remove(key);
 };
