@@ -91,8 +91,12 @@ type Server struct {
 		workers map[string]bool // whose agents have to be told; "" is all
 	}
 
+	shown chan struct{} // says that Sync may have something new to tell
+
 	mu         sync.Mutex
 	closed     bool
+	pages      []*syncClient
+	syncs      map[string]*syncObject // by what was asked for
 	bridges    []*bridge
 	offers     []*offer // oldest first
 	seen       map[string]emulator.Agent
@@ -110,7 +114,7 @@ type Server struct {
 // into the emulator, and serve with Run or as a handler.
 func New(o Options) *Server {
 	s := &Server{
-		options: o, e: o.Emulator, log: o.Log, dirty: make(chan struct{}, 1),
+		options: o, e: o.Emulator, log: o.Log, dirty: make(chan struct{}, 1), shown: make(chan struct{}, 1), syncs: map[string]*syncObject{},
 		seen: map[string]emulator.Agent{}, features: standardFeatures(), voiceTasks: 1,
 	}
 	if s.log == nil {
@@ -128,7 +132,9 @@ func New(o Options) *Server {
 	s.stale.workers = map[string]bool{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.e.Watch(s.workerChanged)
+	s.e.HasConferences(s)
 	s.wg.Go(s.tellOfWorkers)
+	s.wg.Go(s.tellSync)
 	return s
 }
 

@@ -193,6 +193,26 @@ type telephone struct {
 	rung  []flexui.Dialled
 	legs  []*leg
 	ready chan *leg
+	heard [][]flexui.Voice // what each Connect of a room said
+}
+
+// Conference implements flexui.Phone.
+func (p *telephone) Conference(string, float64) flexui.Room { return room{p} }
+
+type room struct{ phone *telephone }
+
+func (r room) Connect(voices []flexui.Voice) {
+	r.phone.mu.Lock()
+	defer r.phone.mu.Unlock()
+	r.phone.heard = append(r.phone.heard, voices)
+}
+func (r room) Close() {}
+
+// hears is who hears whom at the moment, the customer first.
+func (p *telephone) hears() []flexui.Voice {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.heard[len(p.heard)-1]
 }
 
 func newTelephone() *telephone { return &telephone{ready: make(chan *leg, 10)} }
@@ -211,8 +231,6 @@ func (p *telephone) Dial(_ context.Context, d flexui.Dialled) (flexui.Leg, error
 
 type leg struct {
 	once     sync.Once
-	mu       sync.Mutex
-	held     []bool
 	answered chan struct{}
 	ended    chan struct{}
 }
@@ -223,12 +241,6 @@ func (l *leg) SID() string               { return legSID }
 func (l *leg) Answered() <-chan struct{} { return l.answered }
 func (l *leg) Ended() <-chan struct{}    { return l.ended }
 func (l *leg) Hangup()                   { l.once.Do(func() { close(l.ended) }) }
-
-func (l *leg) Hold(on bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.held = append(l.held, on)
-}
 
 func sid(t testing.TB, o object, key string) string {
 	t.Helper()
