@@ -368,9 +368,17 @@ func TestEveryCoveredRequestIsServed(t *testing.T) {
 			"Workspaces/WS/Workers/WK/Transfers/TT":          {"TaskSid": r.Task, "TransferStatus": "canceled"},
 			"Workspaces/WS/Workers/WK/KickWorkerParticipant": {"TaskSid": r.Task, "TargetWorkerSid": two.b.worker},
 			"Workspaces/WS/Workers/WK/HoldWorkerParticipant": {"TaskSid": r.Task, "TargetWorkerSid": two.b.worker, "Hold": true},
+			"Workspaces/WS/Tasks/WT/Reservations/WR":         {"Instruction": "supervise", "Supervisor": two.b.worker, "SupervisorMode": "monitor"},
 			"v1/Interactions/KD/Channels/UO":                 {"status": "closed", "routing": object{"status": "wrapup"}},
 			"v1/Interactions/KD/Channels/UO/Participants":    {"type": "external"},
 		}[row[1]]
+		if row[1] == "Workspaces/WS/Tasks/WT/Reservations/WR" {
+			d = two.b
+			text := supervisorAttributes
+			if _, err := d.e.ChangeAgent(d.worker, emulator.AgentChange{Attributes: &text}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		want := http.StatusOK
 		if row[1] == "Workspaces/WS/Tasks" {
 			want = http.StatusBadRequest // the worker has a call

@@ -3,6 +3,7 @@ package flexui
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
@@ -371,6 +372,14 @@ func (s *Server) ring(one *participant, to string) {
 			case <-s.ctx.Done():
 				leg.Hangup()
 				return
+			}
+		}
+		if one.kind == "supervisor" && err == nil {
+			late := time.NewTimer(s.options.SupervisorJoins)
+			defer late.Stop()
+			select {
+			case <-late.C:
+			case <-s.ctx.Done():
 			}
 		}
 		s.mu.Lock()

@@ -53,6 +53,10 @@ type Options struct {
 
 	// ReservationTimeout is how long an offer stands, 120 s unless given.
 	ReservationTimeout time.Duration
+	// SupervisorJoins is how long after the answer a supervisor is in the
+	// conference, 500 ms unless given: Flex misses one who is there before it has
+	// begun to listen for it.
+	SupervisorJoins time.Duration
 	// KeepAlive is the time between two signs of life on the event bridge and in
 	// signalling, 10 s unless given. Flex reconnects after 30 s and 15 s without.
 	KeepAlive time.Duration
@@ -125,6 +129,9 @@ func New(o Options) *Server {
 	}
 	if s.options.ReservationTimeout <= 0 {
 		s.options.ReservationTimeout = 2 * time.Minute
+	}
+	if s.options.SupervisorJoins <= 0 {
+		s.options.SupervisorJoins = 500 * time.Millisecond
 	}
 	if s.options.KeepAlive <= 0 {
 		s.options.KeepAlive = 10 * time.Second

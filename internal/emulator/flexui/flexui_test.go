@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -223,21 +224,23 @@ func (p *telephone) Dial(_ context.Context, d flexui.Dialled) (flexui.Leg, error
 	if p.err != nil {
 		return nil, p.err
 	}
-	l := &leg{answered: make(chan struct{}), ended: make(chan struct{})}
+	l := &leg{sid: fmt.Sprintf("%s%d", legSID[:33], len(p.legs)), answered: make(chan struct{}), ended: make(chan struct{})}
 	p.rung, p.legs = append(p.rung, d), append(p.legs, l)
 	p.ready <- l
 	return l, nil
 }
 
 type leg struct {
+	sid      string
 	once     sync.Once
 	answered chan struct{}
 	ended    chan struct{}
 }
 
-const legSID = "CAe0e0e0e0aaaaaaaaaaaaaaaaaaaaaaaa"
+// legSID is the first leg's.
+const legSID = "CAe0e0e0e0aaaaaaaaaaaaaaaaaaaaaaa0"
 
-func (l *leg) SID() string               { return legSID }
+func (l *leg) SID() string               { return l.sid }
 func (l *leg) Answered() <-chan struct{} { return l.answered }
 func (l *leg) Ended() <-chan struct{}    { return l.ended }
 func (l *leg) Hangup()                   { l.once.Do(func() { close(l.ended) }) }

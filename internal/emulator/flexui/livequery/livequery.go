@@ -131,6 +131,9 @@ func (q *query) values() ([]string, error) {
 }
 
 func value(literal string) (string, error) {
+	if literal == "" {
+		return "", fmt.Errorf("the query ends before it is complete")
+	}
 	if !strings.HasPrefix(literal, `"`) {
 		return literal, nil
 	}
