@@ -1,5 +1,4 @@
-// The plugin beside others: an extension of the first generation, a second tab of Flex, and a supervisor's listening in. All
-// in the real Flex UI.
+// The plugin beside others: an extension of the first generation, and a second tab of Flex. All in the real Flex UI.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { deafness, startFlex, until } from './world.mjs';
@@ -168,27 +167,6 @@ test('a second tab of Flex: both show the call, either may end it, and they do n
   assert.equal(written.length, 2, JSON.stringify(written));
   await second.close();
   await badgeSays(page, 'Voice ready');
-});
-
-test('a supervisor who listens in does it through the extension, and Flex\'s stop ends it', each, async () => {
-  // Monitoring is Flex's own request; what comes of it is a call to contact_uri with no task.
-  const reached = await page.evaluate(async () => {
-    const { Actions } = Twilio.Flex;
-    const seen = [];
-    Actions.replaceAction('MonitorCall', (payload) => void seen.push(payload));
-    await Actions.invokeAction('MonitorCall', { sid: 'WR1', extraParams: { To: 'client:x' } });
-    return seen.map(({ sid, extraParams }) => ({ sid, extraParams }));
-  });
-  assert.deepEqual(reached, [{ sid: 'WR1', extraParams: { To: 'client:x' } }]);
-
-  const sid = await flex.order('call', { identity: flex.identity });
-  await until('the call in Flex', async () => (await activeCall(page)) === sid);
-  await badgeSays(page, 'In a call');
-  await page.evaluate(() => Twilio.Flex.Actions.invokeAction('StopMonitoringCall', {}));
-  await until('the end of the call', async () => (await flex.stats(sid)).reason === 'agent');
-  await badgeSays(page, 'Voice ready');
-  // Without a call Flex's own does nothing, and nor do we.
-  await page.evaluate(() => Twilio.Flex.Actions.invokeAction('StopMonitoringCall', {}));
 });
 
 test('nothing went wrong on the pages', () => assert.deepEqual(flex.wrong(), []));

@@ -64,6 +64,8 @@ export interface FlexState {
   session: { ssoTokenPayload?: { token?: string; expiration?: string; identity?: string } };
   worker: { activity?: Activity; activities?: Map<string, Activity>; tasks?: Map<string, Task> };
   phone: { activeCall?: unknown; listener?: { isMicrophoneSet?: boolean; microphoneID?: string } };
+  /** status: 0 for no listening in, 1 while Flex waits for its call, 2 while it lasts. */
+  supervisor?: { callMonitoring?: { status?: number } };
   view?: { isOutboundDialerOpen?: boolean; selectedTaskSid?: string };
 }
 

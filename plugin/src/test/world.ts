@@ -103,6 +103,7 @@ export function createWorld(options: Options = {}) {
       tasks: new Map<string, Task>(),
     },
     phone: { listener: { isMicrophoneSet: false } } as FlexState['phone'],
+    supervisor: undefined as FlexState['supervisor'],
     view: { isOutboundDialerOpen: false } as { isOutboundDialerOpen: boolean; selectedTaskSid?: string | undefined },
   };
   const store = {

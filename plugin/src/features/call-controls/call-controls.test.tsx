@@ -97,6 +97,33 @@ test('the dialer closes when the call is there, as it does in Flex', async () =>
   assert.deepEqual(world.actions(), ['ToggleOutboundDialer']);
 });
 
+test('a listening-in that Flex ends is gone from Flex at once, and from the extension when it says so', async () => {
+  const world = await connected({}, inCall);
+  world.state.supervisor = { callMonitoring: { status: 2 } };
+  active(world)!.disconnect();
+  assert.equal(active(world), undefined);
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid }]);
+  world.say(messages.HEARTBEAT, inCall);
+  assert.equal(active(world), undefined, 'while the extension still has it');
+  // The extension did not hear it: the stop asks again.
+  await world.flex.Actions.invokeAction('StopMonitoringCall');
+  assert.equal(world.sent(messages.HANGUP_CALL).length, 2);
+  world.say(messages.CALL, null);
+  world.state.supervisor = { callMonitoring: { status: 0 } };
+  world.say(messages.CALL, { ...call, callSid: 'CA2' });
+  assert.equal(active(world)?.parameters.CallSid, 'CA2');
+});
+
+test('the end of a listening-in is not that of the customer whom Flex shows', async () => {
+  const other = 'CA2';
+  const world = await connected({}, inCall);
+  world.setTask({ ...task, sid: 'WR2', conference: { participants: [{ isCurrentWorker: true, callSid: other, status: 'joined' }] } });
+  world.state.supervisor = { callMonitoring: { status: 2 } };
+  world.state.phone = { ...world.state.phone, activeCall: { parameters: { CallSid: other } } };
+  await world.flex.Actions.invokeAction('StopMonitoringCall').catch(() => {});
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid }]);
+});
+
 test('wrapping up a task ends the audio too', async () => {
   const world = await connected({}, inCall);
   await world.flex.Actions.invokeAction('WrapupTask', { task });

@@ -20,11 +20,16 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
   const dispatch = (type: string, payload?: unknown) => manager.store.dispatch({ type, payload });
   /** One for each call that is up or on hold, by its SID. */
   const proxies = new Map<string, ProxyCall>();
+  /** Calls that go on for as long as the extension needs to end them, and that Flex must not see any more. */
+  const letGo = new Set<string>();
   let shown: ProxyCall | null = null;
   let attaching = false;
 
   /** Flex has a place for one call: it is that of the task the agent looks at, or else the one the agent speaks in. */
-  const wanted = () => proxies.get(ownLeg(selectedTask(manager))?.callSid ?? '') ?? proxies.get(board.get().call?.callSid ?? '') ?? null;
+  const wanted = () => {
+    const at = (callSid = '') => (letGo.has(callSid) ? undefined : proxies.get(callSid));
+    return at(ownLeg(selectedTask(manager))?.callSid) ?? at(board.get().call?.callSid) ?? null;
+  };
 
   function show() {
     const next = wanted();
@@ -50,8 +55,20 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
     board.set({ ownButtons });
   }
 
+  /**
+   * Flex stops listening in when the next word of the conference comes and it has no call any more. That may be at once, and the
+   * last one: with a call still there Flex would take itself to be listening for good, and could listen to no other call.
+   */
+  function stopListening(callSid: string) {
+    if (!manager.store.getState().flex.supervisor?.callMonitoring?.status || sidOf(phone().activeCall) !== callSid) return;
+    letGo.add(callSid);
+    shown = null;
+    dispatch('PHONE_REMOVE_CALL');
+  }
+
   function end(callSid: string, proxy: ProxyCall) {
     proxies.delete(callSid);
+    letGo.delete(callSid);
     if (shown === proxy) shown = null;
     if (sidOf(phone().activeCall) === callSid) {
       dispatch('PHONE_REMOVE_CALL');
@@ -67,7 +84,7 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
       const proxy = proxies.get(call.callSid);
       if (proxy?.update(call) && phone().activeCall === proxy) dispatch('PHONE_TOGGLE_MUTE', proxy);
       if (proxy) continue;
-      proxies.set(call.callSid, new ProxyCall(call, extension));
+      proxies.set(call.callSid, new ProxyCall(call, extension, () => stopListening(call.callSid)));
       closeDialer(outside);
     }
     show();
@@ -172,10 +189,13 @@ const guardActions: Feature<{ extension: Extension; say: Say }> = ({ flex, manag
     onAction({ flex }, 'beforeAcceptTask', beforeAccept),
     onAction({ flex }, 'beforeStartOutboundCall', beforeOutbound),
     onAction({ flex }, 'beforeUnholdCall', beforeUnhold),
-    // Not aborted: without a call in the page Flex itself does nothing here.
-    onAction({ flex }, 'beforeStopMonitoringCall', () => {
+    onAction({ flex }, 'beforeStopMonitoringCall', (_, abort) => {
       const [monitored] = unclaimed(manager, calls());
-      if (board.get().ownButtons && monitored) extension.hangUp(monitored.callSid);
+      const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
+      if (!monitored || inFlex === monitored.callSid) return;
+      // Flex would end whichever call it shows; without one it does nothing.
+      if (inFlex) abort();
+      extension.hangUp(monitored.callSid);
     }),
     onAction({ flex }, 'beforeHangupCall', instead((callSid) => extension.hangUp(callSid))),
     onAction({ flex }, 'beforeToggleMute', instead((callSid) => extension.setMuted(!calls().find((call) => call.callSid === callSid)?.muted, callSid))),
