@@ -282,6 +282,10 @@ func TestLife(t *testing.T) {
 	}
 	r.wantNoSecret()
 	r.must("config", "set", "token_url", "https://voice.acme.example/generateToken")
+	if exit, _ := r.run("function", "remove", "--yes"); exit != problem.ExitFailed {
+		t.Error("it goes although the plugin names it")
+	}
+	r.must("config", "set", config.PluginTokenURL, "https://voice.acme.example/generateToken")
 	r.must("function", "remove", "--yes")
 	if a := r.look(); a.service.SID != "" || len(a.keys) != 0 {
 		t.Errorf("left are %+v", a)
