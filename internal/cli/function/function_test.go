@@ -415,6 +415,28 @@ func TestAServiceOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// TestTeardownTakesItAway with all keys, also in the middle of a rotation.
+func TestTeardownTakesItAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, emulator.Options{})
+	other, err := r.Twilio().CreateService(t.Context(), "default", "theirs")
+	clitest.Check(t, err)
+	r.deploy()
+	r.must("keys", "rotate", "--yes")
+	clitest.WantMatch(t, r.must("teardown", "--yes"), `service +flexvc-token`, `api key +flexvc-token-function`)
+	if a := r.look(); a.service.SID != "" || len(a.keys) != 0 {
+		t.Errorf("left are %+v", a)
+	}
+	services, err := r.Twilio().Services(t.Context())
+	clitest.Check(t, err)
+	if len(services) != 1 || services[0].SID != other.SID {
+		t.Errorf("services left are %+v", services)
+	}
+	if exit, out := r.run("teardown", "--dry-run", "--exit-code"); exit != 0 {
+		t.Errorf("a second teardown has something to do: %s", out)
+	}
+}
+
 func TestWhatSomebodyElseAddedStays(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, emulator.Options{})
