@@ -137,6 +137,13 @@ endef
 e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 8 minutes
 	$(call browser,--at-once 2 e2e/extension/*.test.mjs)
 
+function-tools: bin/flexvc e2e/function/node_modules/.installed ## Twilio's own deployment tool and flexvc's Function in one account, in turns
+	@FLEXVC=$(CURDIR)/bin/flexvc node --test e2e/function/*.test.mjs
+
+e2e/function/node_modules/.installed: e2e/function/package-lock.json
+	cd e2e/function && npm ci --no-audit --no-fund
+	@touch $@
+
 FILES ?= e2e/extension/*.test.mjs
 N ?= 30
 soak: bin/flexvc-voice extension/node_modules/.installed ## browser tests N=30 times on the machine as it is, and N times beside 8 busy processes: FILES=..., failures per run

@@ -240,7 +240,9 @@ func (r *Account) WantOneOfEach() {
 func New(t *testing.T, opts emulator.Options) *Account {
 	t.Helper()
 	start := time.Date(2026, 3, 4, 13, 58, 0, 0, time.UTC)
-	opts.Now = func() time.Time { return start }
+	if opts.Now == nil {
+		opts.Now = func() time.Time { return start }
+	}
 	opts.Products = products.All()
 	e, err := emulator.New(opts)
 	if err != nil {

@@ -282,9 +282,10 @@ func (o *options) flag(flag string, value bool, now string) bool {
 
 // refusal is why the Function has to stay, or nil: agents ask it for tokens.
 func (o *options) refusal(cfg *config.Config, plan *provision.FunctionPlan) error {
-	if !o.Remove || o.Force || plan.Address() == "" || cfg.TokenURL != plan.Address() {
+	address := plan.Address()
+	if !o.Remove || o.Force || address == "" || cfg.TokenURL != address && cfg.Value(config.PluginTokenURL) != address {
 		return nil
 	}
 	return problem.New(problem.FunctionInUse, "cannot remove the Function: token_url of profile %q names it, so agents may request tokens from it", cfg.Profile).
-		WithHint("start flexvc serve, then flexvc config set token_url URL, flexvc pack --policy DIR and flexvc plugin deploy; or --force")
+		WithHint("start flexvc serve, then flexvc init --token-url URL, flexvc pack --policy DIR and flexvc plugin deploy; or --force")
 }

@@ -282,6 +282,10 @@ func TestLife(t *testing.T) {
 	}
 	r.wantNoSecret()
 	r.must("config", "set", "token_url", "https://voice.acme.example/generateToken")
+	if exit, _ := r.run("function", "remove", "--yes"); exit != problem.ExitFailed {
+		t.Error("it goes although the plugin names it")
+	}
+	r.must("config", "set", config.PluginTokenURL, "https://voice.acme.example/generateToken")
 	r.must("function", "remove", "--yes")
 	if a := r.look(); a.service.SID != "" || len(a.keys) != 0 {
 		t.Errorf("left are %+v", a)
@@ -408,6 +412,28 @@ func TestAServiceOfSomebodyElse(t *testing.T) {
 	clitest.WantMatch(t, r.must("function", "remove", "--yes"), `kept: Serverless service flexvc-token: flexvc did not create it`)
 	if len(r.look().keys) > 0 {
 		t.Error("a key was made")
+	}
+}
+
+// TestTeardownTakesItAway with all keys, also in the middle of a rotation.
+func TestTeardownTakesItAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, emulator.Options{})
+	other, err := r.Twilio().CreateService(t.Context(), "default", "theirs")
+	clitest.Check(t, err)
+	r.deploy()
+	r.must("keys", "rotate", "--yes")
+	clitest.WantMatch(t, r.must("teardown", "--yes"), `service +flexvc-token`, `api key +flexvc-token-function`)
+	if a := r.look(); a.service.SID != "" || len(a.keys) != 0 {
+		t.Errorf("left are %+v", a)
+	}
+	services, err := r.Twilio().Services(t.Context())
+	clitest.Check(t, err)
+	if len(services) != 1 || services[0].SID != other.SID {
+		t.Errorf("services left are %+v", services)
+	}
+	if exit, out := r.run("teardown", "--dry-run", "--exit-code"); exit != 0 {
+		t.Errorf("a second teardown has something to do: %s", out)
 	}
 }
 

@@ -59,14 +59,14 @@ func text(s *ui.Streams, session *cli.Session, o *options, p *provision.Function
 
 type planEvent struct {
 	cli.EventJSON
-	Profile string         `json:"profile"`        // its name
-	Account string         `json:"account"`        // SID, AC…
-	From    string         `json:"from,omitempty"` // checksum of code and settings that are deployed; absent: none, or another tool's
-	To      string         `json:"to,omitempty"`   // the same afterwards; absent: nothing is deployed any more
-	Address string         `json:"address,omitempty"`
-	Pending bool           `json:"pending"`        // whether anything is to be done
-	Items   []cli.ItemJSON `json:"items"`          // in order
-	Kept    []string       `json:"kept,omitempty"` // what is not removed, and why
+	Profile string         `json:"profile"`           // its name
+	Account string         `json:"account"`           // SID, AC…
+	From    string         `json:"from,omitempty"`    // checksum of code and settings that are deployed; absent: none, or another tool's
+	To      string         `json:"to,omitempty"`      // the same afterwards; absent: nothing is deployed any more
+	Address string         `json:"address,omitempty"` // of the Function; absent: not known before it is deployed
+	Pending bool           `json:"pending"`           // whether anything is to be done
+	Items   []cli.ItemJSON `json:"items"`             // in order
+	Kept    []string       `json:"kept,omitempty"`    // what is not removed, and why
 }
 
 type summaryEvent struct {

@@ -133,6 +133,42 @@ func TestEventsDocument(t *testing.T) {
 	d.ended()
 }
 
+// TestFunctionDocument follows docs/function.md: from nothing to the Function, and from
+// flexvc serve to the Function and back.
+func TestFunctionDocument(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("the emulator runs Functions with Node")
+	}
+	if !ownNetwork(t) {
+		return
+	}
+	d := read(t, "docs/function.md")
+	n := newNewcomer(t, emulator.Options{Agents: 5})
+	n.set("PATH=$PWD/bin:$PATH")
+	n.set("FLEXVC_PROFILE=emulator")
+	before := listing(n.Flexvc)
+	d.replace("https://voice.acme.example", "http://localhost:3001") // without the proxy
+	n.follow(d, "flexvc -p emulator function deploy --dry-run")
+	n.follow(d, "flexvc init")
+	n.follow(d, "flexvc function deploy --yes --token-ttl")
+	n.follow(d, "flexvc keys rotate --yes")
+	n.follow(d, "flexvc keys rotate --now")
+	n.runs("flexvc doctor token-server plugin")
+
+	// Somebody who has flexvc serve, and comes back to it.
+	n.runs("flexvc init --yes --token-url http://localhost:3001/generateToken")
+	n.runs("flexvc plugin deploy --yes")
+	n.follow(d, "flexvc serve")
+	n.runs("flexvc doctor token-server plugin")
+	n.follow(d, "flexvc init")
+	n.runs("flexvc doctor token-server plugin")
+	n.interrupt()
+	d.ended()
+	n.runs("flexvc teardown --yes")
+	wantSame(t, before, listing(n.Flexvc))
+}
+
 // TestFromTheLaptopToTheServer follows deploy/README.md.
 func TestFromTheLaptopToTheServer(t *testing.T) {
 	t.Parallel()

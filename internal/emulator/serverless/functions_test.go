@@ -26,6 +26,7 @@ func TestADeployedFunctionRuns(t *testing.T) {
 		callback(null, 'Twilio says ' + answer.status);
 	}`)
 	at := "https://" + s.Domain
+	s.Post(s.Service, []string{"IncludeCredentials", "false"}).Want(t, 200)
 	s.Deploy(t, "FunctionVersions", told)
 	wantText(t, fetch(t, e, at+"/told?name=you").Want(t, 200), "hello ✓ "+s.Domain+" /told no token you undefined")
 	fetch(t, e, at+"/asked").Want(t, 404)

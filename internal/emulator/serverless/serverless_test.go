@@ -84,7 +84,10 @@ func everyFunctionOperation(t *testing.T, s emulatortest.Site) {
 	if got := s.Post(function, []string{"FriendlyName", "renamed"}).Want(t, 200).JSON(t); got["friendly_name"] != "renamed" {
 		t.Errorf("the Function is %v", got)
 	}
-	if got := s.Post(s.Service, []string{"FriendlyName", "renamed", "IncludeCredentials", "true"}).Want(t, 200).JSON(t); got["friendly_name"] != "renamed" || got["include_credentials"] != true || got["ui_editable"] != false {
+	if got := s.Get(s.Service).Want(t, 200).JSON(t); got["include_credentials"] != true {
+		t.Errorf("by default the service is %v", got)
+	}
+	if got := s.Post(s.Service, []string{"FriendlyName", "renamed", "IncludeCredentials", "false"}).Want(t, 200).JSON(t); got["friendly_name"] != "renamed" || got["include_credentials"] != false || got["ui_editable"] != false {
 		t.Errorf("the service is %v", got)
 	}
 }
