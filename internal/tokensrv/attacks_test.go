@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/gate"
 )
 
 // Each test begins with the attack. fresh is a server nobody has asked yet;
@@ -55,6 +57,60 @@ func TestAttackLongestPlausibleTokenPasses(t *testing.T) {
 	token := said.secret(strings.Repeat("a", maxTokenBytes))
 	f.twilio.agents[token] = vouch("a", time.Now().Add(time.Hour))
 	f.do(post(token)).wantToken(t)
+}
+
+// TestAttackWithheldBodies: many clients announce a body and keep its last byte.
+// An agent at another address gets a token, and memory is not what was announced.
+func TestAttackWithheldBodies(t *testing.T) {
+	f := newFixture(t, nil)
+	f.gate = gate.New(2 << 20)
+	ln, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	abort := make(chan struct{})
+	go func() { ended <- f.Run(ctx, Listeners{Public: []net.Listener{ln}}, abort) }()
+	defer func() { cancel(); close(abort); <-ended }()
+	var conns []net.Conn
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}()
+	const length = 32 << 10
+	for range 200 { // 6.4 MB
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+		fmt.Fprintf(c, "POST /generateToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\nToken=%s", length, strings.Repeat("a", length-len("Token=")-1))
+	}
+	eventually(t, "the first are given up", func() bool { return f.gate.Figures().Shed > 0 })
+	_ = conns[0].SetDeadline(time.Now().Add(20 * time.Second))
+	resp, err := http.ReadResponse(bufio.NewReader(conns[0]), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := note(t, resp)
+	a.want(t, 503, serverBusy)
+	if a.header.Get("Retry-After") == "" {
+		t.Error("a client that is given up is not told when to come back")
+	}
+	agents := &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext}}
+	defer agents.CloseIdleConnections()
+	for i := range 20 {
+		resp, err := agents.PostForm("http://"+ln.Addr().String()+pathToken, url.Values{"Token": {f.agent(fmt.Sprint("agent", i))}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		note(t, resp).wantToken(t)
+	}
+	if bytes := f.gate.Figures().Bytes; bytes > 2<<20 {
+		t.Errorf("%d bytes in flight", bytes)
+	}
 }
 
 func TestAttackOversizedBody(t *testing.T) {

@@ -90,6 +90,9 @@ func (o *Options) eventService(ctx context.Context, cfg *config.Config, session 
 		Signed: func(address string, body []byte, signature string) bool {
 			return twilioapi.Signed(authToken, address, body, signature)
 		},
+		SignedAddress: func(address, signature string) bool {
+			return twilioapi.SignedAddress(authToken, address, signature)
+		},
 		Available: activities.Available, Log: log, Now: app.Now,
 	})
 	if err != nil {
