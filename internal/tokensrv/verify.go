@@ -13,7 +13,7 @@ import (
 const (
 	keepVerified  = 60 * time.Second // a token revoked at Twilio works here no longer than this
 	keepRefused   = 5 * time.Second
-	keepDisabled  = 5 * time.Second // an agent turned on gets a token soon after
+	keepAdmission = 5 * time.Second // an agent turned on or off gets a token, or none, soon after
 	verdictsKept  = 12 << 10        // about 4 MB; ten thousand agents log in within a minute
 	workersKept   = 12 << 10
 	maxTokenBytes = 16 << 10
@@ -107,6 +107,7 @@ func (v *verifier) find(ctx context.Context, key, token string) (verdict, time.T
 	if v.shared != nil {
 		if d, until, ok := v.shared.verdict(ctx, key); ok {
 			v.m.cacheShared.Inc()
+			d.agent = v.needed(d.agent)
 			return d, until, nil
 		}
 	}
@@ -121,7 +122,7 @@ func (v *verifier) find(ctx context.Context, key, token string) (verdict, time.T
 		return verdict{}, time.Time{}, refuseFor(validatorOpen, breakerRest)
 	}
 	now := v.now()
-	d := verdict{agent: v.needed(a)}
+	d := verdict{agent: a} // whole: another replica may need what this one does not
 	until := now.Add(keepVerified)
 	var r *refusal
 	switch {
@@ -137,6 +138,7 @@ func (v *verifier) find(ctx context.Context, key, token string) (verdict, time.T
 	if v.shared != nil {
 		v.shared.keep(ctx, key, d, until)
 	}
+	d.agent = v.needed(d.agent)
 	return d, until, nil
 }
 
@@ -201,10 +203,7 @@ func (a *admission) admit(ctx context.Context, who agent) error {
 		if err != nil {
 			return false, time.Time{}, errors.Join(refuseFor(workerUnknown, 2*time.Second), err)
 		}
-		if on {
-			return true, a.now().Add(keepVerified), nil
-		}
-		return false, a.now().Add(keepDisabled), nil
+		return on, a.now().Add(keepAdmission), nil
 	})
 	if err != nil {
 		return err

@@ -10,15 +10,16 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/crx"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/tokensrv"
@@ -51,6 +52,7 @@ type Options struct {
 
 	ValidateVia     string
 	ValidateTimeout time.Duration
+	enabled         *fleet.Enabled // with requireEnabled
 	envFile         string
 	redisURL        string
 
@@ -192,8 +194,11 @@ func Run(ctx context.Context, o *Options) (err error) {
 	if o.Ready != nil {
 		o.Ready(listeners.Public[0].Addr().String())
 	}
-	if events != nil {
+	switch {
+	case events != nil: // it keeps the listing that --require-enabled needs too
 		defer events.run(gentle)()
+	case o.enabled != nil:
+		defer o.listEnabled(gentle)()
 	}
 	err = server.Run(gentle, listeners, ctx.Done())
 	stop()
@@ -332,15 +337,22 @@ func (o *Options) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *config.
 		c.KeySID, c.KeySecret = session.SigningKey.Username, session.SigningKey.Password
 	}
 	deps.CheckSigningKey = func(ctx context.Context) error { return checkSigningKey(ctx, session, c.KeySID) }
-	deps.WorkerEnabled = func(ctx context.Context, sid string) (bool, error) {
-		w, err := session.Workers.Worker(ctx, sid)
-		if err != nil {
-			return false, err
-		}
-		state, _ := attributes.Inspect(w.Attributes)
-		return state == attributes.Enabled, nil
+	if o.requireEnabled {
+		o.enabled = fleet.NewEnabled(session.Workers, o.App.Now, func(err error) { deps.Log.Warn("cannot list the workers", "cause", err) })
+		deps.WorkerEnabled = o.enabled.Enabled
 	}
 	return nil
+}
+
+// enabledInterval is how often workers are listed for --require-enabled: an agent
+// who is disabled gets no token after that.
+const enabledInterval = time.Minute
+
+// listEnabled keeps the listing until ctx ends, and returns when that has.
+func (o *Options) listEnabled(ctx context.Context) (wait func()) {
+	var job sync.WaitGroup
+	job.Go(func() { o.enabled.Run(ctx, enabledInterval) })
+	return job.Wait
 }
 
 // checkSigningKey asks Twilio about the key that is to sign. Credentials that
