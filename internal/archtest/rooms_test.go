@@ -52,12 +52,12 @@ var rooms = []room{
 	{"internal/cli/bulk", with("internal/cli"), "enabling, disabling, resuming and rolling back are one flow"},
 	{"internal/cli/clitest", with("internal/cli"), "tests inside a command use it, so it imports no command"},
 	{"internal/cli", with(), "what commands share knows none of them"},
-	{"internal/tokensrv/bench", []string{"internal/tokensrv"}, "it measures the token server alone"},
+	{"internal/tokensrv/bench", []string{"internal/eventsrv", "internal/tokensrv", "internal/fleet", "internal/twilio"}, "it measures the server alone, without Twilio and without commands"},
 
 	{"internal/tui", []string{"internal/workers", "internal/fleet", "internal/attributes", "internal/ui"}, "the screen shows the fleet and proposes runs; it asks nobody itself"},
 	{"internal/doctor", []string{"internal/provision", "internal/workers", "internal/fleet", "internal/twilio"}, "a check judges as the commands do, and prints nothing"},
 	{"internal/eventsrv", []string{"internal/gate", "internal/fleet", "internal/twilio"}, "drift is judged once, in fleet"},
-	{"internal/tokensrv", []string{"internal/gate", "internal/twilio"}, "the server that holds the signing secret knows no worker and no setting"},
+	{"internal/tokensrv", []string{"internal/gate", "internal/turns", "internal/twilio"}, "the server that holds the signing secret knows no worker and no setting"},
 	{"internal/rollout", []string{"internal/durable"}, "it serves a package that somebody else has packed and signed"},
 	{"internal/webstore", nil, "Google's API, which knows nothing of Twilio"},
 	{"internal/crx", []string{"internal/durable"}, "a package is a file; whose it is decides the caller"},
@@ -73,6 +73,7 @@ var rooms = []room{
 	{"internal/ui", []string{"internal/twilio"}, "the terminal's layer knows no domain; an SID's shape is all it needs"},
 	{"internal/attributes", nil, "a text goes in and a text comes out"},
 	{"internal/twilio", nil, "plain types, which everyone who speaks of Twilio can import"},
+	{"internal/turns", nil, "whose turn it is does not depend on what for"},
 	{"internal/gate", nil, "what a connection costs does not depend on what is asked over it"},
 	{"internal/durable", nil, "files, whoever's they are"},
 

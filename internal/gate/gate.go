@@ -222,9 +222,6 @@ func (g *Gate) relieve(need int64, age time.Duration) {
 	byName := map[string]*owner{}
 	var owners []*owner
 	for c := range g.conns {
-		if c.serving > 0 {
-			continue
-		}
 		o := byName[c.owner]
 		if o == nil {
 			o = &owner{}
@@ -232,7 +229,9 @@ func (g *Gate) relieve(need int64, age time.Duration) {
 			owners = append(owners, o)
 		}
 		o.cost += c.cost
-		o.conns = append(o.conns, c)
+		if c.serving == 0 {
+			o.conns = append(o.conns, c)
+		}
 	}
 	slices.SortFunc(owners, func(a, b *owner) int { return cmp.Compare(b.cost, a.cost) })
 	// The largest are cut to one size, at which together they have given enough.

@@ -43,7 +43,7 @@ func (s *Server) generateToken(w http.ResponseWriter, r *http.Request) {
 		s.refuse(x, r, refuse(prefixNotAllowed))
 		return
 	}
-	who, err := s.verifier.verify(r.Context(), a.token)
+	who, err := s.verifier.verify(r.Context(), a.token, addressKey(x.client))
 	if err != nil {
 		s.refuse(x, r, err)
 		return

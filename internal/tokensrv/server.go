@@ -161,6 +161,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s.verifier = newVerifier(cfg, tw.ask, s.shared, s.now, s.m, s.circuitChanged)
 
+	s.m.questions(s.verifier.turns)
+
 	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 {
 		s.log.Warn("no trusted proxy is set: X-Forwarded-For is ignored and all clients share one address limit")
 	}

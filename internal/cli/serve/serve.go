@@ -49,6 +49,7 @@ type Options struct {
 	requireEnabled bool
 	IdentityRate   string
 	AddressRate    string
+	RefusalRate    string
 
 	ValidateVia     string
 	ValidateTimeout time.Duration
@@ -121,6 +122,7 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 	f.BoolVar(&o.requireEnabled, "require-enabled", false, "only serve workers enabled with flexvc workers enable")
 	f.StringVar(&o.IdentityRate, "identity-rate", rateText(d.IdentityRate), "rate limit per agent: requests per second, burst")
 	f.StringVar(&o.AddressRate, "address-rate", rateText(d.AddressRate), "rate limit per client address: requests per second, burst")
+	f.StringVar(&o.RefusalRate, "refusal-rate", rateText(d.RefusalRate), "limit per client address of Flex tokens that Twilio refuses: per second, burst")
 	f.StringVar(&o.ValidateVia, "validate-via", string(d.ValidateVia), "API that validates Flex tokens: iam, or flex as used by Flex UI")
 	f.DurationVar(&o.ValidateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to validate a token")
 	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
@@ -285,6 +287,9 @@ func (o *Options) config(cfg *config.Config) (tokensrv.Config, error) {
 		return c, err
 	}
 	if c.AddressRate, err = parseRate("--address-rate", o.AddressRate); err != nil {
+		return c, err
+	}
+	if c.RefusalRate, err = parseRate("--refusal-rate", o.RefusalRate); err != nil {
 		return c, err
 	}
 	for _, text := range o.trustedProxies {
