@@ -12,9 +12,14 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/flexvc/flexvc/internal/gate"
 )
 
 // Each test begins with the attack. fresh is a server nobody has asked yet;
@@ -38,6 +43,10 @@ func TestAttackTokens(t *testing.T) {
 		"a template":      {"${jndi:ldap://x}", malformedToken},
 		"a path":          {`..\..\x`, malformedToken},
 		"only whitespace": {"\t\n", malformedToken},
+		"no dots":         {"eyJhbGciOiJkaXIifQ", malformedToken},
+		"four parts":      {"eyJhbGciOiJkaXIifQ.a.b.c", malformedToken},
+		"no header":       {"bm9uZQ.a.b.c.d", malformedToken},
+		"padded base64":   {"eyJhbGciOiJkaXIifQ.a.b.c.d=", malformedToken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, nil)
@@ -52,9 +61,143 @@ func TestAttackTokens(t *testing.T) {
 
 func TestAttackLongestPlausibleTokenPasses(t *testing.T) {
 	f := newFixture(t, nil)
-	token := said.secret(strings.Repeat("a", maxTokenBytes))
+	token := flexToken("long")
+	token = said.secret(token + strings.Repeat("a", maxTokenBytes-len(token)))
 	f.twilio.agents[token] = vouch("a", time.Now().Add(time.Hour))
 	f.do(post(token)).wantToken(t)
+}
+
+// TestAttackGarbageAtASlowValidator: one address sends what looks like Flex tokens
+// at the limit per address, and Twilio takes two seconds for each. Agents elsewhere
+// all get their tokens, old ones and new ones.
+func TestAttackGarbageAtASlowValidator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(c *Config, _ *Deps) { c.IdentityRate = Rate{} })
+		known := f.agent("known")
+		f.do(post(known)).wantToken(t)
+		var agents []string
+		for i := range 100 {
+			agents = append(agents, f.agent(fmt.Sprint("agent", i)))
+		}
+		f.twilio.set(func(r *http.Request, token string) (*http.Response, error) {
+			select {
+			case <-time.After(2 * time.Second):
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+			f.twilio.mu.Lock()
+			defer f.twilio.mu.Unlock()
+			if answer := f.twilio.agents[token]; answer != "" {
+				return reply(http.StatusOK, answer), nil
+			}
+			return reply(http.StatusOK, `{"valid":false,"message":"not valid"}`), nil
+		})
+		from := func(address, token string) int {
+			r := post(token)
+			r.RemoteAddr = address + ":4711"
+			w := httptest.NewRecorder()
+			f.ServeHTTP(w, r)
+			return w.Code
+		}
+		var all sync.WaitGroup
+		var good atomic.Int64
+		for i := range 20_000 {
+			garbage := fmt.Sprintf("eyJhbGciOiJkaXIifQ..aXY.Z2FyYmFnZQ%d.dGFn", i)
+			all.Go(func() { from("192.0.2.66", garbage) })
+			if i%200 == 0 {
+				all.Go(func() {
+					if status := from(fmt.Sprintf("198.51.100.%d", i/200), agents[i/200]); status == 200 {
+						good.Add(1)
+					} else {
+						t.Errorf("agent %d is answered %d", i/200, status)
+					}
+				})
+				if status := from("192.0.2.66", known); status != 200 && i < 10_000 { // then the limit of requests strikes
+					t.Errorf("an agent at the same address whose token is known is answered %d", status)
+				}
+			}
+			time.Sleep(time.Millisecond)
+		}
+		all.Wait()
+		if good.Load() != 100 {
+			t.Errorf("%d of 100 agents got a token", good.Load())
+		}
+		if n := f.twilio.calls.Load(); n > 100+1+500+20*22 {
+			t.Errorf("Twilio was asked %d times", n)
+		}
+		if state := f.verifier.breaker.State(); state != gobreaker.StateClosed {
+			t.Errorf("the breaker is %s", state)
+		}
+	})
+}
+
+// TestAttackGarbagePushesNobodyOut: refusals have a room of their own.
+func TestAttackGarbagePushesNobodyOut(t *testing.T) {
+	f := newFixture(t, func(c *Config, _ *Deps) { c.AddressRate, c.RefusalRate = Rate{}, Rate{} })
+	good := f.agent("alice")
+	f.do(post(good)).wantToken(t)
+	for i := range verdictsKept + 1 {
+		f.ServeHTTP(httptest.NewRecorder(), post(fmt.Sprintf("eyJhbGciOiJkaXIifQ..aXY.Z2FyYmFnZQ%d.dGFn", i)))
+	}
+	asked := f.twilio.calls.Load()
+	f.do(post(good)).wantToken(t)
+	if f.twilio.calls.Load() != asked {
+		t.Error("Twilio was asked again about a good token")
+	}
+}
+
+// TestAttackWithheldBodies: many clients announce a body and keep its last byte.
+// An agent at another address gets a token, and memory is not what was announced.
+func TestAttackWithheldBodies(t *testing.T) {
+	f := newFixture(t, nil)
+	f.gate = gate.New(2 << 20)
+	ln, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	abort := make(chan struct{})
+	go func() { ended <- f.Run(ctx, Listeners{Public: []net.Listener{ln}}, abort) }()
+	defer func() { cancel(); close(abort); <-ended }()
+	var conns []net.Conn
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}()
+	const length = 32 << 10
+	for range 200 { // 6.4 MB
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+		fmt.Fprintf(c, "POST /generateToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\nToken=%s", length, strings.Repeat("a", length-len("Token=")-1))
+	}
+	eventually(t, "the first are given up", func() bool { return f.gate.Figures().Shed > 0 })
+	_ = conns[0].SetDeadline(time.Now().Add(20 * time.Second))
+	resp, err := http.ReadResponse(bufio.NewReader(conns[0]), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := note(t, resp)
+	a.want(t, 503, serverBusy)
+	if a.header.Get("Retry-After") == "" {
+		t.Error("a client that is given up is not told when to come back")
+	}
+	agents := &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext}}
+	defer agents.CloseIdleConnections()
+	for i := range 20 {
+		resp, err := agents.PostForm("http://"+ln.Addr().String()+pathToken, url.Values{"Token": {f.agent(fmt.Sprint("agent", i))}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		note(t, resp).wantToken(t)
+	}
+	if bytes := f.gate.Figures().Bytes; bytes > 2<<20 {
+		t.Errorf("%d bytes in flight", bytes)
+	}
 }
 
 func TestAttackOversizedBody(t *testing.T) {

@@ -80,10 +80,14 @@ func decodeBody(r *http.Request) (ask, error) {
 	return ask{}, refuse(mediaType)
 }
 
-// readBody reads in one piece what says how long it is; the limit middleware
-// bounded what it may say.
+// atFirst is what a body may take before any of it has come, in bytes.
+const atFirst = 4 << 10
+
+// readBody reads in one piece what says how long it is, unless that is more than a
+// token usually is: saying so costs a client nothing. The limit middleware bounded
+// what it may say.
 func readBody(r *http.Request) ([]byte, error) {
-	if r.ContentLength < 0 {
+	if r.ContentLength < 0 || r.ContentLength > atFirst {
 		return io.ReadAll(r.Body)
 	}
 	body := make([]byte, r.ContentLength)

@@ -44,6 +44,11 @@ func (m *memo[V]) peek(key string) (V, bool) {
 	return e.value, true
 }
 
+// keep remembers an answer.
+func (m *memo[V]) keep(key string, value V, until time.Time) {
+	m.entries.Add(key, remembered[V]{value, until.UnixNano()})
+}
+
 // get returns the remembered answer or what ask finds. The ask outlives the
 // caller that started it: others may be waiting, and the answer is kept. A
 // caller whose own ctx ends leaves alone, with ctx's error.
@@ -68,7 +73,7 @@ func (m *memo[V]) get(ctx context.Context, key string, ask asker[V]) (V, error) 
 			return nil, err
 		}
 		if !until.IsZero() {
-			m.entries.Add(key, remembered[V]{v, until.UnixNano()})
+			m.keep(key, v, until)
 		}
 		return v, nil
 	})

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/gate"
 )
 
 // exchange is one request on its way through the chain: the response writer,
@@ -71,6 +73,7 @@ func chain(h http.Handler, outermostFirst ...middleware) http.Handler {
 func (s *Server) recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{ResponseWriter: w, route: s.lookup(r.URL.Path), client: s.client(r), started: s.now()}
+		defer gate.Enter(r.Context(), addressKey(x.client), r.ContentLength != 0)()
 		defer func() {
 			v := recover()
 			if v == nil {

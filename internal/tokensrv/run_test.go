@@ -389,7 +389,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- f.Run(ctx, Listeners{Public: []net.Listener{tls.NewListener(ln, config)}}, nil) }()
+	go func() { ended <- f.Run(ctx, Listeners{Public: []net.Listener{ln}, TLS: config}, nil) }()
 	served := func() string {
 		t.Helper()
 		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}

@@ -11,6 +11,7 @@ package tokensrv
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/flexvc/flexvc/internal/gate"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/twilio"
 )
@@ -55,6 +57,7 @@ type Deps struct {
 // Server is the token endpoint, an http.Handler. Use New.
 type Server struct {
 	handler http.Handler
+	gate    *gate.Gate
 	lookup  func(path string) route
 
 	admin       []Route
@@ -128,6 +131,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		trustedProxies:  cfg.TrustedProxies,
 		maxBody:         cfg.MaxBody,
 		m:               newMetrics(names(deps.Public)),
+		gate:            gate.New(gate.Capacity()),
 		admin:           deps.Admin,
 		moreMetrics:     deps.Metrics,
 		minter:          newMinter(cfg),
@@ -148,6 +152,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		}
 		s.shared = sh
 	}
+	s.m.connections(s.gate)
 	s.identities = newLimiter("identity", cfg.IdentityRate, s.shared, s.now)
 	s.addresses = newLimiter("address", cfg.AddressRate, s.shared, s.now)
 	tw, err := newAuthority(cfg, deps.Transport, s.now, s.sawDrift)
@@ -155,6 +160,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		return nil, problem.New(problem.ConfigInvalid, "cannot serve tokens: invalid validator URL")
 	}
 	s.verifier = newVerifier(cfg, tw.ask, s.shared, s.now, s.m, s.circuitChanged)
+
+	s.m.questions(s.verifier.turns)
 
 	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 {
 		s.log.Warn("no trusted proxy is set: X-Forwarded-For is ignored and all clients share one address limit")
@@ -209,6 +216,7 @@ const (
 // Listeners are bound sockets; Run owns and closes them.
 type Listeners struct {
 	Public []net.Listener
+	TLS    *tls.Config  // of the public ones; nil: plain HTTP
 	Admin  net.Listener // nil: no metrics
 }
 
@@ -218,6 +226,7 @@ type Listeners struct {
 // means it stopped because it was asked to.
 func (s *Server) Run(ctx context.Context, l Listeners, abort <-chan struct{}) error {
 	public, admin := s.httpServer(s), s.httpServer(s.Admin())
+	public.ConnContext = s.gate.ConnContext
 	failed := make(chan error, len(l.Public)+1)
 	var serving sync.WaitGroup
 	serve := func(srv *http.Server, ln net.Listener) {
@@ -228,7 +237,7 @@ func (s *Server) Run(ctx context.Context, l Listeners, abort <-chan struct{}) er
 		})
 	}
 	for _, ln := range l.Public {
-		serve(public, ln)
+		serve(public, s.gate.Listener(ln, l.TLS))
 	}
 	if l.Admin != nil {
 		serve(admin, l.Admin)
@@ -277,7 +286,10 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// One connection could otherwise fill a mebibyte with what no handler has
+		// asked for yet.
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100, MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 32 << 10},
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
 

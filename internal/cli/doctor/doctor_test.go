@@ -116,7 +116,7 @@ func (c *clinic) tokens(origin string) http.Handler {
 	d := tokensrv.Defaults()
 	o := &serveCmd.Options{
 		App: app, Inside: true, Keyring: config.SystemKeyring{}, Listen: "127.0.0.1:0", MetricsListen: "none", AllowOrigins: []string{origin},
-		TTL: d.TTL, AllowGet: true, IdentityRate: "none", AddressRate: "none", ValidateVia: string(d.ValidateVia), ValidateTimeout: d.ValidateTimeout,
+		TTL: d.TTL, AllowGet: true, IdentityRate: "none", AddressRate: "none", RefusalRate: "none", ValidateVia: string(d.ValidateVia), ValidateTimeout: d.ValidateTimeout,
 	}
 	server, session, _, err := o.Server(c.T.Context(), cfg, nil)
 	clitest.Check(c.T, err)

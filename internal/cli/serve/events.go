@@ -90,6 +90,9 @@ func (o *Options) eventService(ctx context.Context, cfg *config.Config, session 
 		Signed: func(address string, body []byte, signature string) bool {
 			return twilioapi.Signed(authToken, address, body, signature)
 		},
+		SignedAddress: func(address, signature string) bool {
+			return twilioapi.SignedAddress(authToken, address, signature)
+		},
 		Available: activities.Available, Log: log, Now: app.Now,
 	})
 	if err != nil {
@@ -100,6 +103,9 @@ func (o *Options) eventService(ctx context.Context, cfg *config.Config, session 
 		return nil, err
 	}
 	options := eventsrv.DriftOptions{Rules: judgement.Rules, Loaded: judgement.Loaded, Interval: o.events.sweep, Hold: o.events.notifyAfter}
+	if o.enabled != nil {
+		options.Told, options.Interval = o.enabled.Take, min(options.Interval, enabledInterval)
+	}
 	if o.events.notify != "" {
 		options.Notify, err = eventsrv.NewNotifier(eventsrv.NotifierOptions{
 			URL: o.events.notify, Format: o.events.notifyFormat, Workspace: session.WorkspaceSID,

@@ -10,14 +10,15 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/tokensrv"
@@ -47,9 +48,11 @@ type Options struct {
 	requireEnabled bool
 	IdentityRate   string
 	AddressRate    string
+	RefusalRate    string
 
 	ValidateVia     string
 	ValidateTimeout time.Duration
+	enabled         *fleet.Enabled // with requireEnabled
 	envFile         string
 	redisURL        string
 
@@ -118,6 +121,7 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 	f.BoolVar(&o.requireEnabled, "require-enabled", false, "only serve workers enabled with flexvc workers enable")
 	f.StringVar(&o.IdentityRate, "identity-rate", rateText(d.IdentityRate), "rate limit per agent: requests per second, burst")
 	f.StringVar(&o.AddressRate, "address-rate", rateText(d.AddressRate), "rate limit per client address: requests per second, burst")
+	f.StringVar(&o.RefusalRate, "refusal-rate", rateText(d.RefusalRate), "limit per client address of Flex tokens that Twilio refuses: per second, burst")
 	f.StringVar(&o.ValidateVia, "validate-via", string(d.ValidateVia), "API that validates Flex tokens: iam, or flex as used by Flex UI")
 	f.DurationVar(&o.ValidateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to validate a token")
 	f.StringVar(&o.envFile, "env-file", "", ".env of the serverless service this replaces: ACCOUNT_SID, AUTH_TOKEN, API_KEY, API_SECRET")
@@ -191,8 +195,11 @@ func Run(ctx context.Context, o *Options) (err error) {
 	if o.Ready != nil {
 		o.Ready(listeners.Public[0].Addr().String())
 	}
-	if events != nil {
+	switch {
+	case events != nil: // it keeps the listing that --require-enabled needs too
 		defer events.run(gentle)()
+	case o.enabled != nil:
+		defer o.listEnabled(gentle)()
 	}
 	err = server.Run(gentle, listeners, ctx.Done())
 	stop()
@@ -281,6 +288,9 @@ func (o *Options) config(cfg *config.Config) (tokensrv.Config, error) {
 	if c.AddressRate, err = parseRate("--address-rate", o.AddressRate); err != nil {
 		return c, err
 	}
+	if c.RefusalRate, err = parseRate("--refusal-rate", o.RefusalRate); err != nil {
+		return c, err
+	}
 	for _, text := range o.trustedProxies {
 		prefix, err := parsePrefix(text)
 		if err != nil {
@@ -310,15 +320,22 @@ func (o *Options) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *config.
 		c.KeySID, c.KeySecret = session.SigningKey.Username, session.SigningKey.Password
 	}
 	deps.CheckSigningKey = func(ctx context.Context) error { return checkSigningKey(ctx, session, c.KeySID) }
-	deps.WorkerEnabled = func(ctx context.Context, sid string) (bool, error) {
-		w, err := session.Workers.Worker(ctx, sid)
-		if err != nil {
-			return false, err
-		}
-		state, _ := attributes.Inspect(w.Attributes)
-		return state == attributes.Enabled, nil
+	if o.requireEnabled {
+		o.enabled = fleet.NewEnabled(session.Workers, o.App.Now, func(err error) { deps.Log.Warn("cannot list the workers", "cause", err) })
+		deps.WorkerEnabled = o.enabled.Enabled
 	}
 	return nil
+}
+
+// enabledInterval is how often workers are listed for --require-enabled: an agent
+// who is disabled gets no token after that.
+const enabledInterval = time.Minute
+
+// listEnabled keeps the listing until ctx ends, and returns when that has.
+func (o *Options) listEnabled(ctx context.Context) (wait func()) {
+	var job sync.WaitGroup
+	job.Go(func() { o.enabled.Run(ctx, enabledInterval) })
+	return job.Wait
 }
 
 // checkSigningKey asks Twilio about the key that is to sign. Credentials that
