@@ -58,3 +58,8 @@ export function OwnButtons({ board, controls }: { board: Board; controls: Contro
     </div>
   );
 }
+
+/** The same where Flex does not take the extension's call, and nothing where it does. */
+export function StandIns({ board, controls }: { board: Board; controls: Controls }) {
+  return useBoard(board).ownButtons ? <OwnButtons board={board} controls={controls} /> : null;
+}
