@@ -156,8 +156,9 @@ chaos: bin/flexvc-voice extension/node_modules/.installed ## an agent's and cust
 	@FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/chaos/chromium.mjs --steps $(STEPS) $(if $(SEED),--seed $(SEED))
 
 # Kept in the user's cache too: only the first build of a version of Flex needs its packages.
+# FLEX_UI=2.0.0 makes that of another release.
 flex-host: ## the page script of the real Flex UI: from the cache, or built of what npm fetches (740 MB)
-	@node e2e/flex/host.mjs --kept || { $(MAKE) --no-print-directory e2e/flex/node_modules/.installed && node e2e/flex/host.mjs; }
+	@node e2e/flex/host.mjs --kept || { { [ -n "$$FLEX_UI" ] || $(MAKE) --no-print-directory e2e/flex/node_modules/.installed; } && node e2e/flex/host.mjs; }
 
 e2e/flex/node_modules/.installed: e2e/flex/package-lock.json
 	cd e2e/flex && npm ci --ignore-scripts --no-audit --no-fund --prefer-offline
@@ -175,6 +176,15 @@ FLEX_NEEDS := bin/flexvc-voice extension/node_modules/.installed $(PLUGIN)
 
 e2e-flex: $(FLEX_NEEDS) ## the real Flex UI in Chromium on the emulator, with calls; about 2 minutes
 	$(call flex,--at-once 2 e2e/flex/*.test.mjs)
+
+# The oldest and the newest release of Flex UI 2 that npm has.
+FLEX_RELEASES = $(shell npm view @twilio/flex-ui versions --json | grep -oE '"2[.][0-9]+[.][0-9]+"' | tr -d '"' | sed -n '1p;$$p')
+e2e-flex-versions: $(FLEX_NEEDS) ## the plugin in the oldest and the newest Flex UI 2 that npm has; FLEX_RELEASES="2.4.1 2.8.3" are others; not in CI
+	@[ -n "$(strip $(FLEX_RELEASES))" ] || { echo "$@: skipped, npm cannot be asked for the releases of Flex UI"; exit 0; }
+	@for release in $(FLEX_RELEASES); do echo "Flex UI $$release"; FLEX_UI=$$release $(MAKE) --no-print-directory e2e-flex-release || exit 1; done
+
+e2e-flex-release: $(FLEX_NEEDS)
+	$(call flex,e2e/flex/release.test.mjs)
 
 e2e-story: $(FLEX_NEEDS) ## the whole of it in the real Flex UI, from init to disable, with a picture of each step; PASSES=20 times in a row
 	$(call flex,$(if $(PASSES),--passes $(PASSES)) e2e/story/story.test.mjs)
@@ -248,4 +258,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help e2e-neighbours build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test function-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures mutants e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean
+.PHONY: help e2e-flex-release e2e-flex-versions e2e-neighbours build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test function-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures mutants e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean

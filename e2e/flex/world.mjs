@@ -109,6 +109,17 @@ async function listen(hz) {
   return loudest;
 }
 
+/** Runs before anything on a page: an old release of Flex names its elements in another attribute than that of today. */
+export function namesOfToday() {
+  const rename = (root) => {
+    for (const element of root.querySelectorAll('[data-test]:not([data-testid])')) element.dataset.testid = element.dataset.test;
+    if (root.dataset?.test && !root.dataset.testid) root.dataset.testid = root.dataset.test;
+  };
+  new MutationObserver((changes) => {
+    for (const { addedNodes, target } of changes) for (const node of [target, ...addedNodes]) if (node.querySelectorAll) rename(node);
+  }).observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ['data-test'] });
+}
+
 /** Runs before anything on a page: while window.deaf is true, nothing of the extension is heard there. */
 export function deafness() {
   addEventListener('message', (event) => {
@@ -228,6 +239,7 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
     },
     async signIn(context, { sid }, ttl, script) {
       const page = await context.newPage();
+      await page.addInitScript(namesOfToday);
       if (script) await page.addInitScript(script);
       page.setDefaultTimeout(90_000);
       // Playwright's own event has no stack of what is no Error.
@@ -277,7 +289,7 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
     flexState: (page, what) => page.evaluate(`((flex) => (${what}))(Twilio.Flex.Manager.getInstance().store.getState().flex)`),
     async setActivity(page, name) {
       await page.locator('[data-testid=activity-dropdown-button]').click();
-      await page.locator('[data-testid=activity-menu] [role=menuitem]', { hasText: new RegExp(`^${name}$`) }).click();
+      await page.locator('[role=menuitem]:visible', { hasText: new RegExp(`^${name}$`) }).click();
       await until(`activity ${name}`, async () => (await world.flexState(page, 'flex.worker.activity.name')) === name);
     },
     offer: (more = {}) => flexOrder('offer', { worker: worker.sid, ...more }),

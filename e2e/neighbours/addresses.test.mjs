@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { until } from '../flex/world.mjs';
-import { desk, startNeighbourhood } from './neighbours.mjs';
+import { desk, sipSupport, startNeighbourhood } from './neighbours.mjs';
 
 let flex, client;
 
@@ -68,6 +68,43 @@ for (const uri of ['sip:agent@pbx.example.com', '+15551230000']) {
     assert.equal(await attributes(), text);
   });
 }
+
+test('an agent at a desk phone, with a plugin for those: calls are the phone\'s, and the extension is never rung', each, async () => {
+  const text = foreign('sip:agent@pbx.example.com').replace('{', '{"extensionVoiceClientEnabled":true,');
+  await write(text);
+  await flex.moveIn('sip-support', sipSupport);
+  const page = await flex.openFlex();
+  await page.exposeFunction('endParticipant', async (conference, call) => {
+    const { account_sid, auth_token } = await flex.control('account');
+    const answer = await fetch(`${flex.url}/api.twilio.com/2010-04-01/Accounts/${account_sid}/Conferences/${conference}/Participants/${call}.json`, {
+      method: 'DELETE', headers: { Authorization: `Basic ${btoa(`${account_sid}:${auth_token}`)}` },
+    });
+    if (answer.status !== 204) throw new Error(`${answer.status} ${await answer.text()}`);
+  });
+  const at = desk(flex, page);
+  if ((await flex.workerNow()).activity !== 'Available') await flex.setActivity(page, 'Available');
+  const { sid } = await flex.offer();
+  await at.$('accept-task').first().click();
+  await flex.reservationIs(sid, 'accepted');
+  await flex.endsWith(sid);
+  const dialled = (await flex.flexOrder('requests')).findLast(({ params }) => params?.Instruction === 'conference');
+  assert.match(dialled.params.To, /^sip:agent@pbx\.example\.com/);
+  assert.equal(await at.part('badge').count(), 0);
+  assert.equal(await at.activeCall(), undefined);
+  for (const muted of [true, false]) {
+    await page.evaluate(() => Twilio.Flex.Actions.invokeAction('ToggleMute', {}).catch(() => {}));
+    await until(`an agent who is ${muted ? '' : 'not '}muted`, async () => (await flex.reservation(sid)).muted === muted);
+  }
+  await page.evaluate((sid) => Twilio.Flex.Actions.invokeAction('HangupCall', { sid }).catch(() => {}), sid);
+  await flex.reservationIs(sid, 'wrapping');
+  assert.equal((await flex.reservation(sid)).live, false, 'the customer is hung up on too');
+  await at.complete(sid);
+  assert.deepEqual((await flex.order('events')).filter(({ kind }) => kind.startsWith('call.')), [], 'calls of voice clients');
+  assert.equal(await attributes(), text);
+  assert.deepEqual(flex.wrong(), []);
+  await page.close();
+  await flex.flexOrder('plugin', { name: 'sip-support' });
+});
 
 test('an agent of the tab comes back byte for byte too', each, async () => {
   const text = foreign(client);

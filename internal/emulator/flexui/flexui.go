@@ -221,7 +221,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveEventBridge(w, r)
 	case product == "tsock":
 		s.serveTwilsock(w, r)
-	case product == "voice-js" || product == "eventgw" || host == "sdk.twilio.com":
+	case product == "voice-js" || strings.HasPrefix(product, "chunderw") || product == "eventgw" || host == "sdk.twilio.com":
 		s.serveVoice(w, r, product)
 	case product == "flex-api" && r.Method == http.MethodGet && r.URL.Path == "/v1/Configuration" && !isREST(r):
 		s.serveConfiguration(w, r)
@@ -229,6 +229,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		missing(w) // no e-mail
 	case product == "iam" && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/Tokens/refresh"):
 		s.serveRefresh(w, r)
+	case product == "iam" && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/Tokens/validate") && !isREST(r):
+		s.serveValidate(w, r)
 	default:
 		s.e.ServeHTTP(w, r)
 	}

@@ -9,7 +9,7 @@ import { callsOf, isOld } from '../../state';
 import type { Extension } from '../connection/connection';
 import type { Say } from '../notifications/notifications';
 import { flexControls } from './flex-controls';
-import { OwnButtons } from './own-buttons';
+import { StandIns } from './own-buttons';
 import { ProxyCall } from './proxy-call';
 import { ResumeButton } from './resume-button';
 import { callOf, isOfCall, isVoice, ownLeg, selectedTask, unclaimed } from './tasks';
@@ -217,12 +217,26 @@ const hideDeadButtons: Feature = ({ flex, board }) => {
   return () => {};
 };
 
+/** Flex may know of the conference before the extension has told of its call. A call that it has not told of by then is elsewhere. */
+const joinAfter = 3_000;
+
 /** Where Flex does not have the call, it offers to join it: that would ring the agent a second time, in the same conference. */
-const hideJoin: Feature = ({ flex, manager, board }) => {
+const hideJoin: Feature = ({ flex, manager, board, clock }) => {
+  /** When each leg of the agent's was drawn first. */
+  const since = new Map<string, number>();
+  const isNew = (task: Task) => {
+    const { callSid, status } = ownLeg(task) ?? {};
+    // Without a leg in the conference there is no Join Call in that place, and other buttons may be.
+    if (!callSid || status === 'left') return false;
+    if (!since.has(callSid)) since.set(callSid, clock.now());
+    return clock.now() - since.get(callSid)! < joinAfter;
+  };
   const isOurs = (task: Task | undefined) => {
+    if (task?.status !== 'accepted' || !isVoice(task)) return false;
     const calls = callsOf(board.get());
     const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
-    return task?.status === 'accepted' && !calls.some(({ callSid }) => callSid === inFlex) && callOf(manager, calls, task, true) !== undefined;
+    if (calls.some(({ callSid }) => callSid === inFlex)) return false;
+    return callOf(manager, calls, task, true) !== undefined || (inFlex === undefined && isNew(task));
   };
   flex.TaskCanvasHeader?.Content.remove('actions', { if: ({ task }: { task?: Task }) => isOurs(task) });
   return () => {};
@@ -231,8 +245,9 @@ const hideJoin: Feature = ({ flex, manager, board }) => {
 const showOwnButtons: Feature<{ extension: Extension }> = (outside) => {
   const { flex, board } = outside;
   const key = 'flexvc-buttons';
-  const drawn = framed(outside, key, <OwnButtons board={board} controls={flexControls(outside)} />);
-  flex.CallCanvasActions.Content.add(drawn, { sortOrder: -1, if: () => board.get().ownButtons });
+  const drawn = framed(outside, key, <StandIns board={board} controls={flexControls(outside)} />);
+  // Without a condition of Flex's: it looks at one only when it draws the canvas anew, for reasons of its own.
+  flex.CallCanvasActions.Content.add(drawn, { sortOrder: -1 });
   return () => flex.CallCanvasActions.Content.remove(key);
 };
 

@@ -95,3 +95,8 @@ function Keypad({ call, controls }: { call: Call; controls: Controls }) {
     </div>
   );
 }
+
+/** The same where Flex does not take the extension's call, and nothing where it does. */
+export function StandIns({ board, controls }: { board: Board; controls: Controls }) {
+  return useBoard(board).ownButtons ? <OwnButtons board={board} controls={controls} /> : null;
+}
