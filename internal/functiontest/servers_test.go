@@ -42,12 +42,13 @@ var (
 	page      = "https://flex.example.com"
 )
 
-// groups are settings, as the Function's variables.
+// groups are settings, as the Function's variables. A comma at a list's end must
+// let nobody in who has no name.
 var groups = map[string]map[string]string{
 	"plain":   {},
 	"get":     {"FLEXVC_ALLOW_GET": "true"},
-	"role":    {"FLEXVC_REQUIRE_ROLE": "admin,supervisor"},
-	"list":    {"FLEXVC_ALLOW_WORKER": worker + ",alice_40example_2Ecom"},
+	"role":    {"FLEXVC_REQUIRE_ROLE": "admin,supervisor,"},
+	"list":    {"FLEXVC_ALLOW_WORKER": worker + ",alice_40example_2Ecom,"},
 	"enabled": {"FLEXVC_REQUIRE_ENABLED": "true", "FLEXVC_WORKSPACE_SID": workspace},
 	"flex":    {"FLEXVC_VALIDATE_VIA": "flex"},
 	"capped":  {"FLEXVC_CAP_TO_FLEX_TOKEN": "true"},
@@ -56,7 +57,7 @@ var groups = map[string]map[string]string{
 }
 
 func variables(group string) map[string]string {
-	all := map[string]string{"FLEXVC_ACCOUNT_SID": account, "FLEXVC_API_KEY": key, "FLEXVC_API_SECRET": secret, "FLEXVC_ALLOW_ORIGIN": ours + "," + page}
+	all := map[string]string{"FLEXVC_ACCOUNT_SID": account, "FLEXVC_API_KEY": key, "FLEXVC_API_SECRET": secret, "FLEXVC_ALLOW_ORIGIN": ours + "," + page + ","}
 	for name, value := range groups[group] {
 		all[name] = value
 		if value == "" {

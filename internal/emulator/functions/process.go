@@ -104,7 +104,7 @@ func (f Function) run(r *http.Request, body []byte) (*reply, error) {
 		j.Headers = append(j.Headers, [2]string{"Content-Length", strconv.FormatInt(r.ContentLength, 10)})
 	}
 
-	ctx, cancel := context.WithTimeoutCause(r.Context(), startLimit, errors.New("Node did not start"))
+	ctx, cancel := context.WithTimeoutCause(r.Context(), startLimit, errors.New("no start of Node in time"))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, f.Node, "--max-old-space-size="+strconv.Itoa(memoryLimit), filepath.Join(folder, "runtime.js"))
 	cmd.Dir = folder
