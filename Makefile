@@ -7,12 +7,14 @@ GO ?= go
 export GOFLAGS += -buildvcs=false
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/flexvc/flexvc/internal/buildinfo.Version=$(VERSION)
-SOURCES := $(shell find cmd internal extension plugin -path '*/node_modules' -prune -o '(' -name '*.go' -not -name '*_test.go' -o -name '*.html' ')' -print) \
-	$(shell find extension/app -type f) go.mod go.sum
+SOURCES := $(shell find cmd internal extension plugin function -path '*/node_modules' -prune -o '(' -name '*.go' -not -name '*_test.go' -o -name '*.html' ')' -print) \
+	$(shell find extension/app -type f) function/generateToken.js $(wildcard internal/emulator/functions/*.js) go.mod go.sum
 
 # The extension inside the binary needs the Voice SDK, which npm fetches.
 VOICE_SDK := extension/app/vendor/twilio.min.js
 PLUGIN := plugin/dist/bundle.js
+# Twilio's own runtime, in which the tests run the token Function.
+RUNTIME := function/node_modules/.installed
 ifneq ($(shell command -v npm 2>/dev/null),)
 SOURCES += $(VOICE_SDK) $(PLUGIN)
 endif
@@ -61,7 +63,7 @@ test: fmt-check vet cross staticcheck extension-test plugin-test unit e2e e2e-ro
 
 fmt-check: ## fail when a Go file is not gofmt's
 	@echo "format"
-	@files=$$(gofmt -l cmd internal extension plugin deploy); [ -z "$$files" ] || { echo "run gofmt -w on:"; echo "$$files"; exit 1; }
+	@files=$$(gofmt -l cmd internal extension plugin function deploy); [ -z "$$files" ] || { echo "run gofmt -w on:"; echo "$$files"; exit 1; }
 
 vet: ## go vet
 	@echo "vet"
@@ -81,7 +83,7 @@ staticcheck: ## staticcheck, in the version go.mod names
 	@echo "staticcheck"
 	@$(GO) tool staticcheck ./...
 
-unit: $(if $(findstring $(VOICE_SDK),$(SOURCES)),$(VOICE_SDK) $(PLUGIN)) ## all tests, with the race detector where a C compiler is there
+unit: $(if $(findstring $(VOICE_SDK),$(SOURCES)),$(VOICE_SDK) $(PLUGIN) $(RUNTIME)) ## all tests, with the race detector where a C compiler is there
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
 	@scripts/tools.sh redis-server tmux curl
 	@[ -n "$$FLEXVC_OPENAPI_DIR" ] || echo "FLEXVC_OPENAPI_DIR is not set: the emulator is not checked against Twilio's OpenAPI files"
@@ -110,6 +112,18 @@ endif
 
 plugin/node_modules/.installed: plugin/package-lock.json
 	cd plugin && npm ci --no-audit --no-fund
+	@touch $@
+
+ifneq ($(shell command -v npm 2>/dev/null),)
+function-test: $(RUNTIME) ## the token Function against serve, Twilio's own runtime and the emulator; about 3 minutes
+	$(GO) test $(RACE) -timeout 15m ./function ./internal/functiontest ./internal/emulator/functions ./internal/emulator/serverless
+else
+function-test:
+	@echo "note: npm is not there, so the token Function is not tested under Twilio's runtime"
+endif
+
+$(RUNTIME): function/package-lock.json
+	cd function && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # $(call browser,FLAGS FILES): tests in Chromium, against the emulator with its voice edge.
@@ -234,4 +248,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help e2e-neighbours build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures mutants e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean
+.PHONY: help e2e-neighbours build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test function-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures mutants e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean

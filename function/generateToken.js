@@ -65,7 +65,7 @@ function settings(context) {
   return {
     account: text('ACCOUNT_SID'),
     key: text('API_KEY'),
-    secret: context['FLEXVC_' + context.FLEXVC_API_KEY] ?? text('API_SECRET'),
+    secret: context['FLEXVC_' + context.FLEXVC_API_KEY] || text('API_SECRET'),
     prefix: text('IDENTITY_PREFIX', /./, 'ext_'),
     ttl: Number(text('TOKEN_TTL', /^[1-9]\d{0,4}$/, '3600')),
     capped: flag('CAP_TO_FLEX_TOKEN'),
@@ -96,8 +96,8 @@ async function exchange(set, event, answer) {
   if (!get && (encoding !== 'identity' || (length !== '0' && !known))) refuse('unsupported-media-type');
   const field = (name) => {
     const value = event[name] ?? undefined;
-    if (typeof value !== 'string' && value !== undefined) refuse('malformed-request');
-    return length <= name.length + value?.length ? undefined : value; // it came in the address
+    if (typeof (value ?? '') !== 'string') refuse('malformed-request');
+    return length <= name.length + value?.length ? undefined : value; // from the address
   };
   const [named, prefix = set.prefix] = [field('Token'), field('VoiceClientPrefix')];
   const token = /^bearer ([^,]*)$/i.exec(headers.authorization)?.[1].trim() ?? named;
@@ -113,9 +113,9 @@ async function exchange(set, event, answer) {
   return mint(set, identity, agent.expires);
 }
 
-// Two of these stay below a Function's 10 s. A redirect would carry the token elsewhere.
+// Two fit a Function's 10 s. A redirect would carry the token elsewhere; a kept connection may be dead.
 async function ask(address, user, password, body) {
-  const headers = { Authorization: 'Basic ' + btoa(user + ':' + password) };
+  const headers = { Connection: 'close', Authorization: 'Basic ' + btoa(user + ':' + password) };
   const signal = AbortSignal.timeout(4000);
   let status;
   try {
@@ -141,7 +141,7 @@ async function validate({ account, key, secret, flex, capped }, token) {
   const { valid, message, identity, expiration, account_sid: owner, worker_sid: worker, roles } = said;
   const code = +said.code || 0;
   const no = (reason) => refuse(reason, { status, upstream: code });
-  // Basic authentication failed: nobody looked at the token. With flex it is the password.
+  // Basic authentication failed; with flex the token is the password.
   if (status >= 400 && valid == null && code === 20003 && !flex) no('validator-credentials-refused');
   if (status >= 400 ? valid != null || code || message : valid === false) {
     no(code === 20104 || /expired/i.test(message) ? 'flex-token-expired' : 'flex-token-refused');

@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,12 +42,13 @@ var (
 	page      = "https://flex.example.com"
 )
 
-// groups are settings, as the Function's variables.
+// groups are settings, as the Function's variables. A comma at a list's end must
+// let nobody in who has no name.
 var groups = map[string]map[string]string{
 	"plain":   {},
 	"get":     {"FLEXVC_ALLOW_GET": "true"},
-	"role":    {"FLEXVC_REQUIRE_ROLE": "admin,supervisor"},
-	"list":    {"FLEXVC_ALLOW_WORKER": worker + ",alice_40example_2Ecom"},
+	"role":    {"FLEXVC_REQUIRE_ROLE": "admin,supervisor,"},
+	"list":    {"FLEXVC_ALLOW_WORKER": worker + ",alice_40example_2Ecom,"},
 	"enabled": {"FLEXVC_REQUIRE_ENABLED": "true", "FLEXVC_WORKSPACE_SID": workspace},
 	"flex":    {"FLEXVC_VALIDATE_VIA": "flex"},
 	"capped":  {"FLEXVC_CAP_TO_FLEX_TOKEN": "true"},
@@ -55,7 +57,7 @@ var groups = map[string]map[string]string{
 }
 
 func variables(group string) map[string]string {
-	all := map[string]string{"FLEXVC_ACCOUNT_SID": account, "FLEXVC_API_KEY": key, "FLEXVC_API_SECRET": secret, "FLEXVC_ALLOW_ORIGIN": ours + "," + page}
+	all := map[string]string{"FLEXVC_ACCOUNT_SID": account, "FLEXVC_API_KEY": key, "FLEXVC_API_SECRET": secret, "FLEXVC_ALLOW_ORIGIN": ours + "," + page + ","}
 	for name, value := range groups[group] {
 		all[name] = value
 		if value == "" {
@@ -227,7 +229,7 @@ func newRuntimeHandler(t *testing.T, f *fakeTwilio, source []byte, fork bool) se
 	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.certificate}), 0o600))
 	scripts, err := filepath.Abs(filepath.Join(folder, "scripts"))
 	must(t, err)
-	cmd := exec.CommandContext(t.Context(), "node", "--require", filepath.Join(scripts, "stand-in.cjs"), filepath.Join(scripts, "runtime-handler.cjs"))
+	cmd := exec.Command("node", "--require", filepath.Join(scripts, "stand-in.cjs"), filepath.Join(scripts, "runtime-handler.cjs"))
 	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+ca, "FLEXVC_TEST_TWILIO="+f.port)
 	cmd.Stderr = &h.log
 	in, err := cmd.StdinPipe()
@@ -235,9 +237,23 @@ func newRuntimeHandler(t *testing.T, f *fakeTwilio, source []byte, fork bool) se
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
+	var stopping atomic.Bool
+	first, ended := make(chan []byte, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		lines := bufio.NewReader(out)
+		line, _ := lines.ReadBytes('\n')
+		first <- line
+		_, _ = io.Copy(&h.log, lines) // until it ends
+		if err := cmd.Wait(); !stopping.Load() {
+			t.Errorf("Twilio's runtime ended by itself: %v: %s", err, h.log.String())
+		}
+	}()
 	t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Wait() // killed or not, it is gone
+		stopping.Store(true)
+		_ = in.Close() // which ends it; should it not, the kill does
+		_ = cmd.Process.Kill()
+		<-ended
 	})
 	job := map[string]any{"file": file, "fork": fork}
 	var names []string
@@ -247,19 +263,13 @@ func newRuntimeHandler(t *testing.T, f *fakeTwilio, source []byte, fork bool) se
 	}
 	job["environments"] = environments
 	must(t, json.NewEncoder(in).Encode(job))
-	lines := bufio.NewReader(out)
-	first, err := lines.ReadBytes('\n')
-	if err != nil {
-		t.Fatalf("Twilio's runtime did not start: %v: %s", err, h.log.String())
-	}
 	var ports []int
-	if err := json.Unmarshal(first, &ports); err != nil {
-		t.Fatalf("Twilio's runtime began with %q: %v", first, err)
+	if err := json.Unmarshal(<-first, &ports); err != nil {
+		t.Fatalf("Twilio's runtime does not say its ports: %v: %s", err, h.log.String())
 	}
 	for i, name := range names {
 		h.ports[name] = ports[i]
 	}
-	go func() { _, _ = io.Copy(&h.log, lines) }() // until it ends
 	return h
 }
 
@@ -347,6 +357,9 @@ func (f *fakeTwilio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !allowed:
 		v = verdict{status: 401, body: `{"code":20003,"message":"Authenticate","status":401}`}
+	case !r.Close:
+		// Kept while Twilio has frozen the process, a connection is dead by the next request.
+		v = verdict{status: 418, body: `{"code":1,"message":"the connection is to be kept"}`}
 	case !known:
 		v = verdict{status: 404, body: `{"code":20404,"message":"not found","status":404}`}
 	}
@@ -367,4 +380,20 @@ func (f *fakeTwilio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(v.status)
 	_, _ = w.Write([]byte(v.body))
+}
+
+// await waits for what another process is about to do.
+func await(t *testing.T, ok func() bool, what string) {
+	t.Helper()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("still not so: %s", what)
+		case <-tick.C:
+		}
+	}
 }

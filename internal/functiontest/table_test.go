@@ -153,6 +153,7 @@ func refused() []row {
 		{name: "an identity of 257 with the prefix", twilio: says(200, `{"valid":true,"identity":%q}`, long(253)), status: 403, code: "identity-unusable"},
 		{name: "not enabled", group: "enabled", worker: says(200, `{"attributes":"{\"extensionVoiceClientEnabled\":false}"}`), status: 403, code: "worker-not-enabled"},
 		{name: "enabled in words", group: "enabled", worker: says(200, `{"attributes":"{\"extensionVoiceClientEnabled\":\"true\"}"}`), status: 403, code: "worker-not-enabled"},
+		{name: "enabled by 1", group: "enabled", worker: says(200, `{"attributes":"{\"extensionVoiceClientEnabled\":1}"}`), status: 403, code: "worker-not-enabled"},
 		{name: "without the attribute", group: "enabled", worker: says(200, `{"attributes":"{}"}`), status: 403, code: "worker-not-enabled"},
 		{name: "no worker", group: "enabled", twilio: says(200, `{"valid":true,"identity":"a"}`), status: 403, code: "worker-not-enabled"},
 		{name: "an unknown worker", group: "enabled", worker: says(404, `{"code":20404}`), status: 503, code: "worker-lookup-failed"},
