@@ -203,7 +203,7 @@ func TestFromTheLaptopToTheServer(t *testing.T) {
 }
 
 // followed are the pages that the tests above go through.
-var followed = []string{"README.md", "docs/rollout.md", "docs/events.md", "deploy/README.md"}
+var followed = []string{"README.md", "docs/rollout.md", "docs/events.md", "docs/function.md", "deploy/README.md"}
 
 // notFollowed are those that nobody can, or need not.
 var notFollowed = map[string]string{
@@ -211,6 +211,7 @@ var notFollowed = map[string]string{
 	"CONTRIBUTING.md":        "targets of make, which TestDocumentedTargetsExist looks up, and Go",
 	"docs/commands.md":       "generated from the help texts; TestHelpExamplesAreUnderstood tries those",
 	"extension/README.md":    "scripts of npm, which TestDocumentedTargetsExist looks up",
+	"function/README.md":     "targets of make, which TestDocumentedTargetsExist looks up",
 	"plugin/README.md":       "scripts of npm, which TestDocumentedTargetsExist looks up",
 	"docs/schemas/README.md": "generated; the schema that it shows has the fields that it asks for",
 	"e2e/flex/README.md":     "targets of make, which TestDocumentedTargetsExist looks up",
