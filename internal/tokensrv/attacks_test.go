@@ -232,6 +232,12 @@ func TestAttackGarbageBodies(t *testing.T) {
 		{jsonType, `{"token":"a"}`, 400, missingToken},
 		{jsonType, `{"Token":"a","VoiceClientPrefix":1}`, 400, malformedRequest},
 		{jsonType, `{"Token":"a"}{"Token":"b"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","Token":"b"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","To\u006ben":"b"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","token":"b"}`, 400, malformedRequest},
+		{jsonType, `{"TOKEN":"a"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","voiceclientprefix":"ext_"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","VoiceClientPrefix":"ext_","VoiceClientPrefix":"x"}`, 400, malformedRequest},
 		{jsonType, strings.Repeat("[", 20000), 400, malformedRequest},
 		{"multipart/form-data; boundary=x", "--x--", 415, mediaType},
 		{"text/plain", "Token=a", 415, mediaType},
@@ -448,6 +454,29 @@ func TestAttackLogInjection(t *testing.T) {
 	}
 }
 
+// TestAttackReboundMetrics: a page gives this machine's address a name of its own,
+// to read what only operators are to see.
+func TestAttackReboundMetrics(t *testing.T) {
+	f := newFixture(t, nil)
+	for _, tt := range []struct {
+		local, host string
+		want        int
+	}{
+		{"127.0.0.1:9464", "127.0.0.1:9464", 200}, {"127.0.0.1:9464", "localhost:9464", 200}, {"127.0.0.1:9464", "localhost", 200}, {"[::1]:9464", "[::1]:9464", 200},
+		{"127.0.0.1:9464", "rebound.example:9464", 421}, {"127.0.0.1:9464", "", 421}, {"[::1]:9464", "rebound.example", 421}, {"[::ffff:127.0.0.1]:9464", "rebound.example", 421},
+		{"10.0.0.7:9464", "flexvc.example:9464", 200}, // as a Prometheus elsewhere calls it
+	} {
+		r := httptest.NewRequest("GET", pathMetrics, nil)
+		r.Host = tt.host
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(tt.local))))
+		w := httptest.NewRecorder()
+		f.Admin().ServeHTTP(w, r)
+		if w.Code != tt.want {
+			t.Errorf("%s asked as %q: %d, want %d", tt.local, tt.host, w.Code, tt.want)
+		}
+	}
+}
+
 func TestAttackForwardedFor(t *testing.T) {
 	prefixes := func(s ...string) (out []netip.Prefix) {
 		for _, p := range s {
@@ -461,23 +490,29 @@ func TestAttackForwardedFor(t *testing.T) {
 		peer    string
 		headers []string
 		want    string
+		hops    int
 	}{
-		{"not behind a proxy", nil, "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9"},
-		{"from an untrusted peer", prefixes("10.0.0.0/8"), "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9"},
-		{"through the proxy", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1"},
-		{"client forges the left end", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"1.2.3.4, 198.51.100.1"}, "198.51.100.1"},
-		{"client forges a header line", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"1.2.3.4", "198.51.100.1"}, "198.51.100.1"},
-		{"client claims to be a proxy", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"10.6.6.6, 198.51.100.1"}, "198.51.100.1"},
-		{"two proxies", prefixes("10.0.0.0/8", "192.168.0.0/16"), "10.0.0.1:1", []string{"198.51.100.1, 192.168.1.1"}, "198.51.100.1"},
-		{"garbage", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1, garbage"}, "10.0.0.1"},
-		{"empty", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{""}, "10.0.0.1"},
-		{"with port", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1:5555"}, "198.51.100.1"},
-		{"IPv4 in IPv6", prefixes("10.0.0.0/8"), "[::ffff:10.0.0.1]:1", []string{"::ffff:198.51.100.1"}, "198.51.100.1"},
-		{"over a Unix socket", prefixes("10.0.0.0/8"), "@", []string{"198.51.100.1"}, "198.51.100.1"},
+		{"not behind a proxy", nil, "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9", 0},
+		{"from an untrusted peer", prefixes("10.0.0.0/8"), "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9", 0},
+		{"through the proxy", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1", 0},
+		{"client forges the left end", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"1.2.3.4, 198.51.100.1"}, "198.51.100.1", 0},
+		{"client forges a header line", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"1.2.3.4", "198.51.100.1"}, "198.51.100.1", 0},
+		{"client claims to be a proxy", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"10.6.6.6, 198.51.100.1"}, "198.51.100.1", 0},
+		{"two proxies", prefixes("10.0.0.0/8", "192.168.0.0/16"), "10.0.0.1:1", []string{"198.51.100.1, 192.168.1.1"}, "198.51.100.1", 0},
+		{"garbage", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1, garbage"}, "10.0.0.1", 0},
+		{"empty", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{""}, "10.0.0.1", 0},
+		{"with port", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1:5555"}, "198.51.100.1", 0},
+		{"IPv4 in IPv6", prefixes("10.0.0.0/8"), "[::ffff:10.0.0.1]:1", []string{"::ffff:198.51.100.1"}, "198.51.100.1", 0},
+		{"over a Unix socket", prefixes("10.0.0.0/8"), "@", []string{"198.51.100.1"}, "198.51.100.1", 0},
+		{"a client of the proxies' range forges", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"1.2.3.4, 10.6.6.6"}, "10.6.6.6", 1},
+		{"one proxy, whatever its address", nil, "203.0.113.9:1", []string{"1.2.3.4, 198.51.100.1"}, "198.51.100.1", 1},
+		{"two proxies, whatever their addresses", nil, "203.0.113.9:1", []string{"1.2.3.4, 198.51.100.1, 203.0.113.8"}, "198.51.100.1", 2},
+		{"two proxies, but one was passed by", nil, "203.0.113.9:1", []string{"198.51.100.1"}, "198.51.100.1", 2},
+		{"one proxy of a range, and the peer is none", prefixes("10.0.0.0/8"), "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t, func(c *Config, _ *Deps) {
-				c.TrustedProxies, c.BehindProxy = tt.trusted, len(tt.trusted) > 0
+				c.TrustedProxies, c.TrustedHops, c.BehindProxy = tt.trusted, tt.hops, len(tt.trusted) > 0 || tt.hops > 0
 			})
 			r := httptest.NewRequest("GET", pathLive, nil)
 			r.RemoteAddr = tt.peer

@@ -51,6 +51,7 @@ type Config struct {
 
 	BehindProxy    bool
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	TrustedHops    int            // how many proxies are in front at most; 0 is any number of trusted ones
 
 	RedisURL string // "" keeps limits and cache in this process
 }
@@ -155,7 +156,8 @@ func (c Config) Validate() error {
 		f.add(!p.IsValid(), "a trusted proxy is not an address range")
 		f.add(p.IsValid() && p.Bits() == 0, "trusting every address as a proxy would let clients forge their address")
 	}
-	f.add(len(c.TrustedProxies) > 0 && !c.BehindProxy, "--trusted-proxy requires --behind-proxy")
+	f.add(c.TrustedHops < 0 || c.TrustedHops > 10, "the number of trusted proxies must be between 1 and 10, not %d", c.TrustedHops)
+	f.add((len(c.TrustedProxies) > 0 || c.TrustedHops > 0) && !c.BehindProxy, "--trusted-proxy requires --behind-proxy")
 	if c.RedisURL != "" {
 		_, err := redis.ParseURL(c.RedisURL)
 		f.add(err != nil, "invalid Redis URL: use redis://host:6379/0, rediss:// for TLS, or unix:///path") // err would repeat the password

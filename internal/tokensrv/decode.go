@@ -1,6 +1,7 @@
 package tokensrv
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -131,10 +132,42 @@ func decodeForm(encoded string) (ask, error) {
 	return a, nil
 }
 
+// unambiguous reports whether a JSON object has each of our fields once at most,
+// and none that differs in case alone: Go would take both, the last winning, and
+// whatever stands in front of us may take another.
+func unambiguous(body []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return true // null; nothing to mistake
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return false
+		}
+		field, _ := name.(string)
+		for _, ours := range []string{"Token", "VoiceClientPrefix"} {
+			if strings.EqualFold(field, ours) && field != ours {
+				return false
+			}
+		}
+		if seen[field] {
+			return false
+		}
+		seen[field] = true
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return false
+		}
+	}
+	return true
+}
+
 func decodeJSON(body []byte) (ask, error) {
 	// Into a struct, "token" would do as well: a form's names are exact, and so are these.
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
+	if err := json.Unmarshal(body, &fields); err != nil || !unambiguous(body) {
 		return ask{}, refuse(malformedRequest)
 	}
 	var a ask

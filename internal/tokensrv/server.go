@@ -74,6 +74,7 @@ type Server struct {
 	allowOrigins   map[string][]string
 	behindProxy    bool
 	trustedProxies []netip.Prefix
+	trustedHops    int
 	maxBody        int64
 
 	verifier   *verifier
@@ -129,6 +130,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		allowOrigins:    make(map[string][]string, len(cfg.AllowOrigins)),
 		behindProxy:     cfg.BehindProxy,
 		trustedProxies:  cfg.TrustedProxies,
+		trustedHops:     cfg.TrustedHops,
 		maxBody:         cfg.MaxBody,
 		m:               newMetrics(names(deps.Public)),
 		gate:            gate.New(gate.Capacity()),
@@ -163,7 +165,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 
 	s.m.questions(s.verifier.turns)
 
-	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 {
+	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 && cfg.TrustedHops == 0 {
 		s.log.Warn("no trusted proxy is set: X-Forwarded-For is ignored and all clients share one address limit")
 	}
 	s.lookup = s.routes(deps.Extension, deps.Public)

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -18,11 +20,13 @@ import (
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/config"
+	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/twilioapi"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
@@ -111,7 +115,7 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate chain, PEM; reloaded automatically when renewed")
 	f.StringVar(&o.tlsKey, "tls-key", "", "the certificate's private key, PEM")
 	f.BoolVar(&o.behindProxy, "behind-proxy", false, "a proxy in front terminates TLS")
-	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "address or range whose X-Forwarded-For is trusted")
+	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "address or range whose X-Forwarded-For is trusted, or how many proxies are in front")
 	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "origin allowed to request tokens (default: the profile's extension)")
 	f.BoolVar(&o.AllowGet, "allow-get", d.AllowGet, "also answer GET, as the original extension uses")
 	f.DurationVar(&o.TTL, "token-ttl", d.TTL, "lifetime of a voice token, at most 24h")
@@ -243,6 +247,7 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 		if err := o.readEnvFile(&c); err != nil {
 			return nil, nil, nil, err
 		}
+		deps.CheckSigningKey = o.checkEnvKey(cfg, c)
 		if o.requireEnabled {
 			return nil, nil, nil, cli.Usagef("--require-enabled and --env-file cannot be combined: set TWILIO_ACCOUNT_SID and an API key instead")
 		}
@@ -292,6 +297,12 @@ func (o *Options) config(cfg *config.Config) (tokensrv.Config, error) {
 		return c, err
 	}
 	for _, text := range o.trustedProxies {
+		if hops, err := strconv.Atoi(text); err == nil {
+			if c.TrustedHops = hops; hops < 1 {
+				return c, cli.Usagef("--trusted-proxy %s: at least one proxy is in front", text)
+			}
+			continue
+		}
 		prefix, err := parsePrefix(text)
 		if err != nil {
 			return c, err
@@ -357,6 +368,28 @@ func checkSigningKey(ctx context.Context, session *cli.Session, sid string) erro
 	return nil
 }
 
+// checkEnvKey is checkSigningKey for an account that has no session.
+func (o *Options) checkEnvKey(cfg *config.Config, c tokensrv.Config) func(context.Context) error {
+	return func(ctx context.Context) error {
+		api := twilioapi.Options{
+			AccountSID: c.AccountSID, Username: c.Validator.User, Password: c.Validator.Password,
+			Region: cfg.Region, Edge: cfg.Edge, SIDMarker: emulator.SIDMarker, Log: o.App.Log(),
+		}
+		if cfg.Emulated() {
+			dir, err := o.App.EmulatorDir()
+			if err != nil {
+				return err
+			}
+			api.Emulator, _, _ = cli.RunningEmulator(ctx, dir)
+		}
+		client, err := twilioapi.New(api)
+		if err != nil {
+			return err
+		}
+		return checkSigningKey(ctx, &cli.Session{KeyRestricted: client.KeyRestricted}, c.KeySID)
+	}
+}
+
 func (o *Options) readEnvFile(c *tokensrv.Config) error {
 	file, err := os.Open(o.envFile)
 	if err != nil {
@@ -364,6 +397,9 @@ func (o *Options) readEnvFile(c *tokensrv.Config) error {
 			WithHint("pass the .env of the serverless service with --env-file")
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		return problem.New(problem.InputUnreadable, "cannot use %s: other users can read the secrets in it", o.envFile).WithHint("chmod 600 %s", o.envFile)
+	}
 	env, err := tokensrv.ParseEnvFile(file, o.envFile)
 	if err != nil {
 		return err

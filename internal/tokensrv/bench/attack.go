@@ -85,6 +85,10 @@ func confine(pid int) (what string, release func()) {
 	return "no cgroup to limit it", func() {}
 }
 
+// again is after how long the attacker opens what the server has closed: as long as
+// the server lets a connection be that says nothing.
+const again = 5 * time.Second
+
 // attack withholds and idles until its standard input ends. What the server closes
 // is opened again.
 func attack(target string, posts, idle int) error {
@@ -105,7 +109,7 @@ func attack(target string, posts, idle int) error {
 			say(c)
 			_, _ = io.Copy(io.Discard, c) // until the server closes it
 			_ = c.Close()
-			time.Sleep(time.Second)
+			time.Sleep(again)
 		}
 	}
 	block := bytes.Repeat([]byte{'x'}, 64<<10)

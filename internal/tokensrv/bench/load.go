@@ -239,11 +239,14 @@ func visit(addr string, conns, n int) error {
 func logIn(addr string, n int, span time.Duration, sites int) (latencies []time.Duration, failures []error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
+	sockets := make(chan struct{}, 15_000) // as many as this process may have; who waits for one is late
 	started := time.Now()
 	for i := range n {
 		due := started.Add(time.Duration(i) * span / time.Duration(n))
 		time.Sleep(time.Until(due))
 		all.Go(func() {
+			sockets <- struct{}{}
+			defer func() { <-sockets }()
 			c, err := dialFrom(addr, 1+i%sites)
 			if err == nil {
 				err = c.ask(flexToken(i))
