@@ -32,7 +32,7 @@ for (const [, status, code, detail] of `
 `.matchAll(/(\d+) (\S+): (.*)/g)) refusals[code] = [Number(status), detail];
 
 function refuse(code, more, seconds) {
-  throw { code, more, seconds }; // more: for the log; seconds: Retry-After
+  throw { code, more, seconds };
 }
 
 exports.handler = async (context, event, callback) => {
@@ -58,14 +58,14 @@ exports.handler = async (context, event, callback) => {
 };
 
 function settings(context) {
-  const text = (name, form = /./, usual = '', value = context['FLEXVC_' + name] ?? usual) =>
-    form.test(value) ? value : refuse('internal', { variable: name });
+  const get = (name) => context['FLEXVC_' + name];
+  const text = (name, form = /./, usual = '', value = get(name) ?? usual) => (form.test(value) ? value : refuse('internal', { variable: name }));
   const flag = (name) => text(name, /^(true|false|)$/) === 'true';
-  const list = (name) => context['FLEXVC_' + name]?.split(',');
+  const list = (name) => get(name)?.split(',');
   return {
     account: text('ACCOUNT_SID'),
     key: text('API_KEY'),
-    secret: context['FLEXVC_' + context.FLEXVC_API_KEY] || text('API_SECRET'),
+    secret: get(get('API_KEY')) || text('API_SECRET'),
     prefix: text('IDENTITY_PREFIX', /./, 'ext_'),
     ttl: Number(text('TOKEN_TTL', /^[1-9]\d{0,4}$/, '3600')),
     capped: flag('CAP_TO_FLEX_TOKEN'),
@@ -78,8 +78,10 @@ function settings(context) {
   };
 }
 
+const unread = () => refuse('malformed-request');
+
 async function exchange(set, event, answer) {
-  const headers = event.request?.headers ?? refuse('malformed-request');
+  const headers = event.request?.headers ?? unread();
   const [length, type, encoding = 'identity'] = ['length', 'type', 'encoding'].map((name) => [headers['content-' + name]].flat()[0]);
   if (length > 32768) refuse('too-large');
   if ('origin' in headers) {
@@ -96,15 +98,17 @@ async function exchange(set, event, answer) {
   if (!get && (encoding !== 'identity' || (length !== '0' && !known))) refuse('unsupported-media-type');
   const field = (name) => {
     const value = event[name] ?? undefined;
-    if (typeof (value ?? '') !== 'string') refuse('malformed-request');
+    if (typeof (value ?? '') !== 'string') unread();
     return length <= name.length + value?.length ? undefined : value; // from the address
   };
-  const [named, prefix = set.prefix] = [field('Token'), field('VoiceClientPrefix')];
+  const fields = ['Token', 'VoiceClientPrefix'];
+  for (const key in event) if (/^(token|voiceclientprefix)$/i.test(key) && !fields.includes(key)) unread();
+  const [named, prefix = set.prefix] = fields.map(field);
   const token = /^bearer ([^,]*)$/i.exec(headers.authorization)?.[1].trim() ?? named;
-  if (named && named !== token) refuse('malformed-request');
+  if (named && named !== token) unread();
   if (!token) refuse('missing-token');
   if (prefix !== set.prefix) refuse('prefix-not-allowed');
-  if (!/^[\w.~+/=-]{1,16384}$/.test(token)) refuse('malformed-token');
+  if (!/^(?!.{16385})eyJ[\w-]*(\.[\w-]*\.[\w-]*){1,2}$/.test(token)) refuse('malformed-token');
 
   const agent = await validate(set, token);
   const identity = set.prefix + agent.identity;
@@ -113,7 +117,7 @@ async function exchange(set, event, answer) {
   return mint(set, identity, agent.expires);
 }
 
-// Two fit a Function's 10 s. A redirect would carry the token elsewhere; a kept connection may be dead.
+// Why so: see README.md
 async function ask(address, user, password, body) {
   const headers = { Connection: 'close', Authorization: 'Basic ' + btoa(user + ':' + password) };
   const signal = AbortSignal.timeout(4000);
@@ -137,11 +141,11 @@ async function validate({ account, key, secret, flex, capped }, token) {
   try {
     said = JSON.parse(text);
   } catch {}
-  if (!said || (status >= 300 && status < 400)) refuse('validator-nonsense', { status });
+  if (!said || /^3/.test(status)) refuse('validator-nonsense', { status });
   const { valid, message, identity, expiration, account_sid: owner, worker_sid: worker, roles } = said;
   const code = +said.code || 0;
   const no = (reason) => refuse(reason, { status, upstream: code });
-  // Basic authentication failed; with flex the token is the password.
+  // Basic failed; with flex the token is the password.
   if (status >= 400 && valid == null && code === 20003 && !flex) no('validator-credentials-refused');
   if (status >= 400 ? valid != null || code || message : valid === false) {
     no(code === 20104 || /expired/i.test(message) ? 'flex-token-expired' : 'flex-token-refused');

@@ -77,7 +77,7 @@ func TestEachRequestInAProcessOfItsOwn(t *testing.T) {
 func invoke(t *testing.T, f *fakeTwilio, context map[string]string, headers bool) (code, log string) {
 	t.Helper()
 	var b buffer
-	request := httptest.NewRequest(http.MethodPost, function.Path, strings.NewReader("Token=a.b.c"))
+	request := httptest.NewRequest(http.MethodPost, function.Path, strings.NewReader("Token=eyJhIjoxfQ.b.c"))
 	request.Header.Set("Content-Type", form)
 	w := httptest.NewRecorder()
 	functions.Function{
@@ -96,7 +96,7 @@ func invoke(t *testing.T, f *fakeTwilio, context map[string]string, headers bool
 func TestVariablesThatAreWrongLetNobodyIn(t *testing.T) {
 	needs(t)
 	f := newFakeTwilio(t)
-	f.set("a.b.c", vouches(""))
+	f.set("eyJhIjoxfQ.b.c", vouches(""))
 	f.set(worker, enabledWorker())
 	for name, tt := range map[string]struct {
 		variable, value string

@@ -122,6 +122,11 @@ func decodeForm(encoded string) (ask, error) {
 	if len(token) > 1 || len(prefix) > 1 {
 		return ask{}, refuse(malformedRequest)
 	}
+	for name := range form {
+		if miscased(name) {
+			return ask{}, refuse(malformedRequest)
+		}
+	}
 	var a ask
 	if len(token) == 1 {
 		a.token = token[0]
@@ -130,6 +135,17 @@ func decodeForm(encoded string) (ask, error) {
 		a.prefix, a.hasPrefix = prefix[0], true
 	}
 	return a, nil
+}
+
+// miscased reports whether a name is one of ours but for its case, which whatever
+// stands in front of us may take for it.
+func miscased(name string) bool {
+	for _, ours := range []string{"Token", "VoiceClientPrefix"} {
+		if strings.EqualFold(name, ours) && name != ours {
+			return true
+		}
+	}
+	return false
 }
 
 // unambiguous reports whether a JSON object has each of our fields once at most,
@@ -147,12 +163,7 @@ func unambiguous(body []byte) bool {
 			return false
 		}
 		field, _ := name.(string)
-		for _, ours := range []string{"Token", "VoiceClientPrefix"} {
-			if strings.EqualFold(field, ours) && field != ours {
-				return false
-			}
-		}
-		if seen[field] {
+		if miscased(field) || seen[field] {
 			return false
 		}
 		seen[field] = true
