@@ -7,12 +7,14 @@ GO ?= go
 export GOFLAGS += -buildvcs=false
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/flexvc/flexvc/internal/buildinfo.Version=$(VERSION)
-SOURCES := $(shell find cmd internal extension plugin -path '*/node_modules' -prune -o '(' -name '*.go' -not -name '*_test.go' -o -name '*.html' ')' -print) \
-	$(shell find extension/app -type f) go.mod go.sum
+SOURCES := $(shell find cmd internal extension plugin function -path '*/node_modules' -prune -o '(' -name '*.go' -not -name '*_test.go' -o -name '*.html' ')' -print) \
+	$(shell find extension/app -type f) function/generateToken.js $(wildcard internal/emulator/functions/*.js) go.mod go.sum
 
 # The extension inside the binary needs the Voice SDK, which npm fetches.
 VOICE_SDK := extension/app/vendor/twilio.min.js
 PLUGIN := plugin/dist/bundle.js
+# Twilio's own runtime, in which the tests run the token Function.
+RUNTIME := function/node_modules/.installed
 ifneq ($(shell command -v npm 2>/dev/null),)
 SOURCES += $(VOICE_SDK) $(PLUGIN)
 endif
@@ -61,7 +63,7 @@ test: fmt-check vet cross staticcheck extension-test plugin-test unit e2e e2e-ro
 
 fmt-check: ## fail when a Go file is not gofmt's
 	@echo "format"
-	@files=$$(gofmt -l cmd internal extension plugin deploy); [ -z "$$files" ] || { echo "run gofmt -w on:"; echo "$$files"; exit 1; }
+	@files=$$(gofmt -l cmd internal extension plugin function deploy); [ -z "$$files" ] || { echo "run gofmt -w on:"; echo "$$files"; exit 1; }
 
 vet: ## go vet
 	@echo "vet"
@@ -81,7 +83,7 @@ staticcheck: ## staticcheck, in the version go.mod names
 	@echo "staticcheck"
 	@$(GO) tool staticcheck ./...
 
-unit: $(if $(findstring $(VOICE_SDK),$(SOURCES)),$(VOICE_SDK) $(PLUGIN)) ## all tests, with the race detector where a C compiler is there
+unit: $(if $(findstring $(VOICE_SDK),$(SOURCES)),$(VOICE_SDK) $(PLUGIN) $(RUNTIME)) ## all tests, with the race detector where a C compiler is there
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
 	@scripts/tools.sh redis-server tmux curl
 	@[ -n "$$FLEXVC_OPENAPI_DIR" ] || echo "FLEXVC_OPENAPI_DIR is not set: the emulator is not checked against Twilio's OpenAPI files"
@@ -112,6 +114,18 @@ plugin/node_modules/.installed: plugin/package-lock.json
 	cd plugin && npm ci --no-audit --no-fund
 	@touch $@
 
+ifneq ($(shell command -v npm 2>/dev/null),)
+function-test: $(RUNTIME) ## the token Function against serve, Twilio's own runtime and the emulator; about 3 minutes
+	$(GO) test $(RACE) -timeout 15m ./function ./internal/functiontest ./internal/emulator/functions ./internal/emulator/serverless
+else
+function-test:
+	@echo "note: npm is not there, so the token Function is not tested under Twilio's runtime"
+endif
+
+$(RUNTIME): function/package-lock.json
+	cd function && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 # $(call browser,FLAGS FILES): tests in Chromium, against the emulator with its voice edge.
 define browser
 @scripts/tools.sh chromium fonts-ipafont-gothic
@@ -122,6 +136,13 @@ endef
 
 e2e: bin/flexvc-voice extension/node_modules/.installed ## calls through the real extension in Chromium, with real audio; about 8 minutes
 	$(call browser,--at-once 2 e2e/extension/*.test.mjs)
+
+function-tools: bin/flexvc e2e/function/node_modules/.installed ## Twilio's own deployment tool and flexvc's Function in one account, in turns
+	@FLEXVC=$(CURDIR)/bin/flexvc node --test e2e/function/*.test.mjs
+
+e2e/function/node_modules/.installed: e2e/function/package-lock.json
+	cd e2e/function && npm ci --no-audit --no-fund
+	@touch $@
 
 FILES ?= e2e/extension/*.test.mjs
 N ?= 30
@@ -135,8 +156,9 @@ chaos: bin/flexvc-voice extension/node_modules/.installed ## an agent's and cust
 	@FLEXVC=bin/flexvc-voice CHROMIUM=$$(command -v "$${CHROMIUM:-chromium}") node e2e/chaos/chromium.mjs --steps $(STEPS) $(if $(SEED),--seed $(SEED))
 
 # Kept in the user's cache too: only the first build of a version of Flex needs its packages.
+# FLEX_UI=2.0.0 makes that of another release.
 flex-host: ## the page script of the real Flex UI: from the cache, or built of what npm fetches (740 MB)
-	@node e2e/flex/host.mjs --kept || { $(MAKE) --no-print-directory e2e/flex/node_modules/.installed && node e2e/flex/host.mjs; }
+	@node e2e/flex/host.mjs --kept || { { [ -n "$$FLEX_UI" ] || $(MAKE) --no-print-directory e2e/flex/node_modules/.installed; } && node e2e/flex/host.mjs; }
 
 e2e/flex/node_modules/.installed: e2e/flex/package-lock.json
 	cd e2e/flex && npm ci --ignore-scripts --no-audit --no-fund --prefer-offline
@@ -154,6 +176,15 @@ FLEX_NEEDS := bin/flexvc-voice extension/node_modules/.installed $(PLUGIN)
 
 e2e-flex: $(FLEX_NEEDS) ## the real Flex UI in Chromium on the emulator, with calls; about 2 minutes
 	$(call flex,--at-once 2 e2e/flex/*.test.mjs)
+
+# The oldest and the newest release of Flex UI 2 that npm has.
+FLEX_RELEASES = $(shell npm view @twilio/flex-ui versions --json | grep -oE '"2[.][0-9]+[.][0-9]+"' | tr -d '"' | sed -n '1p;$$p')
+e2e-flex-versions: $(FLEX_NEEDS) ## the plugin in the oldest and the newest Flex UI 2 that npm has; FLEX_RELEASES="2.4.1 2.8.3" are others; not in CI
+	@[ -n "$(strip $(FLEX_RELEASES))" ] || { echo "$@: skipped, npm cannot be asked for the releases of Flex UI"; exit 0; }
+	@for release in $(FLEX_RELEASES); do echo "Flex UI $$release"; FLEX_UI=$$release $(MAKE) --no-print-directory e2e-flex-release || exit 1; done
+
+e2e-flex-release: $(FLEX_NEEDS)
+	$(call flex,e2e/flex/release.test.mjs)
 
 e2e-story: $(FLEX_NEEDS) ## the whole of it in the real Flex UI, from init to disable, with a picture of each step; PASSES=20 times in a row
 	$(call flex,$(if $(PASSES),--passes $(PASSES)) e2e/story/story.test.mjs)
@@ -227,4 +258,4 @@ bench-updates: bin/flexvc ## browsers asking for updates as fast as they are ans
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help e2e-neighbours build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures mutants e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean
+.PHONY: help e2e-flex-release e2e-flex-versions e2e-neighbours build demo demo-browser test fmt-check vet cross staticcheck unit extension-test plugin plugin-test function-test e2e flex-host e2e-flex bench-calls bench-plugin generate golden bench bench-startup bench-workers bench-serve bench-pack bench-events bench-watch pictures mutants e2e-rollout bench-updates e2e-story e2e-desktop flex-picture soak chaos store-pictures clean

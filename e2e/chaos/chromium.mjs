@@ -110,7 +110,7 @@ export async function chaosWorld(world) {
     cut: (code) => world.order('drop', { identity: world.identity, code }),
     strand: (calls) => world.order('strand', { identity: world.identity, calls }),
     async fault(faults, ms, cut = false) {
-      if (faults.silent || faults.refuse_sockets || faults.token_error) silentUntil = Date.now() + ms;
+      if (faults.silent) silentUntil = Date.now() + ms;
       await world.order('faults', { faults, seconds: ms / 1000 });
       if (cut) await world.order('drop', { identity: world.identity, code: 0 });
     },

@@ -418,6 +418,25 @@ export async function devtoolsOf(profile) {
       const { processInfo } = await ask(path, 'SystemInfo.getProcessInfo');
       return processInfo.toSorted((a, b) => (b.type === 'browser') - (a.type === 'browser')).map(({ id }) => id);
     },
+    /** A connection to a target that lasts, with a function that asks it; objects are good for that long. */
+    async session(target) {
+      const socket = new WebSocket(`ws://127.0.0.1:${port}/devtools/page/${target}`);
+      await once(socket, 'open');
+      let id = 0;
+      const waiting = new Map();
+      socket.on('message', (data) => {
+        const { id, result, error } = JSON.parse(data);
+        waiting.get(id)?.(error ? Promise.reject(new Error(error.message)) : result);
+        waiting.delete(id);
+      });
+      return {
+        send: (method, params) => new Promise((done) => {
+          waiting.set((id += 1), done);
+          socket.send(JSON.stringify({ id, method, params }));
+        }),
+        close: () => socket.terminate(),
+      };
+    },
     targets: async () => (await ask(path, 'Target.getTargets', { filter: [{}] })).targetInfos,
     async evaluate(target, expression) {
       const { result, exceptionDetails } = await ask(`/devtools/page/${target}`, 'Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });

@@ -1,5 +1,4 @@
-// The plugin beside others: an extension of the first generation, a second tab of Flex, and a supervisor's listening in. All
-// in the real Flex UI.
+// The plugin beside others: an extension of the first generation, and a second tab of Flex. All in the real Flex UI.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { deafness, startFlex, until } from './world.mjs';
@@ -43,12 +42,22 @@ async function shape() {
   } });
   const asked = await writes(0);
   const seen = await page.evaluate(() => {
-    const { Notifications, Manager } = Twilio.Flex;
+    const { Actions, Notifications, Manager } = Twilio.Flex;
     const manager = Manager.getInstance();
     const { audio } = manager.voiceClient;
+    const listeners = ({ _events }) => Object.fromEntries(Object.entries(_events).map(([event, all]) => [event, [all].flat().length]).sort());
+    const parts = ['MainHeader', 'CallCanvasActions', 'TaskCanvasHeader', 'TaskListButtons', 'CallCanvas', 'RootContainer'];
     return {
+      actions: listeners(Actions.emitter),
+      replaced: [...(Actions.replacedActions.keys?.() ?? Object.keys(Actions.replacedActions))],
+      events: listeners(manager.events),
+      parts: parts.map((part) => {
+        const { registeredFragments, registeredWrappers, _removeRequests } = Twilio.Flex[part].Content;
+        return [part, ...[registeredFragments, registeredWrappers, _removeRequests].map((all) => (all?.size ?? Object.keys(all ?? {}).length))];
+      }),
+      ours: document.querySelectorAll('[data-flexvc]').length + Object.keys(localStorage).filter((key) => key.startsWith('flexvc')).length,
       header: [...document.querySelectorAll('.Twilio-MainHeader [data-testid]')].map((element) => element.dataset.testid),
-      strings: Object.keys(manager.strings).length,
+      strings: JSON.stringify(manager.strings),
       notifications: Notifications.registeredNotifications.size,
       audio: [audio, audio.speakerDevices, audio.ringtoneDevices].map((one) => Object.getOwnPropertyNames(one).filter((name) => typeof one[name] === 'function').sort()),
       posted: window.posted,
@@ -61,11 +70,17 @@ async function shape() {
 
 test('for a worker who is not enabled Flex is what it is without the plugin', each, async () => {
   const without = await shape();
-  assert.ok(without.header.length > 3 && without.strings > 500 && without.notifications > 20, JSON.stringify(without));
+  const { strings, ...rest } = without;
+  assert.ok(without.header.length > 3 && strings.length > 20_000 && without.notifications > 20 && Object.keys(without.actions).length > 0, JSON.stringify(rest));
   assert.deepEqual(without.posted, []);
+  const { attributes } = await flex.workerNow();
   await flex.deployPlugin();
   assert.deepEqual(await shape(), without);
+  assert.equal((await flex.workerNow()).attributes, attributes);
   await flex.enable(true);
+  const enabled = await shape();
+  // Or none of this would be seen.
+  for (const part of ['actions', 'events', 'parts', 'ours', 'strings', 'notifications', 'audio', 'posted']) assert.notDeepEqual(enabled[part], without[part], part);
 });
 
 /** Lets the page hear of the extension, and the extension of the page, only what the first generation knew. */
@@ -152,27 +167,6 @@ test('a second tab of Flex: both show the call, either may end it, and they do n
   assert.equal(written.length, 2, JSON.stringify(written));
   await second.close();
   await badgeSays(page, 'Voice ready');
-});
-
-test('a supervisor who listens in does it through the extension, and Flex\'s stop ends it', each, async () => {
-  // Monitoring is Flex's own request; what comes of it is a call to contact_uri with no task.
-  const reached = await page.evaluate(async () => {
-    const { Actions } = Twilio.Flex;
-    const seen = [];
-    Actions.replaceAction('MonitorCall', (payload) => void seen.push(payload));
-    await Actions.invokeAction('MonitorCall', { sid: 'WR1', extraParams: { To: 'client:x' } });
-    return seen.map(({ sid, extraParams }) => ({ sid, extraParams }));
-  });
-  assert.deepEqual(reached, [{ sid: 'WR1', extraParams: { To: 'client:x' } }]);
-
-  const sid = await flex.order('call', { identity: flex.identity });
-  await until('the call in Flex', async () => (await activeCall(page)) === sid);
-  await badgeSays(page, 'In a call');
-  await page.evaluate(() => Twilio.Flex.Actions.invokeAction('StopMonitoringCall', {}));
-  await until('the end of the call', async () => (await flex.stats(sid)).reason === 'agent');
-  await badgeSays(page, 'Voice ready');
-  // Without a call Flex's own does nothing, and nor do we.
-  await page.evaluate(() => Twilio.Flex.Actions.invokeAction('StopMonitoringCall', {}));
 });
 
 test('nothing went wrong on the pages', () => assert.deepEqual(flex.wrong(), []));

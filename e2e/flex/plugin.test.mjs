@@ -144,7 +144,7 @@ test('a disconnection that a heartbeat follows leaves the agent available', each
 test('the offline activity cannot be chosen by hand', each, async () => {
   await $('activity-dropdown-button').click();
   await $('activity-menu').locator('[role=menuitem]', { hasText: /^Unavailable$/ }).click();
-  await page.locator('[data-testid=notification-message]', { hasText: 'This activity is set by itself' }).waitFor();
+  await page.locator('[data-testid=notification-message]', { hasText: 'This activity is set automatically' }).waitFor();
   await flex.picture(page, 'plugin-7-notice');
   assert.equal((await flex.workerNow()).activity, 'Available');
   assert.deepEqual(await page.evaluate(() => window.activities), ['Available', 'Unavailable', 'Available']);

@@ -52,7 +52,7 @@ test('no extension: the agent reads why, and is not available', each, async () =
   await open();
   await badgeSays('No voice extension');
   await noticed('The voice extension is not running in this browser');
-  await explained(/^The voice extension is not running in this browser, so calls cannot reach you\. Switch it on/);
+  await explained(/^The voice extension is not running in this browser, so calls cannot reach you\. Turn it on/);
   await flex.picture(page, 'trouble-1-no-extension');
   await page.locator('[data-testid=activity-dropdown-button]').click();
   await page.locator('[data-testid=activity-menu] [role=menuitem]', { hasText: /^Available$/ }).click();
@@ -121,7 +121,7 @@ test('a Flex token that has expired', each, async () => {
 test('the offline activity is missing', each, async () => {
   await flex.deployPlugin({ offlineActivitySID: 'WA00000000000000000000000000000000' });
   await open();
-  await badgeSays('Voice half set up');
+  await badgeSays('Setup incomplete');
   await explained(/flexvc init/);
 });
 

@@ -2,7 +2,7 @@
 // and Chromium, with or without the unpacked extension. Nothing leaves loopback, and nothing is left when stop() has
 // returned. README.md says how it is run.
 import { createRequire } from 'node:module';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,6 +27,7 @@ export const pictures = process.env.PICTURES ?? fileURLToPath(new URL('node_modu
  *   Promise<{ base: string, args: string[], ignore: string[] }>} [options.install] brings the extension into Chromium, with its
  *   token server, instead of its unpacked folder
  * @param {string[]} [options.emulator] more flags for flexvc emulator, such as --flex-plugin NAME=FILE
+ * @param {number} [options.tone] in Hz: what the agent's microphone hears; Chromium's own beeps without
  */
 export async function startFlex(options = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'flexvc-flex-'));
@@ -43,6 +44,80 @@ export async function startFlex(options = {}) {
     await stop();
     throw error;
   }
+}
+
+/** A WAV file of ten seconds of short beeps: a steady tone would be taken for noise, and suppressed. */
+async function toneFile(folder, hz) {
+  const rate = 48_000;
+  const samples = new Int16Array(rate * 10);
+  for (let i = 0; i < samples.length; i += 1) {
+    const beep = (i / rate) % 0.4;
+    if (beep < 0.2) samples[i] = 12_000 * Math.sin((Math.PI * beep) / 0.2) * Math.sin((2 * Math.PI * hz * i) / rate);
+  }
+  const header = Buffer.alloc(44);
+  header.write('RIFF', 0);
+  header.writeUInt32LE(36 + samples.byteLength, 4);
+  header.write('WAVEfmt ', 8);
+  for (const [value, at] of [[16, 16], [rate, 24], [rate * 2, 28], [samples.byteLength, 40]]) header.writeUInt32LE(value, at);
+  for (const [value, at] of [[1, 20], [1, 22], [2, 32], [16, 34]]) header.writeUInt16LE(value, at);
+  header.write('data', 36);
+  const file = join(folder, `tone-${hz}.wav`);
+  await writeFile(file, Buffer.concat([header, Buffer.from(samples.buffer)]));
+  return file;
+}
+
+/**
+ * What is played to whoever wears the headset: how loud each of these tones was at its loudest within a second, in dB, as an
+ * analyser in the extension's document finds it in what its open connections receive.
+ * @param {Awaited<ReturnType<typeof devtoolsOf>>} devtools
+ * @param {number[]} hz
+ * @returns {Promise<number[]>}
+ */
+export async function played(devtools, hz) {
+  const target = (await devtools.targets()).find(({ url }) => url.startsWith('chrome-extension://') && url.includes('/offscreen/'));
+  if (!target) return hz.map(() => -Infinity);
+  const { send, close } = await devtools.session(target.targetId);
+  try {
+    const { result: { objectId: prototypeObjectId } } = await send('Runtime.evaluate', { expression: 'RTCPeerConnection.prototype' });
+    const { objects: { objectId } } = await send('Runtime.queryObjects', { prototypeObjectId });
+    const { result, exceptionDetails } = await send('Runtime.callFunctionOn', { objectId, functionDeclaration: String(listen), arguments: [{ value: hz }], awaitPromise: true, returnByValue: true });
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  } finally {
+    close();
+  }
+}
+
+/** Runs in the extension's document, on its connections. */
+async function listen(hz) {
+  const context = new AudioContext();
+  const analyser = Object.assign(context.createAnalyser(), { fftSize: 8192, smoothingTimeConstant: 0 });
+  for (const peer of this) {
+    if (peer.connectionState !== 'connected') continue;
+    for (const { track } of peer.getReceivers()) if (track.kind === 'audio') context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
+  }
+  const loudest = hz.map(() => -1000);
+  const bins = new Float32Array(analyser.frequencyBinCount);
+  for (const end = Date.now() + 1_000; Date.now() < end; await new Promise((then) => setTimeout(then, 20))) {
+    analyser.getFloatFrequencyData(bins);
+    hz.forEach((f, i) => {
+      const at = Math.round((f * analyser.fftSize) / context.sampleRate);
+      loudest[i] = Math.max(loudest[i], bins[at] === -Infinity ? -1000 : bins[at]);
+    });
+  }
+  await context.close();
+  return loudest;
+}
+
+/** Runs before anything on a page: an old release of Flex names its elements in another attribute than that of today. */
+export function namesOfToday() {
+  const rename = (root) => {
+    for (const element of root.querySelectorAll('[data-test]:not([data-testid])')) element.dataset.testid = element.dataset.test;
+    if (root.dataset?.test && !root.dataset.testid) root.dataset.testid = root.dataset.test;
+  };
+  new MutationObserver((changes) => {
+    for (const { addedNodes, target } of changes) for (const node of [target, ...addedNodes]) if (node.querySelectorAll) rename(node);
+  }).observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ['data-test'] });
 }
 
 /** Runs before anything on a page: while window.deaf is true, nothing of the extension is heard there. */
@@ -66,7 +141,7 @@ function inWords({ text, exception, stackTrace }) {
 /** Flex rejects now and then with an empty text, and nobody listens. */
 const saysNothing = /^"?"?(\n    (at .*\/host\.js:|-- ).*)*$/;
 
-async function makeFlex(folder, undo, { extension = true, install, emulator: more = [] }) {
+async function makeFlex(folder, undo, { extension = true, install, emulator: more = [], tone }) {
   const script = await hostScript();
   const environment = { ...process.env, HOME: folder, FLEXVC_STATE_DIR: join(folder, 'state'), XDG_CONFIG_HOME: '', XDG_STATE_HOME: '' };
   const run = program(environment, undo);
@@ -111,17 +186,22 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
   ];
   const quiet = ['--disable-background-networking', '--disable-component-update', '--use-fake-ui-for-media-stream'];
   const desktop = { viewport: { width: 1500, height: 950 }, permissions: ['microphone'] };
-  const context = await chromium.launchPersistentContext(profile, {
-    ...browser,
-    ...desktop,
-    headless: false,
-    ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages', ...(installed?.ignore ?? [])],
-    args: [
-      ...flags, '--remote-debugging-port=0', ...(installed ? installed.args : quiet),
-      ...(unpacked ? [`--disable-extensions-except=${app}`, `--load-extension=${app}`] : []),
-    ],
-  });
-  undo.push(() => context.close());
+  const launch = async (profile, { unpacked, tone }) => {
+    const context = await chromium.launchPersistentContext(profile, {
+      ...browser,
+      ...desktop,
+      headless: false,
+      ignoreDefaultArgs: ['--disable-extensions', '--disable-component-extensions-with-background-pages', ...(installed?.ignore ?? [])],
+      args: [
+        ...flags, '--remote-debugging-port=0', ...(installed ? installed.args : quiet),
+        ...(unpacked ? [`--disable-extensions-except=${app}`, `--load-extension=${app}`] : []),
+        ...(tone ? [`--use-file-for-fake-audio-capture=${await toneFile(folder, tone)}`] : []),
+      ],
+    });
+    undo.push(() => context.close());
+    return context;
+  };
+  const context = await launch(profile, { unpacked, tone });
 
   const world = {
     url, accountSid, control, order, flexOrder, worker, environment, context,
@@ -146,8 +226,20 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
       const page = await world.signIn(await beside.newContext(desktop), agent, '8h');
       return { page, worker: agent, close: () => beside.close() };
     },
+    /**
+     * Opens Flex as another agent in a browser of its own that has the extension.
+     * @param {{ sid: string }} agent
+     * @param {{ tone?: number }} [wanted]  tone: what the microphone hears, in Hz
+     */
+    async openExtended(agent, { tone } = {}) {
+      const profile = join(folder, `profile-${agent.sid}`);
+      const context = await launch(profile, { unpacked, tone });
+      const page = await world.signIn(context, agent, '8h');
+      return { page, worker: agent, devtools: await devtoolsOf(profile), close: () => context.close() };
+    },
     async signIn(context, { sid }, ttl, script) {
       const page = await context.newPage();
+      await page.addInitScript(namesOfToday);
       if (script) await page.addInitScript(script);
       page.setDefaultTimeout(90_000);
       // Playwright's own event has no stack of what is no Error.
@@ -197,7 +289,7 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
     flexState: (page, what) => page.evaluate(`((flex) => (${what}))(Twilio.Flex.Manager.getInstance().store.getState().flex)`),
     async setActivity(page, name) {
       await page.locator('[data-testid=activity-dropdown-button]').click();
-      await page.locator('[data-testid=activity-menu] [role=menuitem]', { hasText: new RegExp(`^${name}$`) }).click();
+      await page.locator('[role=menuitem]:visible', { hasText: new RegExp(`^${name}$`) }).click();
       await until(`activity ${name}`, async () => (await world.flexState(page, 'flex.worker.activity.name')) === name);
     },
     offer: (more = {}) => flexOrder('offer', { worker: worker.sid, ...more }),

@@ -40,6 +40,29 @@ async function outage(pages, lasts = 5) {
 
 const deselect = (page) => page.evaluate(() => Twilio.Flex.Actions.invokeAction('SelectTask', { sid: undefined }));
 
+const taskAction = (page, action, sid) => page.evaluate(([action, sid]) => {
+  const task = [...Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.values()].find((task) => task.sid === sid);
+  return Twilio.Flex.Actions.invokeAction(action, { task, sid });
+}, [action, sid]);
+
+/** A chat that the agent has accepted and looks at. */
+async function chatting(page) {
+  const { sid } = await flex.offer({ channel: 'chat' });
+  await until('the chat in Flex', () => page.evaluate((sid) => Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.has(sid), sid));
+  await taskAction(page, 'AcceptTask', sid);
+  await flex.reservationIs(sid, 'accepted');
+  await page.evaluate((sid) => Twilio.Flex.Actions.invokeAction('SelectTask', { sid }), sid);
+  await until('On a Task', async () => (await activity()) === 'On a Task');
+  return sid;
+}
+
+async function finish(page, sid) {
+  await taskAction(page, 'WrapupTask', sid);
+  await flex.reservationIs(sid, 'wrapping');
+  await taskAction(page, 'CompleteTask', sid);
+  await flex.reservationIs(sid, 'completed');
+}
+
 async function leave(...pages) {
   assert.deepEqual(flex.wrong(), []);
   for (const page of pages) await page.close();
@@ -52,7 +75,7 @@ const surroundings = ['task selected', 'nothing selected', 'two tabs', 'a second
 for (const calls of [1, 2]) {
   for (const moment of moments) {
     for (const around of surroundings) {
-      if (moment === 'idle' && (around.includes('selected') || calls === 2)) continue;
+      if (moment === 'idle' && calls === 2) continue;
       test(`an outage ${moment}, ${around}, with room for ${calls} ${calls === 1 ? 'call' : 'calls'}: the agent is available again`, each, async () => {
         const at = await open({ handler: true, calls });
         const tabs = [at.page];
@@ -73,6 +96,8 @@ for (const calls of [1, 2]) {
           await flex.reservationIs(live.sid, 'wrapping');
           await until('Wrap Up', async () => (await activity()) === 'Wrap Up');
         }
+        // Whoever has no call may be in a chat.
+        const chat = moment === 'idle' && around === 'task selected' ? await chatting(at.page) : null;
         if (around === 'nothing selected') await deselect(at.page);
 
         const [before, was] = [await flex.lastRequest(), await activity()];
@@ -89,6 +114,11 @@ for (const calls of [1, 2]) {
         // Two tabs that ask for the same are one change, and asking for what there is is none.
         const distinct = changed.filter((name, i) => name !== [was, ...changed][i]);
         assert.ok(distinct.length <= 3, `${changed}`);
+        if (chat) {
+          assert.equal((await flex.reservation(chat)).status, 'accepted', 'no reservation of another channel is lost');
+          await finish(at.page, chat);
+          await available();
+        }
         if (calls === 1 && live) assert.deepEqual(distinct, [], 'nobody could have offered the agent a call');
         await beside?.close();
         await leave(...tabs);
@@ -114,6 +144,19 @@ test('a chat that is offered outlives an outage, and is still there to be taken'
     const task = [...Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.values()].find((task) => task.sid === sid);
     return Twilio.Flex.Actions.invokeAction('RejectTask', { task, sid });
   }, sid);
+  await until('the offline activity', async () => (await activity()) === 'Voice Client Offline');
+  await at.page.evaluate(() => (window.deaf = false));
+  await available();
+  await leave(at.page);
+});
+
+test('"My tab was behind the CRM all morning": an extension that goes is missed where Chrome calls the page late, too', each, async () => {
+  await flex.deployPlugin({ offlineActivitySID: offline });
+  const late = `(${deafness})(); { const every = setInterval; window.setInterval = (task, ms, ...rest) => every(task, ms === 1_000 ? 4_000 : ms, ...rest); }`;
+  const at = desk(flex, await flex.openFlex({ script: late }));
+  await at.badgeSays('Voice ready');
+  if ((await activity()) !== 'Available') await flex.setActivity(at.page, 'Available');
+  await at.page.evaluate(() => (window.deaf = true));
   await until('the offline activity', async () => (await activity()) === 'Voice Client Offline');
   await at.page.evaluate(() => (window.deaf = false));
   await available();

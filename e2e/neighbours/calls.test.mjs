@@ -1,15 +1,19 @@
 // Calls beside plugins that watch and steer them: what the agent and the customer get, and what the others hear.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { deafness, until } from '../flex/world.mjs';
-import { agentAutomation, callback, desk, hangUpBy, multiCall, pauseRecording, ringNotification, startNeighbourhood } from './neighbours.mjs';
+import { deafness, played, until } from '../flex/world.mjs';
+import { agentAutomation, callback, desk, hangUpBy, multiCall, pauseRecording, ringNotification, startNeighbourhood, twoCalls } from './neighbours.mjs';
 
 let flex;
 
 const each = { timeout: 300_000 };
+/** What each of them says. */
+const hz = { agent: 500, first: 1100, second: 1900 };
+/** dB above which a tone is heard: here they are at -12, or below -60. */
+const audible = -40;
 
 before(async () => {
-  flex = await startNeighbourhood();
+  flex = await startNeighbourhood({ tone: hz.agent });
 });
 after(() => flex?.stop());
 
@@ -121,5 +125,88 @@ test('Accept while the extension is away is refused with the reason, and the tas
   await flex.endsWith(sid);
   await at.$('hangup-footer').click();
   await at.complete(sid);
+  await leave(at);
+});
+
+/** Whom the agent hears in the headset, and which customers hear the agent. */
+async function hearing(calls) {
+  const agent = (await played(flex.devtools, [hz.first, hz.second])).map((db, i) => db > audible && ['first', 'second'][i]).filter(Boolean);
+  const by = [];
+  for (const [name, { attributes, sid }] of Object.entries(calls)) {
+    if (!(await flex.reservation(sid)).live) continue;
+    const { heard } = await flex.order('tones', { sid: attributes.call_sid, hz: [hz.agent] });
+    if (heard[0] > audible) by.push(name);
+  }
+  return `the agent hears ${agent.join(' and ') || 'nobody'}, and is heard by ${by.join(' and ') || 'nobody'}`;
+}
+
+const onlyWith = (name) => `the agent hears ${name}, and is heard by ${name}`;
+
+async function hears(calls, wanted) {
+  let now;
+  await until(wanted, async () => (now = await hearing(calls)) === wanted).catch((error) => {
+    throw new Error(`${error.message}; ${now}`);
+  });
+  assert.equal(await hearing(calls), wanted);
+}
+
+test('two calls with a plugin for several: the agent speaks with the customer whose turn it is, and with no other', each, async () => {
+  const at = await open([twoCalls], { calls: 2 });
+  const row = (name) => at.page.locator('[data-testid=task-item]', { hasText: name });
+  const accept = async (name, tone) => {
+    const { sid } = await flex.offer({ tone, attributes: { name } });
+    await row(name).locator('[data-testid=accept-task]').click();
+    const live = await flex.reservationIs(sid, 'accepted');
+    await flex.endsWith(sid);
+    return live;
+  };
+  const calls = { first: await accept('First customer', hz.first) };
+  await hears(calls, onlyWith('first'));
+  calls.second = await accept('Second customer', hz.second);
+  await hears(calls, onlyWith('second'));
+  assert.equal((await flex.reservation(calls.first.sid)).hold, true, 'the first customer hears the music');
+
+  await row('First customer').click();
+  await until('the first call in Flex', async () => (await at.activeCall()) === calls.first.call_sid);
+  assert.equal(await at.invoke('UnholdCall', { sid: calls.first.sid }), 'done');
+  await hears(calls, onlyWith('first'));
+  assert.equal((await flex.reservation(calls.second.sid)).hold, true, 'the second customer hears the music');
+  await flex.picture(at.page, 'neighbours-3-two-calls');
+
+  await at.$('hangup-footer').click();
+  await until('the end of the first call', async () => (await flex.stats(calls.first.call_sid)).reason === 'agent');
+  assert.equal((await flex.stats(calls.second.call_sid)).state, 'in-progress');
+  await at.complete(calls.first.sid);
+  await row('Second customer').click();
+  assert.equal(await at.invoke('UnholdCall', { sid: calls.second.sid }), 'done');
+  await hears({ second: calls.second }, onlyWith('second'));
+  await at.$('hangup-footer').click();
+  await at.complete(calls.second.sid);
+  assert.equal((await flex.stats(calls.second.call_sid)).reason, 'agent');
+  await leave(at);
+});
+
+test('Accept in a browser without the extension, while another has it: it is refused there, and taken here', each, async () => {
+  const at = await open([]);
+  const beside = await flex.openColleague(flex.worker);
+  const there = desk(flex, beside.page);
+  await there.badgeSays('No voice extension');
+  const rung = async () => (await flex.order('events')).filter(({ kind }) => kind === 'call.ringing').length;
+  const before = await rung();
+  const { sid } = await flex.offer({ tone: hz.first });
+  await there.$('accept-task').first().click();
+  await there.part('refused').waitFor();
+  await flex.picture(beside.page, 'neighbours-4-accept-elsewhere');
+  assert.equal((await flex.reservation(sid)).status, 'pending');
+  assert.equal(await rung(), before, 'nobody was rung');
+  await at.page.bringToFront();
+  await at.$('accept-task').first().click();
+  const live = await flex.reservationIs(sid, 'accepted');
+  assert.equal((await flex.stats(live.call_sid)).identity, flex.identity, 'who was rung');
+  await flex.endsWith(sid);
+  await hears({ first: live }, onlyWith('first'));
+  await at.$('hangup-footer').click();
+  await at.complete(sid);
+  await beside.close();
   await leave(at);
 });

@@ -159,3 +159,57 @@ export function multiCall(flex, manager) {
     activeCall?.on('disconnect', () => window.calls.push('disconnect'));
   });
 }
+
+/**
+ * multi-call, with two: it remembers the calls that come into Flex's state, puts that of the task which is opened there by the same
+ * action of the store as we do, and another one when one ends. Customers wait on hold while another is accepted or taken off hold.
+ */
+export function twoCalls(flex, manager) {
+  const { store } = manager;
+  const state = () => store.getState().flex;
+  const known = new Map();
+  const legOf = (task) => task?.conference?.participants.find(({ isCurrentWorker, status }) => isCurrentWorker && status === 'joined')?.callSid;
+  const put = (call) => void (call && call !== state().phone.activeCall && store.dispatch({ type: 'PHONE_ADD_CALL', payload: call }));
+  store.subscribe(() => {
+    const { activeCall } = state().phone;
+    const callSid = activeCall?.parameters.CallSid;
+    if (!callSid || known.get(callSid) === activeCall) return;
+    known.set(callSid, activeCall);
+    activeCall.on('disconnect', () => {
+      known.delete(callSid);
+      put([...known.values()].at(-1));
+    });
+  });
+  flex.Actions.addListener('afterSelectTask', ({ task, sid }) => put(known.get(legOf(task ?? state().worker.tasks.get(sid)))));
+  const holdOthers = async ({ task, sid }) => {
+    for (const other of state().worker.tasks.values()) {
+      const customer = other.conference?.participants.find(({ participantType }) => participantType === 'customer');
+      if (other.sid === (sid ?? task.sid) || other.status !== 'accepted' || !customer || customer.onHold) continue;
+      await flex.Actions.invokeAction('HoldCall', { task: other, sid: other.sid });
+    }
+  };
+  for (const event of ['beforeAcceptTask', 'beforeUnholdCall']) flex.Actions.addListener(event, holdOthers);
+}
+
+/**
+ * sip-support: an agent with a desk phone has no call in the page; mute and hang-up are the conference's. The test plays the
+ * function that ends a participant's call with the account's credentials.
+ */
+export function sipSupport(flex, manager) {
+  const isSip = () => /^sip:/.test(manager.workerClient.attributes.contact_uri);
+  const own = ({ task, sid }) => task ?? manager.store.getState().flex.worker.tasks.get(sid ?? manager.store.getState().flex.view.selectedTaskSid);
+  let muted = false;
+  flex.Actions.addListener('beforeToggleMute', async (payload, abort) => {
+    if (!isSip()) return;
+    abort();
+    const task = own(payload);
+    await flex.Actions.invokeAction('UpdateWorkerParticipant', { task, sid: task.sid, options: { mute: (muted = !muted) } });
+  });
+  flex.Actions.addListener('beforeHangupCall', async (payload, abort) => {
+    if (!isSip()) return;
+    abort();
+    const task = own(payload);
+    const { callSid } = task.conference.participants.find(({ isCurrentWorker }) => isCurrentWorker);
+    await window.endParticipant(task.conference.conferenceSid, callSid);
+  });
+}

@@ -78,6 +78,28 @@ test('"from the dock to the wireless": no packets, no answer, and within a secon
   assert.deepEqual([kit.restarts, kit.reconnects], [1, 1]);
 });
 
+test('"it came back and was gone again": the second change is noticed as soon as the first', async () => {
+  const kit = makeLink();
+  await kit.pass(5_000);
+  kit.comes = kit.answers = false;
+  await kit.pass(1_500);
+  kit.stream.status = 'connected';
+  kit.stream.emit('answer', { callsid: 'CA1' });
+  kit.comes = true;
+  await kit.pass(200);
+  kit.comes = false;
+  await kit.pass(1_500);
+  assert.deepEqual([kit.restarts, kit.reconnects, kit.told], [2, 2, [true, false, true]]);
+});
+
+test('"my network changed just as I had answered": what has come for a moment is missed', async () => {
+  const kit = makeLink();
+  await kit.pass(500);
+  kit.comes = kit.answers = false;
+  await kit.pass(1_700);
+  assert.deepEqual([kit.restarts, kit.reconnects, kit.told], [1, 1, [true]]);
+});
+
 test('the system tells of another network: less silence is enough', async () => {
   const kit = makeLink();
   await kit.pass(5_000);

@@ -49,6 +49,7 @@ const good = {
   'offscreen.truth': { call, onHold: [call], ended: { callSid: 'CA0', reason: 'hung_up' }, ...devices },
   'offscreen.callChanged': { call, onHold: [] },
   'offscreen.callEnded': { callSid: 'CA1', reason: 'ended' },
+  'offscreen.answerPressed': {},
   'offscreen.devicesChanged': devices,
   'offscreen.prepare': { token: 't', identity: 'i', edge: 'roaming', holdSeconds: 30, appVersion: '1', chosen },
   'offscreen.takeCall': { callSid: 'CA1', connectToken: 'c', from: '' },

@@ -122,11 +122,12 @@ func TestEmulatorRooms(t *testing.T) {
 	rooms := map[string][]string{
 		"internal/emulator": {at + "store", at + "fault", at + "outbox", at + "journal"},
 		at + "store":        {}, at + "fault": {}, at + "journal": {}, at + "outbox": {at + "fault"},
-		at + "taskrouter": core, at + "flexapi": core, at + "serverless": core, at + "events": core, at + "iam": core,
-		at + "products":     {"internal/emulator", at + "taskrouter", at + "flexapi", at + "serverless", at + "events", at + "iam"},
+		at + "taskrouter": core, at + "flexapi": core, at + "serverless": append(core, at+"functions"), at + "events": core, at + "iam": core, at + "calls": core,
+		at + "products":     {"internal/emulator", at + "taskrouter", at + "flexapi", at + "serverless", at + "events", at + "iam", at + "calls"},
 		at + "coverage":     {"internal/emulator", at + "products", at + "flexui"},
 		at + "emulatortest": nil, // for tests
-		at + "flexui":       {"internal/emulator"}, at + "voice": {at + "certificate", at + "voice/media"}, at + "voice/media": {}, at + "certificate": {},
+		at + "flexui":       {"internal/emulator", at + "flexui/livequery"}, at + "flexui/livequery": {}, at + "voice": {at + "certificate", at + "voice/media"}, at + "voice/media": {}, at + "certificate": {},
+		at + "functions": {at + "certificate"},
 	}
 	for _, s := range sources(t) {
 		may, ok := rooms[s.pkg]

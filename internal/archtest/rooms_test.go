@@ -20,12 +20,12 @@ func with(more ...string) []string {
 		"internal/tui", "internal/doctor", "internal/eventsrv", "internal/tokensrv", "internal/tokenlog", "internal/rollout", "internal/webstore", "internal/crx",
 		"internal/provision", "internal/workers", "internal/workers/rows", "internal/fleet", "internal/twilioapi", "internal/attributes",
 		"internal/config", "internal/ui", "internal/twilio", "internal/durable",
-		"internal/emulator", "plugin", "extension")
+		"internal/emulator", "plugin", "extension", "function")
 }
 
 // commands are the rooms of single commands.
 func commands() (all []string) {
-	for _, noun := range []string{"config", "demo", "doctor", "emulator", "events", "init", "pack", "plugin", "rollout", "runs", "serve", "teardown", "watch", "workers"} {
+	for _, noun := range []string{"config", "demo", "doctor", "emulator", "events", "function", "init", "keys", "pack", "plugin", "rollout", "runs", "serve", "teardown", "watch", "workers"} {
 		all = append(all, "internal/cli/"+noun)
 	}
 	return all
@@ -44,26 +44,27 @@ var rooms = []room{
 	{"internal/mutants", nil, "it breaks the sources and runs their tests, and needs none of them itself"},
 	{"internal/archtest", nil, "it reads the sources, and runs none but the catalogue of problems"},
 	{"deploy", nil, "it holds files to what they promise"},
+	{"internal/functiontest", []string{"internal/tokensrv", "internal/attributes", "internal/emulator", "function"}, "the Function and the server have to agree, and neither knows the other"},
 	{"internal/cli/accounttest", with("internal/cli/tree", "internal/cli/plugin", "internal/cli"), "tests of several commands share an account"},
 	{"internal/cli/tree", with(append(commands(), "internal/cli")...), "the commands are put together in one place, and nobody imports that"},
 	{"internal/cli/demo", with("internal/cli/serve", "internal/cli/emulator", "internal/cli/watch", "internal/cli"), "the demo is the one command that runs others"},
-	command("config"), command("doctor"), command("emulator"), command("events"), command("init"), command("pack"), command("plugin"),
+	command("config"), command("doctor"), command("emulator"), command("events"), command("function"), command("init"), command("keys"), command("pack"), command("plugin"),
 	command("rollout"), command("runs"), command("serve"), command("teardown"), command("watch"), command("workers"),
 	{"internal/cli/bulk", with("internal/cli"), "enabling, disabling, resuming and rolling back are one flow"},
 	{"internal/cli/clitest", with("internal/cli"), "tests inside a command use it, so it imports no command"},
 	{"internal/cli", with(), "what commands share knows none of them"},
-	{"internal/tokensrv/bench", []string{"internal/tokensrv"}, "it measures the token server alone"},
+	{"internal/tokensrv/bench", []string{"internal/eventsrv", "internal/tokensrv", "internal/fleet", "internal/twilio"}, "it measures the server alone, without Twilio and without commands"},
 
 	{"internal/tui", []string{"internal/workers", "internal/fleet", "internal/attributes", "internal/ui"}, "the screen shows the fleet and proposes runs; it asks nobody itself"},
 	{"internal/doctor", []string{"internal/provision", "internal/workers", "internal/fleet", "internal/twilio"}, "a check judges as the commands do, and prints nothing"},
-	{"internal/eventsrv", []string{"internal/fleet", "internal/twilio"}, "drift is judged once, in fleet"},
-	{"internal/tokensrv", []string{"internal/tokenlog", "internal/twilio"}, "the server that holds the signing secret knows no worker and no setting"},
+	{"internal/eventsrv", []string{"internal/gate", "internal/fleet", "internal/twilio"}, "drift is judged once, in fleet"},
+	{"internal/tokensrv", []string{"internal/gate", "internal/turns", "internal/tokenlog", "internal/twilio"}, "the server that holds the signing secret knows no worker and no setting"},
 	{"internal/tokenlog", nil, "it remembers what it is told, and judges nothing"},
 	{"internal/rollout", []string{"internal/durable"}, "it serves a package that somebody else has packed and signed"},
 	{"internal/webstore", nil, "Google's API, which knows nothing of Twilio"},
 	{"internal/crx", []string{"internal/durable"}, "a package is a file; whose it is decides the caller"},
 
-	{"internal/provision", []string{"internal/twilioapi", "internal/twilio"}, "what should be in the account is no matter of workers or of the terminal"},
+	{"internal/provision", []string{"internal/twilioapi", "internal/twilio", "function"}, "what should be in the account is no matter of workers or of the terminal"},
 	{"internal/fleet", []string{"internal/attributes", "internal/twilio"}, "a judgement changes nothing, so it needs no run"},
 	{"internal/workers", []string{"internal/workers/rows", "internal/attributes", "internal/twilio", "internal/durable"}, "a run knows its workers by an interface, so that a test can break every request of it"},
 	{"internal/workers/rows", []string{"internal/twilio"}, "a file is read without knowing any worker"},
@@ -74,11 +75,14 @@ var rooms = []room{
 	{"internal/ui", []string{"internal/twilio"}, "the terminal's layer knows no domain; an SID's shape is all it needs"},
 	{"internal/attributes", nil, "a text goes in and a text comes out"},
 	{"internal/twilio", nil, "plain types, which everyone who speaks of Twilio can import"},
+	{"internal/turns", nil, "whose turn it is does not depend on what for"},
+	{"internal/gate", nil, "what a connection costs does not depend on what is asked over it"},
 	{"internal/durable", nil, "files, whoever's they are"},
 
 	{"internal/emulator/...", nil, "an independent oracle: code shared with its client would agree with the client's mistakes"},
 	{"plugin", nil, "the bundle and its settings"},
 	{"extension", nil, "the folder as Chrome loads it"},
+	{"function", nil, "the source, and what its build must name"},
 
 	{"internal/problem", nil, "everyone imports it, so it imports nobody"},
 	{"internal/buildinfo", nil, "everyone imports it, so it imports nobody"},

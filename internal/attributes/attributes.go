@@ -143,6 +143,21 @@ func foreign(uri string) bool {
 	return text != "" && !strings.HasPrefix(text, "client:")
 }
 
+// Foreign reports whether a worker's calls ring something else than a voice
+// client, and whether that address is kept, so that the plugin may replace it.
+func Foreign(attributes *string) (isForeign, kept bool) {
+	if attributes == nil {
+		return false, false
+	}
+	doc, err := parse(*attributes)
+	if err != nil {
+		return false, false
+	}
+	uri, former := doc.contactURI.of(*attributes), doc.formerURI.of(*attributes)
+	isForeign = foreign(uri)
+	return isForeign, isForeign && former != "" && ReadsAs(former, uri)
+}
+
 func addressForeign(uri string) error {
 	return problem.New(problem.AddressForeign, "calls ring %s, which is no voice client", uri).
 		WithHint("--include-foreign moves such workers too, and keeps the address")

@@ -40,7 +40,7 @@ func (a *App) lacks(ctx context.Context, s *Session) ([]Lack, error) {
 		return nil, err
 	}
 	d := &doctor.Doctor{
-		Now: a.Now, Web: tokensrv.NewTransport(http.ProxyFromEnvironment), Extension: BuiltIn(cfg, extension.App()),
+		Now: a.Now, Web: s.Web(tokensrv.NewTransport(http.ProxyFromEnvironment)), Extension: BuiltIn(cfg, extension.App()),
 		Settings: doctor.Settings{
 			File: filepath.Base(cfg.File), Profile: cfg.Profile, Found: cfg.HasProfile(), Emulated: cfg.Emulated(), AccountSID: s.AccountSID,
 			WorkspaceSID: s.WorkspaceSID, ActivityName: cfg.ActivityName, ActivitySID: cfg.ActivitySID, Prefix: cfg.IdentityPrefix,
@@ -100,4 +100,43 @@ func BuiltIn(cfg *config.Config, folder fs.FS) doctor.Extension {
 // Finding is what a check says, with its SIDs shortened, safe to print.
 func Finding(s *ui.Streams, text string) string {
 	return WholeSID.ReplaceAllStringFunc(ui.Clean(text), s.SID)
+}
+
+// Origins are those of --allow-origin, or the extension that our key signs.
+func (a *App) Origins(cfg *config.Config, given []string) ([]string, error) {
+	if len(given) > 0 {
+		return given, nil
+	}
+	key, _, err := crx.ReadKey(cfg.SigningKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		a.UI.Warn("no extension may request tokens: signing key %s not found", cfg.Short(cfg.SigningKey))
+		a.UI.Hint("create it with flexvc init, or name the extension with --allow-origin chrome-extension://<id>")
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	id, err := crx.ExtensionID(&key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return []string{"chrome-extension://" + id}, nil
+}
+
+// Web is how addresses are asked that browsers ask: an emulated session's Functions
+// where they are emulated, all others with base.
+func (s *Session) Web(base doctor.Web) doctor.Web {
+	if s.Transport == nil {
+		return base
+	}
+	return web{s.Transport, base}
+}
+
+type web struct{ functions, others doctor.Web }
+
+func (w web) RoundTrip(r *http.Request) (*http.Response, error) {
+	if IsFunction(r.URL) {
+		return w.functions.RoundTrip(r)
+	}
+	return w.others.RoundTrip(r)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/provision"
+	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/twilio"
 	"github.com/flexvc/flexvc/internal/twilioapi"
 	"github.com/flexvc/flexvc/internal/workers"
@@ -162,4 +163,17 @@ func (s *Session) Events() *provision.Events {
 // Plugin is what deploys the Flex plugin to the session's account.
 func (a *App) Plugin(s *Session) *provision.Plugin {
 	return &provision.Plugin{Client: s.Client, Random: a.Random, Now: a.Now, Sleep: a.Sleep}
+}
+
+// Function is what deploys the token Function to the session's account.
+func (a *App) Function(s *Session) (*provision.Function, error) {
+	intents, err := a.IntentFile(s.AccountSID, "function.json", provision.FunctionKeyName)
+	if err != nil {
+		return nil, err
+	}
+	web := s.Transport
+	if web == nil {
+		web = tokensrv.NewTransport(http.ProxyFromEnvironment)
+	}
+	return &provision.Function{Client: s.Client, Keys: s.Keys, Intents: intents, Random: a.Random, Now: a.Now, Sleep: a.Sleep, Web: web}, nil
 }

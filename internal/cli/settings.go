@@ -3,6 +3,7 @@ package cli
 import (
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -87,11 +88,14 @@ func completeProfiles(a *App) cobra.CompletionFunc {
 
 // UpdateURL is where browsers look for later versions of the extension when
 // nothing else is named: flexvc serve's own place. It is empty without a usable
-// token URL.
+// token URL, and where that is a Function's: nothing else is served there.
 func UpdateURL(cfg *config.Config) string {
 	u, err := url.Parse(cfg.TokenURL)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" || IsFunction(u) {
 		return ""
 	}
 	return u.Scheme + "://" + u.Host + rollout.Folder + rollout.UpdateFile
 }
+
+// IsFunction reports whether Twilio Serverless serves the address.
+func IsFunction(u *url.URL) bool { return strings.HasSuffix(u.Hostname(), ".twil.io") }

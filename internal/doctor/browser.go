@@ -112,7 +112,7 @@ func (d *Doctor) policy(browser, dir string, p policies) (Result, bool) {
 		return fail(says, fmt.Sprintf("ExtensionSettings has no entry for %s", d.Extension.ID), write), false
 	case entry.Mode != "force_installed" && entry.Mode != "normal_installed":
 		return fail(says, fmt.Sprintf("installation_mode is %q: the browser does not install the extension", entry.Mode), write), false
-	case entry.Update != d.Settings.UpdateURL:
+	case d.Settings.UpdateURL != "" && entry.Update != d.Settings.UpdateURL:
 		return fail(says, fmt.Sprintf("update_url is %s, but the extension is at %s", entry.Update, d.Settings.UpdateURL), write), false
 	case !entry.Override:
 		return warn(says, "override_update_url is not set: a package without update_url in its manifest is never updated", write), false

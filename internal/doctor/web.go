@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -67,7 +68,10 @@ func (d *Doctor) tokenServer(ctx context.Context) Result {
 	if d.Extension.ID == "" {
 		return skip("without a signing key the extension's origin is unknown: see extension")
 	}
-	const start = "start it with flexvc serve, or set token_url to its address"
+	start := "start it with flexvc serve, or set token_url to its address"
+	if d.isFunction() {
+		start = "flexvc function deploy, or set token_url to the address of flexvc serve"
+	}
 	preflight := http.Header{"Origin": {d.Extension.origin()}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"content-type"}}
 	res, text, err := d.ask(ctx, http.MethodOptions, at, "", preflight)
 	if err != nil {
@@ -123,6 +127,8 @@ func (d *Doctor) flexToken(ctx context.Context) (string, Result, bool) {
 func (d *Doctor) allowed(res *http.Response, text []byte) (Result, bool) {
 	at, origin := d.Settings.TokenURL, d.Extension.origin()
 	switch {
+	case res.StatusCode == http.StatusNotFound && d.isFunction():
+		return fail(fmt.Sprintf("%s is not a token endpoint (404)", at), "no Function is deployed at this path", "flexvc function deploy"), false
 	case res.StatusCode == http.StatusNotFound:
 		return fail(fmt.Sprintf("%s is not a token endpoint (404)", at), "nothing is served at this path", "set token_url to the address that flexvc serve prints"), false
 	case res.StatusCode/100 == 3:
@@ -157,6 +163,23 @@ var refusals = map[string]string{
 	"address-rate-limited":          "try again in a moment",
 }
 
+// functionRefusals are the fixes where a Function answers with these codes.
+var functionRefusals = map[string]string{
+	"not-found":                     "flexvc function deploy",
+	"prefix-not-allowed":            "flexvc function deploy",
+	"other-account":                 "flexvc function deploy, with the profile of this account",
+	"role-missing":                  "check its --require-role: flexvc function status",
+	"worker-not-allowed":            "check its --allow-worker: flexvc function status",
+	"validator-credentials-refused": "flexvc function deploy, which creates another key if that one is gone",
+	"internal":                      "flexvc function deploy",
+}
+
+// isFunction reports whether token_url is that of a Twilio Function.
+func (d *Doctor) isFunction() bool {
+	u, err := url.Parse(d.Settings.TokenURL)
+	return err == nil && strings.HasSuffix(u.Hostname(), ".twil.io")
+}
+
 func (d *Doctor) refusal(status int, text []byte) Result {
 	var p struct{ Code, Detail, Title string }
 	_ = json.Unmarshal(text, &p) // not flexvc serve: the status says it alone
@@ -166,6 +189,12 @@ func (d *Doctor) refusal(status int, text []byte) Result {
 		cause = strings.ToLower(http.StatusText(status))
 	}
 	fix := refusals[p.Code]
+	if d.isFunction() {
+		fix = cmp.Or(functionRefusals[p.Code], fix)
+		if p.Code == "origin-not-allowed" {
+			fix = "flexvc function deploy --allow-origin " + d.Extension.origin()
+		}
+	}
 	if fix == "" {
 		fix = "check its log"
 	}
@@ -186,6 +215,9 @@ func (d *Doctor) extension(ctx context.Context) Result {
 		return fail(says, "this flexvc was built without the Voice SDK, so its extension could not make calls", "build with make build, which needs npm, or install a released flexvc")
 	}
 	at := d.Settings.UpdateURL
+	if at == "" {
+		return pass(says + "; where browsers find updates is not known: token_url is not flexvc serve's")
+	}
 	const publish = "flexvc pack, then publish the .crx and update.xml"
 	res, text, err := d.ask(ctx, http.MethodGet, at, "", http.Header{})
 	if err != nil {

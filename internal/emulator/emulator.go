@@ -83,16 +83,17 @@ type Emulator struct {
 	offset   time.Duration // how far Advance has moved the clock
 	store    *store.Store
 
-	limit    limiters
-	faults   fault.Set
-	stats    journal.Counters
-	journal  journal.Log
-	requests atomic.Uint64
-	browsers browserSet
-	outbox   *outbox.Outbox
-	events   workerEvents
-	mounted  map[string]http.Handler  // areas of the control plane, see Mount
-	watchers []func(workerSID string) // see Watch
+	limit       limiters
+	faults      fault.Set
+	stats       journal.Counters
+	journal     journal.Log
+	requests    atomic.Uint64
+	browsers    browserSet
+	outbox      *outbox.Outbox
+	events      workerEvents
+	mounted     map[string]http.Handler  // areas of the control plane, see Mount
+	watchers    []func(workerSID string) // see Watch
+	conferences Conferences              // see HasConferences
 }
 
 // New starts an emulated account. A data folder that another process uses is
@@ -166,6 +167,9 @@ func (e *Emulator) Account() Account {
 	defer e.store.RUnlock()
 	return e.store.Meta.Account
 }
+
+// Logger is where the emulator logs.
+func (e *Emulator) Logger() *slog.Logger { return e.log }
 
 // Stats returns what was asked since the start, or since the latest reset.
 func (e *Emulator) Stats() journal.Stats { return e.stats.Stats() }

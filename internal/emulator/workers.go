@@ -239,3 +239,39 @@ func CheckAttributes(text string) *Reply {
 	}
 	return nil
 }
+
+// Conferences are the calls of Flex's agents, as the 2010 API has them. They
+// live in Flex UI's back end.
+type Conferences interface {
+	// Participants are those who are in a conference; false if there is none.
+	Participants(conference string) ([]Participant, bool)
+	// ChangeParticipant is problem.NotFound without the one, problem.Usage when
+	// the change makes no sense.
+	ChangeParticipant(conference, call string, c ParticipantChange) (Participant, error)
+}
+
+// Participant is one who is in a conference.
+type Participant struct {
+	CallSID   string
+	Muted     bool
+	Hold      bool
+	EndOnExit bool
+	Coaches   string // SID of the call that alone hears it; empty is everybody
+}
+
+// ParticipantChange is what is changed of a participant; nil leaves a field.
+type ParticipantChange struct {
+	Muted     *bool
+	Hold      *bool
+	EndOnExit *bool
+	Coaching  *bool
+	Coaches   *string
+	Leave     bool // ends the call
+}
+
+// HasConferences says who has the conferences. It is called before the emulator
+// serves.
+func (e *Emulator) HasConferences(c Conferences) { e.conferences = c }
+
+// Conferences of the account; nil without Flex UI's back end.
+func (c *Call) Conferences() Conferences { return c.e.conferences }

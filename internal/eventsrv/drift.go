@@ -19,6 +19,7 @@ type DriftOptions struct {
 	Interval time.Duration                       // between two sweeps, which make up for events that are lost
 	Hold     time.Duration                       // how long a worker has to be in a new state before it is told
 	Notify   *Notifier                           // nil: metrics only
+	Told     func(fleet.Update)                  // told what the picture is told; may be nil
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -146,6 +147,9 @@ func (r *ringSource) Events(ctx context.Context) iter.Seq2[fleet.Event, error] {
 
 // take is told by the watcher, one update at a time.
 func (d *Drift) take(u fleet.Update) {
+	if d.o.Told != nil {
+		d.o.Told(u)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, row := range u.Rows {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+
+	"github.com/flexvc/flexvc/internal/gate"
 )
 
 // Receiver answers Twilio.
@@ -16,33 +18,56 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusMethodNotAllowed)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxBody))
-	var tooLong *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLong):
-		s.m.unreadable.Inc()
-		answer(w, http.StatusRequestEntityTooLarge)
-		return
-	case err != nil:
-		s.m.unreadable.Inc()
-		answer(w, http.StatusBadRequest)
-		return
-	}
 	signatures := r.Header["X-Twilio-Signature"]
-	if len(signatures) != 1 || !s.deps.Signed(s.address(r), body, signatures[0]) {
-		s.m.forged.Inc()
-		s.deps.Log.Warn("event refused", "reason", "signature", "hint", "check that Twilio calls the address in --events-url")
-		answer(w, http.StatusForbidden)
+	if len(signatures) != 1 || signatures[0] == "" {
+		s.forged(w)
 		return
 	}
 	// Twilio's digest of the body is part of the signed address for JSON, and
 	// only there: which of the two a body is must not be the sender's to say.
-	isJSON := r.URL.Query().Has("bodySHA256")
+	digest := r.URL.Query().Get("bodySHA256")
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	isJSON := digest != ""
 	if isJSON != (kind == "application/json") {
-		s.m.unreadable.Inc()
-		answer(w, http.StatusUnsupportedMediaType)
+		s.unread(w, http.StatusUnsupportedMediaType)
 		return
+	}
+	// Nothing of a stranger's JSON is read. A form is part of what is signed, so
+	// it has to be, but it tells of one worker and is short.
+	limit := s.cfg.MaxBody
+	if !isJSON {
+		limit = min(limit, maxForm)
+	} else if !s.deps.SignedAddress(s.address(r), signatures[0]) {
+		s.forged(w)
+		return
+	}
+	if r.ContentLength > limit {
+		s.unread(w, http.StatusRequestEntityTooLarge)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		s.unread(w, http.StatusRequestEntityTooLarge)
+		return
+	case gate.Shed(r.Context()):
+		w.Header().Set("Retry-After", "2")
+		s.unread(w, http.StatusServiceUnavailable)
+		return
+	case err != nil:
+		s.unread(w, http.StatusBadRequest)
+		return
+	}
+	if !s.deps.Signed(s.address(r), body, signatures[0]) {
+		s.forged(w)
+		return
+	}
+	defer gate.Admit(r.Context())()
+	// A long one takes several times its length to decode.
+	if len(body) > maxForm {
+		s.decoding.Lock()
+		defer s.decoding.Unlock()
 	}
 	decode := decodeForm
 	if isJSON {
@@ -59,6 +84,25 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	// What TaskRouter asks callbacks to answer; Event Streams takes any 2xx.
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// maxForm is the longest form that is read, in bytes: a worker's attributes have at
+// most 4096 characters.
+const maxForm = 64 << 10
+
+// forged refuses what Twilio did not sign.
+func (s *Server) forged(w http.ResponseWriter) {
+	s.m.forged.Inc()
+	s.deps.Log.Warn("event refused", "reason", "signature", "hint", "check that Twilio calls the address in --events-url")
+	w.Header().Set("Connection", "close") // a body that was not read may never come
+	answer(w, http.StatusForbidden)
+}
+
+// unread refuses what cannot be read.
+func (s *Server) unread(w http.ResponseWriter, status int) {
+	s.m.unreadable.Inc()
+	w.Header().Set("Connection", "close")
+	answer(w, status)
 }
 
 // address is what Twilio called: the one it was given, as far as is known, and

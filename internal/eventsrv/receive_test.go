@@ -1,6 +1,10 @@
 package eventsrv
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -57,6 +61,54 @@ func TestAttackBodyOfTheOtherKind(t *testing.T) {
 	}
 }
 
+// TestAttackWithheldBodies: of what Twilio did not sign no byte is read, so it
+// does not matter that the body never comes.
+func TestAttackWithheldBodies(t *testing.T) {
+	s := newServer(t, func(c *Config, _ *Deps) { c.MaxBody = 4 << 20 })
+	server := httptest.NewServer(s.Receiver())
+	defer server.Close()
+	address := strings.TrimPrefix(server.URL, "http://")
+	for name, try := range map[string]struct {
+		query, headers, body string
+		want                 int
+	}{
+		"no signature":         {"?bodySHA256=x", "Content-Type: application/json\r\nContent-Length: 4194304\r\n", "[", 403},
+		"an empty signature":   {"?bodySHA256=x", "Content-Type: application/json\r\nX-Twilio-Signature: \r\nContent-Length: 4194304\r\n", "[", 403},
+		"a wrong signature":    {"?bodySHA256=x", "Content-Type: application/json\r\nX-Twilio-Signature: bad\r\nContent-Length: 4194304\r\n", "[", 403},
+		"no length":            {"?bodySHA256=x", "Content-Type: application/json\r\nX-Twilio-Signature: bad\r\nTransfer-Encoding: chunked\r\n", "1\r\n[\r\n", 403},
+		"a long form":          {"", "Content-Type: application/x-www-form-urlencoded\r\nX-Twilio-Signature: good\r\nContent-Length: 65537\r\n", "a", 413},
+		"JSON without digest":  {"", "Content-Type: application/json\r\nX-Twilio-Signature: good\r\nContent-Length: 4194304\r\n", "[", 415},
+		"an empty digest":      {"?bodySHA256=", "Content-Type: application/json\r\nX-Twilio-Signature: good\r\nContent-Length: 4194304\r\n", "[", 415},
+		"beyond Twilio's most": {"?bodySHA256=x", "Content-Type: application/json\r\nX-Twilio-Signature: good\r\nContent-Length: 4194305\r\n", "[", 413},
+	} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "POST %s%s HTTP/1.1\r\nHost: x\r\n%s\r\n%s", PathTwilio, try.query, try.headers, try.body)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		_ = conn.Close()
+		if err != nil {
+			t.Errorf("%s: no answer without the rest of the body: %v", name, err)
+			continue
+		}
+		if resp.StatusCode != try.want || !resp.Close {
+			t.Errorf("%s: %d, connection closed: %v; want %d and closed", name, resp.StatusCode, resp.Close, try.want)
+		}
+	}
+}
+
+// A form that is longer than any of Twilio's is not read to its end either.
+func TestAttackLongFormOfUnknownLength(t *testing.T) {
+	s := newServer(t, nil)
+	r := httptest.NewRequest(http.MethodPost, "https://voice.example.com"+PathTwilio, io.MultiReader(strings.NewReader("EventType="+strings.Repeat("x", maxForm))))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if status := s.send(r); status != http.StatusRequestEntityTooLarge {
+		t.Errorf("answered %d", status)
+	}
+}
+
 func TestTheSignedAddressIsWhatTwilioCalled(t *testing.T) {
 	for _, test := range []struct{ configured, asked, want string }{
 		{"", "https://voice.example.com/events/twilio?a=1&bodySHA256=x", "https://voice.example.com/events/twilio?a=1&bodySHA256=x"},
@@ -67,9 +119,14 @@ func TestTheSignedAddressIsWhatTwilioCalled(t *testing.T) {
 		var got string
 		s := newServer(t, func(c *Config, d *Deps) {
 			c.URL = test.configured
+			d.SignedAddress = func(address, _ string) bool { got = address; return false }
 			d.Signed = func(address string, _ []byte, _ string) bool { got = address; return false }
 		})
-		s.send(httptest.NewRequest(http.MethodPost, test.asked, strings.NewReader("{}")))
+		r := httptest.NewRequest(http.MethodPost, test.asked, strings.NewReader("{}"))
+		if strings.Contains(test.asked, "bodySHA256") {
+			r.Header.Set("Content-Type", "application/json")
+		}
+		s.send(r)
 		if got != test.want {
 			t.Errorf("%q asked as %s is checked as %s, want %s", test.configured, test.asked, got, test.want)
 		}

@@ -23,6 +23,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,8 @@ type Deps struct {
 	// Signed reports whether Twilio made the signature of a request with that
 	// body to that address, query included.
 	Signed func(address string, body []byte, signature string) bool
+	// SignedAddress is the part of it that can be told before a JSON body is read.
+	SignedAddress func(address, signature string) bool
 	// Available tells whether agents in an activity get work. An event leaves
 	// that out; an activity that is not known is looked up with the worker.
 	Available func(activitySID string) (available, known bool)
@@ -86,6 +89,8 @@ type Server struct {
 	allowed [][sha256.Size]byte // of user, NUL, password
 	closing context.Context     // ends with Run: streams are over
 	close   context.CancelFunc
+
+	decoding sync.Mutex // one long body at a time
 }
 
 // New checks the configuration. Nothing is opened yet. Errors are

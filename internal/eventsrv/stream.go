@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/gate"
 )
 
 const (
@@ -47,6 +49,7 @@ func (s *Server) Stream(local bool) http.Handler {
 			return
 		}
 		defer s.readers.Add(-1)
+		defer gate.Admit(r.Context())()
 		s.stream(w, r)
 	})
 }

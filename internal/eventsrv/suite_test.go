@@ -49,8 +49,9 @@ func newServer(t testing.TB, change func(*Config, *Deps)) *Server {
 	t.Helper()
 	cfg := Config{AccountSID: testAccount, WorkspaceSID: testWorkspace, AuthToken: testToken, Readers: []Credentials{{testAccount, testToken}}}
 	deps := Deps{
-		Signed:    func(_ string, _ []byte, signature string) bool { return signature == "good" },
-		Available: func(sid string) (bool, bool) { return true, sid == testActivity },
+		Signed:        func(_ string, _ []byte, signature string) bool { return signature == "good" },
+		SignedAddress: func(_, signature string) bool { return signature == "good" },
+		Available:     func(sid string) (bool, bool) { return true, sid == testActivity },
 	}
 	if change != nil {
 		change(&cfg, &deps)

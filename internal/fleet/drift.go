@@ -15,10 +15,10 @@ type State string
 const (
 	StateOK      State = "ok"      // the contact URI is what the flag asks for
 	StatePending State = "pending" // enabled, but the agent has not logged in since
-	StateDrift   State = "drift"   // enabled and logged in, but not client:<prefix>X: calls ring the tab
+	StateDrift   State = "drift"   // enabled and logged in, but not client:<prefix>X: calls ring the tab, or a phone
 	StateStale   State = "stale"   // disabled, but still client:<prefix>X: calls go nowhere
 	StateOffline State = "offline" // in the Voice Client Offline activity: the extension is away
-	StateForeign State = "foreign" // the contact URI is a phone number or a SIP address
+	StateForeign State = "foreign" // the contact URI is that of a phone, enabled or not: nobody replaces it
 	StateInvalid State = "invalid" // the attributes are not a JSON object
 
 	// StateNoPlugin is an enabled worker of an account whose Flex does not load
@@ -80,13 +80,13 @@ func (s State) Meaning() string {
 	case StatePending:
 		return "enabled, but the agent has not logged in since"
 	case StateDrift:
-		return "enabled and logged in, but calls ring the tab"
+		return "enabled and logged in, but calls ring the tab, or a phone as before"
 	case StateStale:
 		return "disabled, but still on the extension's address: calls go nowhere"
 	case StateOffline:
 		return "in the Voice Client Offline activity: the extension is away"
 	case StateForeign:
-		return "the contact URI is a phone number or a SIP address"
+		return "calls ring a phone: a number or a SIP address, which stays"
 	case StateInvalid:
 		return "the attributes are not a JSON object"
 	case StateNoPlugin:
@@ -103,6 +103,9 @@ type Facts struct {
 	// OwnPrefix says that the identity begins with the prefix by itself: the
 	// agent's user name does.
 	OwnPrefix bool
+	// LeftAlone says that calls ring something else than a voice client, and that
+	// the plugin leaves that address alone: nobody has kept it.
+	LeftAlone bool
 	EnabledAt int64 // when the flag was set, in seconds since 1970; 0 when that is not known
 }
 
@@ -125,6 +128,8 @@ func (r Rules) Facts(w twilio.Worker) Facts {
 	}
 	var f Facts
 	f.Flag, f.ContactURI = attributes.Inspect(w.Attributes)
+	isForeign, kept := attributes.Foreign(w.Attributes)
+	f.LeftAlone = isForeign && !kept
 	if at := attributes.EnabledAt(w.Attributes); !at.IsZero() {
 		f.EnabledAt = at.Unix()
 	}
@@ -157,12 +162,16 @@ func clientIdentity(uri string) (string, bool) {
 // was set counts as one. When it is not known when that was, because another
 // program set the flag, an agent who is logged in counts as drifting, as calls
 // do ring the tab.
+//
+// The address of a phone is left alone, and its worker is foreign, enabled or not.
+// With --include-foreign flexvc has kept it, and the plugin replaces it as it does
+// that of a tab.
 func (r Rules) Judge(f Facts, w twilio.Worker) State {
 	if f.Flag == attributes.Invalid {
 		return StateInvalid
 	}
-	if f.ContactURI != "" {
-		if _, ok := clientIdentity(f.ContactURI); !ok {
+	if _, isClient := clientIdentity(f.ContactURI); !isClient {
+		if enabled := f.Flag == attributes.Enabled; enabled && f.LeftAlone || !enabled && f.ContactURI != "" {
 			return StateForeign
 		}
 	}

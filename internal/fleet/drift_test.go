@@ -26,6 +26,9 @@ func TestJudge(t *testing.T) {
 	enabled := func(uri string) string { return `{"extensionVoiceClientEnabled":true,"contact_uri":"` + uri + `"}` }
 	enabledAtNoon := fmt.Sprintf(`{"extensionVoiceClientEnabled":true,"extensionVoiceClientEnabledAt":%d,"contact_uri":"client:dan"}`, noon.Unix())
 	disabled := func(uri string) string { return `{"extensionVoiceClientEnabled":false,"contact_uri":"` + uri + `"}` }
+	kept := func(uri, former string) string {
+		return fmt.Sprintf(`{"extensionVoiceClientEnabled":true,"extensionVoiceClientEnabledAt":%d,"contact_uri":%q,"extensionVoiceClientFormerContactUri":%q}`, noon.Unix(), uri, former)
+	}
 	for _, c := range []struct {
 		name, attributes, activity string
 		changed                    time.Time
@@ -59,6 +62,12 @@ func TestJudge(t *testing.T) {
 		{name: "the extension never came", attributes: enabled("client:dave"), activity: "Voice Client Offline", want: StateOffline},
 		{name: "disabled and left in the activity", attributes: disabled("client:dave"), activity: "Voice Client Offline", want: StateOffline},
 		{name: "a phone number", attributes: enabled("+15551234567"), activity: "Available", want: StateForeign},
+		{name: "a phone that is left alone, and never drifts", attributes: enabled("sip:ann@pbx.example.com"), activity: "Available", changed: noon.Add(time.Hour), want: StateForeign},
+		{name: "an address that is no text is left alone", attributes: `{"extensionVoiceClientEnabled":true,"contact_uri":7}`, activity: "Available", want: StateForeign},
+		{name: "a phone to be moved", attributes: kept("sip:ann@pbx.example.com", "sip:ann@pbx.example.com"), activity: "Offline", want: StatePending},
+		{name: "a phone that was not moved", attributes: kept("+15551234567", "+15551234567"), activity: "Available", changed: noon.Add(time.Hour), want: StateDrift},
+		{name: "a phone that was moved", attributes: kept("client:ext_ann", "+15551234567"), activity: "Available", want: StateOK},
+		{name: "another phone than the one that is kept", attributes: kept("+15559999999", "+15551234567"), activity: "Available", want: StateForeign},
 		{name: "a SIP address", attributes: disabled("sip:bob@example.com"), activity: "Available", want: StateForeign},
 		{name: "a client without a name", attributes: disabled("client:"), activity: "Available", want: StateForeign},
 		{name: "not JSON", attributes: `walt`, activity: "Available", want: StateInvalid},

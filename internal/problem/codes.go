@@ -53,35 +53,39 @@ const (
 	PermissionDenied   Code = "permission-denied"
 	WrongTarget        Code = "wrong-target"
 
-	VersionNotNewer    Code = "version-not-newer"
-	NothingToRollBack  Code = "nothing-to-roll-back"
-	PluginNotBuilt     Code = "plugin-not-built"
-	WorkersDepend      Code = "workers-depend"
-	PluginNotReleased  Code = "plugin-not-released"
-	FlexNotFound       Code = "flex-not-found"
-	ActivityUnusable   Code = "activity-unusable"
-	WorkerNotFound     Code = "worker-not-found"
-	WorkerAmbiguous    Code = "worker-ambiguous"
-	WorkerOffline      Code = "worker-offline"
-	FilterRefused      Code = "filter-refused"
-	AttributesInvalid  Code = "attributes-invalid"
-	AttributesTooLong  Code = "attributes-too-long"
-	AddressForeign     Code = "address-foreign"
-	EditedSince        Code = "edited-since"
-	RunNotFound        Code = "run-not-found"
-	RunNotResumable    Code = "run-not-resumable"
-	JournalDamaged     Code = "journal-damaged"
-	EventsTaken        Code = "events-taken"
-	NotFound           Code = "not-found"
-	PreconditionFailed Code = "precondition-failed"
-	RequestRefused     Code = "request-refused"
-	RateLimited        Code = "rate-limited"
-	TwilioUnavailable  Code = "twilio-unavailable"
-	TwilioAnswer       Code = "twilio-answer"
-	NetworkUnreachable Code = "network-unreachable"
-	StoreRefused       Code = "store-refused"
-	StoreUnavailable   Code = "store-unavailable"
-	Timeout            Code = "timeout"
+	VersionNotNewer      Code = "version-not-newer"
+	NothingToRollBack    Code = "nothing-to-roll-back"
+	PluginNotBuilt       Code = "plugin-not-built"
+	ServiceTaken         Code = "service-taken"
+	FunctionNotBuilt     Code = "function-not-built"
+	FunctionNotAnswering Code = "function-not-answering"
+	FunctionInUse        Code = "function-in-use"
+	WorkersDepend        Code = "workers-depend"
+	PluginNotReleased    Code = "plugin-not-released"
+	FlexNotFound         Code = "flex-not-found"
+	ActivityUnusable     Code = "activity-unusable"
+	WorkerNotFound       Code = "worker-not-found"
+	WorkerAmbiguous      Code = "worker-ambiguous"
+	WorkerOffline        Code = "worker-offline"
+	FilterRefused        Code = "filter-refused"
+	AttributesInvalid    Code = "attributes-invalid"
+	AttributesTooLong    Code = "attributes-too-long"
+	AddressForeign       Code = "address-foreign"
+	EditedSince          Code = "edited-since"
+	RunNotFound          Code = "run-not-found"
+	RunNotResumable      Code = "run-not-resumable"
+	JournalDamaged       Code = "journal-damaged"
+	EventsTaken          Code = "events-taken"
+	NotFound             Code = "not-found"
+	PreconditionFailed   Code = "precondition-failed"
+	RequestRefused       Code = "request-refused"
+	RateLimited          Code = "rate-limited"
+	TwilioUnavailable    Code = "twilio-unavailable"
+	TwilioAnswer         Code = "twilio-answer"
+	NetworkUnreachable   Code = "network-unreachable"
+	StoreRefused         Code = "store-refused"
+	StoreUnavailable     Code = "store-unavailable"
+	Timeout              Code = "timeout"
 )
 
 // Entry documents one code.
@@ -128,8 +132,12 @@ var Catalogue = []Entry{
 	{WrongTarget, ExitUsage, "A real SID would have gone to the emulator, or an emulated one to Twilio.", "Check the profile."},
 	{FlexNotFound, ExitFailed, "The account has no Flex.", "Check the account, or pass --workspace."},
 	{VersionNotNewer, ExitUsage, "The plugin's version is not newer than an existing one.", "Omit --version, or raise it."},
-	{NothingToRollBack, ExitFailed, "The plugin has no release to roll back.", "See what Flex loads: flexvc plugin status."},
+	{NothingToRollBack, ExitFailed, "The plugin or the token Function has nothing to roll back to.", "See what is there: flexvc plugin status, flexvc function status."},
 	{PluginNotBuilt, ExitFailed, "Twilio Serverless failed to build the plugin's files, or not in time.", "Run flexvc plugin deploy again to continue."},
+	{ServiceTaken, ExitFailed, "A Serverless service has the name of the token Function's and was not created by flexvc.", "Rename or delete it in the Twilio Console, or use flexvc serve."},
+	{FunctionNotBuilt, ExitFailed, "Twilio Serverless failed to build the token Function, or not in time.", "Run flexvc function deploy again to continue."},
+	{FunctionNotAnswering, ExitFailed, "The token Function is deployed but does not answer as it should.", "See its log in the Twilio Console; flexvc function rollback."},
+	{FunctionInUse, ExitFailed, "The token Function cannot be removed while token_url names it.", "Set another token_url: flexvc config set token_url URL."},
 	{WorkersDepend, ExitFailed, "The plugin cannot be removed while workers are enabled or on the extension's address.", "flexvc workers disable --all --reset-contact-uri."},
 	{PluginNotReleased, ExitFailed, "Workers cannot be enabled while Flex does not load the plugin, which moves agents.", "flexvc plugin deploy."},
 	{ActivityUnusable, ExitFailed, "An activity of that name exists with available: yes, which cannot be changed.", "Rename it, or pass --activity-name."},

@@ -17,8 +17,8 @@ var Footprint = []Touched{
 		"`init`", "`teardown`, if `init` created it and nobody is in it",
 	},
 	{
-		"API key `flexvc-token-server`", []string{"iam.CreateNewKey", "iam.UpdateKey", "iam.DeleteKey"},
-		"`init`", "`teardown`",
+		"API keys `flexvc-token-server` and `flexvc-token-function`", []string{"iam.CreateNewKey", "iam.UpdateKey", "iam.DeleteKey"},
+		"`init`; `function deploy`, `keys rotate`", "`teardown`; `function remove`, `keys rotate`",
 	},
 	{
 		"`extensionVoiceClientEnabled` and `extensionVoiceClientEnabledAt` in a worker's attributes; on request `contact_uri`, from `client:ext_X` to `client:X`, and `extensionVoiceClientFormerContactUri`, which keeps the address of a phone until `contact_uri` has it back",
@@ -38,20 +38,29 @@ var Footprint = []Touched{
 		"`events enable --callback`", "`events disable`, `teardown`",
 	},
 	{
-		"Serverless service `default`, if there is none", []string{"serverless.CreateService", "serverless.DeleteService"},
-		"`plugin deploy`", "`teardown`, if nobody else uses it by then",
+		"Serverless services `default`, if there is none, and `flexvc-token`; the latter is given no auth token", []string{"serverless.CreateService", "serverless.UpdateService", "serverless.DeleteService"},
+		"`plugin deploy`; `function deploy`", "`teardown`, if nobody else uses it by then; `function remove`",
 	},
 	{
-		"Serverless environment `flexvc-voice-client`", []string{"serverless.CreateEnvironment", "serverless.DeleteEnvironment"},
-		"`plugin deploy`", "`teardown`",
+		"Serverless environments `flexvc-voice-client` and, in `flexvc-token`, `production`", []string{"serverless.CreateEnvironment", "serverless.DeleteEnvironment"},
+		"`plugin deploy`; `function deploy`", "`teardown`; `function remove`",
+	},
+	{
+		"Serverless variables that begin with `FLEXVC_`, in `flexvc-token` alone; one of them is the secret of `flexvc-token-function`",
+		[]string{"serverless.CreateVariable", "serverless.UpdateVariable", "serverless.DeleteVariable"},
+		"`function deploy`, `function rollback`, `keys rotate`", "`function remove`, `teardown`, with the service",
+	},
+	{
+		"Serverless Functions `generateToken` and their code, in `flexvc-token` alone", []string{"serverless.CreateFunction", "serverless-upload.CreateFunctionVersion"},
+		"`function deploy`", "`function remove`, `teardown`, with the service",
 	},
 	{
 		"Serverless asset `flexvc-voice-client` and its files", []string{"serverless.CreateAsset", "serverless-upload.CreateAssetVersion", "serverless.DeleteAsset"},
 		"`plugin deploy`", "`teardown`",
 	},
 	{
-		"Serverless builds, deployed to that environment alone", []string{"serverless.CreateBuild", "serverless.CreateDeployment", "serverless.DeleteBuild"},
-		"`plugin deploy`", "`teardown`",
+		"Serverless builds, deployed to those environments alone", []string{"serverless.CreateBuild", "serverless.CreateDeployment", "serverless.DeleteBuild"},
+		"`plugin deploy`; `function deploy`, `function rollback`", "`teardown`; `function remove`",
 	},
 	{
 		"`serverless_service_sids` of the Flex configuration", []string{"flex-api.UpdateConfiguration"},

@@ -15,6 +15,7 @@ import (
 // made stays, and whatever cannot be told from theirs.
 type Teardown struct {
 	Plugin    *Plugin
+	Function  *Function
 	Events    *Events
 	Keys      KeyAPI
 	Workspace *twilioapi.Workspace
@@ -44,7 +45,7 @@ func (t *Teardown) Plan(ctx context.Context, before Work, after []Work, ready fu
 	}
 	release.Last = ready
 	p.join(&release.Plan)
-	for _, part := range []func(context.Context, *TeardownPlan) error{t.planHosting, t.planEvents, t.planKey, t.planActivity} {
+	for _, part := range []func(context.Context, *TeardownPlan) error{t.planHosting, t.planFunction, t.planEvents, t.planKey, t.planActivity} {
 		if err := part(ctx, p); err != nil {
 			return nil, err
 		}
@@ -57,6 +58,18 @@ func (t *Teardown) Plan(ctx context.Context, before Work, after []Work, ready fu
 
 func (p *TeardownPlan) keep(format string, args ...any) {
 	p.Kept = append(p.Kept, fmt.Sprintf(format, args...))
+}
+
+// planFunction takes the token Function away. No agent needs it any more: without
+// the plugin the extensions request no tokens.
+func (t *Teardown) planFunction(ctx context.Context, p *TeardownPlan) error {
+	plan, err := t.Function.PlanRemove(ctx)
+	if err != nil {
+		return err
+	}
+	p.join(&plan.Plan)
+	p.Kept = append(p.Kept, plan.Kept...)
+	return nil
 }
 
 func (t *Teardown) planEvents(ctx context.Context, p *TeardownPlan) error {

@@ -15,7 +15,7 @@ type hosting struct {
 	service      twilio.Service
 	environments []twilio.Environment
 	assets       []twilio.Asset
-	functions    []string
+	functions    []twilio.Function
 	builds       []twilio.Build
 
 	files map[string]bool // SIDs of the versions of flexvc's assets

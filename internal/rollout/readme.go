@@ -50,6 +50,8 @@ func (s Settings) readme(files []File) []byte {
 	p("- Where `runtime_blocked_hosts` is set, allow `*://flex.twilio.com` in `runtime_allowed_hosts`.")
 	p("- Developer tools are blocked on force-installed extensions unless `DeveloperToolsAvailability` is 1.")
 	p("- macOS asks each user once whether the browser may use the microphone. No policy can grant that.")
+	p("- For the buttons of headsets, add to WebHidAllowDevicesWithHidUsagesForUrls (headsets have usage page 11):")
+	p("  `{\"urls\": [\"%s\"], \"usages\": [{\"usage_page\": 11}]}`. Without it each agent allows a headset once, on the welcome page.", s.origin())
 	p("- To go back, publish the old code under a higher version: browsers ignore lower ones.")
 	return []byte(b.String())
 }

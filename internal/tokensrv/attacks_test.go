@@ -12,9 +12,14 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/flexvc/flexvc/internal/gate"
 )
 
 // Each test begins with the attack. fresh is a server nobody has asked yet;
@@ -38,6 +43,10 @@ func TestAttackTokens(t *testing.T) {
 		"a template":      {"${jndi:ldap://x}", malformedToken},
 		"a path":          {`..\..\x`, malformedToken},
 		"only whitespace": {"\t\n", malformedToken},
+		"no dots":         {"eyJhbGciOiJkaXIifQ", malformedToken},
+		"four parts":      {"eyJhbGciOiJkaXIifQ.a.b.c", malformedToken},
+		"no header":       {"bm9uZQ.a.b.c.d", malformedToken},
+		"padded base64":   {"eyJhbGciOiJkaXIifQ.a.b.c.d=", malformedToken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, nil)
@@ -52,9 +61,143 @@ func TestAttackTokens(t *testing.T) {
 
 func TestAttackLongestPlausibleTokenPasses(t *testing.T) {
 	f := newFixture(t, nil)
-	token := said.secret(strings.Repeat("a", maxTokenBytes))
+	token := flexToken("long")
+	token = said.secret(token + strings.Repeat("a", maxTokenBytes-len(token)))
 	f.twilio.agents[token] = vouch("a", time.Now().Add(time.Hour))
 	f.do(post(token)).wantToken(t)
+}
+
+// TestAttackGarbageAtASlowValidator: one address sends what looks like Flex tokens
+// at the limit per address, and Twilio takes two seconds for each. Agents elsewhere
+// all get their tokens, old ones and new ones.
+func TestAttackGarbageAtASlowValidator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(c *Config, _ *Deps) { c.IdentityRate = Rate{} })
+		known := f.agent("known")
+		f.do(post(known)).wantToken(t)
+		var agents []string
+		for i := range 100 {
+			agents = append(agents, f.agent(fmt.Sprint("agent", i)))
+		}
+		f.twilio.set(func(r *http.Request, token string) (*http.Response, error) {
+			select {
+			case <-time.After(2 * time.Second):
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+			f.twilio.mu.Lock()
+			defer f.twilio.mu.Unlock()
+			if answer := f.twilio.agents[token]; answer != "" {
+				return reply(http.StatusOK, answer), nil
+			}
+			return reply(http.StatusOK, `{"valid":false,"message":"not valid"}`), nil
+		})
+		from := func(address, token string) int {
+			r := post(token)
+			r.RemoteAddr = address + ":4711"
+			w := httptest.NewRecorder()
+			f.ServeHTTP(w, r)
+			return w.Code
+		}
+		var all sync.WaitGroup
+		var good atomic.Int64
+		for i := range 20_000 {
+			garbage := fmt.Sprintf("eyJhbGciOiJkaXIifQ..aXY.Z2FyYmFnZQ%d.dGFn", i)
+			all.Go(func() { from("192.0.2.66", garbage) })
+			if i%200 == 0 {
+				all.Go(func() {
+					if status := from(fmt.Sprintf("198.51.100.%d", i/200), agents[i/200]); status == 200 {
+						good.Add(1)
+					} else {
+						t.Errorf("agent %d is answered %d", i/200, status)
+					}
+				})
+				if status := from("192.0.2.66", known); status != 200 && i < 10_000 { // then the limit of requests strikes
+					t.Errorf("an agent at the same address whose token is known is answered %d", status)
+				}
+			}
+			time.Sleep(time.Millisecond)
+		}
+		all.Wait()
+		if good.Load() != 100 {
+			t.Errorf("%d of 100 agents got a token", good.Load())
+		}
+		if n := f.twilio.calls.Load(); n > 100+1+500+20*22 {
+			t.Errorf("Twilio was asked %d times", n)
+		}
+		if state := f.verifier.breaker.State(); state != gobreaker.StateClosed {
+			t.Errorf("the breaker is %s", state)
+		}
+	})
+}
+
+// TestAttackGarbagePushesNobodyOut: refusals have a room of their own.
+func TestAttackGarbagePushesNobodyOut(t *testing.T) {
+	f := newFixture(t, func(c *Config, _ *Deps) { c.AddressRate, c.RefusalRate = Rate{}, Rate{} })
+	good := f.agent("alice")
+	f.do(post(good)).wantToken(t)
+	for i := range verdictsKept + 1 {
+		f.ServeHTTP(httptest.NewRecorder(), post(fmt.Sprintf("eyJhbGciOiJkaXIifQ..aXY.Z2FyYmFnZQ%d.dGFn", i)))
+	}
+	asked := f.twilio.calls.Load()
+	f.do(post(good)).wantToken(t)
+	if f.twilio.calls.Load() != asked {
+		t.Error("Twilio was asked again about a good token")
+	}
+}
+
+// TestAttackWithheldBodies: many clients announce a body and keep its last byte.
+// An agent at another address gets a token, and memory is not what was announced.
+func TestAttackWithheldBodies(t *testing.T) {
+	f := newFixture(t, nil)
+	f.gate = gate.New(2 << 20)
+	ln, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	abort := make(chan struct{})
+	go func() { ended <- f.Run(ctx, Listeners{Public: []net.Listener{ln}}, abort) }()
+	defer func() { cancel(); close(abort); <-ended }()
+	var conns []net.Conn
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}()
+	const length = 32 << 10
+	for range 200 { // 6.4 MB
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+		fmt.Fprintf(c, "POST /generateToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\nToken=%s", length, strings.Repeat("a", length-len("Token=")-1))
+	}
+	eventually(t, "the first are given up", func() bool { return f.gate.Figures().Shed > 0 })
+	_ = conns[0].SetDeadline(time.Now().Add(20 * time.Second))
+	resp, err := http.ReadResponse(bufio.NewReader(conns[0]), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := note(t, resp)
+	a.want(t, 503, serverBusy)
+	if a.header.Get("Retry-After") == "" {
+		t.Error("a client that is given up is not told when to come back")
+	}
+	agents := &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext}}
+	defer agents.CloseIdleConnections()
+	for i := range 20 {
+		resp, err := agents.PostForm("http://"+ln.Addr().String()+pathToken, url.Values{"Token": {f.agent(fmt.Sprint("agent", i))}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		note(t, resp).wantToken(t)
+	}
+	if bytes := f.gate.Figures().Bytes; bytes > 2<<20 {
+		t.Errorf("%d bytes in flight", bytes)
+	}
 }
 
 func TestAttackOversizedBody(t *testing.T) {
@@ -80,13 +223,21 @@ func TestAttackGarbageBodies(t *testing.T) {
 		{form, "Token=a;Token=b", 400, malformedRequest},
 		{form, "Token=a&Token=b", 400, malformedRequest},
 		{form, "Token=a&VoiceClientPrefix=ext_&VoiceClientPrefix=x", 400, malformedRequest},
-		{form, "token=a", 400, missingToken},
+		{form, "token=a", 400, malformedRequest},
 		{jsonType, "", 400, missingToken},
 		{jsonType, "{", 400, malformedRequest},
 		{jsonType, "null", 400, missingToken},
 		{jsonType, `["Token"]`, 400, malformedRequest},
 		{jsonType, `{"Token":1}`, 400, malformedRequest},
+		{jsonType, `{"token":"a"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","VoiceClientPrefix":1}`, 400, malformedRequest},
 		{jsonType, `{"Token":"a"}{"Token":"b"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","Token":"b"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","To\u006ben":"b"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","token":"b"}`, 400, malformedRequest},
+		{jsonType, `{"TOKEN":"a"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","voiceclientprefix":"ext_"}`, 400, malformedRequest},
+		{jsonType, `{"Token":"a","VoiceClientPrefix":"ext_","VoiceClientPrefix":"x"}`, 400, malformedRequest},
 		{jsonType, strings.Repeat("[", 20000), 400, malformedRequest},
 		{"multipart/form-data; boundary=x", "--x--", 415, mediaType},
 		{"text/plain", "Token=a", 415, mediaType},
@@ -303,6 +454,29 @@ func TestAttackLogInjection(t *testing.T) {
 	}
 }
 
+// TestAttackReboundMetrics: a page gives this machine's address a name of its own,
+// to read what only operators are to see.
+func TestAttackReboundMetrics(t *testing.T) {
+	f := newFixture(t, nil)
+	for _, tt := range []struct {
+		local, host string
+		want        int
+	}{
+		{"127.0.0.1:9464", "127.0.0.1:9464", 200}, {"127.0.0.1:9464", "localhost:9464", 200}, {"127.0.0.1:9464", "localhost", 200}, {"[::1]:9464", "[::1]:9464", 200},
+		{"127.0.0.1:9464", "rebound.example:9464", 421}, {"127.0.0.1:9464", "", 421}, {"[::1]:9464", "rebound.example", 421}, {"[::ffff:127.0.0.1]:9464", "rebound.example", 421},
+		{"10.0.0.7:9464", "flexvc.example:9464", 200}, // as a Prometheus elsewhere calls it
+	} {
+		r := httptest.NewRequest("GET", pathMetrics, nil)
+		r.Host = tt.host
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(tt.local))))
+		w := httptest.NewRecorder()
+		f.Admin().ServeHTTP(w, r)
+		if w.Code != tt.want {
+			t.Errorf("%s asked as %q: %d, want %d", tt.local, tt.host, w.Code, tt.want)
+		}
+	}
+}
+
 func TestAttackForwardedFor(t *testing.T) {
 	prefixes := func(s ...string) (out []netip.Prefix) {
 		for _, p := range s {
@@ -316,23 +490,29 @@ func TestAttackForwardedFor(t *testing.T) {
 		peer    string
 		headers []string
 		want    string
+		hops    int
 	}{
-		{"not behind a proxy", nil, "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9"},
-		{"from an untrusted peer", prefixes("10.0.0.0/8"), "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9"},
-		{"through the proxy", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1"},
-		{"client forges the left end", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"1.2.3.4, 198.51.100.1"}, "198.51.100.1"},
-		{"client forges a header line", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"1.2.3.4", "198.51.100.1"}, "198.51.100.1"},
-		{"client claims to be a proxy", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"10.6.6.6, 198.51.100.1"}, "198.51.100.1"},
-		{"two proxies", prefixes("10.0.0.0/8", "192.168.0.0/16"), "10.0.0.1:1", []string{"198.51.100.1, 192.168.1.1"}, "198.51.100.1"},
-		{"garbage", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1, garbage"}, "10.0.0.1"},
-		{"empty", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{""}, "10.0.0.1"},
-		{"with port", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1:5555"}, "198.51.100.1"},
-		{"IPv4 in IPv6", prefixes("10.0.0.0/8"), "[::ffff:10.0.0.1]:1", []string{"::ffff:198.51.100.1"}, "198.51.100.1"},
-		{"over a Unix socket", prefixes("10.0.0.0/8"), "@", []string{"198.51.100.1"}, "198.51.100.1"},
+		{"not behind a proxy", nil, "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9", 0},
+		{"from an untrusted peer", prefixes("10.0.0.0/8"), "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9", 0},
+		{"through the proxy", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1", 0},
+		{"client forges the left end", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"1.2.3.4, 198.51.100.1"}, "198.51.100.1", 0},
+		{"client forges a header line", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"1.2.3.4", "198.51.100.1"}, "198.51.100.1", 0},
+		{"client claims to be a proxy", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"10.6.6.6, 198.51.100.1"}, "198.51.100.1", 0},
+		{"two proxies", prefixes("10.0.0.0/8", "192.168.0.0/16"), "10.0.0.1:1", []string{"198.51.100.1, 192.168.1.1"}, "198.51.100.1", 0},
+		{"garbage", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1, garbage"}, "10.0.0.1", 0},
+		{"empty", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{""}, "10.0.0.1", 0},
+		{"with port", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"198.51.100.1:5555"}, "198.51.100.1", 0},
+		{"IPv4 in IPv6", prefixes("10.0.0.0/8"), "[::ffff:10.0.0.1]:1", []string{"::ffff:198.51.100.1"}, "198.51.100.1", 0},
+		{"over a Unix socket", prefixes("10.0.0.0/8"), "@", []string{"198.51.100.1"}, "198.51.100.1", 0},
+		{"a client of the proxies' range forges", prefixes("10.0.0.0/8"), "10.0.0.1:1", []string{"1.2.3.4, 10.6.6.6"}, "10.6.6.6", 1},
+		{"one proxy, whatever its address", nil, "203.0.113.9:1", []string{"1.2.3.4, 198.51.100.1"}, "198.51.100.1", 1},
+		{"two proxies, whatever their addresses", nil, "203.0.113.9:1", []string{"1.2.3.4, 198.51.100.1, 203.0.113.8"}, "198.51.100.1", 2},
+		{"two proxies, but one was passed by", nil, "203.0.113.9:1", []string{"198.51.100.1"}, "198.51.100.1", 2},
+		{"one proxy of a range, and the peer is none", prefixes("10.0.0.0/8"), "203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t, func(c *Config, _ *Deps) {
-				c.TrustedProxies, c.BehindProxy = tt.trusted, len(tt.trusted) > 0
+				c.TrustedProxies, c.TrustedHops, c.BehindProxy = tt.trusted, tt.hops, len(tt.trusted) > 0 || tt.hops > 0
 			})
 			r := httptest.NewRequest("GET", pathLive, nil)
 			r.RemoteAddr = tt.peer

@@ -67,9 +67,9 @@ func newAuthority(c Config, transport http.RoundTripper, now func() time.Time, s
 func NewTransport(proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.Proxy = proxy
-	t.MaxIdleConns = 512
-	t.MaxIdleConnsPerHost = 512
-	t.MaxConnsPerHost = 512    // beyond it questions queue until their timeout, so a dead validator costs no more than this
+	t.MaxIdleConns = questionsAtOnce
+	t.MaxIdleConnsPerHost = questionsAtOnce
+	t.MaxConnsPerHost = questionsAtOnce
 	t.ReadBufferSize = 2 << 10 // questions and answers are smaller than the usual 4 kB, and there are hundreds
 	t.WriteBufferSize = 2 << 10
 	t.TLSHandshakeTimeout = 5 * time.Second

@@ -44,10 +44,14 @@ type Config struct {
 	// usually shares one address and logs in within seconds at shift start, so
 	// the default lets 10,000 agents through at once; it stops floods, not people.
 	AddressRate Rate
+	// RefusalRate is per client address too, of tokens that Twilio refuses. Beyond
+	// it only agents whose token is known already are served there.
+	RefusalRate Rate
 	MaxBody     int64 // bytes of a request body
 
 	BehindProxy    bool
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	TrustedHops    int            // how many proxies are in front at most; 0 is any number of trusted ones
 
 	DrainDelay time.Duration // between unready and refusing connections, for balancers to notice; at most 1 m
 
@@ -86,6 +90,7 @@ func Defaults() Config {
 		AllowGet:        true,
 		IdentityRate:    Rate{PerSecond: 0.5, Burst: 20},
 		AddressRate:     Rate{PerSecond: 1000, Burst: 10000},
+		RefusalRate:     Rate{PerSecond: 20, Burst: 500},
 		MaxBody:         32 << 10,
 	}
 }
@@ -145,7 +150,7 @@ func (c Config) Validate() error {
 	for _, r := range []struct {
 		name string
 		Rate
-	}{{"identity", c.IdentityRate}, {"address", c.AddressRate}} {
+	}{{"identity", c.IdentityRate}, {"address", c.AddressRate}, {"refusals", c.RefusalRate}} {
 		f.add(!r.unlimited() && (!(r.PerSecond >= 1e-4 && r.PerSecond <= 1e6) || r.Burst < 1 || r.Burst > 1e5), "the rate per %s needs both a rate of 0.0001 to 1000000 a second and a burst of 1 to 100000", r.name)
 	}
 	f.add(c.MaxBody < 1<<10 || c.MaxBody > 1<<20, "the body limit must be between 1 kB and 1 MB, not %d bytes", c.MaxBody)
@@ -154,7 +159,8 @@ func (c Config) Validate() error {
 		f.add(!p.IsValid(), "a trusted proxy is not an address range")
 		f.add(p.IsValid() && p.Bits() == 0, "trusting every address as a proxy would let clients forge their address")
 	}
-	f.add(len(c.TrustedProxies) > 0 && !c.BehindProxy, "--trusted-proxy requires --behind-proxy")
+	f.add(c.TrustedHops < 0 || c.TrustedHops > 10, "the number of trusted proxies must be between 1 and 10, not %d", c.TrustedHops)
+	f.add((len(c.TrustedProxies) > 0 || c.TrustedHops > 0) && !c.BehindProxy, "--trusted-proxy requires --behind-proxy")
 	if c.RedisURL != "" {
 		_, err := redis.ParseURL(c.RedisURL)
 		f.add(err != nil, "invalid Redis URL: use redis://host:6379/0, rediss:// for TLS, or unix:///path") // err would repeat the password

@@ -2,6 +2,7 @@ package tokensrv
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -25,11 +26,11 @@ const (
 type guard struct {
 	net.Listener
 	spares   chan *os.File
-	turnAway bool
-	full     func() // told each time
+	turnAway func(net.Conn) // nil: served
+	full     func()         // told each time
 }
 
-func (s *Server) guard(ln net.Listener, turnAway bool) *guard {
+func (s *Server) guard(ln net.Listener, turnAway func(net.Conn)) *guard {
 	g := &guard{Listener: ln, spares: make(chan *os.File, sparesKept), turnAway: turnAway, full: s.outOfDescriptors}
 	for range sparesKept {
 		g.putBack()
@@ -78,10 +79,10 @@ func (g *guard) Accept() (net.Conn, error) {
 			return conn, nil
 		}
 		conn = &lent{Conn: conn, back: sync.OnceFunc(func() { g.putBack() })}
-		if !g.turnAway {
+		if g.turnAway == nil {
 			return conn, nil
 		}
-		go turnAway(conn)
+		go g.turnAway(conn)
 	}
 }
 
@@ -109,19 +110,24 @@ func (l *lent) Close() error {
 	return err
 }
 
-// turnAway answers one request with 503. Whoever speaks HTTP/2 sees the
-// connection end.
-func turnAway(conn net.Conn) {
-	defer conn.Close()
-	if conn.SetDeadline(time.Now().Add(turnAwayWithin)) != nil {
-		return
+// turningAway answers a connection's first request with 503, over TLS with secure.
+// Whoever speaks HTTP/2 sees the connection end.
+func turningAway(secure *tls.Config) func(net.Conn) {
+	return func(conn net.Conn) {
+		if secure != nil {
+			conn = tls.Server(conn, secure)
+		}
+		defer conn.Close()
+		if conn.SetDeadline(time.Now().Add(turnAwayWithin)) != nil {
+			return
+		}
+		r, err := http.ReadRequest(bufio.NewReader(io.LimitReader(conn, maxHeaderBytes)))
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // unread, it would reset the connection before the answer is read
+		_, _ = io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 	}
-	r, err := http.ReadRequest(bufio.NewReader(io.LimitReader(conn, maxHeaderBytes)))
-	if err != nil {
-		return
-	}
-	_, _ = io.Copy(io.Discard, r.Body) // unread, it would reset the connection before the answer is read
-	_, _ = io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 }
 
 // outOfDescriptors says so now and then, and ends connections that nobody uses.

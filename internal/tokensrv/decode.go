@@ -1,6 +1,7 @@
 package tokensrv
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -80,10 +81,14 @@ func decodeBody(r *http.Request) (ask, error) {
 	return ask{}, refuse(mediaType)
 }
 
-// readBody reads in one piece what says how long it is; the limit middleware
-// bounded what it may say.
+// atFirst is what a body may take before any of it has come, in bytes.
+const atFirst = 4 << 10
+
+// readBody reads in one piece what says how long it is, unless that is more than a
+// token usually is: saying so costs a client nothing. The limit middleware bounded
+// what it may say.
 func readBody(r *http.Request) ([]byte, error) {
-	if r.ContentLength < 0 {
+	if r.ContentLength < 0 || r.ContentLength > atFirst {
 		return io.ReadAll(r.Body)
 	}
 	body := make([]byte, r.ContentLength)
@@ -117,6 +122,11 @@ func decodeForm(encoded string) (ask, error) {
 	if len(token) > 1 || len(prefix) > 1 {
 		return ask{}, refuse(malformedRequest)
 	}
+	for name := range form {
+		if miscased(name) {
+			return ask{}, refuse(malformedRequest)
+		}
+	}
 	var a ask
 	if len(token) == 1 {
 		a.token = token[0]
@@ -127,17 +137,59 @@ func decodeForm(encoded string) (ask, error) {
 	return a, nil
 }
 
-func decodeJSON(body []byte) (ask, error) {
-	var fields struct {
-		Token             string
-		VoiceClientPrefix *string
+// miscased reports whether a name is one of ours but for its case, which whatever
+// stands in front of us may take for it.
+func miscased(name string) bool {
+	for _, ours := range []string{"Token", "VoiceClientPrefix"} {
+		if strings.EqualFold(name, ours) && name != ours {
+			return true
+		}
 	}
-	if err := json.Unmarshal(body, &fields); err != nil {
+	return false
+}
+
+// unambiguous reports whether a JSON object has each of our fields once at most,
+// and none that differs in case alone: Go would take both, the last winning, and
+// whatever stands in front of us may take another.
+func unambiguous(body []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return true // null; nothing to mistake
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return false
+		}
+		field, _ := name.(string)
+		if miscased(field) || seen[field] {
+			return false
+		}
+		seen[field] = true
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func decodeJSON(body []byte) (ask, error) {
+	// Into a struct, "token" would do as well: a form's names are exact, and so are these.
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil || !unambiguous(body) {
 		return ask{}, refuse(malformedRequest)
 	}
-	a := ask{token: fields.Token}
-	if fields.VoiceClientPrefix != nil {
-		a.prefix, a.hasPrefix = *fields.VoiceClientPrefix, true
+	var a ask
+	var prefix *string
+	for name, value := range map[string]any{"Token": &a.token, "VoiceClientPrefix": &prefix} {
+		if field, given := fields[name]; given && json.Unmarshal(field, value) != nil {
+			return ask{}, refuse(malformedRequest)
+		}
+	}
+	if prefix != nil {
+		a.prefix, a.hasPrefix = *prefix, true
 	}
 	return a, nil
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/flexvc/flexvc/internal/gate"
 )
 
 var (
@@ -29,14 +31,18 @@ func (s *Server) generateToken(w http.ResponseWriter, r *http.Request) {
 	}
 	a, err := decode(r)
 	if err != nil {
+		if gate.Shed(r.Context()) {
+			err = refuseFor(serverBusy, 2*time.Second)
+		}
 		s.refuse(x, r, err)
 		return
 	}
+	defer gate.Admit(r.Context())()
 	if a.hasPrefix && a.prefix != s.prefix {
 		s.refuse(x, r, refuse(prefixNotAllowed))
 		return
 	}
-	who, err := s.verifier.verify(r.Context(), a.token)
+	who, err := s.verifier.verify(r.Context(), a.token, addressKey(x.client))
 	if err != nil {
 		s.refuse(x, r, err)
 		return
@@ -140,6 +146,11 @@ func (s *Server) refuse(x *exchange, r *http.Request, err error) {
 	h["X-Content-Type-Options"] = noSniff
 	if why.retry > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(s.retryAfter(why.retry))}
+	}
+	switch why.reason {
+	case tooLarge, serverBusy, addressLimited:
+		// The body was not read, and is not waited for: it may never come.
+		h["Connection"] = []string{"close"}
 	}
 	x.WriteHeader(known.status)
 	if r.Method != http.MethodHead {

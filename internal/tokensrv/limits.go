@@ -59,6 +59,31 @@ func (l *limiter) wait(ctx context.Context, key string) time.Duration {
 	return 0
 }
 
+// due is how long until there is one to take from key's bucket; none is taken.
+func (l *limiter) due(key string) time.Duration {
+	if l.rate.unlimited() {
+		return 0
+	}
+	interval := int64(float64(time.Second) / l.rate.PerSecond)
+	now := l.now().UnixNano()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	full, _ := l.fullAt.Get(key)
+	return time.Duration(max(0, full-now-interval*int64(l.rate.Burst-1)))
+}
+
+// refund puts one back into key's bucket, which this replica's wait has taken.
+func (l *limiter) refund(key string) {
+	if l.rate.unlimited() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if full, ok := l.fullAt.Peek(key); ok {
+		l.fullAt.Add(key, full-int64(float64(time.Second)/l.rate.PerSecond))
+	}
+}
+
 // addressName is an address for the log.
 func addressName(a netip.Addr) string {
 	if !a.IsValid() {

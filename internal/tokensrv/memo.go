@@ -50,6 +50,14 @@ func (m *memo[V]) peek(key string) (V, bool) {
 	return e.value, true
 }
 
+// keep remembers an answer.
+func (m *memo[V]) keep(key string, value V, until time.Time) {
+	m.entries.Add(key, remembered[V]{value, until.UnixNano()})
+	for last := m.freshUntil.Load(); last < until.UnixNano() && !m.freshUntil.CompareAndSwap(last, until.UnixNano()); {
+		last = m.freshUntil.Load()
+	}
+}
+
 // get returns the remembered answer or what ask finds. The ask outlives the
 // caller that started it: others may be waiting, and the answer is kept. A
 // caller whose own ctx ends leaves alone, with ctx's error.
@@ -74,10 +82,7 @@ func (m *memo[V]) get(ctx context.Context, key string, ask asker[V]) (V, error) 
 			return nil, err
 		}
 		if !until.IsZero() {
-			m.entries.Add(key, remembered[V]{v, until.UnixNano()})
-			for last := m.freshUntil.Load(); last < until.UnixNano() && !m.freshUntil.CompareAndSwap(last, until.UnixNano()); {
-				last = m.freshUntil.Load()
-			}
+			m.keep(key, v, until)
 		}
 		return v, nil
 	})

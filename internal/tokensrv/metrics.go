@@ -12,6 +12,8 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/flexvc/flexvc/internal/buildinfo"
+	"github.com/flexvc/flexvc/internal/gate"
+	"github.com/flexvc/flexvc/internal/turns"
 )
 
 // metrics are the figures on /metrics; deploy/README.md says what each means.
@@ -65,6 +67,17 @@ func newMetrics(routes []string) *metrics {
 	}
 	set.NewGauge(fmt.Sprintf("flexvc_build_info{version=%q}", buildinfo.Version), nil).Set(1)
 	return m
+}
+
+func (m *metrics) connections(g *gate.Gate) {
+	m.set.NewGauge("flexvc_connections", func() float64 { return float64(g.Figures().Connections) })
+	m.set.NewGauge("flexvc_connections_bytes", func() float64 { return float64(g.Figures().Bytes) })
+	m.set.NewGauge("flexvc_connections_shed_total", func() float64 { return float64(g.Figures().Shed) })
+}
+
+func (m *metrics) questions(t *turns.Turns) {
+	m.set.NewGauge(`flexvc_validator_questions{state="asked"}`, func() float64 { taken, _ := t.Figures(); return float64(taken) })
+	m.set.NewGauge(`flexvc_validator_questions{state="waiting"}`, func() float64 { _, waiting := t.Figures(); return float64(waiting) })
 }
 
 func requests(route string, status int) string {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flexvc/flexvc/internal/gate"
 	"github.com/flexvc/flexvc/internal/tokenlog"
 )
 
@@ -75,6 +76,7 @@ func chain(h http.Handler, outermostFirst ...middleware) http.Handler {
 func (s *Server) recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{ResponseWriter: w, route: s.lookup(r.URL.Path), client: s.client(r), started: s.now()}
+		defer gate.Enter(r.Context(), addressKey(x.client), r.ContentLength != 0)()
 		defer func() {
 			v := recover()
 			if v == nil {
@@ -302,13 +304,15 @@ func (s *Server) nameOrigin(x *exchange, r *http.Request) bool {
 
 // client is the address a request came from. X-Forwarded-For is read from its
 // right end, where our own proxies write, and only as far as they are trusted:
-// everything further left is whatever the client liked to send.
+// everything further left is whatever the client liked to send. A range alone lets
+// a client inside it claim to be a proxy; how many proxies there are does not.
 func (s *Server) client(r *http.Request) netip.Addr {
 	peer, local := peerAddress(r.RemoteAddr)
 	if !s.behindProxy || !(local || s.trusts(peer)) {
 		return peer
 	}
 	client := peer
+	hops := 1 // the peer is the first
 	for _, header := range slices.Backward(r.Header["X-Forwarded-For"]) {
 		for _, hop := range slices.Backward(strings.Split(header, ",")) {
 			a, ok := hopAddress(strings.TrimSpace(hop))
@@ -316,9 +320,10 @@ func (s *Server) client(r *http.Request) netip.Addr {
 				return client
 			}
 			client = a
-			if !s.trusts(client) {
+			if hops == s.trustedHops || !s.trusts(client) {
 				return client
 			}
+			hops++
 		}
 	}
 	return client
@@ -344,6 +349,11 @@ func peerAddress(remote string) (a netip.Addr, local bool) {
 	return netip.Addr{}, err != nil
 }
 
+// trusts reports whether a is a proxy's address; where only their number is known,
+// any may be.
 func (s *Server) trusts(a netip.Addr) bool {
+	if len(s.trustedProxies) == 0 {
+		return s.trustedHops > 0
+	}
 	return slices.ContainsFunc(s.trustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }

@@ -24,8 +24,11 @@ type shared struct {
 	breaker *gobreaker.CircuitBreaker[any] // a hanging Redis must not delay every request
 	prefix  string
 	seal    atomic.Pointer[[]byte] // see sealOf
-	now     func() time.Time
-	m       *metrics
+
+	needsAll bool // roles or the worker decide, which a record of an earlier version may lack
+
+	now func() time.Time
+	m   *metrics
 }
 
 const (
@@ -59,10 +62,11 @@ func newShared(c Config, now func() time.Time, log *slog.Logger, m *metrics) (*s
 	m.redisUp = m.set.NewGauge("flexvc_redis_up", nil)
 	m.redisUp.Set(1)
 	s := &shared{
-		client: redis.NewClient(opt),
-		prefix: "flexvc:" + c.AccountSID + ":",
-		now:    now,
-		m:      m,
+		client:   redis.NewClient(opt),
+		prefix:   "flexvc:" + c.AccountSID + ":",
+		needsAll: len(c.RequireRoles) > 0 || len(c.AllowWorkers) > 0 || c.RequireEnabled,
+		now:      now,
+		m:        m,
 		breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 			Name:        "redis",
 			MaxRequests: 1,
@@ -110,6 +114,7 @@ type record struct {
 	Expires   time.Time `json:"expires,omitzero"`
 	Refused   reason    `json:"refused,omitempty"`
 	Until     time.Time `json:"until"`
+	Whole     bool      `json:"whole,omitempty"` // with all that Twilio said; earlier versions left out what their flags did not need
 }
 
 func (s *shared) verdict(ctx context.Context, sum string) (verdict, time.Time, bool) {
@@ -127,7 +132,7 @@ func (s *shared) verdict(ctx context.Context, sum string) (verdict, time.Time, b
 		return verdict{}, time.Time{}, false
 	}
 	var r record
-	if json.Unmarshal(body, &r) != nil || !r.Until.After(s.now()) {
+	if json.Unmarshal(body, &r) != nil || !r.Until.After(s.now()) || s.needsAll && !r.Whole && r.Refused == "" {
 		return verdict{}, time.Time{}, false
 	}
 	d := verdict{agent: agent{Identity: r.Identity, Roles: r.Roles, WorkerSID: r.WorkerSID, Expires: r.Expires}}
@@ -138,7 +143,7 @@ func (s *shared) verdict(ctx context.Context, sum string) (verdict, time.Time, b
 }
 
 func (s *shared) keep(ctx context.Context, sum string, d verdict, until time.Time) {
-	r := record{Identity: d.Identity, Roles: d.Roles, WorkerSID: d.WorkerSID, Expires: d.Expires, Until: until}
+	r := record{Identity: d.Identity, Roles: d.Roles, WorkerSID: d.WorkerSID, Expires: d.Expires, Until: until, Whole: true}
 	if d.refused != nil {
 		r.Refused = d.refused.reason
 	}

@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -100,6 +101,35 @@ func TestReplicasShareVerdicts(t *testing.T) {
 	if n := b.twilio.calls.Load(); n != 0 {
 		t.Errorf("the second replica asked Twilio %d times", n)
 	}
+}
+
+// TestTurningRequirementsOn: a replica that has just been given --require-enabled
+// or --require-role reads what one without them has shared, and what one of an
+// earlier version has, which left out what it did not need.
+func TestTurningRequirementsOn(t *testing.T) {
+	r := startRedis(t)
+	demanding := func() *fixture {
+		return newFixture(t, func(c *Config, d *Deps) {
+			c.RedisURL, c.RequireEnabled, c.RequireRoles = r.url(), true, []string{"agent"}
+			d.WorkerEnabled = func(context.Context, string) (bool, error) { return true, nil }
+		})
+	}
+	before, after := r.replica(nil), demanding()
+	token := before.agent("alice")
+	before.do(post(token)).wantToken(t)
+	after.do(post(token)).wantToken(t)
+	if n := after.twilio.calls.Load(); n != 0 {
+		t.Errorf("Twilio was asked %d times about a token that was shared", n)
+	}
+
+	token = after.agent("bob")
+	sum := sha256.Sum256([]byte(token))
+	key := after.shared.prefix + "verdict:" + hex.EncodeToString(sum[:])
+	body := fmt.Sprintf(`{"identity":"bob","until":%q}`, time.Now().Add(time.Minute).Format(time.RFC3339))
+	if err := r.client.Set(t.Context(), key, append(after.shared.sign(key, []byte(body)), body...), time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	after.do(post(token)).wantToken(t)
 }
 
 func TestRedisHoldsNoToken(t *testing.T) {

@@ -46,6 +46,8 @@ const (
 	mediaType         reason = "unsupported-media-type"
 	identityLimited   reason = "identity-rate-limited"
 	addressLimited    reason = "address-rate-limited"
+	refusedTooOften   reason = "refused-too-often"
+	serverBusy        reason = "server-busy"
 	clientGone        reason = "client-gone"
 	internalError     reason = "internal"
 	validatorNonsense reason = "validator-nonsense"
@@ -85,6 +87,8 @@ var refusals = map[reason]struct {
 	mediaType:         {http.StatusUnsupportedMediaType, "send application/x-www-form-urlencoded or application/json"},
 	identityLimited:   {http.StatusTooManyRequests, "too many tokens for this agent"},
 	addressLimited:    {http.StatusTooManyRequests, "too many requests from this address"},
+	refusedTooOften:   {http.StatusTooManyRequests, "Twilio has refused too many Flex tokens from this address"},
+	serverBusy:        {http.StatusServiceUnavailable, "the server has more to do than it can"},
 	clientGone:        {statusClientGone, "the client went away"},
 	internalError:     {http.StatusInternalServerError, "internal error"},
 	validatorNonsense: {http.StatusBadGateway, "Twilio's answer about the Flex token could not be understood"},

@@ -2,6 +2,7 @@ package tokensrv
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -98,7 +99,9 @@ func ClientOf(r *http.Request) netip.Addr {
 }
 
 // Admin answers /metrics, /log, the health checks and Deps.Admin, for a listener that
-// only operators reach.
+// only operators reach. On this machine's own address it answers to this machine's
+// names alone: a page that a browser here has open could otherwise read it, by
+// giving the address a name of its own.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+pathMetrics, s.m.handler(s.moreMetrics))
@@ -109,5 +112,29 @@ func (s *Server) Admin() http.Handler {
 	for _, g := range s.admin {
 		mux.Handle(g.Path, g.Handler)
 	}
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !ownName(r) {
+			w.WriteHeader(http.StatusMisdirectedRequest)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// ownName reports whether a request that came over loopback asks for a loopback
+// name.
+func ownName(r *http.Request) bool {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if local == nil {
+		return true
+	}
+	at, err := netip.ParseAddrPort(local.String())
+	if err != nil || !at.Addr().Unmap().IsLoopback() {
+		return true // other machines reach it, by names that only they know
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	return loopbackHost(strings.Trim(host, "[]"))
 }

@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -404,7 +405,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- f.Run(ctx, Listeners{Public: []net.Listener{tls.NewListener(ln, config)}}, nil) }()
+	go func() { ended <- f.Run(ctx, Listeners{Public: []net.Listener{ln}, TLS: config}, nil) }()
 	served := func() string {
 		t.Helper()
 		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
@@ -415,6 +416,21 @@ func TestCertificateIsReloaded(t *testing.T) {
 		}
 		note(t, resp).wantToken(t)
 		return fmt.Sprint(resp.Proto, " ", resp.TLS.PeerCertificates[0].Subject.CommonName)
+	}
+	for suite, want := range map[uint16]bool{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: true, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: true, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA: false,
+		tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: true, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA: false, tls.TLS_RSA_WITH_AES_128_GCM_SHA256: false,
+	} {
+		if got := slices.Contains(config.CipherSuites, suite); got != want {
+			t.Errorf("%s offered: %v", tls.CipherSuiteName(suite), got)
+		}
+	}
+	old := &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
+	}}
+	if c, err := tls.Dial("tcp", ln.Addr().String(), old); err == nil {
+		_ = c.Close()
+		t.Error("a client without authenticated encryption gets in")
 	}
 	if got := served(); got != "HTTP/2.0 first.example" {
 		t.Errorf("serves %s", got)

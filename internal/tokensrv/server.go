@@ -11,6 +11,7 @@ package tokensrv
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/flexvc/flexvc/internal/gate"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/tokenlog"
 )
@@ -64,6 +66,7 @@ type Deps struct {
 // Server is the token endpoint, an http.Handler. Use New.
 type Server struct {
 	handler http.Handler
+	gate    *gate.Gate
 	lookup  func(path string) route
 
 	admin       []Route
@@ -79,6 +82,7 @@ type Server struct {
 	allow          []string
 	behindProxy    bool
 	trustedProxies []netip.Prefix
+	trustedHops    int
 	maxBody        int64
 
 	policy     atomic.Pointer[policy]
@@ -142,8 +146,10 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		allow:          []string{"OPTIONS, POST"},
 		behindProxy:    cfg.BehindProxy,
 		trustedProxies: cfg.TrustedProxies,
+		trustedHops:    cfg.TrustedHops,
 		maxBody:        cfg.MaxBody,
 		m:              newMetrics(names(deps.Public)),
+		gate:           gate.New(gate.Capacity()),
 		admin:          deps.Admin,
 		moreMetrics:    deps.Metrics,
 		transport:      deps.Transport,
@@ -169,6 +175,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		}
 		s.shared = sh
 	}
+	s.m.connections(s.gate)
 	s.identities = newLimiter("identity", cfg.IdentityRate, s.shared, s.now)
 	s.addresses = newLimiter("address", cfg.AddressRate, s.shared, s.now)
 	p, err := newPolicy(cfg, newAdmission(cfg, deps), s.transport, s.now, s.sawDrift)
@@ -181,7 +188,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s.verifier = newVerifier(cfg, ask, s.shared, s.now, s.m, s.circuitChanged)
 
-	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 {
+	s.m.questions(s.verifier.turns)
+
+	if cfg.BehindProxy && len(cfg.TrustedProxies) == 0 && cfg.TrustedHops == 0 {
 		s.log.Warn("no trusted proxy is set: X-Forwarded-For is ignored and all clients share one address limit")
 	}
 	s.lookup = s.routes(deps.Extension, deps.Public)
@@ -220,6 +229,7 @@ const (
 // Listeners are bound sockets; Run owns and closes them.
 type Listeners struct {
 	Public []net.Listener
+	TLS    *tls.Config  // of the public ones; nil: plain HTTP
 	Admin  net.Listener // nil: no metrics
 }
 
@@ -229,6 +239,7 @@ type Listeners struct {
 // closes last. A nil error means it stopped because it was asked to.
 func (s *Server) Run(ctx context.Context, l Listeners, abort <-chan struct{}) error {
 	public, admin := s.httpServer(s), s.httpServer(s.Admin())
+	public.ConnContext = s.gate.ConnContext
 	s.crowd.Lock()
 	s.public = public
 	s.crowd.Unlock()
@@ -242,10 +253,10 @@ func (s *Server) Run(ctx context.Context, l Listeners, abort <-chan struct{}) er
 		})
 	}
 	for _, ln := range l.Public {
-		serve(public, s.guard(ln, true))
+		serve(public, s.gate.Listener(s.guard(ln, turningAway(l.TLS)), l.TLS))
 	}
 	if l.Admin != nil {
-		serve(admin, s.guard(l.Admin, false))
+		serve(admin, s.guard(l.Admin, nil))
 	}
 
 	var err error
@@ -295,7 +306,10 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// One connection could otherwise fill a mebibyte with what no handler has
+		// asked for yet.
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100, MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 32 << 10},
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
 

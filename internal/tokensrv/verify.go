@@ -4,19 +4,26 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"regexp"
 	"slices"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/flexvc/flexvc/internal/turns"
 )
 
 const (
 	keepVerified  = 60 * time.Second // a token revoked at Twilio works here no longer than this
 	keepRefused   = 5 * time.Second
-	keepDisabled  = 5 * time.Second // an agent turned on gets a token soon after
+	keepAdmission = 5 * time.Second // an agent turned on or off gets a token, or none, soon after
 	verdictsKept  = 12 << 10        // about 4 MB; ten thousand agents log in within a minute
 	workersKept   = 12 << 10
+	refusalsKept  = 4 << 10 // of their own: garbage must not push good agents out
 	maxTokenBytes = 16 << 10
+
+	questionsAtOnce = 512     // to Twilio
+	waitingMost     = 4 << 10 // for one of them
 
 	breakAfter  = 10              // failures in a row
 	breakerRest = 2 * time.Second // before one request tries again
@@ -31,7 +38,11 @@ type verdict struct {
 // verifier decides whether a Flex token is good, asking Twilio as rarely as it may.
 type verifier struct {
 	verdicts *memo[verdict]
-	shared   *shared // nil without Redis
+	refusals *memo[*refusal]
+	turns    *turns.Turns  // at Twilio, fair over addresses
+	patience time.Duration // with both the wait for a turn and Twilio
+	culprits *limiter      // addresses by the tokens that Twilio refused; never shared
+	shared   *shared       // nil without Redis
 	breaker  *gobreaker.CircuitBreaker[agent]
 	ask      func(ctx context.Context, token string) (agent, error)
 	needed   func(agent) agent // drops what admission never looks at, a third of a verdict
@@ -41,7 +52,11 @@ type verifier struct {
 
 func newVerifier(c Config, ask func(context.Context, string) (agent, error), sh *shared, now func() time.Time, m *metrics, changed func(from, to gobreaker.State)) *verifier {
 	return &verifier{
-		verdicts: newMemo[verdict](verdictsKept, c.ValidateTimeout, now),
+		verdicts: newMemo[verdict](verdictsKept, 2*c.ValidateTimeout, now),
+		refusals: newMemo[*refusal](refusalsKept, 0, now),
+		turns:    turns.New(questionsAtOnce, waitingMost),
+		patience: c.ValidateTimeout,
+		culprits: newLimiter("refusal", c.RefusalRate, nil, now),
 		shared:   sh,
 		ask:      ask,
 		needed: func(a agent) agent {
@@ -79,21 +94,24 @@ func validatorDown(err error) bool {
 	return r.reason == validatorTimeout || r.reason == validatorLost || r.reason == validatorFailing
 }
 
-// verify returns the agent a token stands for. The error is a *refusal, or
-// ctx's own when the caller left.
-func (v *verifier) verify(ctx context.Context, token string) (agent, error) {
-	if !plausible(token) {
+// verify returns the agent a token stands for that came from an address. The
+// error is a *refusal, or ctx's own when the caller left.
+func (v *verifier) verify(ctx context.Context, token, address string) (agent, error) {
+	if len(token) > maxTokenBytes || !flexShaped(token) {
 		return agent{}, refuse(malformedToken)
 	}
 	sum := sha256.Sum256([]byte(token))
 	key := string(sum[:])
 	d, hit := v.verdicts.peek(key)
+	if !hit {
+		d.refused, hit = v.refusals.peek(key)
+	}
 	if hit {
 		v.m.cacheHit.Inc()
 	} else {
 		var err error
 		d, err = v.verdicts.get(ctx, key, func(ctx context.Context) (verdict, time.Time, error) {
-			return v.find(ctx, key, token)
+			return v.find(ctx, key, token, address)
 		})
 		if err != nil {
 			return agent{}, err
@@ -105,14 +123,39 @@ func (v *verifier) verify(ctx context.Context, token string) (agent, error) {
 	return d.agent, nil
 }
 
-// find looks where the other replicas look, then asks Twilio.
-func (v *verifier) find(ctx context.Context, key, token string) (verdict, time.Time, error) {
+// find looks where the other replicas look, then asks Twilio, in turn with the
+// other addresses: one that sends garbage, which takes Twilio as long as a good
+// token, waits behind itself, and soon has asked enough.
+func (v *verifier) find(ctx context.Context, key, token, address string) (verdict, time.Time, error) {
+	if r, ok := v.refusals.peek(key); ok { // settled between verify and here
+		return verdict{refused: r}, time.Time{}, nil
+	}
+	if wait := v.culprits.due(address); wait > 0 {
+		return verdict{}, time.Time{}, refuseFor(refusedTooOften, wait)
+	}
 	if v.shared != nil {
 		if d, until, ok := v.shared.verdict(ctx, key); ok {
 			v.m.cacheShared.Inc()
-			return d, until, nil
+			return v.remember(key, d, until)
 		}
 	}
+	if v.breaker.State() == gobreaker.StateOpen {
+		return verdict{}, time.Time{}, refuseFor(validatorOpen, breakerRest) // no turn will help
+	}
+	// A turn that is waited for is no fault of Twilio's, so this is not the
+	// breaker's to see, nor part of the time that Twilio has.
+	giveBack, err := v.turns.Take(ctx, address, v.patience)
+	if err != nil {
+		return verdict{}, time.Time{}, refuseFor(serverBusy, 2*time.Second)
+	}
+	defer giveBack()
+	// Charged now and given back to who is vouched for: of a slow Twilio's refusals
+	// the first would come long after hundreds were asked for.
+	if wait := v.culprits.wait(ctx, address); wait > 0 {
+		return verdict{}, time.Time{}, refuseFor(refusedTooOften, wait)
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.patience)
+	defer cancel()
 	v.m.cacheMiss.Inc()
 	a, err := v.breaker.Execute(func() (agent, error) {
 		started := v.now()
@@ -120,15 +163,18 @@ func (v *verifier) find(ctx context.Context, key, token string) (verdict, time.T
 		v.m.validator(err, v.now().Sub(started))
 		return a, err
 	})
+	var r *refusal
+	if !errors.As(err, &r) || !r.settled() {
+		v.culprits.refund(address)
+	}
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		return verdict{}, time.Time{}, refuseFor(validatorOpen, breakerRest)
 	}
 	now := v.now()
-	d := verdict{agent: v.needed(a)}
+	d := verdict{agent: a} // whole: another replica may need what this one does not
 	until := now.Add(keepVerified)
-	var r *refusal
 	switch {
-	case errors.As(err, &r) && r.settled():
+	case r != nil && r.settled():
 		d.refused, until = r, now.Add(keepRefused)
 	case err != nil:
 		return verdict{}, time.Time{}, err
@@ -140,6 +186,16 @@ func (v *verifier) find(ctx context.Context, key, token string) (verdict, time.T
 	if v.shared != nil {
 		v.shared.keep(ctx, key, d, until)
 	}
+	return v.remember(key, d, until)
+}
+
+// remember keeps refusals apart, and is what an asker returns.
+func (v *verifier) remember(key string, d verdict, until time.Time) (verdict, time.Time, error) {
+	if d.refused != nil {
+		v.refusals.keep(key, d.refused, until)
+		return d, time.Time{}, nil
+	}
+	d.agent = v.needed(d.agent)
 	return d, until, nil
 }
 
@@ -148,22 +204,11 @@ func (r *refusal) settled() bool {
 	return r.reason == tokenRefused || r.reason == tokenExpired || r.reason == otherAccount
 }
 
-// plausible reports whether s can be a Flex token at all: visible ASCII that
-// needs no escaping in JSON. Flex's own are JWE, five base64url parts, but that
-// is nowhere promised.
-func plausible(s string) bool {
-	if s == "" || len(s) > maxTokenBytes {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case alphanumeric(c), c == '.', c == '-', c == '_', c == '~', c == '+', c == '/', c == '=':
-		default:
-			return false
-		}
-	}
-	return true
-}
+// flexShaped finds what is built as a signed or encrypted token is: three or five
+// base64url parts, of which the first is a JSON object ("eyJ" begins one). Flex's are
+// JWE. Nobody who has seen one is kept from imitating it, but what floods usually
+// send is none. https://www.rfc-editor.org/rfc/rfc7516#section-3.1
+var flexShaped = regexp.MustCompile(`^eyJ[\w-]*(\.[\w-]*\.[\w-]*){1,2}$`).MatchString
 
 // admission decides which verified agents get a token.
 type admission struct {
@@ -201,10 +246,7 @@ func (a *admission) admit(ctx context.Context, who agent) error {
 		if err != nil {
 			return false, time.Time{}, errors.Join(refuseFor(workerUnknown, 2*time.Second), err)
 		}
-		if on {
-			return true, a.now().Add(keepVerified), nil
-		}
-		return false, a.now().Add(keepDisabled), nil
+		return on, a.now().Add(keepAdmission), nil
 	})
 	if err != nil {
 		return err

@@ -443,7 +443,7 @@ func TestEnabledIsLookedUpOncePerWorker(t *testing.T) {
 			t.Errorf("%d lookups", lookups)
 		}
 		on = true
-		time.Sleep(keepDisabled)
+		time.Sleep(keepAdmission)
 		f.do(post(token)).wantToken(t)
 		f.do(post(token)).wantToken(t)
 		if lookups != 2 {

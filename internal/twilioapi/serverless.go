@@ -45,13 +45,17 @@ func (c *Client) Environments(ctx context.Context, serviceSID string) ([]twilio.
 	return list(ctx, c, o, serverlessURL+"/v1/Services/"+serviceSID+"/Environments", "environments", environment)
 }
 
-// CreateEnvironment makes an environment, whose domain ends in the suffix.
+// CreateEnvironment makes an environment, whose domain ends in the suffix; empty is
+// none.
 func (c *Client) CreateEnvironment(ctx context.Context, serviceSID, uniqueName, suffix string) (twilio.Environment, error) {
 	o := op{what: "create environment " + printable(uniqueName) + " of " + twilio.Short(serviceSID), repeat: never}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return twilio.Environment{}, err
 	}
-	params := (&serverless.CreateEnvironmentParams{}).SetUniqueName(uniqueName).SetDomainSuffix(suffix)
+	params := (&serverless.CreateEnvironmentParams{}).SetUniqueName(uniqueName)
+	if suffix != "" {
+		params.SetDomainSuffix(suffix)
+	}
 	e, err := c.serverless(ctx, o).CreateEnvironment(serviceSID, params)
 	if err != nil {
 		return twilio.Environment{}, c.problem(ctx, o, err)
@@ -102,36 +106,41 @@ func (c *Client) checkAsset(serviceSID, assetSID string) error {
 }
 
 // UploadScript stores JavaScript under a path, for requests only that Twilio
-// signed. twilio-go has no uploads: they go to a host of their own, as a form
-// with a file.
+// signed.
 // https://www.twilio.com/docs/serverless/api/resource/asset-version
 func (c *Client) UploadScript(ctx context.Context, serviceSID, assetSID, path string, content []byte) (twilio.AssetVersion, error) {
 	o := op{what: "upload " + printable(path) + " to " + twilio.Short(serviceSID), repeat: never}
 	if err := c.checkAsset(serviceSID, assetSID); err != nil {
 		return twilio.AssetVersion{}, err
 	}
-	address, err := c.url(uploadURL + "/v1/Services/" + serviceSID + "/Assets/" + assetSID + "/Versions")
-	if err != nil {
-		return twilio.AssetVersion{}, c.problem(ctx, o, err)
-	}
-	body, contentType := scriptForm(path, content)
 	var v serverless.ServerlessV1AssetVersion
-	r := request{method: http.MethodPost, url: address, body: body, header: map[string]any{"Content-Type": contentType}}
-	err = c.send(ctx, o, r, func(_ http.Header, body io.Reader) error { return json.NewDecoder(body).Decode(&v) })
-	if err != nil {
-		return twilio.AssetVersion{}, c.problem(ctx, o, err)
+	body, contentType := scriptForm(path, "protected", "bundle.js", content)
+	if err := c.upload(ctx, o, "/v1/Services/"+serviceSID+"/Assets/"+assetSID+"/Versions", body, contentType, &v); err != nil {
+		return twilio.AssetVersion{}, err
 	}
 	return twilio.AssetVersion{SID: value(v.Sid), Path: value(v.Path)}, nil
 }
 
+// upload sends a form with a file. twilio-go has none: they go to a host of their
+// own.
+func (c *Client) upload(ctx context.Context, o op, path string, body []byte, contentType string, into any) error {
+	address, err := c.url(uploadURL + path)
+	if err != nil {
+		return c.problem(ctx, o, err)
+	}
+	r := request{method: http.MethodPost, url: address, body: body, header: map[string]any{"Content-Type": contentType}}
+	err = c.send(ctx, o, r, func(_ http.Header, body io.Reader) error { return json.NewDecoder(body).Decode(into) })
+	return c.problem(ctx, o, err)
+}
+
 // scriptForm writes to memory, which cannot fail.
-func scriptForm(path string, content []byte) (body []byte, contentType string) {
+func scriptForm(path, visibility, name string, content []byte) (body []byte, contentType string) {
 	var b bytes.Buffer
 	form := multipart.NewWriter(&b)
 	_ = form.WriteField("Path", path)
-	_ = form.WriteField("Visibility", "protected")
+	_ = form.WriteField("Visibility", visibility)
 	file, _ := form.CreatePart(textproto.MIMEHeader{
-		"Content-Disposition": {`form-data; name="Content"; filename="bundle.js"`},
+		"Content-Disposition": {`form-data; name="Content"; filename="` + name + `"`},
 		"Content-Type":        {"application/javascript"},
 	})
 	_, _ = file.Write(content)
@@ -185,9 +194,13 @@ func (c *Client) CreateBuild(ctx context.Context, serviceSID string, b twilio.Bu
 	return build(made), nil
 }
 
-// Deploy puts a completed build into an environment. Doing so twice changes
-// nothing.
+// Deploy puts a completed build with a plugin into an environment. Doing so twice
+// changes nothing.
 func (c *Client) Deploy(ctx context.Context, serviceSID, environmentSID, buildSID string) error {
+	return c.deploy(ctx, serviceSID, environmentSID, buildSID, true)
+}
+
+func (c *Client) deploy(ctx context.Context, serviceSID, environmentSID, buildSID string, plugin bool) error {
 	o := op{what: "deploy build " + twilio.Short(buildSID) + " to " + twilio.Short(environmentSID), repeat: always}
 	if err := checkSID("ZS", serviceSID); err != nil {
 		return err
@@ -195,19 +208,12 @@ func (c *Client) Deploy(ctx context.Context, serviceSID, environmentSID, buildSI
 	if err := checkSID("ZE", environmentSID); err != nil {
 		return err
 	}
-	params := (&serverless.CreateDeploymentParams{}).SetBuildSid(buildSID).SetIsPlugin(true)
+	params := (&serverless.CreateDeploymentParams{}).SetBuildSid(buildSID)
+	if plugin {
+		params.SetIsPlugin(true)
+	}
 	_, err := c.serverless(ctx, o).CreateDeployment(serviceSID, environmentSID, params)
 	return c.problem(ctx, o, err)
-}
-
-// Functions lists the SIDs of a service's functions, ZH….
-func (c *Client) Functions(ctx context.Context, serviceSID string) ([]string, error) {
-	o := op{what: "list the functions of " + twilio.Short(serviceSID), repeat: always}
-	if err := checkSID("ZS", serviceSID); err != nil {
-		return nil, err
-	}
-	return list(ctx, c, o, serverlessURL+"/v1/Services/"+serviceSID+"/Functions", "functions",
-		func(f *serverless.ServerlessV1Function) string { return value(f.Sid) })
 }
 
 // DeleteService removes a service with all that it holds.
@@ -266,7 +272,7 @@ func list[Row, Ours any](ctx context.Context, c *Client, o op, path, key string,
 }
 
 func service(s *serverless.ServerlessV1Service) twilio.Service {
-	return twilio.Service{SID: value(s.Sid), UniqueName: value(s.UniqueName), FriendlyName: value(s.FriendlyName)}
+	return twilio.Service{SID: value(s.Sid), UniqueName: value(s.UniqueName), FriendlyName: value(s.FriendlyName), Credentials: value(s.IncludeCredentials)}
 }
 
 func environment(e *serverless.ServerlessV1Environment) twilio.Environment {
@@ -278,12 +284,13 @@ func asset(a *serverless.ServerlessV1Asset) twilio.Asset {
 }
 
 func build(b *serverless.ServerlessV1Build) twilio.Build {
-	made := twilio.Build{SID: value(b.Sid), Status: twilio.BuildStatus(value(b.Status)), Runtime: value(b.Runtime)}
+	made := twilio.Build{SID: value(b.Sid), Status: twilio.BuildStatus(value(b.Status)), Runtime: value(b.Runtime), Created: value(b.DateCreated)}
 	for _, row := range value(b.AssetVersions) {
 		made.Assets = append(made.Assets, twilio.AssetVersion{SID: text(row, "sid"), Path: text(row, "path")})
 	}
 	for _, row := range value(b.FunctionVersions) {
 		made.Functions = append(made.Functions, text(row, "sid"))
+		made.FunctionSIDs = append(made.FunctionSIDs, text(row, "function_sid"))
 	}
 	if all := value(b.Dependencies); len(all) > 0 {
 		// They come from JSON, so they go back into it.

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { packed } from './packed.js';
 
 const most = 60_000;
 const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -27,7 +28,7 @@ await build({
   legalComments: 'none',
   // UTF-8, whatever the server says of the script's encoding.
   charset: 'ascii',
-  plugins: [flexGlobals],
+  plugins: [flexGlobals, packed],
   banner: { js: '(function(flexvcSettings){' },
   footer: { js: '})(/*flexvc:settings*/null);' },
 });

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { packed } from './packed.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const outdir = `${root}.test`;
@@ -18,6 +19,7 @@ await build({
   format: 'cjs',
   outExtension: { '.js': '.cjs' },
   sourcemap: 'inline',
+  plugins: [packed],
   logLevel: 'warning',
 });
 const built = readdirSync(outdir, { recursive: true }).filter((name) => name.endsWith('.cjs')).map((name) => `${outdir}/${name}`);

@@ -1,6 +1,6 @@
 // The part of Flex UI 2 that this plugin touches. Flex's own types come with 700 MB of packages; these are written from its
 // published declarations, and the suite in the real Flex UI holds them to the truth.
-import type { ReactElement } from 'react';
+import type { ComponentType, ReactElement, ReactNode } from 'react';
 
 export type Payload = Record<string, any>;
 export type ActionListener = (payload: Payload, abort: () => void) => unknown;
@@ -26,6 +26,14 @@ export interface Flex {
   MainHeader: { Content: Content };
   CallCanvasActions: { Content: Content };
   TaskCanvasHeader?: { Content: Content };
+  /** Gives a component the theme that the account, or another plugin, has chosen; also when it changes. */
+  withTheme?(component: ComponentType<{ theme?: Theme; children?: ReactNode }>): ComponentType<{ children?: ReactNode }>;
+}
+
+/** As much of it as is drawn with here; an older release has fewer tokens. */
+export interface Theme {
+  tokens?: Record<string, Record<string, string>>;
+  MainHeader?: { Container?: { background?: string; color?: string } };
 }
 
 export interface Activity {
@@ -44,16 +52,20 @@ export interface Task {
   sid: string;
   status: string;
   taskChannelUniqueName?: string;
+  /** Whom Flex shows. */
+  defaultFrom?: unknown;
   /** Whatever the makers of the task put in: every part may be missing, or something else. */
-  attributes?: { call_sid?: unknown; direction?: unknown; conference?: { participants?: { worker?: string } } };
+  attributes?: { call_sid?: unknown; direction?: unknown; name?: unknown; from?: unknown; outbound_to?: unknown; conference?: { participants?: { worker?: string } } };
   conference?: { participants?: Participant[] };
 }
 
 export interface FlexState {
-  config: { sso?: { accountSid?: string }; disableBrowserVoice?: boolean };
+  config: { sso?: { accountSid?: string }; disableBrowserVoice?: boolean; language?: string };
   session: { ssoTokenPayload?: { token?: string; expiration?: string; identity?: string } };
   worker: { activity?: Activity; activities?: Map<string, Activity>; tasks?: Map<string, Task> };
   phone: { activeCall?: unknown; listener?: { isMicrophoneSet?: boolean; microphoneID?: string } };
+  /** status: 0 for no listening in, 1 while Flex waits for its call, 2 while it lasts. */
+  supervisor?: { callMonitoring?: { status?: number } };
   view?: { isOutboundDialerOpen?: boolean; selectedTaskSid?: string };
 }
 
@@ -76,6 +88,8 @@ export interface Manager {
   voiceClient: { audio?: AudioHelper | null } | undefined;
   events: Emitter;
   strings: Record<string, string>;
+  /** Not in older releases. The source is 'flex default' where nobody has chosen. */
+  localization?: { localeTag?: string; localeSource?: string };
   serviceConfiguration: { account_sid?: string };
 }
 
@@ -87,5 +101,6 @@ export interface AudioHelper {
 }
 
 export interface DeviceSet {
+  get?(): { size: number };
   set(deviceIds: string | string[]): Promise<void>;
 }

@@ -2,9 +2,10 @@ import { systemClock } from './clock';
 import type { Flex, Manager } from './flex';
 import { start } from './plugin';
 import { readSettings } from './settings';
+import { withLanguage } from './words';
 
 interface Global {
-  Twilio: { Flex: Flex & { Plugins: { init(plugin: new () => { init(flex: Flex, manager: Manager): void }): void }; Manager?: { getInstance(): Manager } } };
+  Twilio: { Flex: Flex & { Plugins: { init(plugin: new () => { init(flex: Flex, manager: Manager): void | Promise<void> }): void }; Manager?: { getInstance(): Manager } } };
 }
 
 /** Other plugins before this one get as long; Flex gives all of them together ten seconds before it shows the desktop. */
@@ -12,17 +13,18 @@ const patience = 3_000;
 const page = window as unknown as Window & Global;
 let begun = false;
 
-function begin(flex: Flex, manager: Manager): void {
-  if (begun) return;
+function begin(flex: Flex, manager: Manager): void | Promise<void> {
+  if (begun) return undefined;
   begun = true;
-  start(flex, manager, readSettings(), window, systemClock);
+  return withLanguage(manager, (language) => void start(flex, manager, readSettings(), window, systemClock, language));
 }
 
 class FlexvcPlugin {
   readonly name = 'flexvc-voice-client';
 
-  init(flex: Flex, manager: Manager): void {
-    begin(flex, manager);
+  /** Flex waits for what it returns. */
+  init(flex: Flex, manager: Manager): void | Promise<void> {
+    return begin(flex, manager);
   }
 }
 
@@ -35,5 +37,5 @@ page.setTimeout(() => {
   const manager = begun ? undefined : page.Twilio.Flex.Manager?.getInstance();
   if (!manager) return;
   console.info('flexvc: Flex has not started this plugin, because another one before it does not finish; starting without Flex');
-  begin(page.Twilio.Flex, manager);
+  void begin(page.Twilio.Flex, manager);
 }, patience);

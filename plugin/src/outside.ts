@@ -2,6 +2,7 @@ import type { Clock } from './clock';
 import type { Flex, Manager } from './flex';
 import type { Settings } from './settings';
 import type { Board } from './state';
+import type { Words } from './words';
 
 /** What a feature works with. A feature is a function that starts it and returns how to stop it. */
 export interface Outside {
@@ -11,6 +12,7 @@ export interface Outside {
   clock: Clock;
   settings: Settings;
   board: Board;
+  words: Words;
   log: (sentence: string, cause?: unknown) => void;
 }
 

@@ -84,7 +84,7 @@ function load(script: string) {
   const Manager = { getInstance: () => ({ workerClient: undefined }) };
   const window: Record<string, unknown> = {
     Twilio: { Flex: { Manager, Plugins: { init: (plugin: never) => registered.push(plugin) } } },
-    React: { createElement: () => null, Component: class {} },
+    React: { createElement: () => null, createContext: () => ({}), Component: class {} },
     setTimeout: (task: () => void) => later.push(task),
   };
   const logged: string[] = [];

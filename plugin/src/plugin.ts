@@ -12,11 +12,12 @@ import type { Flex, Manager } from './flex';
 import { type Feature, type Outside, together } from './outside';
 import type { Settings } from './settings';
 import { createBoard } from './state';
+import { type Language, english, speak } from './words';
 
 const running = Symbol.for('flexvc.plugin');
 
 /** Returns how to stop. A second copy on the same page, and a bundle without settings, do nothing. */
-export function start(flex: Flex, manager: Manager, settings: Settings | null, page: Window, clock: Clock): () => void {
+export function start(flex: Flex, manager: Manager, settings: Settings | null, page: Window, clock: Clock, language: Language = english): () => void {
   const log = (sentence: string, cause?: unknown) => console.info(`flexvc: ${sentence}`, ...(cause === undefined ? [] : [cause]));
   const nothing = () => {};
   const marked = page as Window & { [running]?: string };
@@ -34,17 +35,19 @@ export function start(flex: Flex, manager: Manager, settings: Settings | null, p
   }
   marked[running] = settings.version;
 
-  const outside: Outside = { flex, manager, page, clock, settings, board: createBoard((cause) => log('a part of this plugin failed', cause)), log };
+  const outside = { flex, manager, page, clock, settings, board: createBoard((cause) => log('a part of this plugin failed', cause)), log };
   const { attributes } = manager.workerClient;
   const enabled = isOurs(attributes);
   const why = isForeign(attributes) ? 'the calls of this worker ring a phone' : 'this worker is not on the voice extension';
   log(`${settings.version}, ${enabled ? 'calls go to the voice extension' : why}`);
-  return together(() => delete marked[running], attempt(outside, contactURI), enabled ? whileEnabled(outside, () => startAll(outside)) : nothing);
+  return together(() => delete marked[running], attempt(outside, contactURI), enabled ? whileEnabled(outside, () => startAll(outside, language)) : nothing);
 }
 
 const isOurs = (attributes: Record<string, unknown>) => isEnabled(attributes) && !isForeign(attributes);
 
-function startAll(outside: Outside): () => void {
+function startAll(silent: Omit<Outside, 'words'>, language: Language): () => void {
+  const { words, stop: stopWords } = speak(silent.manager, language);
+  const outside: Outside = { ...silent, words };
   const { extension, stop: stopConnection } = connection(outside);
   let say: Say = () => {};
   const all = { ...outside, extension, say: (notice: Parameters<Say>[0]) => say(notice) };
@@ -53,11 +56,11 @@ function startAll(outside: Outside): () => void {
     say = started.say;
     return started.stop;
   };
-  return together(stopConnection, ...[notices, activity, callControls, devices, badge].map((feature) => attempt(all, feature)));
+  return together(stopWords, stopConnection, ...[notices, activity, callControls, devices, badge].map((feature) => attempt(all, feature)));
 }
 
 /** What one feature finds missing in this Flex, or broken by another plugin, does not take the others along. */
-function attempt<Needs extends Outside>(outside: Needs, feature: (outside: Needs) => () => void): () => void {
+function attempt<Needs extends Pick<Outside, 'log'>>(outside: Needs, feature: (outside: Needs) => () => void): () => void {
   try {
     return feature(outside);
   } catch (cause) {
@@ -67,7 +70,7 @@ function attempt<Needs extends Outside>(outside: Needs, feature: (outside: Needs
 }
 
 /** A worker who is turned off keeps the controls of the call that is still up. */
-function whileEnabled({ manager, board, log }: Outside, begin: () => () => void): () => void {
+function whileEnabled({ manager, board, log }: Pick<Outside, 'manager' | 'board' | 'log'>, begin: () => () => void): () => void {
   const worker = manager.workerClient!;
   let stop: (() => void) | null = begin();
   const look = () => {

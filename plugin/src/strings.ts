@@ -1,4 +1,5 @@
-// Every sentence an agent reads, in English. A translation is another object of this shape.
+// Every sentence an agent reads, in English, from which ./languages translate. Flex's own strings hold them too, under flexvc.NAME, and
+// what somebody has put there is what the agent reads: see words.ts.
 
 export interface Sentence {
   /** A few words: the badge's. */
@@ -10,7 +11,7 @@ export interface Sentence {
 export const problems = {
   no_extension: {
     title: 'No voice extension',
-    text: 'The voice extension is not running in this browser, so calls cannot reach you. Switch it on under chrome://extensions, or ask your administrator to install it.',
+    text: 'The voice extension is not running in this browser, so calls cannot reach you. Turn it on under chrome://extensions, or ask your administrator to install it.',
   },
   lost: {
     title: 'Voice extension gone',
@@ -29,7 +30,7 @@ export const problems = {
     text: 'The voice extension could not use its settings. Ask your administrator to deploy the Flex plugin again.',
   },
   other_agent: {
-    title: 'Another agent\'s',
+    title: 'Another agent signed in',
     text: 'The voice extension is still signed in as another agent. If this does not pass in a minute, open it from the toolbar and choose Restart.',
   },
   microphone: {
@@ -81,7 +82,7 @@ export const problems = {
     text: 'Calls reach you again, but you are still in the activity for when they do not.',
   },
   offline_activity_missing: {
-    title: 'Voice half set up',
+    title: 'Setup incomplete',
     text: 'You stay available even when calls cannot reach you, because the activity for that is missing. Ask your administrator to run flexvc init.',
   },
 } satisfies Record<string, Sentence>;
@@ -91,13 +92,14 @@ export type Problem = keyof typeof problems;
 /** Short-lived, because Flex draws them over the first task. */
 export const notices = {
   voice_client_back: 'The voice extension is ready again.',
-  offline_activity_chosen: 'This activity is set by itself while calls cannot reach you. Please choose another one.',
+  offline_activity_chosen: 'This activity is set automatically while calls cannot reach you. Please choose another one.',
   available_while_away: 'Calls cannot reach you yet. You will become available as soon as the voice extension is ready.',
-  outbound_refused: 'You cannot call now, because the voice extension is not ready. Its mark at the top of the page says why.',
+  outbound_refused: 'You cannot place calls right now, because the voice extension is not ready. Its badge at the top of the page says why.',
 } satisfies Record<string, string>;
 
 export type Notice = keyof typeof notices;
 
+/** The badge and its menu. {{what stands like this}} is filled in. */
 export const badge = {
   label: 'Voice extension',
   ready: 'Voice ready',
@@ -106,20 +108,23 @@ export const badge = {
   startingText: 'Waiting for the voice extension.',
   incoming: 'Incoming call',
   incomingText: 'Somebody is calling, and nobody has answered yet.',
-  offered: (from: string) => `Incoming call${from && ` from ${from}`}`,
+  offeredBy: 'Incoming call from {{caller}}',
   answer: 'Answer',
   holdAndAnswer: 'Hold and answer',
   decline: 'Decline',
-  onHold: (from: string) => `On hold${from && `: ${from}`}`,
+  onHold: 'On hold',
+  onHoldWith: 'On hold: {{caller}}',
   resume: 'Resume',
   resumeTask: 'On hold: resume',
-  beside: (onHold: number) => `In a call, ${onHold} on hold`,
+  beside: 'In a call, {{count}} on hold',
   call: 'In a call',
   callText: 'The call is in the voice extension: you can reload Flex without losing it.',
+  talkingTo: 'With {{caller}}',
   reconnecting: 'Reconnecting',
   reconnectingText: 'The network dropped out. The call comes back by itself.',
   muted: 'Muted',
-  poor: 'The connection is poor: the caller may hear you badly.',
+  mutedText: 'The caller cannot hear you.',
+  poor: 'The connection is poor: the caller may have trouble hearing you.',
   microphone: 'Microphone',
   speaker: 'Speaker',
   standardDevice: 'System default',
@@ -127,9 +132,12 @@ export const badge = {
   unmute: 'Unmute',
   hangUp: 'Hang up',
   keypad: 'Keypad',
-  acceptRefused: 'The call was not accepted, because it would not reach you. It is still in your list.',
+  typed: 'Digits sent',
+  acceptRefused: 'The call was not accepted, because it would not have reached you. It is still in your list.',
   takeCalls: 'Take calls again',
+  close: 'Close',
   help: 'Help',
-  helpText: 'The voice extension has its own window: click its icon in the toolbar for details, a microphone test and a restart.',
-  version: (plugin: string, extension: string | null) => `Plugin ${plugin}, extension ${extension ?? 'unknown'}`,
-};
+  helpText: 'The voice extension has a window of its own: click its icon in the toolbar for details, a microphone test and a restart.',
+  version: 'Plugin {{plugin}}, extension {{extension}}',
+  versionUnknown: 'Plugin {{plugin}}, extension unknown',
+} satisfies Record<string, string>;

@@ -102,11 +102,11 @@ export const isRinging = (s) => s.offers.length > 0;
 /** @type {(s: State, callSid: string) => State} */
 const withoutOffer = (s, callSid) => ({ ...s, offers: s.offers.filter((offer) => offer.callSid !== callSid) });
 
-/** To speak in another call: one that is offered, or on hold. @type {Handler} */
+/** To speak in another call: one that is offered, or on hold. A headset names none. @type {Handler} */
 const answer = (s, e) => {
   if (!mayCommand(s, e)) return next(s);
-  const offer = s.offers.find(({ callSid }) => callSid === e.callSid);
-  if (offer) return isWaiting(s) ? next(s) : takeCall(withoutOffer(s, e.callSid), { ...offer, at: e.at });
+  const offer = s.offers.find(({ callSid }) => callSid === (e.callSid ?? s.offers[0]?.callSid));
+  if (offer) return isWaiting(s) ? next(s) : takeCall(withoutOffer(s, offer.callSid), { ...offer, at: e.at });
   return has(s.onHold, e.callSid) ? next(s, {}, { do: 'resume', callSid: e.callSid }) : next(s);
 };
 

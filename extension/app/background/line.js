@@ -15,8 +15,8 @@ const proveEvery = 1_000;
 /** Until it is known how long its answers take, and how soon a missing one tells. */
 const learnEvery = 200;
 
-/** While Twilio has not noticed that the socket of a call is gone, it takes a hang-up from no other; then it holds it for so long at most. */
-const heldAtMost = 30_000;
+/** So long Twilio holds a call at most, for a client that does not come back. */
+export const heldAtMost = 30_000;
 
 /** Codes with which Twilio says that it will not have this token. */
 const tokenCodes = new Set([20101, 20103, 20104, 20151, 31202, 31204, 31205, 51007]);
@@ -58,7 +58,11 @@ export function createLine({ Device, report, appVersion, parted }) {
   let askedAt = 0;
   /** @type {Device | undefined} */
   let late;
-  /** Calls whose document is gone, and when Twilio first heard here that they are hung up. @type {Map<string, number | undefined>} */
+  /**
+   * Calls whose document is gone, and when Twilio first heard here that they are hung up. While it has not noticed that the socket
+   * of a call is gone, it takes a hang-up from no other.
+   * @type {Map<string, number | undefined>}
+   */
   const owed = new Map();
 
   /** @param {SDKCall} call @param {Device} at */

@@ -197,6 +197,7 @@ function connectDocument(port) {
     const { type, payload } = answer.message;
     if (type === 'offscreen.callChanged') return desk.report({ name: 'callChanged', ...payload });
     if (type === 'offscreen.callEnded') return desk.report({ name: 'callEnded', ...payload });
+    if (type === 'offscreen.answerPressed') return desk.report({ name: 'answerAsked' });
     const { call, onHold, ended, ...devices } = payload;
     if (type === 'offscreen.truth') desk.report({ name: 'documentConnected', call, onHold, ended });
     return desk.report({ name: 'devicesChanged', devices });

@@ -13,7 +13,7 @@ const silentAfter = 600;
 const silentAfterChange = 200;
 const changeCounts = 5_000;
 /** Only what has come for so long can be missed: an edge that has nothing to say, as on hold, sends nothing. */
-const flowing = 1_000;
+const flowing = 300;
 /** An edge answers a restart after a round trip. */
 const answerAtLeast = 400;
 const answerAtMost = 1_500;
@@ -73,7 +73,7 @@ export function watchLink({ peer, call, device, callSid }, { changed, online, no
       packets = seen.packets;
       flow += passed;
       silence = 0;
-      if (trouble) settle();
+      if (trouble) settle(flow);
       return;
     }
     silence += passed;
@@ -126,10 +126,12 @@ export function watchLink({ peer, call, device, callSid }, { changed, online, no
     Object.assign(of, { triedAt: now(), moved: false });
   }
 
-  function settle() {
+  /** @param {number} [flowed]  milliseconds; none where the far end has nothing to say */
+  function settle(flowed = 0) {
     if (trouble?.away) changed(false);
     trouble = undefined;
-    flow = silence = 0;
+    flow = flowed;
+    silence = 0;
   }
 
   return {

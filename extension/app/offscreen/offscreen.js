@@ -2,6 +2,7 @@
 
 import { unhurried } from '../shared/insights.js';
 import { accept, worker } from '../shared/messages.js';
+import { createHeadset } from './headset.js';
 import { createPeers } from './peers.js';
 import { rehearse } from './rehearsal.js';
 import { signal } from './signal.js';
@@ -14,18 +15,43 @@ let retry = 0;
 /** @type {{ microphone: import('../background/machine.js').Microphone, inputs: string[], outputs: string[] }} */
 let devices = { microphone: 'unknown', inputs: [], outputs: [] };
 
+/** A call is offered: the agent hears it. */
+let ringing = false;
+
 globalThis.fetch = unhurried(globalThis.fetch.bind(globalThis), setTimeout);
 const phone = createSwitchboard({
   Device: globalThis.Twilio.Device,
   media: navigator.mediaDevices,
   signal: (sinkId, meaning) => signal(sinkId, meaning).catch(() => {}),
   peers: createPeers(window),
-  report: tell,
+  report(type, payload) {
+    tell(type, payload);
+    showHeadset();
+  },
   now: () => Date.now(),
   later: (task, ms) => setTimeout(task, ms),
   cancel: (timer) => clearTimeout(timer),
   online: () => navigator.onLine,
 });
+
+const headset = createHeadset({
+  hid: /** @type {any} */ (navigator).hid,
+  act: {
+    // Where a call is offered, it puts the one that is up on hold, and answers.
+    hook: () => (ringing ? tell('offscreen.answerPressed', {}) : phone.hangUp()),
+    mute: () => phone.mute(phone.truth().call?.muted === false),
+    flash() {
+      const last = phone.truth().onHold.at(-1);
+      if (last) phone.resume(last.callSid);
+    },
+  },
+  now: () => Date.now(),
+});
+
+function showHeadset() {
+  const { call, onHold } = phone.truth();
+  headset.show({ up: call !== null, ringing, muted: call?.muted ?? false, holding: onHold.length > 0 });
+}
 
 /** @param {string} type @param {object} payload */
 function tell(type, payload) {
@@ -79,7 +105,9 @@ function hear(message) {
     case 'offscreen.inviteGone':
       return phone.inviteGone(payload.callSid);
     case 'offscreen.ring':
-      return phone.ring(payload.on);
+      ringing = payload.on;
+      showHeadset();
+      return phone.ring(ringing);
     case 'offscreen.resume':
       return phone.resume(payload.callSid);
     case 'offscreen.hangUp':

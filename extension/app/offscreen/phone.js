@@ -1,8 +1,10 @@
 // Owns one call, or waits for one; switchboard.js has one of these for each. Lives in the offscreen document, so it outlives the
 // Flex tab and the service worker, and knows nothing of chrome.*: report() tells whoever listens.
 
+import { heldAtMost } from '../background/line.js';
 import { hear } from '../shared/stream.js';
 import { createClient } from './client.js';
+import { createDebts } from './debts.js';
 import { createDigits } from './digits.js';
 import { watchLink } from './link.js';
 import { createMicrophone, whyNoMicrophone } from './microphone.js';
@@ -18,8 +20,6 @@ import { quality } from './quality.js';
  *   the call; code: of its last error; lost: another took it, or it has ended
  * @typedef {{ token: string, identity: string, edge: string, holdSeconds: number, appVersion: string, chosen: Chosen }} Preparation
  * @typedef {{ callSid: string, connectToken: string, from: string }} Offer
- * @typedef {{ since: number, client?: Client, socket?: unknown }} Debt  a hang-up; client, socket: that had the call, where they were
- *   there
  * @typedef {{ kind: string, label: string, deviceId: string }} KnownDevice
  */
 
@@ -44,8 +44,6 @@ const final = new Set([31404, 31480, takenElsewhere, 31603]);
 const answerAfterCancel = 5_000;
 /** An open socket that has an answer to give says so within this time. */
 const proofWithin = 1_500;
-/** So long Twilio holds a call for us at most, if it was we who took it, and the answer was lost with the socket. */
-const heldAtMost = 30_000;
 const reportQualityEvery = 5_000;
 /** A token that Twilio refused may be taken the next time; until a new one comes there is no other. */
 const knockEvery = 2_000;
@@ -85,12 +83,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @type {any} */
   let lateTimer;
   let tries = 0;
-  /**
-   * Calls that were hung up, until the socket that had them has answered: the word may have gone into a dead one. While Twilio has
-   * not noticed that, it takes it from no other socket, and never says so: another says it for as long as Twilio holds a call.
-   * @type {Map<string, Debt>}
-   */
-  const owed = new Map();
+  const debts = createDebts(now);
   /** @type {any} */
   let insisting;
   /** @type {any} */
@@ -142,10 +135,9 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** @param {Preparation} wanted */
   function renew(wanted) {
     client?.drop();
-    // Of one agent's call Twilio hears no other.
-    if (client?.identity !== wanted.identity) settle(() => true);
+    if (client?.identity !== wanted.identity) debts.forget();
     client = makeClient(wanted);
-    sayAll(client);
+    debts.say(client);
     return client;
   }
 
@@ -156,7 +148,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
 
   /** Between calls: in a call the SDK has its own ways. */
   function prove() {
-    if (owed.size > 0) insist();
+    if (debts.any()) insist();
     const asked = client;
     if (call || !asked) return;
     const timer = later(() => {
@@ -167,11 +159,10 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     }, asked.patience());
     const heard = (/** @type {boolean} */ same) => {
       cancel(timer);
-      if (client !== asked || owed.size === 0) return;
-      settle((debt) => debt.client === asked && debt.socket === asked.socket());
-      if (same) return;
+      if (client !== asked || !debts.any()) return;
+      if (same) return debts.heard(asked);
       // What was said before went into the socket that is no more.
-      sayAll(asked);
+      debts.say(asked);
       prove();
     };
     if (!asked.ask(heard)) cancel(timer);
@@ -180,24 +171,10 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
   /** A customer waits for the hang-up to arrive. */
   function insist() {
     cancel(insisting);
-    settle(({ since }) => now() - since >= heldAtMost);
-    if (owed.size === 0) return;
     insisting = later(prove, insistEvery);
     // A socket that has not got its way in is deaf, and stays so.
     if (!call && preparation && !client?.fits(preparation)) renew(preparation);
-    // What was said before may have been lost on the way, though the same socket answers now.
-    else if (client?.isOpen()) sayAll(client, ({ since }) => now() > since);
-  }
-
-  /** @param {Client} used @param {(debt: Debt) => boolean} which */
-  function sayAll(used, which = () => true) {
-    for (const [callSid, debt] of owed) if (which(debt)) used.hangUp(callSid);
-  }
-
-  /** @param {(debt: Debt) => boolean} paid */
-  function settle(paid) {
-    for (const [callSid, debt] of owed) if (paid(debt)) owed.delete(callSid);
-    if (owed.size === 0) cancel(insisting);
+    else if (client?.isOpen()) debts.sayAgain(client);
   }
 
   // A call -------------------------------------------------------------------------------------------------------
@@ -475,7 +452,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
     if (!callSid || !client) return;
     // The SDK's own call says nothing without a socket.
     if (!open) client.hangUp(callSid);
-    owed.set(callSid, { since: now(), ...(open && { client, socket: client.socket() }) });
+    debts.add(callSid, open ? client : undefined);
     prove();
   }
 
@@ -598,7 +575,7 @@ export function createPhone({ Device, media, signal, peers, report, now, later, 
 
     call: () => call,
     /** Whether the word that a call was hung up has yet to arrive. */
-    owes: () => owed.size > 0,
+    owes: () => debts.any(),
   };
 }
 

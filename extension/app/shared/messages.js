@@ -168,6 +168,9 @@ export const catalogue = {
     payload: object({ microphone, inputs: labels, outputs: labels }),
   },
 
+  // A headset's button, while a call is offered.
+  'offscreen.answerPressed': { from: ['offscreen'], to: 'worker', payload: nothing },
+
   // Worker -> offscreen document.
   'offscreen.prepare': {
     from: ['worker'],

@@ -1,5 +1,6 @@
-// Asks for the microphone once: an offscreen document cannot show the question itself.
+// Asks for the microphone once, and for a headset's buttons: an offscreen document cannot show these questions itself.
 
+import { isHeadset, telephony } from '../offscreen/headset.js';
 import { openPage, siteSettings } from '../popup/actions.js';
 import { t, writePage } from '../shared/words.js';
 
@@ -28,6 +29,16 @@ $('allow').addEventListener('click', async () => {
     }
   }
 });
+
+/** @type {any} */
+const { hid } = navigator;
+$('allow-headset').addEventListener('click', async () => {
+  const [device] = await hid.requestDevice({ filters: [{ usagePage: telephony }] }).catch(() => []);
+  if (device) $('headset-result').textContent = t('welcome_headset_done', device.productName);
+});
+// What an administrator has allowed need not be asked for.
+const allowed = await hid?.getDevices().catch(() => []);
+$('headset').hidden = !allowed || allowed.some(isHeadset);
 
 const permission = await navigator.permissions.query({ name: /** @type {PermissionName} */ ('microphone') });
 permission.onchange = () => show(permission.state);

@@ -81,6 +81,12 @@ func (r *Account) App(stdout, stderr io.Writer) *cli.App {
 // Run runs `flexvc plugin ...`.
 func (r *Account) Run(args ...string) (exit int, out string) {
 	r.T.Helper()
+	return r.Flexvc(append([]string{"plugin"}, args...)...)
+}
+
+// Flexvc runs any command with the emulated account.
+func (r *Account) Flexvc(args ...string) (exit int, out string) {
+	r.T.Helper()
 	var stdout, stderr bytes.Buffer
 	errs := io.Writer(&stderr)
 	if r.TTY {
@@ -94,9 +100,9 @@ func (r *Account) Run(args ...string) (exit int, out string) {
 		}
 	}
 	root.AddCommand(pluginCmd.NewWith(app, Bundle))
-	root.SetArgs(append([]string{"-p", "emulator", "plugin"}, args...))
+	root.SetArgs(append([]string{"-p", "emulator"}, args...))
 	if err := root.ExecuteContext(r.T.Context()); err != nil {
-		err = app.Explain(r.T.Context(), "flexvc plugin", err)
+		err = app.Explain(r.T.Context(), "flexvc "+args[0], err)
 		exit = problem.Exit(err)
 		if !errors.As(err, new(cli.SilentError)) {
 			app.UI.Problem(err)
@@ -234,7 +240,9 @@ func (r *Account) WantOneOfEach() {
 func New(t *testing.T, opts emulator.Options) *Account {
 	t.Helper()
 	start := time.Date(2026, 3, 4, 13, 58, 0, 0, time.UTC)
-	opts.Now = func() time.Time { return start }
+	if opts.Now == nil {
+		opts.Now = func() time.Time { return start }
+	}
 	opts.Products = products.All()
 	e, err := emulator.New(opts)
 	if err != nil {

@@ -321,7 +321,7 @@ func (b *browserDemo) serveTokens() error {
 	o := &serveCmd.Options{
 		App: app, Keyring: config.SystemKeyring{}, Inside: true,
 		Listen: "127.0.0.1:0", MetricsListen: "none", AllowOrigins: []string{"chrome-extension://" + unpackedID(b.extension)},
-		TTL: defaults.TTL, IdentityRate: "none", AddressRate: "none",
+		TTL: defaults.TTL, IdentityRate: "none", AddressRate: "none", RefusalRate: "none",
 		ValidateVia: string(defaults.ValidateVia), ValidateTimeout: defaults.ValidateTimeout,
 		Ready: func(public string) { ready <- public },
 	}

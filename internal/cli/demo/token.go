@@ -35,7 +35,7 @@ func (d *demo) serve(ctx context.Context, extension string) (*server, error) {
 	o := &serveCmd.Options{
 		App: app, Keyring: config.SystemKeyring{}, Inside: true,
 		Listen: "127.0.0.1:0", MetricsListen: "none",
-		TTL: defaults.TTL, AllowGet: true, IdentityRate: "none", AddressRate: "none",
+		TTL: defaults.TTL, AllowGet: true, IdentityRate: "none", AddressRate: "none", RefusalRate: "none",
 		ValidateVia: string(defaults.ValidateVia), ValidateTimeout: defaults.ValidateTimeout,
 		Ready: func(public string) { addresses <- public },
 	}

@@ -142,6 +142,7 @@ func (o *Options) doctor(ctx context.Context) (*doctor.Doctor, func() error) {
 		d.Account.Err = err
 		return d, nothing
 	}
+	d.Web = session.Web(d.Web)
 	d.Settings.AccountSID, d.Settings.WorkspaceSID = session.AccountSID, session.WorkspaceSID
 	d.Account = doctor.Account{Check: session.Client.CheckCredentials, Time: session.Client.ServerTime, FlexToken: session.Client.FlexToken}
 	d.Account.User = session.Credentials.Username

@@ -16,6 +16,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -35,6 +36,7 @@ import (
 	"github.com/flexvc/flexvc/internal/crx"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/provision"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/plugin"
@@ -52,9 +54,12 @@ type clinic struct {
 	skew        time.Duration
 }
 
-func newClinic(t *testing.T) *clinic {
+func newClinic(t *testing.T) *clinic { return newClinicAt(t, nil) }
+
+// newClinicAt is one with another clock than that of the account's tests.
+func newClinicAt(t *testing.T, now func() time.Time) *clinic {
 	t.Helper()
-	r := accounttest.New(t, emulator.Options{Seed: &emulator.Seed{Workers: []emulator.SeedWorker{
+	r := accounttest.New(t, emulator.Options{Now: now, Seed: &emulator.Seed{Workers: []emulator.SeedWorker{
 		{FriendlyName: "alice", Activity: "Available", Attributes: `{"email":"alice@acme.example","roles":["agent"],"contact_uri":"client:ext_alice_40acme_2Eexample","extensionVoiceClientEnabled":true}`},
 		{FriendlyName: "bob", Attributes: `{"email":"bob@acme.example","roles":["agent"],"contact_uri":"client:bob_40acme_2Eexample"}`},
 	}}})
@@ -111,7 +116,7 @@ func (c *clinic) tokens(origin string) http.Handler {
 	d := tokensrv.Defaults()
 	o := &serveCmd.Options{
 		App: app, Inside: true, Keyring: config.SystemKeyring{}, Listen: "127.0.0.1:0", MetricsListen: "none", AllowOrigins: []string{origin},
-		TTL: d.TTL, AllowGet: true, IdentityRate: "none", AddressRate: "none", ValidateVia: string(d.ValidateVia), ValidateTimeout: d.ValidateTimeout,
+		TTL: d.TTL, AllowGet: true, IdentityRate: "none", AddressRate: "none", RefusalRate: "none", ValidateVia: string(d.ValidateVia), ValidateTimeout: d.ValidateTimeout,
 	}
 	server, session, _, err := o.Server(c.T.Context(), cfg, nil)
 	clitest.Check(c.T, err)
@@ -419,6 +424,67 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 }
 
 // TestDoctorTellsNoSecret asks for everything while most is wrong.
+// TestDoctorAsksTheFunction has the emulator run it, and seeds what can be wrong with
+// a deployment.
+func TestDoctorAsksTheFunction(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("the emulator runs Functions with Node")
+	}
+	c := newClinicAt(t, time.Now) // which is Node's
+	function := func(args ...string) {
+		t.Helper()
+		if exit, out := c.Flexvc(append([]string{"function"}, args...)...); exit != 0 {
+			t.Fatalf("flexvc function %s: exit %d\n%s", strings.Join(args, " "), exit, out)
+		}
+	}
+	found := func() finding {
+		t.Helper()
+		_, all := c.findings()
+		return all["token-server"]
+	}
+	function("deploy", "--yes")
+	if f := found(); f.Status != "passed" || !strings.Contains(f.Says, ".twil.io/generateToken gave a token to the extension") {
+		t.Errorf("a good deployment: %+v", f)
+	}
+	_, all := c.findings()
+	if f := all["extension"]; f.Status != "passed" || !strings.Contains(f.Says, "where browsers find updates is not known") {
+		t.Errorf("the extension, without flexvc serve: %+v", f)
+	}
+	if f := all["plugin"]; f.Status == "passed" {
+		t.Errorf("the plugin asks the former address, and passes: %+v", f)
+	}
+	c.Must("deploy", "--yes")
+	if f := all["browser"]; f.Status != "failed" || !strings.Contains(f.Cause, "may not send tokens to https://flexvc-token-") {
+		t.Errorf("the policy allows the former address, and passes: %+v", f)
+	}
+
+	function("deploy", "--yes", "--allow-origin", "https://other.example")
+	if f := found(); f.Status != "failed" || !strings.Contains(f.Fix, "flexvc function deploy --allow-origin chrome-extension://"+c.id) {
+		t.Errorf("another origin: %+v", f)
+	}
+	function("rollback", "--yes")
+	if f := found(); f.Status != "passed" {
+		t.Errorf("after the rollback: %+v", f)
+	}
+	for _, k := range c.E.Export().Keys {
+		if k.FriendlyName == provision.FunctionKeyName {
+			c.at("DELETE", "https://iam.twilio.com/v1/Keys/"+k.SID, "")
+		}
+	}
+	if f := found(); f.Status != "failed" || !strings.Contains(f.Fix, "flexvc function deploy, which creates another key") {
+		t.Errorf("a key that was deleted: %+v", f)
+	}
+	function("deploy", "--yes")
+	if f := found(); f.Status != "passed" {
+		t.Errorf("with another key: %+v", f)
+	}
+	function("remove", "--yes", "--force")
+	if f := found(); f.Status != "failed" || f.Fix != "flexvc function deploy" {
+		t.Errorf("no Function: %+v", f)
+	}
+}
+
 func TestDoctorTellsNoSecret(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t)

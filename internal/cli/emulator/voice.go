@@ -76,13 +76,12 @@ func ServeVoice(app *cli.App, e *emulator.Emulator, listener net.Listener, dir s
 	return v, nil
 }
 
-// phone rings for Flex UI's tasks on the voice edge. The customer talks made-up
-// syllables.
+// phone rings for Flex UI's tasks on the voice edge.
 type phone struct{ edge *voice.Edge }
 
 func (p phone) Dial(ctx context.Context, d flexui.Dialled) (flexui.Leg, error) {
 	call, err := p.edge.Call(ctx, voice.CallOptions{
-		Identity: d.Identity, From: d.From, Parameters: d.Parameters, Audio: media.Speech(1),
+		Identity: d.Identity, From: d.From, Parameters: d.Parameters,
 	})
 	if err != nil {
 		return nil, err
@@ -113,13 +112,33 @@ type leg struct {
 func (l *leg) Answered() <-chan struct{} { return l.answered }
 func (l *leg) Ended() <-chan struct{}    { return l.Done() }
 
-// Hold lets the agent hear nothing: the customer hears the music.
-func (l *leg) Hold(on bool) {
-	if on {
-		l.Say(nil)
-	} else {
-		l.Say(media.Speech(1))
+// Conference implements flexui.Phone. The customer talks made-up syllables, or
+// beeps.
+func (p phone) Conference(customer string, hz float64) flexui.Room {
+	source := media.Speech(1)
+	if hz > 0 {
+		source = media.Tone(hz, -10)
 	}
+	return room{p.edge.Conference(customer, source)}
+}
+
+type room struct{ *voice.Conference }
+
+// Connect implements flexui.Room. Legs without a sound stay out of it.
+func (r room) Connect(voices []flexui.Voice) {
+	call := func(l flexui.Leg) *voice.Call {
+		if rung, ok := l.(*leg); ok {
+			return rung.Call
+		}
+		return nil
+	}
+	seated := []voice.Voice{}
+	for _, v := range voices {
+		if c := call(v.Leg); c != nil || v.Leg == nil {
+			seated = append(seated, voice.Voice{Call: c, Muted: v.Muted, Hold: v.Hold, Coaches: call(v.Coaches)})
+		}
+	}
+	r.Conference.Connect(seated)
 }
 
 // browserFlags make a Chromium take the edge for Twilio's, and reach nothing

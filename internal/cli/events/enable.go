@@ -60,7 +60,7 @@ func (o *options) address(cfg *config.Config, emulated bool) (string, error) {
 	address := o.URL
 	if address == "" {
 		u, err := url.Parse(cfg.TokenURL)
-		if err != nil || u.Host == "" {
+		if err != nil || u.Host == "" || cli.IsFunction(u) {
 			return "", cli.Usagef("--url is required: the address where Twilio reaches flexvc serve --events")
 		}
 		u.Path, u.RawQuery, u.Fragment, u.User = strings.TrimSuffix(u.Path, "/generateToken")+eventsrv.PathTwilio, "", "", nil

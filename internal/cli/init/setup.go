@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/flexvc/flexvc/internal/cli"
@@ -160,55 +158,16 @@ func (k *signingKeyFile) Write() (string, error) {
 	return crx.ExtensionID(k.key.Public())
 }
 
-// intentFile is where a set-up notes what it is about to do. Each profile of
-// each settings file has one: their secrets may be kept in different places.
-type intentFile struct{ path string }
-
-func newIntentFile(app *cli.App, cfg *config.Config, accountSID string) (intentFile, error) {
-	dir, err := app.StateDir()
-	if err != nil {
-		return intentFile{}, err
-	}
+// newIntentFile is of the profile and its settings file: the secrets of two may be
+// kept in different places.
+func newIntentFile(app *cli.App, cfg *config.Config, accountSID string) (cli.IntentFile, error) {
 	sum := sha256.Sum256([]byte(cfg.File + "\x00" + cfg.Profile))
-	return intentFile{filepath.Join(dir, accountSID, fmt.Sprintf("setup-%x.json", sum[:4]))}, nil
-}
-
-func (f intentFile) Load() (intent provision.Intent, err error) {
-	data, err := os.ReadFile(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return intent, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &intent)
-	}
-	if err != nil {
-		return intent, problem.New(problem.StateUnreadable, "cannot read the state of an earlier run in %s: %w", f.path, err).
-			WithHint("if it is damaged, delete it, and delete the API key named %q… in the Console", provision.TokenKeyName+" (setup")
-	}
-	return intent, nil
-}
-
-func (f intentFile) Save(intent provision.Intent) error {
-	data, err := json.Marshal(intent)
-	if err == nil {
-		err = config.WriteFile(f.path, append(data, '\n'))
-	}
-	return f.unwritable(err)
-}
-
-func (f intentFile) Clear() error { return f.unwritable(config.RemoveFile(f.path)) }
-
-func (f intentFile) unwritable(err error) error {
-	if err == nil {
-		return nil
-	}
-	return problem.New(problem.StateUnwritable, "cannot record the next step: %w", err).
-		WithHint("free disk space, or choose another folder with FLEXVC_STATE_DIR")
+	return app.IntentFile(accountSID, fmt.Sprintf("setup-%x.json", sum[:4]), provision.TokenKeyName)
 }
 
 var (
 	_ provision.SettingsStore = (*profileSettings)(nil)
 	_ provision.SigningKey    = (*signingKeyFile)(nil)
-	_ provision.IntentStore   = intentFile{}
+	_ provision.IntentStore   = cli.IntentFile{}
 	_ provision.SecretStore   = config.SecretKeeper(nil)
 )

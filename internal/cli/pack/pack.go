@@ -351,6 +351,9 @@ func (o *Options) settings(cfg *config.Config, result *packResult) (s rollout.Se
 		return s, nil, nil
 	}
 	m := result.Folder.Manifest
+	if m.UpdateURL == "" && o.format == "crx" {
+		return s, nil, cli.Usagef("--policy requires --update-url: token_url is not the address of flexvc serve, which would serve the package")
+	}
 	s = rollout.Settings{
 		ID: result.ID, Version: m.Version, MinChrome: m.MinimumChromeVersion,
 		UpdateURL: m.UpdateURL, PackageURL: rollout.PackageURL(m.UpdateURL, filepath.Base(result.File)),

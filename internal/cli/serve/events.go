@@ -114,6 +114,9 @@ func (o *Options) eventParts(ctx context.Context, cfg *config.Config, session *c
 	authToken := AccountToken(app, session)
 	activities := eventsrv.NewActivities(session.Activities.Activities, log)
 	options := eventsrv.DriftOptions{Rules: judgement.Rules, Loaded: judgement.Loaded, Interval: o.events.sweep, Hold: o.events.notifyAfter}
+	if o.requireEnabled {
+		options.Told, options.Interval = o.space.enabled.Take, min(options.Interval, enabledInterval)
+	}
 	if o.events.notify != "" {
 		options.Notify, err = eventsrv.NewNotifier(eventsrv.NotifierOptions{
 			URL: o.events.notify, Format: o.events.notifyFormat, Workspace: session.WorkspaceSID,
@@ -134,6 +137,9 @@ func (o *Options) eventParts(ctx context.Context, cfg *config.Config, session *c
 	}, eventsrv.Deps{
 		Signed: func(address string, body []byte, signature string) bool {
 			return twilioapi.Signed(authToken, address, body, signature)
+		},
+		SignedAddress: func(address, signature string) bool {
+			return twilioapi.SignedAddress(authToken, address, signature)
 		},
 		Available: activities.Available, Log: log, Now: app.Now,
 	})

@@ -57,11 +57,7 @@ func (o *Options) open() (l tokensrv.Listeners, where string, err error) {
 		l.Public = []net.Listener{ln}
 	}
 	where = placeOf(l.Public[0], secure != nil, "/generateToken")
-	if secure != nil {
-		for i, ln := range l.Public {
-			l.Public[i] = tls.NewListener(ln, secure)
-		}
-	}
+	l.TLS = secure
 	switch admin := inherited["admin"]; {
 	case len(admin) > 0:
 		l.Admin = admin[0]

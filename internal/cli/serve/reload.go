@@ -45,7 +45,7 @@ func (o *Options) reloadPolicy(ctx context.Context, server *tokensrv.Server) err
 		if err := o.readEnvFile(&c); err != nil {
 			return err
 		}
-		return server.Reload(ctx, c, nil)
+		return server.Reload(ctx, c, o.checkEnvKey(cfg, c))
 	}
 	session, err := app.OpenSession(ctx, cli.SessionOptions{})
 	if err != nil {
@@ -53,7 +53,7 @@ func (o *Options) reloadPolicy(ctx context.Context, server *tokensrv.Server) err
 	}
 	defer session.Release()
 	var deps tokensrv.Deps
-	if err := o.identify(&c, &deps, cfg, session, nil); err != nil {
+	if err := o.identify(&c, &deps, cfg, session); err != nil {
 		return err
 	}
 	return server.Reload(ctx, c, deps.CheckSigningKey)

@@ -11,21 +11,23 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/flexvc/flexvc/internal/attributes"
 	"github.com/flexvc/flexvc/internal/buildinfo"
 	"github.com/flexvc/flexvc/internal/cli"
 	"github.com/flexvc/flexvc/internal/config"
-	"github.com/flexvc/flexvc/internal/crx"
+	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
 	"github.com/flexvc/flexvc/internal/rollout"
 	"github.com/flexvc/flexvc/internal/tokensrv"
 	"github.com/flexvc/flexvc/internal/twilio"
+	"github.com/flexvc/flexvc/internal/twilioapi"
 	"github.com/flexvc/flexvc/internal/ui"
 )
 
@@ -51,6 +53,7 @@ type Options struct {
 	requireEnabled bool
 	IdentityRate   string
 	AddressRate    string
+	RefusalRate    string
 
 	ValidateVia     string
 	ValidateTimeout time.Duration
@@ -62,6 +65,7 @@ type Options struct {
 	logFile         string
 	logger          *slog.Logger // see log
 	logged          *reopened    // nil without --log-file
+	space           *workspace   // nil with --env-file
 
 	updatesOptions
 	events eventsFlags
@@ -127,7 +131,7 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate chain, PEM; reloaded automatically when renewed")
 	f.StringVar(&o.tlsKey, "tls-key", "", "the certificate's private key, PEM")
 	f.BoolVar(&o.behindProxy, "behind-proxy", false, "a proxy in front terminates TLS")
-	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "address or range whose X-Forwarded-For is trusted")
+	f.StringArrayVar(&o.trustedProxies, "trusted-proxy", nil, "address or range whose X-Forwarded-For is trusted, or how many proxies are in front")
 	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "origin allowed to request tokens (default: the profile's extension)")
 	f.BoolVar(&o.AllowGet, "allow-get", d.AllowGet, "also answer GET, as the original extension uses")
 	f.DurationVar(&o.TTL, "token-ttl", d.TTL, "lifetime of a voice token, at most 24h")
@@ -138,6 +142,7 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 	f.BoolVar(&o.requireEnabled, "require-enabled", false, "only serve workers enabled with flexvc workers enable")
 	f.StringVar(&o.IdentityRate, "identity-rate", rateText(d.IdentityRate), "rate limit per agent: requests per second, burst")
 	f.StringVar(&o.AddressRate, "address-rate", rateText(d.AddressRate), "rate limit per client address: requests per second, burst")
+	f.StringVar(&o.RefusalRate, "refusal-rate", rateText(d.RefusalRate), "limit per client address of Flex tokens that Twilio refuses: per second, burst")
 	f.StringVar(&o.ValidateVia, "validate-via", string(d.ValidateVia), "API that validates Flex tokens: iam, or flex as used by Flex UI")
 	f.DurationVar(&o.ValidateTimeout, "validate-timeout", d.ValidateTimeout, "how long Twilio may take to validate a token")
 	f.DurationVar(&o.drainDelay, "drain-delay", 0, "how long to accept requests after turning unready, for balancers to notice")
@@ -227,8 +232,11 @@ func Run(ctx context.Context, o *Options) (err error) {
 		defer updates.follow(gentle)()
 	}
 	defer app.OnInterrupt(stop)()
-	if events != nil {
+	switch {
+	case events != nil: // it keeps the listing that --require-enabled needs too
 		defer events.run(gentle)()
+	case o.requireEnabled:
+		defer o.space.list(gentle)()
 	}
 	again := func() { o.reload(gentle, server) }
 	reload.Store(&again)
@@ -309,6 +317,7 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 		if err := o.readEnvFile(&c); err != nil {
 			return nil, nil, nil, err
 		}
+		deps.CheckSigningKey = o.checkEnvKey(cfg, c)
 		if o.requireEnabled {
 			return nil, nil, nil, cli.Usagef("--require-enabled and --env-file cannot be combined: set TWILIO_ACCOUNT_SID and an API key instead")
 		}
@@ -316,9 +325,12 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 		if session, err = o.App.Open(ctx, cli.SessionOptions{}); err != nil {
 			return nil, nil, nil, err
 		}
-		space := &workspace{app: o.App}
-		if err := o.identify(&c, &deps, cfg, session, space); err != nil {
+		if err := o.identify(&c, &deps, cfg, session); err != nil {
 			return nil, nil, nil, errors.Join(err, session.Close())
+		}
+		o.space = newWorkspace(o.App, log)
+		if o.requireEnabled {
+			deps.WorkerEnabled = o.space.workerEnabled
 		}
 		if o.events.on {
 			events = o.eventService(cfg, c, log)
@@ -326,7 +338,7 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 		}
 		if o.events.on || o.requireEnabled {
 			deps.Prepare = func(ctx context.Context) error {
-				found, err := space.find(ctx, session)
+				found, err := o.space.find(ctx, session)
 				if err == nil && events != nil {
 					err = events.open(ctx, found)
 				}
@@ -339,46 +351,6 @@ func (o *Options) Server(ctx context.Context, cfg *config.Config, updates *updat
 		err = errors.Join(err, session.Close())
 	}
 	return server, session, events, err
-}
-
-// workspace is the session that knows the account's workspace, once Twilio has
-// told it.
-type workspace struct {
-	app   *cli.App
-	known atomic.Pointer[cli.Session]
-}
-
-// find is session, if it has a workspace, or else one for which Flex was asked
-// and which ends with it.
-func (w *workspace) find(ctx context.Context, session *cli.Session) (*cli.Session, error) {
-	if known := w.known.Load(); known != nil {
-		return known, nil
-	}
-	if session.WorkspaceSID == "" {
-		found, err := w.app.Open(ctx, cli.SessionOptions{Discover: true})
-		if err != nil {
-			return nil, err
-		}
-		closed := session.Close
-		session.Close = func() error { return errors.Join(found.Close(), closed()) }
-		session = found
-	}
-	w.known.Store(session)
-	return session, nil
-}
-
-// enabled tells whether a worker is; until the workspace is known, nobody can.
-func (w *workspace) enabled(ctx context.Context, sid string) (bool, error) {
-	session := w.known.Load()
-	if session == nil {
-		return false, errors.New("the workspace is not known yet")
-	}
-	worker, err := session.Workers.Worker(ctx, sid)
-	if err != nil {
-		return false, err
-	}
-	state, _ := attributes.Inspect(worker.Attributes)
-	return state == attributes.Enabled, nil
 }
 
 // config translates flags and settings; what they say together is judged by
@@ -405,40 +377,28 @@ func (o *Options) config(cfg *config.Config) (tokensrv.Config, error) {
 	if c.AddressRate, err = parseRate("--address-rate", o.AddressRate); err != nil {
 		return c, err
 	}
+	if c.RefusalRate, err = parseRate("--refusal-rate", o.RefusalRate); err != nil {
+		return c, err
+	}
 	for _, text := range o.trustedProxies {
+		if hops, err := strconv.Atoi(text); err == nil {
+			if c.TrustedHops = hops; hops < 1 {
+				return c, cli.Usagef("--trusted-proxy %s: at least one proxy is in front", text)
+			}
+			continue
+		}
 		prefix, err := parsePrefix(text)
 		if err != nil {
 			return c, err
 		}
 		c.TrustedProxies = append(c.TrustedProxies, prefix)
 	}
-	c.AllowOrigins, err = o.origins(cfg)
+	c.AllowOrigins, err = o.App.Origins(cfg, o.AllowOrigins)
 	return c, err
 }
 
-// origins are those of --allow-origin, or the extension that our key signs.
-func (o *Options) origins(cfg *config.Config) ([]string, error) {
-	if len(o.AllowOrigins) > 0 {
-		return o.AllowOrigins, nil
-	}
-	key, _, err := crx.ReadKey(cfg.SigningKey)
-	if errors.Is(err, os.ErrNotExist) {
-		o.App.UI.Warn("no extension may request tokens: signing key %s not found", cfg.Short(cfg.SigningKey))
-		o.App.UI.Hint("create it with flexvc init, or name the extension with --allow-origin chrome-extension://<id>")
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	id, err := crx.ExtensionID(&key.PublicKey)
-	if err != nil {
-		return nil, err
-	}
-	return []string{"chrome-extension://" + id}, nil
-}
-
 // identify sets the account, who vouches and who signs.
-func (o *Options) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *config.Config, session *cli.Session, space *workspace) error {
+func (o *Options) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *config.Config, session *cli.Session) error {
 	c.AccountSID = session.AccountSID
 	c.Validator = tokensrv.Credentials{User: session.Credentials.Username, Password: session.Credentials.Password}
 	if session.Transport != nil {
@@ -455,7 +415,6 @@ func (o *Options) identify(c *tokensrv.Config, deps *tokensrv.Deps, cfg *config.
 		c.KeySID, c.KeySecret = session.SigningKey.Username, session.SigningKey.Password
 	}
 	deps.CheckSigningKey = func(ctx context.Context) error { return checkSigningKey(ctx, session, c.KeySID) }
-	deps.WorkerEnabled = space.enabled
 	return nil
 }
 
@@ -478,6 +437,28 @@ func checkSigningKey(ctx context.Context, session *cli.Session, sid string) erro
 	return nil
 }
 
+// checkEnvKey is checkSigningKey for an account that has no session.
+func (o *Options) checkEnvKey(cfg *config.Config, c tokensrv.Config) func(context.Context) error {
+	return func(ctx context.Context) error {
+		api := twilioapi.Options{
+			AccountSID: c.AccountSID, Username: c.Validator.User, Password: c.Validator.Password,
+			Region: cfg.Region, Edge: cfg.Edge, SIDMarker: emulator.SIDMarker, Log: o.App.Log(),
+		}
+		if cfg.Emulated() {
+			dir, err := o.App.EmulatorDir()
+			if err != nil {
+				return err
+			}
+			api.Emulator, _, _ = cli.RunningEmulator(ctx, dir)
+		}
+		client, err := twilioapi.New(api)
+		if err != nil {
+			return err
+		}
+		return checkSigningKey(ctx, &cli.Session{KeyRestricted: client.KeyRestricted}, c.KeySID)
+	}
+}
+
 func (o *Options) readEnvFile(c *tokensrv.Config) error {
 	file, err := os.Open(o.envFile)
 	if err != nil {
@@ -485,6 +466,9 @@ func (o *Options) readEnvFile(c *tokensrv.Config) error {
 			WithHint("pass the .env of the serverless service with --env-file")
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		return problem.New(problem.InputUnreadable, "cannot use %s: other users can read the secrets in it", o.envFile).WithHint("chmod 600 %s", o.envFile)
+	}
 	env, err := tokensrv.ParseEnvFile(file, o.envFile)
 	if err != nil {
 		return err

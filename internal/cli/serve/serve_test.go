@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/flexvc/flexvc/internal/config"
 	"github.com/flexvc/flexvc/internal/emulator"
 	"github.com/flexvc/flexvc/internal/problem"
+	"github.com/flexvc/flexvc/internal/tokensrv"
 )
 
 // TestServeTradesTokens runs the command on the emulator: an agent's Flex token
@@ -211,6 +213,55 @@ func TestServeRefusesToStart(t *testing.T) {
 				t.Error("the auth token of the env file is in the message")
 			}
 		})
+	}
+}
+
+// TestEnvFileIsCheckedAsAProfileIs: Twilio is asked about its key too, and it is not
+// used when others can read it.
+func TestEnvFileIsCheckedAsAProfileIs(t *testing.T) {
+	t.Parallel()
+	s := clitest.Serve(t, emulator.Options{Agents: 1, SeedValue: 5})
+	account := s.Account()
+	file := filepath.Join(t.TempDir(), ".env")
+	write := func(key string, mode os.FileMode) {
+		t.Helper()
+		text := "ACCOUNT_SID=" + account.SID + "\nAUTH_TOKEN=" + account.AuthToken + "\nAPI_KEY=" + key + "\nAPI_SECRET=" + account.KeySecret + "\n"
+		if err := os.WriteFile(file, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	preflight := func() error {
+		o := &Options{App: clitest.App(s.State, &bytes.Buffer{}), envFile: file}
+		o.App.Global.Profile = "emulator"
+		c := tokensrv.Defaults()
+		if err := o.readEnvFile(&c); err != nil {
+			return err
+		}
+		cfg, err := o.App.Config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.checkEnvKey(cfg, c)(t.Context())
+	}
+	write(account.KeySID, 0o600)
+	if err := preflight(); err != nil {
+		t.Errorf("a good file: %v", err)
+	}
+	write("SK"+emulator.SIDMarker+strings.Repeat("1", 24), 0o600)
+	if err := preflight(); !problem.Is(err, problem.CredentialsRefused) || !strings.Contains(err.Error(), "no longer exists") {
+		t.Errorf("a key that is gone: %v", err)
+	}
+	if runtime.GOOS == "windows" {
+		return // no such modes
+	}
+	for _, mode := range []os.FileMode{0o640, 0o604} {
+		write(account.KeySID, mode)
+		if err := preflight(); !problem.Is(err, problem.InputUnreadable) || !strings.Contains(err.Error(), "other users can read") {
+			t.Errorf("mode %o: %v", mode, err)
+		}
 	}
 }
 

@@ -40,8 +40,9 @@ func New(app *cli.App, runF func(context.Context, *Options) error) *cobra.Comman
 		Short: "Remove everything flexvc created",
 		Long: `Remove everything flexvc's commands created in the account, in the order that loses no
 call: take all workers off the extension and wait until none is left on it, then remove
-the plugin from Flex's release, its files, the event sink and subscription, the token
-server's API key, and the activity if init created it and nobody is in it.
+the plugin from Flex's release, its files, the token Function with its API key, the event
+sink and subscription, the token server's API key, and the activity if init created it
+and nobody is in it.
 
 What others created is kept and named: other plugins and their files, other sinks and
 keys, an activity that was there before. Twilio deletes neither a plugin's registration
@@ -88,7 +89,7 @@ func Run(ctx context.Context, opts *Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, session.Close()) }()
 	if !opts.DryRun {
-		for _, file := range []string{"setup.lock", "plugin.lock"} {
+		for _, file := range []string{"setup.lock", "plugin.lock", "function.lock"} {
 			release, err := cli.LockAccount(app, session.AccountSID, file, "flexvc command")
 			if err != nil {
 				return err
@@ -114,8 +115,12 @@ func Run(ctx context.Context, opts *Options) (err error) {
 			return err
 		}
 	}
+	function, err := app.Function(session)
+	if err != nil {
+		return err
+	}
 	t := &provision.Teardown{
-		Plugin: app.Plugin(session), Events: session.Events(), Keys: session.Keys, Workspace: session.Client.Workspace(session.WorkspaceSID),
+		Plugin: app.Plugin(session), Function: function, Events: session.Events(), Keys: session.Keys, Workspace: session.Client.Workspace(session.WorkspaceSID),
 		Settings: provision.Settings{
 			ActivitySID: cfg.Stored(config.ActivitySID), CreatedActivitySID: cfg.Stored(config.CreatedActivitySID), APIKeySID: cfg.Stored(config.APIKey),
 		},

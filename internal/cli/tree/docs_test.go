@@ -133,6 +133,42 @@ func TestEventsDocument(t *testing.T) {
 	d.ended()
 }
 
+// TestFunctionDocument follows docs/function.md: from nothing to the Function, and from
+// flexvc serve to the Function and back.
+func TestFunctionDocument(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("the emulator runs Functions with Node")
+	}
+	if !ownNetwork(t) {
+		return
+	}
+	d := read(t, "docs/function.md")
+	n := newNewcomer(t, emulator.Options{Agents: 5})
+	n.set("PATH=$PWD/bin:$PATH")
+	n.set("FLEXVC_PROFILE=emulator")
+	before := listing(n.Flexvc)
+	d.replace("https://voice.acme.example", "http://localhost:3001") // without the proxy
+	n.follow(d, "flexvc -p emulator function deploy --dry-run")
+	n.follow(d, "flexvc init")
+	n.follow(d, "flexvc function deploy --yes --token-ttl")
+	n.follow(d, "flexvc keys rotate --yes")
+	n.follow(d, "flexvc keys rotate --now")
+	n.runs("flexvc doctor token-server plugin")
+
+	// Somebody who has flexvc serve, and comes back to it.
+	n.runs("flexvc init --yes --token-url http://localhost:3001/generateToken")
+	n.runs("flexvc plugin deploy --yes")
+	n.follow(d, "flexvc serve")
+	n.runs("flexvc doctor token-server plugin")
+	n.follow(d, "flexvc init")
+	n.runs("flexvc doctor token-server plugin")
+	n.interrupt()
+	d.ended()
+	n.runs("flexvc teardown --yes")
+	wantSame(t, before, listing(n.Flexvc))
+}
+
 // TestFromTheLaptopToTheServer follows deploy/README.md.
 func TestFromTheLaptopToTheServer(t *testing.T) {
 	t.Parallel()
@@ -167,7 +203,7 @@ func TestFromTheLaptopToTheServer(t *testing.T) {
 }
 
 // followed are the pages that the tests above go through.
-var followed = []string{"README.md", "docs/rollout.md", "docs/events.md", "deploy/README.md"}
+var followed = []string{"README.md", "docs/rollout.md", "docs/events.md", "docs/function.md", "deploy/README.md"}
 
 // notFollowed are those that nobody can, or need not.
 var notFollowed = map[string]string{
@@ -175,6 +211,7 @@ var notFollowed = map[string]string{
 	"CONTRIBUTING.md":        "targets of make, which TestDocumentedTargetsExist looks up, and Go",
 	"docs/commands.md":       "generated from the help texts; TestHelpExamplesAreUnderstood tries those",
 	"extension/README.md":    "scripts of npm, which TestDocumentedTargetsExist looks up",
+	"function/README.md":     "targets of make, which TestDocumentedTargetsExist looks up",
 	"plugin/README.md":       "scripts of npm, which TestDocumentedTargetsExist looks up",
 	"docs/schemas/README.md": "generated; the schema that it shows has the fields that it asks for",
 	"e2e/flex/README.md":     "targets of make, which TestDocumentedTargetsExist looks up",

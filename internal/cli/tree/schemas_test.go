@@ -23,7 +23,9 @@ import (
 	doctorCmd "github.com/flexvc/flexvc/internal/cli/doctor"
 	emulatorCmd "github.com/flexvc/flexvc/internal/cli/emulator"
 	eventsCmd "github.com/flexvc/flexvc/internal/cli/events"
+	functionCmd "github.com/flexvc/flexvc/internal/cli/function"
 	initCmd "github.com/flexvc/flexvc/internal/cli/init"
+	keysCmd "github.com/flexvc/flexvc/internal/cli/keys"
 	packCmd "github.com/flexvc/flexvc/internal/cli/pack"
 	pluginCmd "github.com/flexvc/flexvc/internal/cli/plugin"
 	rolloutCmd "github.com/flexvc/flexvc/internal/cli/rollout"
@@ -42,7 +44,7 @@ import (
 // shapes are all lines of all commands.
 func shapes() []cli.Shape {
 	return slices.Concat(
-		initCmd.Shapes(), pluginCmd.Shapes(), workersCmd.Shapes(), teardownCmd.Shapes(), packCmd.Shapes(), rolloutCmd.Shapes(), serveCmd.Shapes(), watchCmd.Shapes(),
+		initCmd.Shapes(), pluginCmd.Shapes(), functionCmd.Shapes(), keysCmd.Shapes(), workersCmd.Shapes(), teardownCmd.Shapes(), packCmd.Shapes(), rolloutCmd.Shapes(), serveCmd.Shapes(), watchCmd.Shapes(),
 		eventsCmd.Shapes(), emulatorCmd.Shapes(), runsCmd.Shapes(), doctorCmd.Shapes(), configCmd.Shapes(),
 		[]cli.Shape{
 			{Commands: []string{"version"}, Name: "version", Of: cli.VersionJSON{}, When: "Alone, by flexvc --version too."},

@@ -15,7 +15,9 @@ import (
 	doctorCmd "github.com/flexvc/flexvc/internal/cli/doctor"
 	emulatorCmd "github.com/flexvc/flexvc/internal/cli/emulator"
 	eventsCmd "github.com/flexvc/flexvc/internal/cli/events"
+	functionCmd "github.com/flexvc/flexvc/internal/cli/function"
 	initCmd "github.com/flexvc/flexvc/internal/cli/init"
+	keysCmd "github.com/flexvc/flexvc/internal/cli/keys"
 	packCmd "github.com/flexvc/flexvc/internal/cli/pack"
 	pluginCmd "github.com/flexvc/flexvc/internal/cli/plugin"
 	rolloutCmd "github.com/flexvc/flexvc/internal/cli/rollout"
@@ -41,7 +43,7 @@ func Main(args []string, getenv func(string) string, in io.Reader, out, err io.W
 // newRootCmd is the whole command tree.
 func New(app *cli.App) *cobra.Command {
 	return cli.NewRoot(app, []cli.Group{
-		{ID: "provision", Title: "Provision:", Commands: []*cobra.Command{initCmd.New(app, nil), pluginCmd.New(app), workersCmd.New(app), teardownCmd.New(app, nil)}},
+		{ID: "provision", Title: "Provision:", Commands: []*cobra.Command{initCmd.New(app, nil), pluginCmd.New(app), functionCmd.New(app), keysCmd.New(app), workersCmd.New(app), teardownCmd.New(app, nil)}},
 		{ID: "run", Title: "Run:", Commands: []*cobra.Command{
 			packCmd.New(app, nil), serveCmd.New(app, nil), rolloutCmd.New(app), watchCmd.New(app, nil),
 			eventsCmd.New(app), emulatorCmd.New(app, nil), runsCmd.New(app),

@@ -52,10 +52,10 @@ but are not yet, and which have drifted and would lose a call on a refresh.
 
   ok         the contact URI is what the flag asks for
   pending    enabled, but the agent has not logged in since
-  drift      enabled and logged in, but calls ring the tab
+  drift      enabled and logged in, but calls ring the tab, or a phone as before
   stale      disabled, but still on the extension's address: calls go nowhere
   offline    in the Voice Client Offline activity: the extension is away
-  foreign    the contact URI is a phone number or a SIP address
+  foreign    calls ring a phone: a number or a SIP address, which stays
   invalid    the attributes are not a JSON object
   no-plugin  enabled, but Flex does not load the plugin
 

@@ -36,11 +36,15 @@ type workersText struct {
 	ui     *ui.Streams
 	rows   [][]string
 	states map[attributes.Flag]int
+	phones int // enabled, but calls ring a phone, and go on doing so
 }
 
 func (v *workersText) row(w twilio.Worker) error {
 	state, uri := attributes.Inspect(w.Attributes)
 	v.states[state]++
+	if isForeign, kept := attributes.Foreign(w.Attributes); state == attributes.Enabled && isForeign && !kept {
+		v.phones++
+	}
 	sid := w.SID // whole for a program, which has to find the worker by it
 	if v.ui.OutTTY {
 		uri, sid = cli.Dash(v.ui, uri), v.ui.SID(sid)
@@ -62,6 +66,9 @@ func (v *workersText) end() error {
 		}
 	}
 	v.ui.Note("%s: %s", ui.Plural(len(v.rows), "worker"), strings.Join(counts, ", "))
+	if v.phones > 0 {
+		v.ui.Note("%s on a phone, whose address the plugin leaves alone", ui.Plural(v.phones, "enabled worker"))
+	}
 	next := "flexvc workers show NAME"
 	if v.states[attributes.Disabled]+v.states[attributes.Unset] > 0 {
 		next = "flexvc workers enable --all --dry-run"

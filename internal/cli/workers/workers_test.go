@@ -205,6 +205,10 @@ var scenes = []struct {
 	setup func(*desk)
 }{
 	{"workers-list", []string{"workers", "list"}, 0, nil},
+	{"workers-list-phones", []string{"workers", "list", "alice", "bob", "dan"}, 0, func(d *desk) {
+		d.edit("alice", `{"extensionVoiceClientEnabled":true,"contact_uri":"sip:alice@pbx.example.com"}`)
+		d.edit("bob", `{"extensionVoiceClientEnabled":true,"contact_uri":"+15551234567","extensionVoiceClientFormerContactUri":"+15551234567"}`)
+	}},
 	{"workers-show", []string{"workers", "show", "ALICE"}, 0, nil},
 	{"enable-dry-run", []string{"workers", "enable", "--all", "--dry-run"}, 0, nil},
 	{"enable-exit-code", []string{"workers", "enable", "bob", "--dry-run", "--exit-code"}, 5, nil},

@@ -135,6 +135,7 @@ func event(kind string, payload any) []byte {
 // tell sends an event to every desktop of a worker. s.mu is held, so that events
 // leave in the order of what they tell.
 func (s *Server) tell(worker, kind string, payload any) {
+	s.show()
 	frame := event(kind, payload)
 	for _, b := range s.bridges {
 		if b.worker == worker {
@@ -168,6 +169,7 @@ func (s *Server) tellOfWorkers() {
 		s.stale.workers = map[string]bool{}
 		s.stale.Unlock()
 
+		s.show()
 		s.mu.Lock()
 		if stale[""] {
 			s.forget()
@@ -202,7 +204,7 @@ func (s *Server) forget() {
 		}
 		o.stop()
 	}
-	s.offers = nil
+	s.offers, s.syncs = nil, map[string]*syncObject{}
 }
 
 type wireWorker struct {

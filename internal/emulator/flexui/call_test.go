@@ -3,7 +3,6 @@ package flexui_test
 import (
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -89,12 +88,13 @@ func TestACallFromOfferToCompletion(t *testing.T) {
 	if media := modified["media_properties"].(object); one(media["Hold"]) != "true" || one(media["SequenceNumber"]) != "2" || modified["participant_sid"] != customer["participant_sid"] {
 		t.Errorf("held: %v", modified)
 	}
-	d.must("POST", d.ws+"/Workers/"+d.worker+"/CustomerParticipant", object{"TaskSid": r.Task, "Hold": false})
-	l.mu.Lock()
-	if !slices.Equal(l.held, []bool{true, false}) {
-		t.Errorf("the leg was told %v", l.held)
+	if now := p.hears(); len(now) != 2 || !now[0].Hold || now[1].Hold {
+		t.Errorf("with the customer on hold the room has %+v", now)
 	}
-	l.mu.Unlock()
+	d.must("POST", d.ws+"/Workers/"+d.worker+"/CustomerParticipant", object{"TaskSid": r.Task, "Hold": false})
+	if now := p.hears(); now[0].Hold {
+		t.Errorf("with the customer back the room has %+v", now)
+	}
 	x.next("participant.modified")
 	d.must("POST", d.ws+"/Workers/"+d.worker+"/WorkerParticipant", object{"ReservationSid": r.SID, "Mute": true})
 	if media := x.next("participant.modified")["media_properties"].(object); one(media["Muted"]) != "true" {
@@ -368,9 +368,17 @@ func TestEveryCoveredRequestIsServed(t *testing.T) {
 			"Workspaces/WS/Workers/WK/Transfers/TT":          {"TaskSid": r.Task, "TransferStatus": "canceled"},
 			"Workspaces/WS/Workers/WK/KickWorkerParticipant": {"TaskSid": r.Task, "TargetWorkerSid": two.b.worker},
 			"Workspaces/WS/Workers/WK/HoldWorkerParticipant": {"TaskSid": r.Task, "TargetWorkerSid": two.b.worker, "Hold": true},
+			"Workspaces/WS/Tasks/WT/Reservations/WR":         {"Instruction": "supervise", "Supervisor": two.b.worker, "SupervisorMode": "monitor"},
 			"v1/Interactions/KD/Channels/UO":                 {"status": "closed", "routing": object{"status": "wrapup"}},
 			"v1/Interactions/KD/Channels/UO/Participants":    {"type": "external"},
 		}[row[1]]
+		if row[1] == "Workspaces/WS/Tasks/WT/Reservations/WR" {
+			d = two.b
+			text := supervisorAttributes
+			if _, err := d.e.ChangeAgent(d.worker, emulator.AgentChange{Attributes: &text}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		want := http.StatusOK
 		if row[1] == "Workspaces/WS/Tasks" {
 			want = http.StatusBadRequest // the worker has a call

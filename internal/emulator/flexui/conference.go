@@ -3,9 +3,10 @@ package flexui
 import (
 	"net/http"
 	"slices"
-	"strconv"
+	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/problem"
 )
 
 // conference is where a task's customer and its agents talk. Flex knows it as
@@ -14,25 +15,32 @@ type conference struct {
 	sid     string         // CF...
 	channel string         // UO...
 	parties []*participant // the customer first, then as they came
+	room    Room           // nil without a voice edge
 	over    bool
 }
 
 type participant struct {
 	sid       string // UT...
-	kind      string // customer, agent or external
-	offer     *offer // of an agent
-	leg       Leg    // nil for the customer, whom every agent's own leg plays
+	kind      string // customer, agent, external or supervisor
+	offer     *offer // of an agent, and what the others came by
+	worker    string // a supervisor's
+	leg       Leg    // nil for the customer
 	call      string
 	hold      bool
 	muted     bool
+	coaches   string // the call that alone hears it; empty is everybody
 	endOnExit bool
 	gone      bool
 	sequence  int // a change that does not raise it is lost on Flex
 }
 
-func (s *Server) newConference(customerCall string) *conference {
+func (s *Server) newConference(customerCall string, hz float64) *conference {
 	customer := &participant{sid: s.sid("UT"), kind: "customer", call: customerCall, endOnExit: true, sequence: 1}
-	return &conference{sid: s.sid("CF"), channel: s.sid("UO"), parties: []*participant{customer}}
+	c := &conference{sid: s.sid("CF"), channel: s.sid("UO"), parties: []*participant{customer}}
+	if s.options.Phone != nil {
+		c.room = s.options.Phone.Conference(customerCall, hz)
+	}
+	return c
 }
 
 func (c *conference) customer() *participant { return c.parties[0] }
@@ -40,6 +48,41 @@ func (c *conference) customer() *participant { return c.parties[0] }
 // present are those who have not left.
 func (c *conference) present() []*participant {
 	return slices.DeleteFunc(slices.Clone(c.parties), func(p *participant) bool { return p.gone })
+}
+
+// talking counts those who are there to talk.
+func (c *conference) talking() int {
+	n := 0
+	for _, p := range c.present() {
+		if p.kind != "supervisor" {
+			n++
+		}
+	}
+	return n
+}
+
+// connect lets those who are there hear one another as they may. s.mu is held.
+func (c *conference) connect() {
+	if c.room == nil {
+		return
+	}
+	voices := []Voice{}
+	for _, p := range c.present() {
+		v := Voice{Leg: p.leg, Muted: p.muted, Hold: p.hold}
+		if coached := c.ofCall(p.coaches); coached != nil {
+			v.Coaches = coached.leg
+		}
+		voices = append(voices, v)
+	}
+	c.room.Connect(voices)
+}
+
+// ofCall is who is there by that call.
+func (c *conference) ofCall(sid string) *participant {
+	if i := slices.IndexFunc(c.parties, func(p *participant) bool { return p.call == sid && sid != "" && !p.gone }); i >= 0 {
+		return c.parties[i]
+	}
+	return nil
 }
 
 func (c *conference) find(sid string) *participant {
@@ -59,7 +102,7 @@ func (s *Server) left(p *participant) {
 	t := p.offer.task
 	s.remove(t, p)
 	waits := t.transfer != nil && t.transfer.status == transferInitiated
-	if n := len(t.conf.present()); p.endOnExit || n < 2 && !(waits && n == 1) {
+	if n := t.conf.talking(); p.endOnExit || n < 2 && !(waits && n == 1) {
 		s.end(t)
 		return
 	}
@@ -78,6 +121,8 @@ func (s *Server) release(p *participant) {
 func (s *Server) remove(t *task, p *participant) {
 	s.tellAll(t, "participant.removed", p)
 	p.gone = true
+	t.conf.connect()
+	s.show()
 }
 
 // end ends the conference for everybody, and with it what offers the task to
@@ -93,6 +138,9 @@ func (s *Server) end(t *task) {
 			p.leg.Hangup()
 		}
 	}
+	if t.conf.room != nil {
+		t.conf.room.Close()
+	}
 	for _, p := range t.conf.parties {
 		if p.offer != nil {
 			s.release(p)
@@ -105,8 +153,15 @@ func (s *Server) end(t *task) {
 	}
 }
 
+// changed is told of a participant who has come, or is another than before.
+func (s *Server) changed(t *task, kind string, about *participant) {
+	t.conf.connect()
+	s.tellAll(t, kind, about)
+	s.show()
+}
+
 // tellAll tells every agent in the conference of a participant, the one whom it
-// is about among them.
+// is about among them. Supervisors hear of it from Sync.
 func (s *Server) tellAll(t *task, kind string, about *participant) {
 	if kind != "participant.added" {
 		about.sequence++
@@ -126,38 +181,6 @@ func (t *task) interaction() string {
 		return sid
 	}
 	return "KD" + t.sid[2:]
-}
-
-// wireParticipant is a participant as events have it; the list of participants
-// calls its SID otherwise. Every media property is a list of one text. s.mu is
-// held, as in all that follows.
-func (s *Server) wireParticipant(t *task, p *participant, inEvent bool) object {
-	one := func(text string) []string { return []string{text} }
-	flag := func(on bool) []string { return one(strconv.FormatBool(on)) }
-	routing := object{"task_sid": t.sid, "reservation_sid": nil, "worker_sid": nil}
-	if p.kind == "agent" {
-		routing["reservation_sid"], routing["worker_sid"] = p.offer.reservation, p.offer.worker
-	}
-	text := func(key string) []string {
-		value, _ := t.attributes[key].(string)
-		return one(value)
-	}
-	media := object{
-		"AccountSid": one(s.e.Account().SID), "CallSid": one(p.call), "Coaching": flag(false), "ConferenceSid": one(t.conf.sid),
-		"EndConferenceOnExit": flag(p.endOnExit), "FriendlyName": one(t.sid), "Hold": flag(p.hold), "Muted": flag(p.muted),
-		"SequenceNumber": one(decimal(p.sequence)), "StartConferenceOnEnter": flag(true), "StatusCallbackEvent": one("participant-modify"),
-		"Timestamp": one(s.e.Now().UTC().Format(http.TimeFormat)), "From": text("from"), "To": text("to"),
-	}
-	w := object{
-		"channel_sid": t.conf.channel, "interaction_sid": t.interaction(), "type": p.kind,
-		"routing_properties": routing, "media_properties": media,
-	}
-	if inEvent {
-		w["participant_sid"], w["channel_type"] = p.sid, "voice"
-	} else {
-		w["sid"] = p.sid
-	}
-	return w
 }
 
 // live is the worker's reservation for a task whose conference goes on.
@@ -180,23 +203,13 @@ func (s *Server) customerParticipant(login emulator.Login, p params) (any, error
 	customer := o.conf.customer()
 	if p.Hold != nil {
 		customer.hold = *p.Hold
-		for _, other := range o.conf.present() {
-			other.silence(*p.Hold || other.hold)
-		}
-		s.tellAll(o.task, "participant.modified", customer)
+		s.changed(o.task, "participant.modified", customer)
 	}
 	if p.EndConferenceOnExit != nil {
 		customer.endOnExit = *p.EndConferenceOnExit
-		s.tellAll(o.task, "participant.modified", customer)
+		s.changed(o.task, "participant.modified", customer)
 	}
 	return s.wireTask(o), nil
-}
-
-// silence lets an agent hear nothing.
-func (p *participant) silence(on bool) {
-	if holder, ok := p.leg.(Holder); ok {
-		holder.Hold(on)
-	}
 }
 
 // workerParticipant is POST Workers/WK/WorkerParticipant: mute in the
@@ -213,7 +226,7 @@ func (s *Server) workerParticipant(login emulator.Login, p params) (any, error) 
 	}
 	if p.Mute != nil {
 		o.self.muted = *p.Mute
-		s.tellAll(o.task, "participant.modified", o.self)
+		s.changed(o.task, "participant.modified", o.self)
 	}
 	return s.wireReservation(o), nil
 }
@@ -232,8 +245,7 @@ func (s *Server) otherParticipant(login emulator.Login, p params, kick bool) (an
 		s.takeOut(other.self)
 	case p.Hold != nil:
 		other.self.hold = *p.Hold
-		other.self.silence(*p.Hold || o.conf.customer().hold)
-		s.tellAll(o.task, "participant.modified", other.self)
+		s.changed(o.task, "participant.modified", other.self)
 	}
 	return s.wireTask(o), nil
 }
@@ -306,7 +318,46 @@ func (s *Server) invite(o *offer, p params) (any, error) {
 		return nil, badRequest("the emulator invites agents and external participants only")
 	}
 	answer := s.wireParticipant(o.task, one, false)
-	identity, parameters, isClient := dialled(p.Media.Coordinates.To)
+	s.ring(one, p.Media.Coordinates.To)
+	return answer, nil
+}
+
+// supervise is POST Tasks/WT/Reservations/WR with that instruction: the
+// supervisor is rung, and listens. Flex asks for the mode monitor only.
+func (s *Server) supervise(login emulator.Login, taskSID, reservation string, p params) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.ofReservation(reservation)
+	switch {
+	case o == nil || o.task.sid != taskSID:
+		return nil, errNotFound
+	case p.Instruction != "supervise":
+		return nil, badRequest("the emulator has no instruction " + p.Instruction + " for another's reservation")
+	case !slices.Contains(login.Roles, "supervisor") && !slices.Contains(login.Roles, "admin"):
+		return nil, &refusal{http.StatusForbidden, 20403, "the worker is no supervisor"}
+	case p.Supervisor != login.SID:
+		return nil, badRequest("Supervisor is not the worker who asks")
+	case o.conf == nil || o.conf.over || o.self == nil || o.self.gone || s.closed:
+		return nil, badRequest("the agent is in no call that could be supervised")
+	}
+	one := &participant{sid: s.sid("UT"), kind: "supervisor", offer: o, worker: login.SID, sequence: 1}
+	switch p.SupervisorMode {
+	case "monitor":
+		one.muted = true
+	case "whisper":
+		one.coaches = o.self.call
+	case "barge":
+	default:
+		return nil, badRequest("SupervisorMode is monitor, whisper or barge")
+	}
+	s.ring(one, p.To)
+	return s.wireReservation(o), nil
+}
+
+// ring calls somebody, who is in the conference with the answer.
+func (s *Server) ring(one *participant, to string) {
+	o := one.offer
+	identity, parameters, isClient := dialled(to)
 	from, _ := o.attributes["from"].(string)
 	s.wg.Go(func() {
 		leg, err := Leg(newMute(s.sid("CA"))), error(nil)
@@ -323,8 +374,17 @@ func (s *Server) invite(o *offer, p params) (any, error) {
 				return
 			}
 		}
+		if one.kind == "supervisor" && err == nil {
+			late := time.NewTimer(s.options.SupervisorJoins)
+			defer late.Stop()
+			select {
+			case <-late.C:
+			case <-s.ctx.Done():
+			}
+		}
 		s.mu.Lock()
 		switch {
+		case err != nil && one.kind == "supervisor": // nobody is told: Flex waits for 10 s
 		case err != nil:
 			s.tell(o.worker, "participant.add.failed", s.wireParticipant(o.task, one, true))
 		case o.conf.over || s.closed:
@@ -336,14 +396,13 @@ func (s *Server) invite(o *offer, p params) (any, error) {
 				o.leg, o.self = leg, one
 			}
 			o.conf.parties = append(o.conf.parties, one)
-			s.tellAll(o.task, "participant.added", one)
+			s.changed(o.task, "participant.added", one)
 		}
 		s.mu.Unlock()
 		if err == nil {
 			s.watch(one)
 		}
 	})
-	return answer, nil
 }
 
 // updateParticipant is POST .../Participants/UT.
@@ -363,4 +422,70 @@ func (s *Server) updateParticipant(o *offer, sid string, p params) (any, error) 
 		}
 	}
 	return s.wireParticipant(o.task, one, false), nil
+}
+
+// Participants implements emulator.Conferences.
+func (s *Server) Participants(conference string) ([]emulator.Participant, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.ofConference(conference)
+	if t == nil {
+		return nil, false
+	}
+	var all []emulator.Participant
+	for _, p := range t.conf.present() {
+		all = append(all, p.asParticipant())
+	}
+	return all, true
+}
+
+func (s *Server) ofConference(sid string) *task {
+	if o := find(s.offers, func(o *offer) bool { return o.conf != nil && o.conf.sid == sid && !o.conf.over }); o != nil {
+		return o.task
+	}
+	return nil
+}
+
+func (p *participant) asParticipant() emulator.Participant {
+	return emulator.Participant{CallSID: p.call, Muted: p.muted, Hold: p.hold, EndOnExit: p.endOnExit, Coaches: p.coaches}
+}
+
+// ChangeParticipant implements emulator.Conferences.
+func (s *Server) ChangeParticipant(conference, call string, c emulator.ParticipantChange) (emulator.Participant, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.ofConference(conference)
+	if t == nil || t.conf.ofCall(call) == nil {
+		return emulator.Participant{}, problem.New(problem.NotFound, "the conference has no such participant")
+	}
+	p := t.conf.ofCall(call)
+	if c.Leave {
+		if p.leg == nil {
+			s.end(t)
+		} else {
+			s.takeOut(p)
+		}
+		return p.asParticipant(), nil
+	}
+	coaches := p.coaches
+	if c.Coaches != nil {
+		coaches = *c.Coaches
+	}
+	if c.Coaching != nil && !*c.Coaching {
+		coaches = ""
+	}
+	switch {
+	case c.Coaching != nil && *c.Coaching && coaches == "":
+		return emulator.Participant{}, problem.New(problem.Usage, "CallSidToCoach is required")
+	case coaches != "" && (coaches == call || t.conf.ofCall(coaches) == nil):
+		return emulator.Participant{}, problem.New(problem.Usage, "CallSidToCoach is no other participant of the conference")
+	}
+	p.coaches = coaches
+	for field, to := range map[*bool]*bool{&p.muted: c.Muted, &p.hold: c.Hold, &p.endOnExit: c.EndOnExit} {
+		if to != nil {
+			*field = *to
+		}
+	}
+	s.changed(t, "participant.modified", p)
+	return p.asParticipant(), nil
 }

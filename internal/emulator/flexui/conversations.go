@@ -1,7 +1,6 @@
 package flexui
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -63,32 +62,4 @@ func carried(login emulator.Login, r twilsockRequest) (status int, body object) 
 		return http.StatusOK, object{"max_batch_size": 100, "estimated_delivery_in_ms": 10000}
 	}
 	return http.StatusNotFound, object{"code": 20404, "message": "not found", "status": http.StatusNotFound}
-}
-
-// subscribed is what Sync tells after a request for subscriptions, nil when the
-// request was another one. A client that is not told asks again and again.
-func subscribed(r twilsockRequest, payload []byte) (message object) {
-	if r.Host != "cds.us1.twilio.com" || r.Path != "/v4/Subscriptions" {
-		return nil
-	}
-	var asked struct {
-		Action        string          `json:"action"`
-		CorrelationID json.RawMessage `json:"correlation_id"`
-		Requests      []struct {
-			SID  string `json:"object_sid"`
-			Type string `json:"object_type"`
-		} `json:"requests"`
-	}
-	if json.Unmarshal(payload, &asked) != nil {
-		return nil
-	}
-	kind := "subscription_established"
-	if asked.Action == "cancel" {
-		kind = "subscription_canceled"
-	}
-	events := []object{}
-	for _, o := range asked.Requests {
-		events = append(events, object{"object_sid": o.SID, "object_type": o.Type, "replay_status": "completed", "last_event_id": 0})
-	}
-	return object{"event_type": kind, "correlation_id": asked.CorrelationID, "events": events}
 }

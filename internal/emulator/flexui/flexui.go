@@ -53,6 +53,10 @@ type Options struct {
 
 	// ReservationTimeout is how long an offer stands, 120 s unless given.
 	ReservationTimeout time.Duration
+	// SupervisorJoins is how long after the answer a supervisor is in the
+	// conference, 500 ms unless given: Flex misses one who is there before it has
+	// begun to listen for it.
+	SupervisorJoins time.Duration
 	// KeepAlive is the time between two signs of life on the event bridge and in
 	// signalling, 10 s unless given. Flex reconnects after 30 s and 15 s without.
 	KeepAlive time.Duration
@@ -91,8 +95,12 @@ type Server struct {
 		workers map[string]bool // whose agents have to be told; "" is all
 	}
 
+	shown chan struct{} // says that Sync may have something new to tell
+
 	mu         sync.Mutex
 	closed     bool
+	pages      []*syncClient
+	syncs      map[string]*syncObject // by what was asked for
 	bridges    []*bridge
 	offers     []*offer // oldest first
 	seen       map[string]emulator.Agent
@@ -110,7 +118,7 @@ type Server struct {
 // into the emulator, and serve with Run or as a handler.
 func New(o Options) *Server {
 	s := &Server{
-		options: o, e: o.Emulator, log: o.Log, dirty: make(chan struct{}, 1),
+		options: o, e: o.Emulator, log: o.Log, dirty: make(chan struct{}, 1), shown: make(chan struct{}, 1), syncs: map[string]*syncObject{},
 		seen: map[string]emulator.Agent{}, features: standardFeatures(), voiceTasks: 1,
 	}
 	if s.log == nil {
@@ -122,13 +130,18 @@ func New(o Options) *Server {
 	if s.options.ReservationTimeout <= 0 {
 		s.options.ReservationTimeout = 2 * time.Minute
 	}
+	if s.options.SupervisorJoins <= 0 {
+		s.options.SupervisorJoins = 500 * time.Millisecond
+	}
 	if s.options.KeepAlive <= 0 {
 		s.options.KeepAlive = 10 * time.Second
 	}
 	s.stale.workers = map[string]bool{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.e.Watch(s.workerChanged)
+	s.e.HasConferences(s)
 	s.wg.Go(s.tellOfWorkers)
+	s.wg.Go(s.tellSync)
 	return s
 }
 
@@ -208,7 +221,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveEventBridge(w, r)
 	case product == "tsock":
 		s.serveTwilsock(w, r)
-	case product == "voice-js" || product == "eventgw" || host == "sdk.twilio.com":
+	case product == "voice-js" || strings.HasPrefix(product, "chunderw") || product == "eventgw" || host == "sdk.twilio.com":
 		s.serveVoice(w, r, product)
 	case product == "flex-api" && r.Method == http.MethodGet && r.URL.Path == "/v1/Configuration" && !isREST(r):
 		s.serveConfiguration(w, r)
@@ -216,6 +229,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		missing(w) // no e-mail
 	case product == "iam" && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/Tokens/refresh"):
 		s.serveRefresh(w, r)
+	case product == "iam" && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/Tokens/validate") && !isREST(r):
+		s.serveValidate(w, r)
 	default:
 		s.e.ServeHTTP(w, r)
 	}

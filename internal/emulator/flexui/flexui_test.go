@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -193,6 +194,26 @@ type telephone struct {
 	rung  []flexui.Dialled
 	legs  []*leg
 	ready chan *leg
+	heard [][]flexui.Voice // what each Connect of a room said
+}
+
+// Conference implements flexui.Phone.
+func (p *telephone) Conference(string, float64) flexui.Room { return room{p} }
+
+type room struct{ phone *telephone }
+
+func (r room) Connect(voices []flexui.Voice) {
+	r.phone.mu.Lock()
+	defer r.phone.mu.Unlock()
+	r.phone.heard = append(r.phone.heard, voices)
+}
+func (r room) Close() {}
+
+// hears is who hears whom at the moment, the customer first.
+func (p *telephone) hears() []flexui.Voice {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.heard[len(p.heard)-1]
 }
 
 func newTelephone() *telephone { return &telephone{ready: make(chan *leg, 10)} }
@@ -203,32 +224,26 @@ func (p *telephone) Dial(_ context.Context, d flexui.Dialled) (flexui.Leg, error
 	if p.err != nil {
 		return nil, p.err
 	}
-	l := &leg{answered: make(chan struct{}), ended: make(chan struct{})}
+	l := &leg{sid: fmt.Sprintf("%s%d", legSID[:33], len(p.legs)), answered: make(chan struct{}), ended: make(chan struct{})}
 	p.rung, p.legs = append(p.rung, d), append(p.legs, l)
 	p.ready <- l
 	return l, nil
 }
 
 type leg struct {
+	sid      string
 	once     sync.Once
-	mu       sync.Mutex
-	held     []bool
 	answered chan struct{}
 	ended    chan struct{}
 }
 
-const legSID = "CAe0e0e0e0aaaaaaaaaaaaaaaaaaaaaaaa"
+// legSID is the first leg's.
+const legSID = "CAe0e0e0e0aaaaaaaaaaaaaaaaaaaaaaa0"
 
-func (l *leg) SID() string               { return legSID }
+func (l *leg) SID() string               { return l.sid }
 func (l *leg) Answered() <-chan struct{} { return l.answered }
 func (l *leg) Ended() <-chan struct{}    { return l.ended }
 func (l *leg) Hangup()                   { l.once.Do(func() { close(l.ended) }) }
-
-func (l *leg) Hold(on bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.held = append(l.held, on)
-}
 
 func sid(t testing.TB, o object, key string) string {
 	t.Helper()

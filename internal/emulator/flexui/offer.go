@@ -38,6 +38,7 @@ type task struct {
 	attributes object
 	outbound   bool
 	priority   int
+	tone       float64     // Hz: what the customer says; 0 is talk
 	conf       *conference // nil until an agent has taken the call
 	transfer   *transfer   // the latest one
 }
@@ -83,6 +84,7 @@ type Incoming struct {
 	From       string         `json:"from"`    // +15551230000 if empty
 	To         string         `json:"to"`      // +15559870000 if empty
 	Channel    string         `json:"channel"` // voice if empty, or chat
+	Tone       float64        `json:"tone"`    // Hz: what the customer says instead of talking
 	Attributes map[string]any `json:"attributes"`
 }
 
@@ -124,7 +126,7 @@ func (s *Server) Offer(in Incoming) (Reservation, error) {
 		return Reservation{}, problem.New(problem.WorkerOffline, "cannot offer %s a call: the agent has one", agent.FriendlyName).
 			WithHint("complete it in Flex")
 	}
-	return s.describe(s.reserve(agent.SID, &task{sid: s.sid("WT"), attributes: attributes}, nil)), nil
+	return s.describe(s.reserve(agent.SID, &task{sid: s.sid("WT"), attributes: attributes, tone: in.Tone}, nil)), nil
 }
 
 // busy reports whether the worker's voice slots are taken. s.mu is held, as in
@@ -294,7 +296,7 @@ func (s *Server) joined(o *offer, leg Leg, endOnExit bool) *participant {
 	}
 	customer, _ := o.attributes["call_sid"].(string)
 	if o.conf == nil {
-		o.conf = s.newConference(customer)
+		o.conf = s.newConference(customer, o.tone)
 	}
 	o.self = &participant{sid: s.sid("UT"), kind: "agent", offer: o, leg: leg, call: leg.SID(), endOnExit: endOnExit, sequence: 1}
 	o.conf.parties = append(o.conf.parties, o.self)
@@ -308,7 +310,7 @@ func (s *Server) joined(o *offer, leg Leg, endOnExit bool) *participant {
 			s.tell(o.worker, "participant.added", s.wireParticipant(o.task, p, true))
 		}
 	}
-	s.tellAll(o.task, "participant.added", o.self)
+	s.changed(o.task, "participant.added", o.self)
 	if o.incoming != nil {
 		s.settle(o.incoming, transferComplete)
 	}

@@ -306,3 +306,18 @@ func (s *Server) serveRefresh(w http.ResponseWriter, r *http.Request) {
 	login, _, _ = s.e.Login(token)
 	send(w, http.StatusOK, object{"token": token, "identity": login.Identity, "roles": login.Roles, "expiration": isoTime(login.Expires)})
 }
+
+// serveValidate tells Flex UI before 2.5 whether its token is good, which is the
+// credential too.
+func (s *Server) serveValidate(w http.ResponseWriter, r *http.Request) {
+	_, password, _ := r.BasicAuth()
+	login, code, why := s.e.Login(password)
+	if code != 0 {
+		send(w, http.StatusUnauthorized, object{"code": code, "message": why, "status": http.StatusUnauthorized})
+		return
+	}
+	send(w, http.StatusOK, object{
+		"valid": true, "code": 0, "message": nil, "expiration": isoTime(login.Expires), "realm_user_id": login.Email,
+		"identity": login.Identity, "roles": login.Roles, "worker_sid": login.SID, "flex_user_sid": login.FlexUserSID,
+	})
+}

@@ -11,6 +11,24 @@ type Phone interface {
 	// Dial rings a client. An error is that nobody is there to be rung. The
 	// context ends only the preparation.
 	Dial(ctx context.Context, d Dialled) (Leg, error)
+	// Conference opens a room with a customer, who is known by a call SID, and who
+	// talks or says a tone of so many Hz.
+	Conference(customer string, hz float64) Room
+}
+
+// Room is where the legs of a conference and its customer hear one another.
+type Room interface {
+	// Connect says who is in it from now on. It is not called twice at once.
+	Connect([]Voice)
+	Close()
+}
+
+// Voice is one of those in a Room.
+type Voice struct {
+	Leg     Leg  // nil is the customer
+	Muted   bool // nobody hears it
+	Hold    bool // it hears nothing, and nobody hears it
+	Coaches Leg  // nobody but that leg hears it; nil is everybody
 }
 
 // Dialled is who is rung for an accepted task.
@@ -26,11 +44,6 @@ type Leg interface {
 	Answered() <-chan struct{} // closed once the client has taken the call
 	Ended() <-chan struct{}    // closed when the call is over, answered or not
 	Hangup()
-}
-
-// Holder is a Leg that can be made to hear that the customer is on hold.
-type Holder interface {
-	Hold(on bool)
 }
 
 // dialled reads contact_uri as Flex sends it: client:IDENTITY?name=value.

@@ -16,7 +16,7 @@ func (s *Server) serveVoice(w http.ResponseWriter, r *http.Request, product stri
 	switch {
 	case s.options.Voice != nil:
 		s.options.Voice.ServeHTTP(w, r)
-	case product == "voice-js" && r.URL.Path == "/signal":
+	case product != "eventgw" && r.URL.Path == "/signal":
 		s.serveSignal(w, r)
 	case product == "eventgw":
 		w.WriteHeader(http.StatusOK)

@@ -192,34 +192,55 @@ func require(t *testing.T, what string, row object, keys string) {
 	}
 }
 
+// twilsock is a page's connection.
+type twilsock struct {
+	*desk
+	conn *websocket.Conn
+}
+
+func (p *twilsock) say(header object, payload string) {
+	p.Helper()
+	header["payload_size"] = len(payload)
+	head, _ := json.Marshal(header)
+	frame := fmt.Appendf(nil, "TWILSOCK V3.0 %d\r\n%s\r\n%s", len(head), head, payload)
+	if err := p.conn.Write(p.Context(), websocket.MessageBinary, frame); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *twilsock) hear() (header object, payload string) {
+	p.Helper()
+	kind, data, err := p.conn.Read(p.Context())
+	if err != nil || kind != websocket.MessageBinary {
+		p.Fatal(kind, err)
+	}
+	line, rest, _ := bytes.Cut(data, []byte("\r\n"))
+	n, err := strconv.Atoi(strings.TrimPrefix(string(line), "TWILSOCK V3.0 "))
+	if err != nil || json.Unmarshal(rest[:n], &header) != nil || string(rest[n:n+2]) != "\r\n" {
+		p.Fatalf("no frame: %q", data)
+	}
+	if header["payload_size"] != float64(len(rest)-n-2) {
+		p.Errorf("payload_size %v of %d bytes", header["payload_size"], len(rest)-n-2)
+	}
+	return header, string(rest[n+2:])
+}
+
+// carry sends a request; nothing may come before its answer.
+func (p *twilsock) carry(method, host, path, body string) (status any, answer object) {
+	p.Helper()
+	p.say(object{"method": "message", "id": "TM1", "http_request": object{"method": method, "host": host, "path": path}}, body)
+	header, payload := p.hear()
+	if header["id"] != "TM1" || header["status"].(object)["code"] != 200.0 || json.Unmarshal([]byte(payload), &answer) != nil {
+		p.Errorf("%s: %v %s", path, header, payload)
+	}
+	return header["http_status"].(object)["code"], answer
+}
+
 func TestTwilsock(t *testing.T) {
 	d := open(t, nil)
 	conn := d.dial("wss://tsock.us1.twilio.com/v3/wsconnect")
-	say := func(header object, payload string) {
-		t.Helper()
-		header["payload_size"] = len(payload)
-		head, _ := json.Marshal(header)
-		frame := fmt.Appendf(nil, "TWILSOCK V3.0 %d\r\n%s\r\n%s", len(head), head, payload)
-		if err := conn.Write(t.Context(), websocket.MessageBinary, frame); err != nil {
-			t.Fatal(err)
-		}
-	}
-	hear := func() (header object, payload string) {
-		t.Helper()
-		kind, data, err := conn.Read(t.Context())
-		if err != nil || kind != websocket.MessageBinary {
-			t.Fatal(kind, err)
-		}
-		line, rest, _ := bytes.Cut(data, []byte("\r\n"))
-		n, err := strconv.Atoi(strings.TrimPrefix(string(line), "TWILSOCK V3.0 "))
-		if err != nil || json.Unmarshal(rest[:n], &header) != nil || string(rest[n:n+2]) != "\r\n" {
-			t.Fatalf("no frame: %q", data)
-		}
-		if header["payload_size"] != float64(len(rest)-n-2) {
-			t.Errorf("payload_size %v of %d bytes", header["payload_size"], len(rest)-n-2)
-		}
-		return header, string(rest[n+2:])
-	}
+	p := &twilsock{d, conn}
+	say, hear, ask := p.say, p.hear, p.carry
 	for _, method := range []string{"init", "update", "telemetry.v1", "ping", "put_notification_ctx"} {
 		say(object{"method": method, "id": "TM-é-" + method, "token": d.token}, "")
 		header, _ := hear()
@@ -232,15 +253,6 @@ func TestTwilsock(t *testing.T) {
 	}
 	say(object{"method": "reply", "id": "TM0"}, "")
 	say(object{"method": "close"}, "")
-	ask := func(method, host, path, body string) (status any, answer object) {
-		t.Helper()
-		say(object{"method": "message", "id": "TM1", "http_request": object{"method": method, "host": host, "path": path}}, body)
-		header, payload := hear() // and nothing before it for the two
-		if header["id"] != "TM1" || header["status"].(object)["code"] != 200.0 || json.Unmarshal([]byte(payload), &answer) != nil {
-			t.Errorf("%s: %v %s", path, header, payload)
-		}
-		return header["http_status"].(object)["code"], answer
-	}
 	if status, body := ask("POST", "flex-sdk.twilio.com", "/v1/Telemetry/Events", `{"x":"é"}`); status != 404.0 || body["code"] != 20404.0 {
 		t.Errorf("telemetry: %v %v", status, body)
 	}

@@ -49,6 +49,8 @@ type params struct {
 
 	TargetWorkerSid string `json:"TargetWorkerSid"`
 	Mode            string `json:"Mode"` // of a transfer
+	Supervisor      string `json:"Supervisor"`
+	SupervisorMode  string `json:"SupervisorMode"`
 	TransferStatus  string `json:"TransferStatus"`
 
 	Type  string `json:"type"` // of a participant
@@ -147,6 +149,8 @@ func (s *Server) bridged(login emulator.Login, r *http.Request, b bridged) (any,
 		return s.createTask(login, p)
 	case is(post, "Tasks", "*"):
 		return s.updateTask(login, path[1], p)
+	case is(post, "Tasks", "*", "Reservations", "*"):
+		return s.supervise(login, path[1], path[3], p)
 	case is(get, "Tasks", "*"):
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/coder/websocket"
@@ -45,6 +46,25 @@ func (s *Server) serveTwilsock(w http.ResponseWriter, r *http.Request) {
 	defer conn.CloseNow()
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
+	page := &syncClient{out: make(chan []byte, bridgeLimit), cancel: cancel, subscribed: map[string]int{}}
+	s.mu.Lock()
+	s.pages = append(s.pages, page)
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.pages = slices.DeleteFunc(s.pages, func(p *syncClient) bool { return p == page })
+		s.mu.Unlock()
+	}()
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case frame := <-page.out:
+				_ = write(ctx, conn, websocket.MessageBinary, frame) // the reader finds out
+			}
+		}
+	}()
 	var login emulator.Login
 	for {
 		kind, data, err := conn.Read(ctx)
@@ -62,7 +82,7 @@ func (s *Server) serveTwilsock(w http.ResponseWriter, r *http.Request) {
 				login = known
 			}
 		}
-		for _, answer := range s.answerTwilsock(login, header, payload) {
+		for _, answer := range s.answerTwilsock(page, login, header, payload) {
 			if write(ctx, conn, websocket.MessageBinary, answer) != nil {
 				return
 			}
@@ -101,7 +121,7 @@ func encode(body object) []byte {
 }
 
 // answerTwilsock returns the frames that answer one, in their order.
-func (s *Server) answerTwilsock(login emulator.Login, h twilsockHeader, payload []byte) [][]byte {
+func (s *Server) answerTwilsock(page *syncClient, login emulator.Login, h twilsockHeader, payload []byte) [][]byte {
 	if h.ID == "" || h.Method == "reply" || h.Method == "close" {
 		return nil
 	}
@@ -115,14 +135,16 @@ func (s *Server) answerTwilsock(login emulator.Login, h twilsockHeader, payload 
 		answer["offline_storage"], answer["init_registrations"], answer["debug_info"] = object{}, []any{}, object{}
 	case "message":
 		// The message was carried, whatever the service behind makes of it.
-		status, body := carried(login, h.Request)
+		status, body, ok := s.sync(h.Request, payload)
+		if !ok {
+			status, body = carried(login, h.Request)
+		}
 		s.log.Debug("flex ui: over Twilsock", "method", h.Request.Method, "host", h.Request.Host, "path", h.Request.Path, "status", status)
 		answer["http_status"] = object{"code": status, "status": http.StatusText(status)}
 		answer["http_headers"] = object{"Content-Type": "application/json"}
 		frames := [][]byte{writeTwilsock(answer, encode(body))}
-		if message := subscribed(h.Request, payload); message != nil {
-			head := object{"method": "notification", "id": s.sid("TM"), "message_type": "twilio.sync.event"}
-			frames = append(frames, writeTwilsock(head, encode(message)))
+		if h.Request.Host == cds && h.Request.Path == "/v4/Subscriptions" {
+			frames = append(frames, s.subscribe(page, payload)...)
 		}
 		return frames
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"strconv"
 )
 
@@ -125,6 +126,41 @@ func (s *Server) wireReservation(o *offer) wireReservation {
 	}
 	if t := o.transfer; t != nil && t.from == o && t.status == transferInitiated {
 		w.Outgoing = s.wireTransfer(t)
+	}
+	return w
+}
+
+// wireParticipant is a participant as events have it; the list of participants
+// calls its SID otherwise. Every media property is a list of one text. s.mu is
+// held, as in all that follows.
+func (s *Server) wireParticipant(t *task, p *participant, inEvent bool) object {
+	one := func(text string) []string { return []string{text} }
+	flag := func(on bool) []string { return one(strconv.FormatBool(on)) }
+	routing := object{"task_sid": t.sid, "reservation_sid": nil, "worker_sid": nil}
+	switch p.kind {
+	case "agent":
+		routing["reservation_sid"], routing["worker_sid"] = p.offer.reservation, p.offer.worker
+	case "supervisor":
+		routing["worker_sid"] = p.worker
+	}
+	text := func(key string) []string {
+		value, _ := t.attributes[key].(string)
+		return one(value)
+	}
+	media := object{
+		"AccountSid": one(s.e.Account().SID), "CallSid": one(p.call), "Coaching": flag(p.coaches != ""), "ConferenceSid": one(t.conf.sid),
+		"EndConferenceOnExit": flag(p.endOnExit), "FriendlyName": one(t.sid), "Hold": flag(p.hold), "Muted": flag(p.muted),
+		"SequenceNumber": one(decimal(p.sequence)), "StartConferenceOnEnter": flag(true), "StatusCallbackEvent": one("participant-modify"),
+		"Timestamp": one(s.e.Now().UTC().Format(http.TimeFormat)), "From": text("from"), "To": text("to"),
+	}
+	w := object{
+		"channel_sid": t.conf.channel, "interaction_sid": t.interaction(), "type": p.kind,
+		"routing_properties": routing, "media_properties": media,
+	}
+	if inEvent {
+		w["participant_sid"], w["channel_type"] = p.sid, "voice"
+	} else {
+		w["sid"] = p.sid
 	}
 	return w
 }

@@ -4,6 +4,7 @@ package products
 
 import (
 	"github.com/flexvc/flexvc/internal/emulator"
+	"github.com/flexvc/flexvc/internal/emulator/calls"
 	"github.com/flexvc/flexvc/internal/emulator/events"
 	"github.com/flexvc/flexvc/internal/emulator/flexapi"
 	"github.com/flexvc/flexvc/internal/emulator/iam"
@@ -14,6 +15,6 @@ import (
 // All is every product, in the order of COVERAGE.md.
 func All() []emulator.Product {
 	return []emulator.Product{
-		taskrouter.Product(), flexapi.Product(), events.Product(), serverless.Product(), iam.Product(),
+		taskrouter.Product(), flexapi.Product(), events.Product(), serverless.Product(), iam.Product(), calls.Product(),
 	}
 }

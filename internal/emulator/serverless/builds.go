@@ -3,6 +3,7 @@ package serverless
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flexvc/flexvc/internal/emulator"
@@ -78,14 +79,30 @@ func buildInPath(c *emulator.Call) *build {
 	return b
 }
 
+// readDependencies reads [{"name":"...","version":"..."}]. Twilio's own tools put
+// it into one more pair of quotes, and leave the quotes in it as they are.
+func readDependencies(c *emulator.Call) (json.RawMessage, *emulator.Reply) {
+	given := strings.Join(c.Repeated("Dependencies"), "")
+	if given == "" {
+		return json.RawMessage("[]"), nil
+	}
+	if len(c.Repeated("Dependencies")) > 1 {
+		return nil, emulator.Invalid("Dependencies are given %d times", len(c.Repeated("Dependencies")))
+	}
+	if inner, ok := strings.CutPrefix(given, `"`); ok {
+		given = strings.TrimSuffix(inner, `"`)
+	}
+	var list []struct{ Name, Version string }
+	if json.Unmarshal([]byte(given), &list) != nil || slices.ContainsFunc(list, func(d struct{ Name, Version string }) bool { return d.Name == "" || d.Version == "" }) {
+		return nil, emulator.Invalid(`Dependencies are not [{"name":"...","version":"..."}]`)
+	}
+	return json.RawMessage(given), nil
+}
+
 func createBuild(c *emulator.Call) *emulator.Reply {
-	dependencies := json.RawMessage("[]")
-	if text, given := c.Filled("Dependencies"); given {
-		var list []struct{ Name, Version string }
-		if json.Unmarshal([]byte(text), &list) != nil || slices.ContainsFunc(list, func(d struct{ Name, Version string }) bool { return d.Name == "" || d.Version == "" }) {
-			return emulator.Invalid(`Dependencies are not [{"name":"...","version":"..."}]`)
-		}
-		dependencies = json.RawMessage(text)
+	dependencies, no := readDependencies(c)
+	if no != nil {
+		return no
 	}
 	runtime, given := c.Filled("Runtime")
 	switch {

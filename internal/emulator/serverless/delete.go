@@ -31,6 +31,7 @@ func deleteService(c *emulator.Call) *emulator.Reply {
 	}
 	return deleteAll(c, slices.Concat(
 		removals(environments.In(c.Store), func(e *environment) bool { return e.Service == s.SID }),
+		removals(variables.In(c.Store), func(v *variable) bool { return v.Service == s.SID }),
 		removals(deployments.In(c.Store), func(d *deployment) bool { return d.Service == s.SID }),
 		removals(builds.In(c.Store), func(b *build) bool { return b.Service == s.SID }),
 		removals(versions.In(c.Store), func(v *fileVersion) bool { return v.Service == s.SID }),
@@ -43,7 +44,10 @@ func deleteEnvironment(c *emulator.Call) *emulator.Reply {
 	if e == nil {
 		return c.NotFound()
 	}
-	return deleteAll(c, append(removals(deployments.In(c.Store), func(d *deployment) bool { return d.of(e) }), environments.In(c.Store).Remove(e))...)
+	return deleteAll(c, slices.Concat(
+		removals(deployments.In(c.Store), func(d *deployment) bool { return d.of(e) }),
+		removals(variables.In(c.Store), func(v *variable) bool { return v.of(e) }),
+		[]store.Change{environments.In(c.Store).Remove(e)})...)
 }
 
 func deleteBuild(c *emulator.Call) *emulator.Reply {
@@ -59,15 +63,15 @@ func deleteBuild(c *emulator.Call) *emulator.Reply {
 	return deleteAll(c, builds.In(c.Store).Remove(b))
 }
 
-func deleteAsset(c *emulator.Call) *emulator.Reply {
+func deleteFile(c *emulator.Call) *emulator.Reply {
 	f := fileInPath(c)
 	if f == nil {
 		return c.NotFound()
 	}
 	for _, b := range builds.In(c.Store).Rows() {
-		for _, sid := range b.Assets {
+		for _, sid := range slices.Concat(b.Assets, b.Functions) {
 			if v := versions.In(c.Store).Find(sid); v != nil && v.of(f) {
-				return emulator.Invalid("Asset %s is part of build %s", f.SID, b.SID)
+				return emulator.Invalid("%s is part of build %s", f.SID, b.SID)
 			}
 		}
 	}

@@ -83,6 +83,13 @@ func createFile(c *emulator.Call) *emulator.Reply {
 	return emulator.Create(c, files.In(c.Store), &file{Object: c.New("ZH"), Service: s.SID, Kind: kind, FriendlyName: name}, viewFile)
 }
 
+func fileTable(c *emulator.Call) *store.Table[*file] { return files.In(c.Store) }
+
+func updateFile(c *emulator.Call, f *file) (no *emulator.Reply) {
+	f.FriendlyName, no = c.FriendlyName(255)
+	return no
+}
+
 // --- versions
 
 func viewVersion(c *emulator.Call, v *fileVersion) any { return shownVersion(c, v) }
@@ -95,6 +102,14 @@ func shownVersion(c *emulator.Call, v *fileVersion) map[string]any {
 	}
 	return c.Unchanging(v.Object, "https://serverless.twilio.com/v1/Services/"+v.Service+"/"+collection+"/"+v.File+"/Versions/"+v.SID,
 		map[string]any{"service_sid": v.Service, string(v.Kind) + "_sid": v.File, "path": v.Path, "visibility": v.Visibility}, links)
+}
+
+// viewContent shows the code of a Function's version.
+func viewContent(c *emulator.Call, v *fileVersion) any {
+	return map[string]any{
+		"sid": v.SID, "account_sid": c.Account.SID, "service_sid": v.Service, "function_sid": v.File, "content": string(v.Content),
+		"url": serviceURL(c, v.Service) + "/Functions/" + v.File + "/Versions/" + v.SID + "/Content",
+	}
 }
 
 func (v *fileVersion) of(f *file) bool { return v.File == f.SID }

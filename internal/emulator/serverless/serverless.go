@@ -1,7 +1,7 @@
 // Package serverless is Twilio Serverless as the emulator has it, as far as
-// plugins need it: services, environments, assets, functions, builds and
-// deployments, and under twil.io the files themselves. What a plugin is belongs
-// to package flexapi.
+// plugins and the token Function need it: services, environments and their
+// variables, assets, functions, builds and deployments, and under twil.io the
+// files themselves. What a plugin is belongs to package flexapi.
 // https://www.twilio.com/docs/serverless/api
 package serverless
 
@@ -19,7 +19,7 @@ var unemulated string
 func Product() emulator.Product {
 	return emulator.Product{
 		Host: "serverless", Operations: operations, Known: unemulated, Unknowns: unknowns,
-		Kinds: []store.AnyKind{services, environments, files, versions, builds, deployments},
+		Kinds: []store.AnyKind{services, environments, variables, files, versions, builds, deployments},
 		SIDs:  map[string]string{"AssetVersions": "ZN", "FunctionVersions": "ZN", "BuildSid": "ZB"},
 		Sites: []emulator.Site{{Suffix: ".twil.io", Serve: serveHosted}},
 	}
@@ -27,6 +27,7 @@ func Product() emulator.Product {
 
 func operations() []emulator.Operation {
 	const zs = "/v1/Services/{ServiceSid}"
+	const ze = zs + "/Environments/{EnvironmentSid}"
 	return []emulator.Operation{
 		{
 			Method: "GET", Path: "/v1/Services", ID: "ListService", Spec: true, Paged: true,
@@ -34,12 +35,16 @@ func operations() []emulator.Operation {
 		},
 		{
 			Method: "POST", Path: "/v1/Services", ID: "CreateService", Spec: true, Form: []string{"UniqueName", "FriendlyName", "IncludeCredentials", "UiEditable"},
-			Note:  "unique names; domains below twil.io, where what is deployed is served: public assets to all, protected ones to signed requests",
+			Note:  "unique names; domains below twil.io, where what is deployed is served: public assets and Functions to all, protected ones to signed requests; Functions run in Node, where it is installed",
 			Serve: createService,
 		},
 		{
 			Method: "GET", Path: "/v1/Services/{Sid}", ID: "FetchService", Spec: true,
 			Serve: emulator.Fetch(serviceInPath, viewService),
+		},
+		{
+			Method: "POST", Path: "/v1/Services/{Sid}", ID: "UpdateService", Spec: true, Form: []string{"FriendlyName", "IncludeCredentials", "UiEditable"},
+			Serve: emulator.Update(serviceTable, serviceInPath, updateService, viewService),
 		},
 		{
 			Method: "DELETE", Path: "/v1/Services/{Sid}", ID: "DeleteService", Spec: true,
@@ -51,8 +56,8 @@ func operations() []emulator.Operation {
 			Serve: emulator.List("environments", emulator.Within(serviceInPath, environments, (*environment).of, emulator.Oldest), viewEnvironment),
 		},
 		{
-			Method: "POST", Path: zs + "/Environments", ID: "CreateEnvironment", Spec: true, Form: []string{"UniqueName", "DomainSuffix"},
-			Note:  "unique names and suffixes in a service",
+			Method: "POST", Path: zs + "/Environments", ID: "CreateEnvironment", Spec: true, Form: []string{"UniqueName", "FriendlyName", "DomainSuffix"},
+			Note:  "unique names and suffixes in a service; the friendly name that Twilio's own tools send is ignored",
 			Serve: createEnvironment,
 		},
 		{
@@ -62,6 +67,27 @@ func operations() []emulator.Operation {
 		{
 			Method: "DELETE", Path: zs + "/Environments/{Sid}", ID: "DeleteEnvironment", Spec: true,
 			Serve: deleteEnvironment,
+		},
+		{
+			Method: "GET", Path: ze + "/Variables", ID: "ListVariable", Spec: true, Paged: true,
+			Serve: emulator.List("variables", emulator.Within(environmentInPath, variables, (*variable).of, emulator.Oldest), viewVariable),
+		},
+		{
+			Method: "POST", Path: ze + "/Variables", ID: "CreateVariable", Spec: true, Form: []string{"Key", "Value"},
+			Note:  "a key may occur once in an environment; values of at most 450 bytes, in the clear to who may read them, as at Twilio",
+			Serve: createVariable,
+		},
+		{
+			Method: "GET", Path: ze + "/Variables/{Sid}", ID: "FetchVariable", Spec: true,
+			Serve: emulator.Fetch(variableInPath, viewVariable),
+		},
+		{
+			Method: "POST", Path: ze + "/Variables/{Sid}", ID: "UpdateVariable", Spec: true, Form: []string{"Key", "Value"},
+			Serve: emulator.Update(variableTable, variableInPath, readVariable, viewVariable),
+		},
+		{
+			Method: "DELETE", Path: ze + "/Variables/{Sid}", ID: "DeleteVariable", Spec: true,
+			Serve: deleteVariable,
 		},
 		{
 			Method: "GET", Path: zs + "/Assets", ID: "ListAsset", Spec: true, Paged: true,
@@ -78,7 +104,7 @@ func operations() []emulator.Operation {
 		{
 			Method: "DELETE", Path: zs + "/Assets/{Sid}", ID: "DeleteAsset", Spec: true,
 			Note:  "refused while a build has a version of it",
-			Serve: deleteAsset,
+			Serve: deleteFile,
 		},
 		{
 			Method: "GET", Path: zs + "/Assets/{AssetSid}/Versions", ID: "ListAssetVersion", Spec: true, Paged: true,
@@ -102,6 +128,15 @@ func operations() []emulator.Operation {
 			Serve: emulator.Fetch(fileInPath, viewFile),
 		},
 		{
+			Method: "POST", Path: zs + "/Functions/{Sid}", ID: "UpdateFunction", Spec: true, Form: []string{"FriendlyName"},
+			Serve: emulator.Update(fileTable, fileInPath, updateFile, viewFile),
+		},
+		{
+			Method: "DELETE", Path: zs + "/Functions/{Sid}", ID: "DeleteFunction", Spec: true,
+			Note:  "refused while a build has a version of it",
+			Serve: deleteFile,
+		},
+		{
 			Method: "GET", Path: zs + "/Functions/{FunctionSid}/Versions", ID: "ListFunctionVersion", Spec: true, Paged: true,
 			Serve: emulator.List("function_versions", emulator.Within(fileInPath, versions, (*fileVersion).of, emulator.Newest), viewVersion),
 		},
@@ -110,12 +145,16 @@ func operations() []emulator.Operation {
 			Serve: emulator.Fetch(versionInPath, viewVersion),
 		},
 		{
+			Method: "GET", Path: zs + "/Functions/{FunctionSid}/Versions/{Sid}/Content", ID: "FetchFunctionVersionContent", Spec: true,
+			Serve: emulator.Fetch(versionInPath, viewContent),
+		},
+		{
 			Method: "GET", Path: zs + "/Builds", ID: "ListBuild", Spec: true, Paged: true,
 			Serve: emulator.List("builds", emulator.Within(serviceInPath, builds, (*build).of, emulator.Newest), viewBuild),
 		},
 		{
-			Method: "POST", Path: zs + "/Builds", ID: "CreateBuild", Spec: true, Form: []string{"AssetVersions", "FunctionVersions", "Dependencies", "Runtime"}, List: []string{"AssetVersions", "FunctionVersions"},
-			Note:  "takes as long, and ends, as a switch says; a path may occur once; dependencies are not fetched",
+			Method: "POST", Path: zs + "/Builds", ID: "CreateBuild", Spec: true, Form: []string{"AssetVersions", "FunctionVersions", "Dependencies", "Runtime"}, List: []string{"AssetVersions", "FunctionVersions", "Dependencies"},
+			Note:  "takes as long, and ends, as a switch says; a path may occur once; dependencies are kept, also in the quotes in which Twilio's own tools send them, and not fetched",
 			Serve: createBuild,
 		},
 		{

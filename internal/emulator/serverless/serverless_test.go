@@ -31,6 +31,7 @@ func everyHostingOperation(t *testing.T, c *emulatortest.Client) {
 		built = append(built, parameter, zn)
 	}
 	zb := s.Deploy(t, append(built, "Dependencies", `[{"name":"twilio","version":"5.0.0"}]`, "Runtime", "node22")...)
+	everyFunctionOperation(t, s)
 	c.Get(s.Service+"/Builds").Want(t, 200)
 	c.Get(s.Service+"/Builds/"+zb).Want(t, 200)
 	c.Get(s.Service+"/Builds/"+zb+"/Status").Want(t, 200)
@@ -42,15 +43,67 @@ func everyHostingOperation(t *testing.T, c *emulatortest.Client) {
 	asset := s.Service + "/Assets/" + c.Get(s.Service+"/Assets").Want(t, 200).JSON(t)["assets"].([]any)[0].(map[string]any)["sid"].(string)
 	remove(s.Service+"/Builds/"+zb).Want(t, 400)
 	remove(asset).Want(t, 400)
+	function := s.Service + "/Functions/" + c.Get(s.Service+"/Functions").Want(t, 200).JSON(t)["functions"].([]any)[0].(map[string]any)["sid"].(string)
+	remove(function).Want(t, 400)
 	remove(s.Environment).Want(t, 204)
 	c.Get(s.Environment).Want(t, 404)
 	remove(asset).Want(t, 400)
 	remove(s.Service+"/Builds/"+zb).Want(t, 204)
 	remove(asset).Want(t, 204)
 	c.Get(asset).Want(t, 404)
+	remove(function).Want(t, 204)
+	c.Get(function).Want(t, 404)
 	remove(s.Service).Want(t, 204)
 	remove(s.Service).Want(t, 404)
 	c.Get(s.Service+"/Functions").Want(t, 404)
+}
+
+// everyFunctionOperation calls what only Functions need: variables, content,
+// changes.
+func everyFunctionOperation(t *testing.T, s emulatortest.Site) {
+	zv := s.Environment + "/Variables/" + s.Post(s.Environment+"/Variables", []string{"Key", "GREETING", "Value", "hello & <world> ✓"}).Made(t)
+	s.Get(s.Environment+"/Variables").Want(t, 200)
+	if got := s.Get(zv).Want(t, 200).JSON(t); got["key"] != "GREETING" || got["value"] != "hello & <world> ✓" {
+		t.Errorf("the variable is %v", got)
+	}
+	if got := s.Post(zv, []string{"Value", "other"}).Want(t, 200).JSON(t); got["key"] != "GREETING" || got["value"] != "other" {
+		t.Errorf("the changed variable is %v", got)
+	}
+	s.Post(s.Environment+"/Variables", []string{"Key", "GREETING", "Value", "x"}).Want(t, 409)
+	s.Post(zv, []string{"Value", strings.Repeat("x", 451)}).Want(t, 400)
+	s.Must("DELETE", zv, "", "").Want(t, 204)
+	s.Get(zv).Want(t, 404)
+	s.Post(s.Environment+"/Variables", []string{"Key", "GONE", "Value", "with the environment"}).Want(t, 201)
+
+	function := s.Service + "/Functions/" + s.Get(s.Service+"/Functions").Want(t, 200).JSON(t)["functions"].([]any)[0].(map[string]any)["sid"].(string)
+	version := s.Get(function+"/Versions").Want(t, 200).JSON(t)["function_versions"].([]any)[0].(map[string]any)["sid"].(string)
+	if got := s.Get(function+"/Versions/"+version+"/Content").Want(t, 200).JSON(t); got["content"] != "1" || got["sid"] != version {
+		t.Errorf("the content is %v", got)
+	}
+	s.Get(function+"/Versions/ZN"+strings.Repeat("0", 32)+"/Content").Want(t, 404)
+	if got := s.Post(function, []string{"FriendlyName", "renamed"}).Want(t, 200).JSON(t); got["friendly_name"] != "renamed" {
+		t.Errorf("the Function is %v", got)
+	}
+	if got := s.Get(s.Service).Want(t, 200).JSON(t); got["include_credentials"] != true {
+		t.Errorf("by default the service is %v", got)
+	}
+	if got := s.Post(s.Service, []string{"FriendlyName", "renamed", "IncludeCredentials", "false"}).Want(t, 200).JSON(t); got["friendly_name"] != "renamed" || got["include_credentials"] != false || got["ui_editable"] != false {
+		t.Errorf("the service is %v", got)
+	}
+}
+
+// TestTwiliosOwnToolsQuoteDependencies sends what @twilio-labs/serverless-api
+// 5.7.0 sends: the list in quotes, with its own left as they are.
+func TestTwiliosOwnToolsQuoteDependencies(t *testing.T) {
+	s := emulatortest.NewSite(t, emulatortest.Start(t, emulator.Options{}))
+	version := s.Version(t, "Functions", "/f", "public", "1")
+	for sent, want := range map[string]int{`"[{"name":"twilio","version":"6.2.0"}]"`: 1, `"[]"`: 0, "": 0} {
+		made := s.Post(s.Service+"/Builds", []string{"FunctionVersions", version, "Dependencies", sent}).Want(t, 201).JSON(t)
+		if got := len(made["dependencies"].([]any)); got != want {
+			t.Errorf("%s is read as %d dependencies, want %d", sent, got, want)
+		}
+	}
+	s.Post(s.Service+"/Builds", []string{"FunctionVersions", version, "Dependencies", "", "Dependencies", ""}).Want(t, 201)
 }
 
 // fetch asks for a deployed file as a browser does.
@@ -135,7 +188,13 @@ func TestHostingRefusesWhatCannotBe(t *testing.T) {
 		"a build with a function as asset": {s.Post(s.Service+"/Builds", []string{"AssetVersions", function}), 400},
 		"a build with a stranger":          {s.Post(s.Service+"/Builds", []string{"AssetVersions", asset, "AssetVersions", stranger}), 400},
 		"a build on an unknown runtime":    {s.Post(s.Service+"/Builds", []string{"AssetVersions", asset, "Runtime", "node9"}), 400},
-		"a build with quoted dependencies": {s.Post(s.Service+"/Builds", []string{"AssetVersions", asset, "Dependencies", `"[]"`}), 400},
+		"dependencies without a version":   {s.Post(s.Service+"/Builds", []string{"AssetVersions", asset, "Dependencies", `[{"name":"twilio"}]`}), 400},
+		"dependencies given twice":         {s.Post(s.Service+"/Builds", []string{"AssetVersions", asset, "Dependencies", "[]", "Dependencies", "[]"}), 400},
+		"a variable without a key":         {s.Post(s.Environment+"/Variables", []string{"Value", "v"}), 400},
+		"a variable without a value":       {s.Post(s.Environment+"/Variables", []string{"Key", "K"}), 400},
+		"a variable with a long key":       {s.Post(s.Environment+"/Variables", []string{"Key", strings.Repeat("K", 129), "Value", "v"}), 400},
+		"a value of 451 bytes":             {s.Post(s.Environment+"/Variables", []string{"Key", "K", "Value", "x" + strings.Repeat("é", 225)}), 400},
+		"a variable of no environment":     {s.Post(s.Service+"/Environments/ZE"+strings.Repeat("0", 32)+"/Variables", []string{"Key", "K", "Value", "v"}), 404},
 		"a deployment of no build":         {s.Post(s.Environment+"/Deployments", []string{"BuildSid", "ZB" + strings.Repeat("0", 32)}), 400},
 	} {
 		if test.got.StatusCode != test.status {

@@ -63,7 +63,7 @@ func createService(c *emulator.Call) *emulator.Reply {
 	if no != nil {
 		return no
 	}
-	credentials, no := c.Flag("IncludeCredentials", false)
+	credentials, no := c.Flag("IncludeCredentials", true)
 	if no != nil {
 		return no
 	}
@@ -78,6 +78,21 @@ func createService(c *emulator.Call) *emulator.Reply {
 	s := &service{Object: c.New("ZS"), UniqueName: name, FriendlyName: friendly, Credentials: credentials, Editable: editable}
 	s.Domain = strings.Trim(noHostChar().ReplaceAllString(strings.ToLower(name), "-"), "-") + "-" + store.Derive(4, s.SID)
 	return emulator.Create(c, all, s, viewService)
+}
+
+func serviceTable(c *emulator.Call) *store.Table[*service] { return services.In(c.Store) }
+
+func updateService(c *emulator.Call, s *service) (no *emulator.Reply) {
+	if _, given := c.Filled("FriendlyName"); given {
+		if s.FriendlyName, no = c.FriendlyName(255); no != nil {
+			return no
+		}
+	}
+	if s.Credentials, no = c.Flag("IncludeCredentials", s.Credentials); no != nil {
+		return no
+	}
+	s.Editable, no = c.Flag("UiEditable", s.Editable)
+	return no
 }
 
 // --- environments

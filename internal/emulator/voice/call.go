@@ -64,12 +64,15 @@ type Call struct {
 
 	// in and out have locks of their own: packets do not wait for signalling.
 	in, out media.Meter
+	// What of it was heard from the agent, and said to the agent.
+	heard, said media.Ear
 
 	mu       sync.Mutex
 	marks    map[Mark]time.Duration
 	digits   []Digit
 	source   media.Source
 	echo     *echo
+	seat     *seat  // in a conference
 	keys     []byte // the customer is about to press
 	recorder *media.Recorder
 	recorded error
@@ -217,6 +220,19 @@ func (c *Call) Say(s media.Source) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.source = s
+}
+
+// sit gives the call its seat in a conference, from which it hears the others
+// and they hear it; nil takes it away.
+func (c *Call) sit(s *seat) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seat = s
+	if s != nil {
+		c.source = s
+	} else {
+		c.source = media.Silence()
+	}
 }
 
 // SendMessage sends a user-defined message to the client that holds the call

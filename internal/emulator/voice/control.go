@@ -30,6 +30,7 @@ type Order struct {
 	Record     bool              `json:"record"`
 
 	Keys    string        `json:"keys"`   // press
+	Hz      []float64     `json:"hz"`     // tones
 	Start   time.Duration `json:"start"`  // heard, said: from here, since the invite
 	End     time.Duration `json:"end"`    // up to here
 	Code    int           `json:"code"`   // drop: see Cut
@@ -49,6 +50,8 @@ type Order struct {
 //	stats      what is known of a call                    Stats
 //	heard      start, end: what came from the agent       Flow
 //	said       start, end: what went to the agent         Flow
+//	tones      hz: how loud each was in the last second,   Tones
+//	           in a call, or for a customer in a conference
 //	press      keys: the customer presses them
 //	hangup     the customer hangs up
 //	recording  waits for the end of a recorded call       the WAV file in base 64, once
@@ -90,6 +93,14 @@ func NewControl(edge *Edge) *Control {
 	about("said", func(o Order, call *Call) (any, error) { return call.Said(o.Start, o.End), nil })
 	about("press", func(o Order, call *Call) (any, error) { return nil, call.Press(o.Keys) })
 	about("hangup", func(_ Order, call *Call) (any, error) { call.Hangup(); return nil, nil })
+
+	c.verb("tones", func(_ context.Context, o Order) (any, error) {
+		t, ok := edge.Tones(o.SID, o.Hz)
+		if !ok {
+			return nil, problem.New(problem.NotFound, "the voice edge has no such call")
+		}
+		return t, nil
+	})
 
 	plain := func(name string, answer func(Order) any) {
 		c.verb(name, func(_ context.Context, o Order) (any, error) { return answer(o), nil })

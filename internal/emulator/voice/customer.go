@@ -41,6 +41,7 @@ func (c customer) Say(frame *[media.FrameSamples]int16, pressing bool) (key byte
 		key, c.keys = c.keys[0], c.keys[1:]
 	}
 	c.source.Frame(frame)
+	c.said.Hear(frame[:])
 	return key
 }
 
@@ -56,8 +57,12 @@ func (c customer) Heard(at time.Time, p media.Packet, samples []int16, digit byt
 	if len(samples) == 0 {
 		return
 	}
+	c.heard.Hear(samples)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.seat != nil {
+		c.seat.say(samples)
+	}
 	if c.echo != nil {
 		c.echo.hear(samples)
 	}

@@ -63,18 +63,19 @@ type Edge struct {
 	// mu is held for every decision about sockets and calls, so that a caller
 	// who gives up and an agent who answers at the same time are told one story.
 	// Nothing waits while holding it.
-	mu      sync.Mutex
-	closed  bool
-	bell    chan struct{} // closed and made anew whenever something changes
-	sockets []*socket
-	serial  int
-	calls   map[string]*Call // by call SID, an outgoing one by its first one too
-	ended   []*Call          // the latest, oldest first
-	journal journal
-	reports insights
-	faults  Faults
-	fired   map[string]int
-	faultID int
+	mu          sync.Mutex
+	closed      bool
+	bell        chan struct{} // closed and made anew whenever something changes
+	sockets     []*socket
+	serial      int
+	calls       map[string]*Call       // by call SID, an outgoing one by its first one too
+	conferences map[string]*Conference // by the customer's call SID
+	ended       []*Call                // the latest, oldest first
+	journal     journal
+	reports     insights
+	faults      Faults
+	fired       map[string]int
+	faultID     int
 
 	randMu sync.Mutex
 	random io.Reader
@@ -87,7 +88,7 @@ func New(options Options) (*Edge, error) {
 	}
 	e := &Edge{
 		options: options, verify: options.Verify, now: options.Now, log: options.Log, random: options.Rand,
-		bell: make(chan struct{}), calls: map[string]*Call{}, fired: map[string]int{},
+		bell: make(chan struct{}), calls: map[string]*Call{}, conferences: map[string]*Conference{}, fired: map[string]int{},
 	}
 	if e.now == nil {
 		e.now = time.Now

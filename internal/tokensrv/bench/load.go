@@ -91,8 +91,10 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-func (p *process) calls() (int, error) {
-	resp, err := http.Get("http://" + p.addr + "/calls")
+func (p *process) calls() (int, error) { return p.count("http://" + p.addr + "/calls") }
+
+func (p *process) count(address string) (int, error) {
+	resp, err := http.Get(address)
 	if err != nil {
 		return 0, err
 	}
@@ -111,8 +113,15 @@ type client struct {
 	buf  []byte
 }
 
-func dial(addr string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
+func dial(addr string) (*client, error) { return dialFrom(addr, 1) }
+
+// dialFrom dials from one of many addresses that a Linux machine has by itself.
+func dialFrom(addr string, site int) (*client, error) {
+	d := net.Dialer{Timeout: 10 * time.Second}
+	if site > 1 {
+		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(site))}
+	}
+	conn, err := d.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -225,17 +234,20 @@ func visit(addr string, conns, n int) error {
 	return all
 }
 
-// logIn lets n agents arrive evenly over span. A latency counts from the moment
+// logIn lets n agents arrive evenly over span, from so many addresses. A latency counts from the moment
 // the agent was due, so a stalled server cannot hide the queue before it.
-func logIn(addr string, n int, span time.Duration) (latencies []time.Duration, failures []error) {
+func logIn(addr string, n int, span time.Duration, sites int) (latencies []time.Duration, failures []error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
+	sockets := make(chan struct{}, 15_000) // as many as this process may have; who waits for one is late
 	started := time.Now()
 	for i := range n {
 		due := started.Add(time.Duration(i) * span / time.Duration(n))
 		time.Sleep(time.Until(due))
 		all.Go(func() {
-			c, err := dial(addr)
+			sockets <- struct{}{}
+			defer func() { <-sockets }()
+			c, err := dialFrom(addr, 1+i%sites)
 			if err == nil {
 				err = c.ask(flexToken(i))
 				_ = c.conn.Close()

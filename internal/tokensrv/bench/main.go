@@ -1,6 +1,6 @@
 // Command bench compares the token server with a bare net/http server that
-// validates and mints in the least code, and puts the token server through a
-// login storm. It prints figures and asserts nothing.
+// validates and mints in the least code, and puts the token server through login
+// storms and attacks. It prints figures and asserts nothing.
 //
 //	go run ./internal/tokensrv/bench
 //
@@ -26,10 +26,15 @@ const agents = 10_000
 
 func main() {
 	log.SetFlags(0)
-	role := flag.String("role", "load", "load, ours, bare or validator; load starts the others")
+	role := flag.String("role", "load", "load, ours, bare, validator or attacker; load starts the others")
 	upstream := flag.String("upstream", "", "address of the validator")
 	delay := flag.Duration("delay", 0, "how long the validator thinks")
 	open := flag.Bool("open", false, "lift the rate limits")
+	required := flag.Bool("required", false, "admit enabled workers with a role only")
+	target := flag.String("target", "", "whom the attacker attacks")
+	posts := flag.Int("posts", 0, "posts of 4 MiB without the last byte")
+	idle := flag.Int("idle", 0, "connections that say nothing")
+	only := flag.String("only", "", "one of throughput, storm, required, crowd, connections, garbage")
 	span := flag.Duration("span", 4*time.Second, "length of one measurement; each is taken twice")
 	conns := flag.Int("conns", 32, "connections of the load")
 	flag.Parse()
@@ -37,26 +42,45 @@ func main() {
 	var err error
 	switch *role {
 	case "ours":
-		err = serveOurs(*upstream, *open)
+		err = serveOurs(*upstream, *open, *required)
 	case "bare":
 		err = serveBare(*upstream)
 	case "validator":
 		err = serveValidator(*delay)
+	case "attacker":
+		err = attack(*target, *posts, *idle)
 	default:
-		err = compare(context.Background(), os.Stdout, *span, *conns)
+		err = compare(context.Background(), os.Stdout, *only, *span, *conns)
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func compare(ctx context.Context, out io.Writer, span time.Duration, conns int) error {
+func compare(ctx context.Context, out io.Writer, only string, span time.Duration, conns int) error {
 	fmt.Fprintf(out, "%s, %d cores for servers, validator and load together; %d connections; tokens of %d bytes\n\n",
 		runtime.Version(), runtime.NumCPU(), conns, len(flexToken(0)))
-	if err := throughput(ctx, out, span, conns); err != nil {
-		return err
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{
+		{"throughput", func() error { return throughput(ctx, out, span, conns) }},
+		{"storm", func() error { return storm(ctx, out, "login storm", agents, 1) }},
+		{"required", func() error {
+			return storm(ctx, out, "login storm, --require-enabled and --require-role", agents, 1, "-required")
+		}},
+		{"crowd", func() error { return storm(ctx, out, "login storm from ten sites", 5*agents, 10) }},
+		{"connections", func() error { return connections(ctx, out) }},
+		{"garbage", func() error { return garbage(ctx, out) }},
+	} {
+		if only != "" && only != part.name {
+			continue
+		}
+		if err := part.run(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
 	}
-	return storm(ctx, out)
+	return nil
 }
 
 // throughput takes turns, ours and bare, so that a busy moment of the machine
@@ -121,32 +145,39 @@ func throughput(ctx context.Context, out io.Writer, span time.Duration, conns in
 	return w.Flush()
 }
 
-// storm is the start of a shift: every agent within ten seconds, each on a
-// connection of its own, against default settings.
-func storm(ctx context.Context, out io.Writer) error {
+// storm is the start of a shift: n agents within ten seconds, each on a connection
+// of its own, from as many addresses as there are sites, against default settings.
+func storm(ctx context.Context, out io.Writer, title string, n, sites int, flags ...string) error {
 	const thinks = 100 * time.Millisecond
 	validator, err := start(ctx, "validator", "-delay", thinks.String())
 	if err != nil {
 		return err
 	}
 	defer validator.stop()
-	server, err := start(ctx, "ours", "-upstream", validator.addr)
+	server, err := start(ctx, "ours", append(flags, "-upstream", validator.addr)...)
 	if err != nil {
 		return err
 	}
 	defer server.stop()
 
-	latencies, failures := logIn(server.addr, agents, 10*time.Second)
+	latencies, failures := logIn(server.addr, n, 10*time.Second, sites)
 	calls, err := validator.calls()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nlogin storm: %d agents in 10 s, validator answers after %s\n", agents, thinks)
+	fmt.Fprintf(out, "\n%s: %d agents in 10 s, validator answers after %s\n", title, n, thinks)
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(w, "errors\t%d\n", len(failures))
 	fmt.Fprintf(w, "p50\t%s\n", percentile(latencies, 50))
 	fmt.Fprintf(w, "p99\t%s\n", percentile(latencies, 99))
 	fmt.Fprintf(w, "validator calls\t%d\n", calls)
+	if len(flags) > 0 {
+		others, err := server.count("http://" + server.addr + pathRequests)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "other requests to Twilio\t%d (N/1000 + 1%% = %d)\n", others, n/1000+n/100)
+	}
 	fmt.Fprintf(w, "RSS after the storm\t%s (peak %s)\n", server.memory("VmRSS"), server.memory("VmHWM"))
 	if len(failures) > 0 {
 		fmt.Fprintf(w, "first error\t%v\n", failures[0])
@@ -157,5 +188,5 @@ func storm(ctx context.Context, out io.Writer) error {
 // flexToken is as long as Flex's own, and names agent n so that the validator
 // needs no table.
 func flexToken(n int) string {
-	return fmt.Sprintf("bench.%s.%d", strings.Repeat("Zm9v", 280), n)
+	return fmt.Sprintf("eyJhbGciOiJkaXIifQ..aXY.%s.%d", strings.Repeat("Zm9v", 280), n)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,7 +19,10 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/flexvc/flexvc/internal/eventsrv"
+	"github.com/flexvc/flexvc/internal/fleet"
 	"github.com/flexvc/flexvc/internal/tokensrv"
+	"github.com/flexvc/flexvc/internal/twilio"
 )
 
 var (
@@ -33,7 +37,11 @@ func announce(ln net.Listener) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-func serveOurs(upstream string, open bool) error {
+// pathRequests tells how many requests, beside the validator's, Twilio would have
+// had.
+const pathRequests = "/bench/requests"
+
+func serveOurs(upstream string, open, required bool) error {
 	c := tokensrv.Defaults()
 	c.AccountSID, c.KeySID, c.KeySecret = account, key, secret
 	c.Validator = tokensrv.Credentials{User: key, Password: secret}
@@ -52,7 +60,25 @@ func serveOurs(upstream string, open bool) error {
 	if err != nil {
 		return err
 	}
-	s, err := tokensrv.New(c, tokensrv.Deps{Log: log})
+	deps := tokensrv.Deps{Log: log}
+	events, err := receiver(log)
+	if err != nil {
+		return err
+	}
+	deps.Public = append(deps.Public, tokensrv.Route{Path: eventsrv.PathTwilio, Name: "events", Handler: events.Receiver(), MaxBody: eventsrv.MaxBody})
+	workspace := &roster{}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if required {
+		c.RequireEnabled, c.RequireRoles = true, []string{"agent"}
+		enabled := fleet.NewEnabled(workspace, time.Now, func(err error) { log.Warn("cannot list the workers", "cause", err) })
+		deps.WorkerEnabled = enabled.Enabled
+		go enabled.Run(ctx, time.Minute)
+	}
+	deps.Public = append(deps.Public, tokensrv.Route{Path: pathRequests, Name: "requests", MaxBody: 1, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, workspace.requests.Load())
+	})})
+	s, err := tokensrv.New(c, deps)
 	if err != nil {
 		return err
 	}
@@ -60,12 +86,54 @@ func serveOurs(upstream string, open bool) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		announce(ln)
 		cancel()
 	}()
 	return s.Run(ctx, tokensrv.Listeners{Public: []net.Listener{ln}}, ctx.Done())
+}
+
+// receiver takes events that nobody can sign.
+func receiver(log *slog.Logger) (*eventsrv.Server, error) {
+	return eventsrv.New(eventsrv.Config{AccountSID: account, AuthToken: secret}, eventsrv.Deps{
+		Log:           log,
+		Signed:        func(string, []byte, string) bool { return false },
+		SignedAddress: func(string, string) bool { return false },
+	})
+}
+
+// roster is a workspace in which everybody is enabled, and a page takes as long to
+// come as one of Twilio's.
+type roster struct{ requests atomic.Int64 }
+
+const (
+	pageTakes  = 300 * time.Millisecond
+	attributes = `{"extensionVoiceClientEnabled":true,"contact_uri":"client:ext_agent"}`
+)
+
+func (r *roster) Workers(context.Context, string) iter.Seq2[twilio.Worker, error] {
+	return func(yield func(twilio.Worker, error) bool) {
+		for n := range agents {
+			if n%twilio.PageSize == 0 {
+				r.requests.Add(1)
+				time.Sleep(pageTakes)
+			}
+			if !yield(r.worker(fmt.Sprintf("WK%032x", n)), nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *roster) Worker(_ context.Context, sid string) (twilio.Worker, error) {
+	r.requests.Add(1)
+	time.Sleep(pageTakes)
+	return r.worker(sid), nil
+}
+
+func (*roster) worker(sid string) twilio.Worker {
+	text := attributes
+	return twilio.Worker{SID: sid, FriendlyName: sid, Attributes: &text, DateUpdated: time.Unix(1, 0)}
 }
 
 // serveBare is what one writes in an afternoon, with a connection pool and an
@@ -136,7 +204,7 @@ func serveValidator(delay time.Duration) error {
 		}
 		n, err := strconv.Atoi(strings.Trim(string(body[bytes.LastIndexByte(body, '.')+1:]), `"}`))
 		if err != nil {
-			http.Error(w, "not a token of this bench", http.StatusBadRequest)
+			fmt.Fprint(w, `{"valid":false,"message":"not a token of this bench"}`)
 			return
 		}
 		n %= agents

@@ -5,6 +5,7 @@ import type { Outside } from '../outside';
 import { start } from '../plugin';
 import type { Settings } from '../settings';
 import { createBoard } from '../state';
+import { type Language, english, speak } from '../words';
 
 export const origin = 'https://flex.twilio.com';
 export const offline = 'WA-offline';
@@ -80,6 +81,7 @@ interface Options {
   memory?: Map<string, string>;
   /** How many calls the agent may have at once. */
   capacity?: number;
+  language?: Language;
 }
 
 export const enabled = { extensionVoiceClientEnabled: true, contact_uri: 'client:alice', full_name: 'Alice', skills: ['a', { b: 1 }] };
@@ -101,6 +103,7 @@ export function createWorld(options: Options = {}) {
       tasks: new Map<string, Task>(),
     },
     phone: { listener: { isMicrophoneSet: false } } as FlexState['phone'],
+    supervisor: undefined as FlexState['supervisor'],
     view: { isOutboundDialerOpen: false } as { isOutboundDialerOpen: boolean; selectedTaskSid?: string | undefined },
   };
   const store = {
@@ -265,7 +268,7 @@ export function createWorld(options: Options = {}) {
     sent: (type: string) => posted.filter((message) => message.type === type).map(({ payload }) => payload),
     activity: () => flexState.worker.activity.sid,
     /** What the badge was drawn with. */
-    badge: () => flex.MainHeader.Content.added.get('flexvc-badge').element.props.children.props,
+    badge: () => flex.MainHeader.Content.added.get('flexvc-badge').element.props.children.props.children.props,
     /** Another tab of the same browser has written what it remembers. */
     stored: (key: string, value: string) => {
       memory.set(key, value);
@@ -297,9 +300,9 @@ export function createWorld(options: Options = {}) {
     residue: () =>
       Object.values(on).reduce((sum, listeners) => sum + listeners.size, 0) + subscribers.size + clock.count() + events.count() + workerEvents.count() + flex.MainHeader.Content.added.size +
       flex.CallCanvasActions.Content.added.size + [...actionListeners.values()].reduce((sum, all) => sum + all.size, 0),
-    start: () => start(typed.flex, typed.manager, options.settings === undefined ? settings : options.settings, typed.page, clock),
+    start: () => start(typed.flex, typed.manager, options.settings === undefined ? settings : options.settings, typed.page, clock, options.language),
     /** For a feature alone. */
-    outside: (): Outside => ({ ...typed, clock, settings, board: createBoard(() => {}), log: () => {} }),
+    outside: (): Outside => ({ ...typed, clock, settings, board: createBoard(() => {}), words: speak(typed.manager, english).words, log: () => {} }),
   };
 }
 

@@ -37,6 +37,16 @@ test('a change of activity that Flex lost is asked for again', async () => {
   assert.equal(world.activity(), offline);
 });
 
+test('a change that takes Flex long is asked for once', async () => {
+  const world = await connected();
+  let shown = () => {};
+  world.pace.activity = new Promise((resolve) => (shown = resolve));
+  await alive(world, 12, unregistered);
+  shown();
+  await alive(world, 1, unregistered);
+  assert.deepEqual(changes(world), [offline]);
+});
+
 test('a reload does not flip the activity: the extension answers in time', async () => {
   const world = await connected();
   await alive(world, 10);
@@ -284,4 +294,57 @@ test('a tab that calls reach brings back the agent whom another tab has taken ou
   deaf.setActivity('WA-available');
   await alive(deaf, 10, unregistered);
   assert.equal(deaf.activity(), 'WA-available');
+});
+
+test('our own return that Flex shows late, in the next outage, is nobody\'s wish to stay available', async () => {
+  for (const late of [4, 7]) {
+    const world = await connected();
+    await alive(world, 4, unregistered);
+    let shown = () => {};
+    world.pace.activity = new Promise((resolve) => (shown = resolve));
+    await alive(world, 1);
+    assert.equal(world.activity(), offline, 'asked for, and not shown yet');
+    await alive(world, late, unregistered);
+    world.pace.activity = Promise.resolve();
+    shown();
+    await alive(world, 6, unregistered);
+    assert.equal(world.activity(), offline, `shown ${late} s later`);
+    await alive(world, 10);
+    assert.equal(world.activity(), 'WA-available');
+  }
+});
+
+test('whoever becomes available elsewhere while our return is under way stays available', async () => {
+  const world = await connected();
+  await alive(world, 4, unregistered);
+  world.state.worker.activities.set('WA-second', { sid: 'WA-second', name: 'Second line', available: true });
+  world.pace.activity = new Promise(() => {});
+  await alive(world, 1);
+  await alive(world, 4, unregistered);
+  world.state.worker = { ...world.state.worker, activity: world.state.worker.activities.get('WA-second')! };
+  world.changed();
+  await alive(world, 30, unregistered);
+  assert.equal(world.activity(), 'WA-second');
+});
+
+test('ten minutes of an extension that comes and goes at random: few changes, and Available when it stays', async () => {
+  for (let seed = 1; seed <= 20; seed += 1) {
+    let state = seed;
+    const random = (most: number) => 1 + ((state = (state * 48_271) % 2_147_483_647) % most);
+    const world = await connected();
+    let outages = 0;
+    for (let second = 0; second < 600; ) {
+      const [down, up] = [random(15), random(30)];
+      await alive(world, down, unregistered);
+      await alive(world, up);
+      second += down + up;
+      outages += 1;
+    }
+    assert.ok(outages > 10, `${outages} outages`);
+    // The first ones are believed; whoever goes on like this has to be ready for a minute.
+    assert.ok(changes(world).length <= 8, `seed ${seed}: ${changes(world)}`);
+    for (const [at, sid] of changes(world).entries()) assert.equal(sid, at % 2 ? 'WA-available' : offline, 'never the same twice');
+    await alive(world, 65);
+    assert.equal(world.activity(), 'WA-available', `seed ${seed}`);
+  }
 });

@@ -7,6 +7,8 @@ import { isVoice } from '../call-controls/tasks';
 import type { Say } from '../notifications/notifications';
 import { createMemory } from './memory';
 
+/** A change that is under way is asked for again once Flex must have lost it. */
+const lostAfter = 10_000;
 /** How long Flex, and a plugin that has refused, get before a change is asked for again. */
 const repeatAfter = 5_000;
 /** Whoever has returned within this time has to be ready for longer and longer before the next time. */
@@ -24,7 +26,9 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
   const tasks = (...states: string[]): Task[] => [...(worker().tasks?.values() ?? [])].filter(({ status }) => states.includes(status));
   const isBusy = () => tasks('accepted', 'wrapping').length > 0;
 
-  let asked: { sid: string; at: number } | null = null;
+  let asked: { sid: string; at: number; underWay: boolean } | null = null;
+  /** Asked for on the way back. Flex may show it only in the next outage. */
+  let returning: string | null = null;
   let notBefore = 0;
   /** Another plugin would not let the agent go yet, and may remember that we asked. */
   let putOff = false;
@@ -41,15 +45,24 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
   let handAt = -Infinity;
   let loggingOut = false;
 
+  function ask(sid: string, underWay = false) {
+    asked = { sid, at: clock.now(), underWay };
+    returning = sid === offline ? null : sid;
+  }
+
   function change(sid: string, options = {}) {
-    asked = { sid, at: clock.now() };
+    ask(sid, true);
+    const mine = asked!;
     putOff = false;
-    flex.Actions.invokeAction('SetActivity', { activitySid: sid, byFlexvc: true, options }).catch((cause: unknown) => {
-      asked = null;
-      notBefore = clock.now() + repeatAfter;
-      putOff = sid === offline;
-      log('the activity could not be changed', cause);
-    });
+    flex.Actions.invokeAction('SetActivity', { activitySid: sid, byFlexvc: true, options }).then(
+      () => (mine.underWay = false),
+      (cause: unknown) => {
+        if (asked === null || asked === mine) asked = returning = null;
+        notBefore = clock.now() + repeatAfter;
+        putOff = sid === offline;
+        log('the activity could not be changed', cause);
+      },
+    );
   }
 
   /** All the calls the agent may have are there: nobody offers another, whatever the activity. */
@@ -80,13 +93,16 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
     change(offline, { rejectPendingReservations: pending.length > 0 });
   }
 
+  function isBack() {
+    returning = null;
+    took = false;
+    if (wasOut) returns.push(clock.now());
+    wasOut = false;
+  }
+
   function comeBack(now: Activity) {
     overruled = false;
-    if (now.sid !== offline && asked === null) took = false;
-    if (wasOut && now.sid !== offline) {
-      wasOut = false;
-      returns.push(clock.now());
-    }
+    if (now.sid !== offline) isBack();
     const back = find(memory.before());
     if (!back) return;
     returns = returns.filter((at) => clock.now() - at < flapsWithin);
@@ -127,8 +143,11 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
     if (!now || !known?.size) return;
     memory.keep();
     // What we asked for and Flex has not shown yet would be taken for the agent's own choice.
-    if (asked && now.sid !== asked.sid && clock.now() - asked.at < repeatAfter) return;
+    if (asked && now.sid !== asked.sid && clock.now() - asked.at < (asked.underWay ? lostAfter : repeatAfter)) return;
+    // The outage may be over by now; it was one all the same.
+    if (asked && now.sid === offline && asked.sid === offline) wasOut = true;
     asked = null;
+    if (now.sid === returning) isBack();
     const missing = !find(offline);
     if (missing && !board.get().offlineActivityMissing) log(`the workspace has no activity ${offline || 'for agents whose voice client is away'}`);
     board.set({ offlineActivityMissing: missing });
@@ -148,7 +167,7 @@ export const activity: Feature<{ say: Say }> = ({ flex, manager, page, clock, se
     if (sid === worker().activity?.sid) return;
     // TaskRouter would reject what is pending on the way.
     payload.options = { ...payload.options, rejectPendingReservations: false };
-    asked = { sid, at: clock.now() };
+    ask(sid);
   }
 
   function guard(payload: Record<string, any>) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, test } from 'node:test';
 import { Window } from 'happy-dom';
+import React, { useState } from 'react';
 import ReactDOM from 'react-dom';
 import { act } from 'react-dom/test-utils';
 import * as messages from '../../messages';
@@ -34,20 +35,22 @@ test('it stands at the end of the header, and speaks in words', async () => {
   draw(world);
   assert.equal(mark().textContent, 'Voice ready');
   assert.equal(mark().getAttribute('aria-label'), 'Voice extension: Voice ready');
-  assert.equal(part('badge')?.dataset.tone, 'good');
+  assert.equal(part('badge')?.dataset.shape, 'ready');
+  assert.equal(container.querySelector('[role=status]')?.textContent, 'Voice ready');
 });
 
 test('it follows the call', async () => {
   const world = await connected();
   draw(world);
-  for (const [change, title, tone] of [
+  for (const [change, title, shape] of [
     [{}, 'In a call', 'call'],
-    [{ muted: true }, 'Muted', 'call'],
+    [{ muted: true }, 'Muted', 'muted'],
     [{ status: 'reconnecting' }, 'Reconnecting', 'busy'],
   ] as const) {
     tell(world, { ...beat, call: { ...call, ...change } });
     assert.equal(mark().textContent, title);
-    assert.equal(part('badge')?.dataset.tone, tone);
+    assert.equal(part('badge')?.dataset.shape, shape);
+    assert.equal(mark().querySelector('svg')?.dataset.shape, shape, 'told apart without colours');
   }
 });
 
@@ -175,4 +178,101 @@ test('a Flex without voice in the browser is named', async () => {
   world.say(messages.HEARTBEAT, beat);
   draw(world);
   assert.equal(mark().textContent, problems.browser_voice_disabled.title);
+});
+
+const focused = () => container.ownerDocument.activeElement as HTMLElement;
+const press = (key: string, more: object = {}) => act(() => void focused().dispatchEvent(new window.KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...more })));
+const menu = () => container.querySelector<HTMLElement>('[role=dialog]');
+
+test('whoever opens the menu is in it, goes around in it, and is back at the badge with Escape', async () => {
+  draw(await connected());
+  click(mark());
+  assert.equal(focused(), menu());
+  assert.equal(document.getElementById(menu()!.getAttribute('aria-labelledby')!)?.textContent, 'Voice ready');
+  const buttons = [...menu()!.querySelectorAll<HTMLElement>('button, select')];
+  press('Tab', { shiftKey: true });
+  assert.equal(focused(), buttons.at(-1));
+  press('Tab');
+  assert.equal(focused(), buttons[0]);
+  press('Escape');
+  assert.equal(menu(), null);
+  assert.equal(focused(), mark());
+});
+
+test('a menu that opens by itself leaves the focus with what the agent is writing', async () => {
+  const world = await connected({}, { ...beat, call });
+  draw(world);
+  const draft = document.createElement('textarea');
+  container.append(draft);
+  draft.focus();
+  tell(world, { ...beat, call, onHold: [], offers: [{ callSid: 'CA2', from: '+15550102' }] });
+  assert.notEqual(menu(), null);
+  assert.equal(focused(), draft);
+  draft.remove();
+});
+
+test('a button that goes with what it did leaves the focus in the menu', async () => {
+  const world = await connected({}, { ...beat, call });
+  draw(world);
+  click(mark());
+  part('hang-up')!.focus();
+  tell(world, beat);
+  assert.equal(part('hang-up'), null);
+  assert.equal(focused(), menu());
+});
+
+test('the menu says whom the agent talks to, and who waits', async () => {
+  const world = await connected({}, { ...beat, call });
+  world.setTask({ sid: 'WR1', status: 'accepted', taskChannelUniqueName: 'voice', attributes: { name: 'Anna Vogt' }, conference: { participants: [{ isCurrentWorker: true, callSid: call.callSid }] } });
+  draw(world);
+  click(mark());
+  assert.equal(part('caller')?.textContent, 'With Anna Vogt');
+  tell(world, { ...beat, call: { ...call, callSid: 'CA2' }, onHold: [{ ...call, callSid: 'CA3', from: 'client:bob_40example_2Ecom' }], offers: [] });
+  assert.match(part('on-hold')!.textContent!, /On hold: bob@example\.com/);
+});
+
+test('the keypad shows what was sent, by mouse and by keyboard, and starts anew with the next call', async () => {
+  const world = await connected({}, { ...beat, call });
+  draw(world);
+  click(mark());
+  click(part('keypad'));
+  click(focused());
+  press('5');
+  press('#');
+  press('5', { ctrlKey: true });
+  press('a');
+  assert.equal(part('typed')?.textContent, '15#');
+  assert.deepEqual(world.sent(messages.SEND_DTMF_DIGITS).map(({ digits }) => digits), ['1', '5', '#']);
+  tell(world, { ...beat, call: { ...call, callSid: 'CA2' } });
+  assert.equal(part('typed')?.textContent, '');
+});
+
+test('with a caller on hold and nobody to talk to, it does not say that all is well', async () => {
+  const world = await connected({}, { ...beat, call: null, onHold: [{ ...call, from: '+15550101' }], offers: [] });
+  draw(world);
+  assert.equal(mark().textContent, 'On hold');
+});
+
+test('it is drawn in Flex\'s theme, and again when that changes', async () => {
+  const world = createWorld();
+  let become = (_: string) => {};
+  world.flex.withTheme = (Component) => (props) => {
+    const [colorBackgroundBody, set] = useState('rgb(1, 2, 3)');
+    become = set;
+    return <Component {...props} theme={{ tokens: { backgroundColors: { colorBackgroundBody } } }} />;
+  };
+  world.start();
+  world.say(messages.HEARTBEAT, beat);
+  draw(world);
+  click(mark());
+  assert.equal(menu()!.style.background, 'rgb(1, 2, 3)');
+  act(() => become('rgb(4, 5, 6)'));
+  assert.equal(menu()!.style.background, 'rgb(4, 5, 6)');
+});
+
+test('what somebody has put into Flex\'s strings is what the agent reads, whenever it came', async () => {
+  const world = await connected();
+  world.strings['flexvc.badge.ready'] = 'On the phone';
+  draw(world);
+  assert.equal(mark().textContent, 'On the phone');
 });

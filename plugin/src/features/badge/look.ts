@@ -1,28 +1,29 @@
 // What the badge says of a state: pure, so that every state has a test.
 import { type State, problemOf } from '../../state';
-import { badge as strings, problems } from '../../strings';
-
-export type Tone = 'good' | 'busy' | 'bad' | 'call';
+import type { Words } from '../../words';
+import type { Shape } from './icon';
 
 export interface Look {
-  tone: Tone;
+  shape: Shape;
   title: string;
   text: string;
 }
 
-export function look(state: State): Look {
+export function look(state: State, words: Words): Look {
   const problem = problemOf(state);
   const { call } = state;
-  if (state.offers.length > 0 && state.link === 'up') return { tone: 'call', title: strings.incoming, text: strings.incomingText };
+  if (state.offers.length > 0 && state.link === 'up') return { shape: 'incoming', title: words('badge.incoming'), text: words('badge.incomingText') };
   // Whatever else is wrong, an agent who talks wants to know of the call first.
   if (call && state.link === 'up') {
-    if (call.status === 'reconnecting') return { tone: 'busy', title: strings.reconnecting, text: strings.reconnectingText };
-    const text = call.quality === 'poor' ? strings.poor : strings.callText;
-    const title = state.onHold.length > 0 ? strings.beside(state.onHold.length) : strings.call;
-    return { tone: 'call', title: call.muted ? strings.muted : title, text: problem ? `${text} ${problems[problem].text}` : text };
+    if (call.status === 'reconnecting') return { shape: 'busy', title: words('badge.reconnecting'), text: words('badge.reconnectingText') };
+    const held = state.onHold.length;
+    const title = words(call.muted ? 'badge.muted' : held > 0 ? 'badge.beside' : 'badge.call', { count: held });
+    const text = words(call.muted ? 'badge.mutedText' : call.quality === 'poor' ? 'badge.poor' : 'badge.callText');
+    return { shape: call.muted ? 'muted' : 'call', title, text: problem ? `${text} ${words(problem)}` : text };
   }
-  // Amber while calls still come.
-  if (problem) return { tone: state.ready ? 'busy' : 'bad', ...problems[problem] };
-  if (state.ready) return { tone: 'good', title: strings.ready, text: strings.readyText };
-  return { tone: 'busy', title: strings.starting, text: strings.startingText };
+  // Calls still come where it is no more than a warning.
+  if (problem) return { shape: state.ready ? 'busy' : 'bad', title: words(`${problem}.title`), text: words(problem) };
+  if (state.onHold.length > 0) return { shape: 'hold', title: words('badge.onHold'), text: words('badge.callText') };
+  if (state.ready) return { shape: 'ready', title: words('badge.ready'), text: words('badge.readyText') };
+  return { shape: 'busy', title: words('badge.starting'), text: words('badge.startingText') };
 }

@@ -97,6 +97,33 @@ test('the dialer closes when the call is there, as it does in Flex', async () =>
   assert.deepEqual(world.actions(), ['ToggleOutboundDialer']);
 });
 
+test('a listening-in that Flex ends is gone from Flex at once, and from the extension when it says so', async () => {
+  const world = await connected({}, inCall);
+  world.state.supervisor = { callMonitoring: { status: 2 } };
+  active(world)!.disconnect();
+  assert.equal(active(world), undefined);
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid }]);
+  world.say(messages.HEARTBEAT, inCall);
+  assert.equal(active(world), undefined, 'while the extension still has it');
+  // The extension did not hear it: the stop asks again.
+  await world.flex.Actions.invokeAction('StopMonitoringCall');
+  assert.equal(world.sent(messages.HANGUP_CALL).length, 2);
+  world.say(messages.CALL, null);
+  world.state.supervisor = { callMonitoring: { status: 0 } };
+  world.say(messages.CALL, { ...call, callSid: 'CA2' });
+  assert.equal(active(world)?.parameters.CallSid, 'CA2');
+});
+
+test('the end of a listening-in is not that of the customer whom Flex shows', async () => {
+  const other = 'CA2';
+  const world = await connected({}, inCall);
+  world.setTask({ ...task, sid: 'WR2', conference: { participants: [{ isCurrentWorker: true, callSid: other, status: 'joined' }] } });
+  world.state.supervisor = { callMonitoring: { status: 2 } };
+  world.state.phone = { ...world.state.phone, activeCall: { parameters: { CallSid: other } } };
+  await world.flex.Actions.invokeAction('StopMonitoringCall').catch(() => {});
+  assert.deepEqual(world.sent(messages.HANGUP_CALL), [{ callSid }]);
+});
+
 test('wrapping up a task ends the audio too', async () => {
   const world = await connected({}, inCall);
   await world.flex.Actions.invokeAction('WrapupTask', { task });
@@ -280,12 +307,21 @@ test('mute is hidden where the extension does not know it', async () => {
 
 const without = { withoutPhone: true };
 
+/** Draws what is in the canvas once, as Flex does, and answers with which of our buttons are there. */
+function drawn(world: { canvas: { added: Map<string, any> } }) {
+  const body = new Window().document.body as any;
+  const { element, options } = world.canvas.added.get('flexvc-buttons');
+  assert.equal(options.if, undefined, 'Flex would look at it only when it draws anew');
+  act(() => void ReactDOM.render(element, body));
+  return () => [...body.querySelectorAll('button')].map((button: any) => button.dataset.flexvc as string);
+}
+
 test('own buttons stand in when Flex no longer takes the call, and the log says so', async () => {
   const world = await connected(without, beat);
-  const { options } = world.canvas.added.get('flexvc-buttons');
-  assert.equal(options.if(), false);
-  world.say(messages.CALL, call);
-  assert.equal(options.if(), true);
+  const standIns = drawn(world);
+  assert.deepEqual(standIns(), []);
+  act(() => world.say(messages.CALL, call));
+  assert.deepEqual(standIns(), ['mute', 'keypad', 'hang-up']);
   assert.match(world.logged.join(), /no longer takes the extension's call/);
   const hidden = world.canvas.removed.filter(([, given]) => given?.if()).map(([key]) => key);
   assert.deepEqual(hidden, ['toggleMute', 'dialpad', 'hangup']);
@@ -421,17 +457,31 @@ for (const first of ['the call', 'the conference']) {
     const world = await connected(without, beat);
     const [, given] = world.taskHeader.removed.find(([key]) => key === 'actions')!;
     const steps = [() => world.say(messages.CALLS, { call, onHold: [], offers: [] }), () => world.setTask(task)];
-    for (const step of first === 'the call' ? steps : steps.reverse()) step();
+    const standIns = drawn(world);
+    for (const step of first === 'the call' ? steps : steps.reverse()) {
+      act(step);
+      if (world.state.worker.tasks.size) assert.equal(given!.if({ task }), true, 'also before the extension has told of its call');
+    }
     assert.equal(given!.if({ task }), true);
     assert.equal(given!.if({ task: { ...task, sid: 'WR-chat', taskChannelUniqueName: 'chat' } }), false);
     assert.equal(given!.if({ task: { ...task, status: 'wrapping' } }), false);
-    assert.equal(world.canvas.added.get('flexvc-buttons').options.if(), true);
+    assert.deepEqual(standIns(), ['mute', 'keypad', 'hang-up']);
     const normal = await connected({}, inCall);
     normal.setTask(task);
     const [, usual] = normal.taskHeader.removed.find(([key]) => key === 'actions')!;
     assert.equal(usual!.if({ task }), false, 'there it is Hang Up');
   });
 }
+
+test('a call that is nowhere near the extension can be joined', async () => {
+  const world = await connected({}, beat);
+  world.setTask(task);
+  const [, given] = world.taskHeader.removed.find(([key]) => key === 'actions')!;
+  assert.equal(given!.if({ task: { ...task, conference: undefined } }), false, 'a callback keeps its buttons');
+  assert.equal(given!.if({ task }), true);
+  world.clock.tick(3_000);
+  assert.equal(given!.if({ task }), false);
+});
 
 test('a call that Flex lets go of while it goes on is given back', async () => {
   const world = await connected({}, inCall);

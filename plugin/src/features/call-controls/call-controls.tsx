@@ -4,12 +4,12 @@
 import React from 'react';
 import type { Task } from '../../flex';
 import { type Feature, onAction, together } from '../../outside';
-import { Boundary } from '../../react';
+import { framed } from '../../react';
 import { callsOf, isOld } from '../../state';
 import type { Extension } from '../connection/connection';
 import type { Say } from '../notifications/notifications';
 import { flexControls } from './flex-controls';
-import { OwnButtons } from './own-buttons';
+import { StandIns } from './own-buttons';
 import { ProxyCall } from './proxy-call';
 import { ResumeButton } from './resume-button';
 import { callOf, isOfCall, isVoice, ownLeg, selectedTask, unclaimed } from './tasks';
@@ -20,11 +20,16 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
   const dispatch = (type: string, payload?: unknown) => manager.store.dispatch({ type, payload });
   /** One for each call that is up or on hold, by its SID. */
   const proxies = new Map<string, ProxyCall>();
+  /** Calls that go on for as long as the extension needs to end them, and that Flex must not see any more. */
+  const letGo = new Set<string>();
   let shown: ProxyCall | null = null;
   let attaching = false;
 
   /** Flex has a place for one call: it is that of the task the agent looks at, or else the one the agent speaks in. */
-  const wanted = () => proxies.get(ownLeg(selectedTask(manager))?.callSid ?? '') ?? proxies.get(board.get().call?.callSid ?? '') ?? null;
+  const wanted = () => {
+    const at = (callSid = '') => (letGo.has(callSid) ? undefined : proxies.get(callSid));
+    return at(ownLeg(selectedTask(manager))?.callSid) ?? at(board.get().call?.callSid) ?? null;
+  };
 
   function show() {
     const next = wanted();
@@ -50,8 +55,20 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
     board.set({ ownButtons });
   }
 
+  /**
+   * Flex stops listening in when the next word of the conference comes and it has no call any more. That may be at once, and the
+   * last one: with a call still there Flex would take itself to be listening for good, and could listen to no other call.
+   */
+  function stopListening(callSid: string) {
+    if (!manager.store.getState().flex.supervisor?.callMonitoring?.status || sidOf(phone().activeCall) !== callSid) return;
+    letGo.add(callSid);
+    shown = null;
+    dispatch('PHONE_REMOVE_CALL');
+  }
+
   function end(callSid: string, proxy: ProxyCall) {
     proxies.delete(callSid);
+    letGo.delete(callSid);
     if (shown === proxy) shown = null;
     if (sidOf(phone().activeCall) === callSid) {
       dispatch('PHONE_REMOVE_CALL');
@@ -67,7 +84,7 @@ export const callControls: Feature<{ extension: Extension; say: Say }> = (outsid
       const proxy = proxies.get(call.callSid);
       if (proxy?.update(call) && phone().activeCall === proxy) dispatch('PHONE_TOGGLE_MUTE', proxy);
       if (proxy) continue;
-      proxies.set(call.callSid, new ProxyCall(call, extension));
+      proxies.set(call.callSid, new ProxyCall(call, extension, () => stopListening(call.callSid)));
       closeDialer(outside);
     }
     show();
@@ -172,10 +189,13 @@ const guardActions: Feature<{ extension: Extension; say: Say }> = ({ flex, manag
     onAction({ flex }, 'beforeAcceptTask', beforeAccept),
     onAction({ flex }, 'beforeStartOutboundCall', beforeOutbound),
     onAction({ flex }, 'beforeUnholdCall', beforeUnhold),
-    // Not aborted: without a call in the page Flex itself does nothing here.
-    onAction({ flex }, 'beforeStopMonitoringCall', () => {
+    onAction({ flex }, 'beforeStopMonitoringCall', (_, abort) => {
       const [monitored] = unclaimed(manager, calls());
-      if (board.get().ownButtons && monitored) extension.hangUp(monitored.callSid);
+      const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
+      if (!monitored || inFlex === monitored.callSid) return;
+      // Flex would end whichever call it shows; without one it does nothing.
+      if (inFlex) abort();
+      extension.hangUp(monitored.callSid);
     }),
     onAction({ flex }, 'beforeHangupCall', instead((callSid) => extension.hangUp(callSid))),
     onAction({ flex }, 'beforeToggleMute', instead((callSid) => extension.setMuted(!calls().find((call) => call.callSid === callSid)?.muted, callSid))),
@@ -197,36 +217,44 @@ const hideDeadButtons: Feature = ({ flex, board }) => {
   return () => {};
 };
 
+/** Flex may know of the conference before the extension has told of its call. A call that it has not told of by then is elsewhere. */
+const joinAfter = 3_000;
+
 /** Where Flex does not have the call, it offers to join it: that would ring the agent a second time, in the same conference. */
-const hideJoin: Feature = ({ flex, manager, board }) => {
+const hideJoin: Feature = ({ flex, manager, board, clock }) => {
+  /** When each leg of the agent's was drawn first. */
+  const since = new Map<string, number>();
+  const isNew = (task: Task) => {
+    const { callSid, status } = ownLeg(task) ?? {};
+    // Without a leg in the conference there is no Join Call in that place, and other buttons may be.
+    if (!callSid || status === 'left') return false;
+    if (!since.has(callSid)) since.set(callSid, clock.now());
+    return clock.now() - since.get(callSid)! < joinAfter;
+  };
   const isOurs = (task: Task | undefined) => {
+    if (task?.status !== 'accepted' || !isVoice(task)) return false;
     const calls = callsOf(board.get());
     const inFlex = sidOf(manager.store.getState().flex.phone.activeCall);
-    return task?.status === 'accepted' && !calls.some(({ callSid }) => callSid === inFlex) && callOf(manager, calls, task, true) !== undefined;
+    if (calls.some(({ callSid }) => callSid === inFlex)) return false;
+    return callOf(manager, calls, task, true) !== undefined || (inFlex === undefined && isNew(task));
   };
   flex.TaskCanvasHeader?.Content.remove('actions', { if: ({ task }: { task?: Task }) => isOurs(task) });
   return () => {};
 };
 
 const showOwnButtons: Feature<{ extension: Extension }> = (outside) => {
-  const { flex, board, log } = outside;
+  const { flex, board } = outside;
   const key = 'flexvc-buttons';
-  const drawn = (
-    <Boundary key={key} log={log}>
-      <OwnButtons board={board} controls={flexControls(outside)} />
-    </Boundary>
-  );
-  flex.CallCanvasActions.Content.add(drawn, { sortOrder: -1, if: () => board.get().ownButtons });
+  const drawn = framed(outside, key, <StandIns board={board} controls={flexControls(outside)} />);
+  // Without a condition of Flex's: it looks at one only when it draws the canvas anew, for reasons of its own.
+  flex.CallCanvasActions.Content.add(drawn, { sortOrder: -1 });
   return () => flex.CallCanvasActions.Content.remove(key);
 };
 
-const showResume: Feature<{ extension: Extension }> = ({ flex, manager, board, extension, log }) => {
+const showResume: Feature<{ extension: Extension }> = (outside) => {
+  const { flex, manager, board, extension } = outside;
   const key = 'flexvc-resume';
-  const drawn = (
-    <Boundary key={key} log={log}>
-      <ResumeButton manager={manager} board={board} extension={extension} />
-    </Boundary>
-  );
+  const drawn = framed(outside, key, <ResumeButton manager={manager} board={board} extension={extension} />);
   flex.CallCanvasActions.Content.add(drawn, { sortOrder: -2 });
   return () => flex.CallCanvasActions.Content.remove(key);
 };

@@ -13,12 +13,15 @@ export class ProxyCall {
   readonly customParameters = new Map<string, string>();
   readonly direction = 'INCOMING';
   readonly #extension: Extension;
+  readonly #disconnecting: () => void;
   readonly #listeners = new Map<string, Listener[]>();
   #call: Call;
   #ended = false;
 
-  constructor(call: Call, extension: Extension) {
+  /** @param disconnecting  Flex, or another plugin, hangs up */
+  constructor(call: Call, extension: Extension, disconnecting: () => void = () => {}) {
     this.parameters = { CallSid: call.callSid };
+    this.#disconnecting = disconnecting;
     this.#call = call;
     this.#extension = extension;
   }
@@ -39,6 +42,7 @@ export class ProxyCall {
   }
   disconnect(): void {
     this.#extension.hangUp(this.parameters.CallSid);
+    this.#disconnecting();
   }
   // The extension has taken the call already, and nothing in a page may turn it away.
   accept(): void {}

@@ -43,5 +43,5 @@ export function callOf(manager: Manager, calls: Call[], task: Task | undefined, 
 }
 
 /** The task of a call; undefined where the call is no task's. */
-export const taskOfCall = ({ store }: Manager, { callSid }: Call): Task | undefined =>
+export const taskOfCall = ({ store }: Manager, { callSid }: Pick<Call, 'callSid'>): Task | undefined =>
   [...(store.getState().flex.worker.tasks?.values() ?? [])].find((task) => legOf(task) === callSid);

@@ -131,6 +131,31 @@ test('a page that slept does not take the extension for dead', () => {
   assert.equal(problem(), 'lost');
 });
 
+for (const [slow, ms] of [['a busy machine', 2_200], ['a tab that has been hidden for long', 60_000]] as const) {
+  test(`an extension that is gone is missed on ${slow}, too, and one that answers is not`, () => {
+    const { clock, say, board } = open();
+    for (let turn = 0; turn < 10; turn += 1) {
+      say(messages.HEARTBEAT, beat);
+      clock.leap(ms);
+      assert.equal(board.get().link, 'up', `turn ${turn}`);
+    }
+    say(messages.HEARTBEAT, beat);
+    for (let turn = 0; turn < 3; turn += 1) clock.leap(ms);
+    assert.equal(board.get().link, 'silent');
+    assert.equal(board.get().away, true);
+  });
+}
+
+test('a page that wakes up for a moment now and then hears what waited before it judges', () => {
+  const { clock, say, board } = open();
+  say(messages.HEARTBEAT, beat);
+  for (let turn = 0; turn < 5; turn += 1) {
+    clock.leap(60_000);
+    assert.equal(board.get().link, 'up', `turn ${turn}`);
+    say(messages.HEARTBEAT, beat);
+  }
+});
+
 test('a short dip is not away', async () => {
   const world = open();
   world.say(messages.HEARTBEAT, beat);

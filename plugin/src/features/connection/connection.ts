@@ -25,7 +25,8 @@ export interface Extension {
 export function connection({ flex, manager, page, clock, settings, board, log }: Outside): { extension: Extension; stop: () => void } {
   const accountSid = manager.store.getState().flex.config.sso?.accountSid ?? manager.serviceConfiguration.account_sid ?? '';
   let heardAt = clock.now();
-  let watchedAt = clock.now();
+  /** The latest two looks. */
+  let watched = [clock.now(), clock.now()] as const;
   let configuredAt = 0;
   let unreadySince = clock.now();
   let signedIn = Boolean(manager.store.getState().flex.session.ssoTokenPayload?.token);
@@ -111,10 +112,12 @@ export function connection({ flex, manager, page, clock, settings, board, log }:
 
   function watch() {
     const now = clock.now();
-    // A page that slept hears its timer before the messages that waited with it.
-    const overslept = now - watchedAt > 2 * watchEvery;
-    watchedAt = now;
-    if (overslept) return;
+    // A page that slept hears its timer before the messages that waited with it. One that is slow, or hidden so long that Chrome
+    // calls it once a minute, always oversleeps, and has heard what there was since the look before the last.
+    const overslept = now - watched[0] > 2 * watchEvery;
+    const hadItsChance = heardAt < watched[1];
+    watched = [now, watched[0]];
+    if (overslept && !hadItsChance) return;
     if (now - heardAt > silentAfter && board.get().link !== 'silent') {
       log(board.get().beat ? 'the voice extension fell silent' : 'no voice extension answers');
       learn(gone, heardAt);

@@ -27,7 +27,7 @@ export function isForeign(attributes: Record<string, unknown> | undefined): bool
 
 const withoutQuery = (uri: unknown): string | null => (typeof uri === 'string' ? uri.split('?')[0]! : null);
 
-export function contactURI({ manager, clock, settings, board, log }: Outside): () => void {
+export function contactURI({ manager, clock, settings, board, log }: Omit<Outside, 'words'>): () => void {
   const worker = manager.workerClient;
   if (!worker) return () => {};
   const own = () => manager.store.getState().flex.session.ssoTokenPayload?.identity;

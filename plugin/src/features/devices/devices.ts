@@ -25,7 +25,12 @@ export const devices: Feature<{ extension: Extension }> = ({ manager, page, exte
 
   const replaceSet = (devices: DeviceSet | undefined, kind: DeviceKind) => {
     if (!devices) return () => {};
-    return replace(devices, 'set', (ids: string | string[]) => choose(kind, [ids].flat()[0] ?? ''));
+    const set = devices.set;
+    return replace(devices, 'set', (ids: string | string[]) => {
+      // Not the agent's choice: while it knows of none, the Voice SDK takes the default whenever a device comes or goes.
+      const ofItself = devices.get?.().size === 0 && page.navigator.userActivation?.isActive === false;
+      return ofItself ? set.call(devices, ids) : choose(kind, [ids].flat()[0] ?? '');
+    });
   };
   return together(
     replace(audio as AudioHelper, 'setInputDevice', (id: string) => choose('input', id)),

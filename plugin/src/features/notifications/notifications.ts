@@ -3,32 +3,28 @@
 import { type Outside, together } from '../../outside';
 import { problemOf } from '../../state';
 import { type Notice, type Problem, notices, problems } from '../../strings';
+import { keyOf } from '../../words';
 
 const shownFor = 6_000;
 
 export type Say = (notice: Notice | Problem) => void;
 
-const idOf = (notice: Notice | Problem) => `flexvc.${notice}`;
-
 export function notifications({ flex, manager, board }: Outside): { say: Say; stop: () => void } {
-  const sentences: [Notice | Problem, string, string][] = [
-    ...Object.entries(problems).map(([name, { text }]) => [name, text, 'warning'] as [Problem, string, string]),
-    ...Object.entries(notices).map(([name, text]) => [name, text, name === 'voice_client_back' ? 'success' : 'information'] as [Notice, string, string]),
-  ];
-  for (const [name, text, type] of sentences) {
-    // Flex reads contents as templates from its own strings; an administrator's own sentence, or translation, is there first.
-    manager.strings[idOf(name)] ||= text;
-    flex.Notifications.registerNotification({ id: idOf(name), content: idOf(name), type, timeout: shownFor, closeButton: true });
+  const all = [...(Object.keys(problems) as Problem[]), ...(Object.keys(notices) as Notice[])];
+  for (const name of all) {
+    const type = name in problems ? 'warning' : name === 'voice_client_back' ? 'success' : 'information';
+    // Flex reads contents as templates from its own strings, where the sentences are.
+    flex.Notifications.registerNotification({ id: keyOf(name), content: keyOf(name), type, timeout: shownFor, closeButton: true });
   }
 
   let waiting: Notice | Problem | null = null;
   const isTaskOffered = () => [...(manager.store.getState().flex.worker.tasks?.values() ?? [])].some(({ status }) => status === 'pending');
-  const hide = () => sentences.forEach(([name]) => flex.Notifications.dismissNotificationById(idOf(name)));
+  const hide = () => all.forEach((name) => flex.Notifications.dismissNotificationById(keyOf(name)));
 
   const say: Say = (notice) => {
     hide();
     if (isTaskOffered()) waiting = notice;
-    else flex.Notifications.showNotificationSingle(idOf(notice));
+    else flex.Notifications.showNotificationSingle(keyOf(notice));
   };
 
   function sayWhatWaited() {
@@ -36,7 +32,7 @@ export function notifications({ flex, manager, board }: Outside): { say: Say; st
     const notice = waiting;
     waiting = null;
     // A problem may be over by now.
-    if (!(notice in problems) || problemOf(board.get()) === notice) flex.Notifications.showNotificationSingle(idOf(notice));
+    if (!(notice in problems) || problemOf(board.get()) === notice) flex.Notifications.showNotificationSingle(keyOf(notice));
   }
 
   let told: Problem | null = null;
