@@ -4,9 +4,16 @@ package tree
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -93,7 +100,7 @@ func (s *served) until(pattern string) []string {
 
 func (s *served) get(address string) (int, string) {
 	s.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, Timeout: time.Minute}
 	resp, err := client.Get(address)
 	clitest.Check(s.t, err)
 	defer resp.Body.Close()
@@ -161,6 +168,14 @@ func TestServeStartsWithoutTwilio(t *testing.T) {
 			s.stop()
 		})
 	}
+	t.Run("with an env file", func(t *testing.T) {
+		file := t.TempDir() + "/.env"
+		clitest.Check(t, os.WriteFile(file, []byte("ACCOUNT_SID="+clitest.SID("AC", "1")+"\nAUTH_TOKEN="+clitest.Password+"\nAPI_KEY="+clitest.SID("SK", "2")+"\nAPI_SECRET="+clitest.Password+"\n"), 0o600))
+		s := serveBehind(t, "http://127.0.0.1:1", "--env-file", file)
+		s.until(`warning: not ready, asking Twilio again until it answers: cannot read API key`)
+		s.want(s.admin+"/healthz/ready", 503, "starting: waiting for Twilio")
+		s.stop()
+	})
 	t.Run("with a damaged extension", func(t *testing.T) {
 		file := t.TempDir() + "/flexvc.crx"
 		clitest.Check(t, os.WriteFile(file, []byte("no package"), 0o600))
@@ -315,8 +330,38 @@ func (s *served) worker() string {
 // operators, and serves again afterwards.
 func TestServeWithoutDescriptors(t *testing.T) {
 	t.Parallel()
-	s := serveAs(t, "http://127.0.0.1:1", []string{"sh", "-c", `ulimit -n 80 && exec flexvc "$@"`, "sh"}, "-p", "emulator")
-	host := strings.TrimPrefix(s.public, "http://")
+	t.Run("plain", func(t *testing.T) {
+		t.Parallel()
+		wantTurnedAway(t)
+	})
+	t.Run("over TLS", func(t *testing.T) {
+		t.Parallel()
+		cert, key := certificate(t)
+		wantTurnedAway(t, "--tls-cert", cert, "--tls-key", key)
+	})
+}
+
+// certificate makes one for nobody, and returns its files.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	clitest.Check(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	clitest.Check(t, err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	clitest.Check(t, err)
+	cert, key = t.TempDir()+"/cert.pem", t.TempDir()+"/key.pem"
+	clitest.Check(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	clitest.Check(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
+	return cert, key
+}
+
+func wantTurnedAway(t *testing.T, flags ...string) {
+	t.Helper()
+	s := serveAs(t, "http://127.0.0.1:1", []string{"sh", "-c", `ulimit -n 80 && exec flexvc "$@"`, "sh"}, append(flags, "-p", "emulator")...)
+	host, secure := strings.CutPrefix(s.public, "https://")
+	host = strings.TrimPrefix(host, "http://")
 	var conns []net.Conn
 	for range 120 {
 		conn, err := net.Dial("tcp", host)
@@ -330,6 +375,9 @@ func TestServeWithoutDescriptors(t *testing.T) {
 	turnedAway := 0
 	for _, conn := range conns {
 		clitest.Check(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+		if secure {
+			conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+		}
 		_, err := io.WriteString(conn, "GET /healthz/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		if err != nil {
 			continue // the server had given it up
