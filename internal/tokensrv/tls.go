@@ -17,8 +17,8 @@ const lookAgain = 2 * time.Second
 
 // LoadTLS reads a certificate chain and its key, PEM both, and returns a
 // configuration that follows the files: a renewed certificate is served from
-// the next handshake on, a broken one is logged and the old one kept. Wrap the
-// public listener with tls.NewListener.
+// the next handshake on, a broken one is logged and the old one kept. It is for
+// Listeners.TLS.
 func LoadTLS(certFile, keyFile string, log *slog.Logger, now func() time.Time) (*tls.Config, error) {
 	k := &keypair{certFile: certFile, keyFile: keyFile, log: log, now: now}
 	if err := k.load(); err != nil {
