@@ -186,7 +186,7 @@ e2e-flex-versions: $(FLEX_NEEDS) ## the plugin in the oldest and the newest Flex
 e2e-flex-release: $(FLEX_NEEDS)
 	$(call flex,e2e/flex/release.test.mjs)
 
-e2e-story: $(FLEX_NEEDS) ## the whole of it in the real Flex UI, from init to disable, with a picture of each step; PASSES=20 times in a row
+e2e-story: $(FLEX_NEEDS) ## the whole of it in the real Flex UI, from init to disable, with a picture of each step; PASSES=20 times in a row, TOKENS=function without a token server
 	$(call flex,$(if $(PASSES),--passes $(PASSES)) e2e/story/story.test.mjs)
 
 e2e-desktop: $(FLEX_NEEDS) ## e2e-flex and e2e-story side by side; about 4 minutes

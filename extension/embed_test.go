@@ -45,7 +45,7 @@ func TestTheFolderHoldsExactlyTheWantedFiles(t *testing.T) {
 		icons/green-32.png icons/green-48.png icons/grey-16.png icons/grey-32.png icons/muted-16.png icons/muted-32.png
 		managed_schema.json
 		manifest.json
-		offscreen/client.js offscreen/digits.js offscreen/link.js offscreen/microphone.js offscreen/offscreen.html
+		offscreen/client.js offscreen/debts.js offscreen/digits.js offscreen/headset.js offscreen/link.js offscreen/microphone.js offscreen/offscreen.html
 		offscreen/offscreen.js offscreen/peers.js offscreen/phone.js offscreen/quality.js offscreen/rehearsal.js
 		offscreen/signal.js offscreen/switchboard.js
 		popup/actions.js popup/names.js popup/others.js popup/popup.css popup/popup.html popup/popup.js popup/sound.js

@@ -181,7 +181,7 @@ async function makeFlex(folder, undo, { extension = true, install, emulator: mor
     // Only the last of these flags counts, and Playwright has one.
     '--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,DisableLoadExtensionCommandLineSwitch',
     '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required',
-    `--host-resolver-rules=MAP *.twilio.com ${flex}, MAP *.twiliocdn.com ${flex}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
+    `--host-resolver-rules=MAP *.twilio.com ${flex}, MAP *.twil.io ${flex}, MAP *.twiliocdn.com ${flex}, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1`,
     `--ignore-certificate-errors-spki-list=${spki}`,
   ];
   const quiet = ['--disable-background-networking', '--disable-component-update', '--use-fake-ui-for-media-stream'];

@@ -12,6 +12,8 @@ import { cannot, hold } from '../rollout/policy.mjs';
 
 const rounds = 5;
 // NO_POLICY tries the other way on a machine whose policies could be written.
+/** TOKENS=function: the tokens come from a Twilio Function, and the server has the extension alone. */
+const byFunction = process.env.TOKENS === 'function';
 const noPolicy = process.env.NO_POLICY ? 'NO_POLICY is set' : await cannot();
 const plugin = 'flexvc-voice-client';
 const away = 'Voice Client Offline';
@@ -105,6 +107,10 @@ async function bring({ folder, undo, tokens, flexvc: run, start }) {
   );
   const [, address, metrics] = /(http:\S+)\/generateToken.*(http:\S+)\/metrics/.exec(server.line);
   tokens.upstream = new URL(address);
+  if (byFunction) {
+    await timed('function deploy', ['function', 'deploy', '--require-enabled', '--yes']);
+    assert.match(await flexvc('config', 'get', 'token_url'), /https:\S+\.twil\.io\/generateToken/);
+  }
   const policy = join(folder, 'rollout');
   const packed = await timed('pack', ['pack', '--version', '1.0.0', '--out', file, '--policy', policy, '--update-url', `${address}/extension/update.xml`]);
   const [, id] = /^id +([a-p]{32})$/m.exec(packed);
@@ -158,6 +164,7 @@ step('Flex starts with the plugin that was deployed, and the agent becomes avail
   assert.deepEqual(bundles, [`https://flex.twilio.com/plugins/v1/${plugin}/1.0.0/bundle.js`]);
   await badgeSays('Voice ready');
   await until('contact_uri', async () => (await contactURI()) === `client:${flex.identity}`);
+  assert.equal(flex.tokens.asked > 0, !byFunction, 'who was asked for tokens');
   await flex.setActivity(page, 'Available');
 });
 

@@ -179,10 +179,8 @@ func (l *following) run() error {
 			pending = false
 			l.hand()
 		case <-next.C:
-			if !l.busy {
-				l.start()
-				tell()
-			}
+			// While workers are being fetched it waits: nothing else winds the timer.
+			l.again = true
 		case <-l.refresh:
 			l.again = true
 		}

@@ -224,6 +224,37 @@ func TestWatchAppliesEventsAtOnce(t *testing.T) {
 	})
 }
 
+// slow takes longer to answer about one worker than a sweep is away.
+type slow struct{ *workerstest.Workspace }
+
+func (s slow) Worker(ctx context.Context, sid string) (twilio.Worker, error) {
+	time.Sleep(15 * time.Second)
+	return s.Workspace.Worker(ctx, sid)
+}
+
+// TestWatchSweepsAfterASlowLook: a sweep that was due while a worker was being
+// fetched takes place, and so do all that follow.
+func TestWatchSweepsAfterASlowLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p, v := workerstest.New(onExtension), &pushed{events: make(chan Event)}, &viewer{}
+		w := NewWatcher(slow{f}, Options{Rules: testRules, Interval: 10 * time.Second, Now: time.Now, Events: p})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Follow(ctx, v.deliver) }()
+		time.Sleep(time.Second)
+		p.events <- Event{WorkerSID: "WKunknown", Kind: twilio.EventAttributes, At: time.Now(), Version: 1}
+		time.Sleep(18 * time.Second)
+		before := v.now().Sweeps
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := v.now().Sweeps - before; n < 5 {
+			t.Errorf("%d sweeps in the minute afterwards", n)
+		}
+		cancel()
+		<-ended
+	})
+}
+
 // refusing is a source that is silent for a while and then says no.
 type refusing struct{ after time.Duration }
 

@@ -176,7 +176,7 @@ func (b built) serve(t *testing.T) {
 	}
 	clitest.Check(t, out.pipe.Close())
 	for range 3 { // each is logged
-		res, err := http.PostForm(address+"/generateToken", map[string][]string{"Token": {"nonsense"}})
+		res, err := http.PostForm(address+"/generateToken", map[string][]string{"Token": {"eyJhIjoxfQ.no.token"}})
 		if err != nil {
 			t.Fatal(err)
 		}
