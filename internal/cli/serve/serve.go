@@ -160,12 +160,16 @@ if none is running. flexvc emulator token WORKER prints a Flex token to try it w
 // only Twilio can tell it learns meanwhile: until then the server is not ready.
 func Run(ctx context.Context, o *Options) (err error) {
 	app := o.App
-	var reload atomic.Pointer[func()]
+	var reload func()
+	listening, over := make(chan struct{}), make(chan struct{})
 	defer app.OnHangup(func() {
-		if f := reload.Load(); f != nil {
-			(*f)()
+		select {
+		case <-listening: // who asks before that is answered then
+			reload()
+		case <-over:
 		}
 	})()
+	defer close(over)
 	defer func() {
 		if o.logged != nil {
 			err = errors.Join(err, o.logged.Close())
@@ -238,8 +242,8 @@ func Run(ctx context.Context, o *Options) (err error) {
 	case o.requireEnabled:
 		defer o.space.list(gentle)()
 	}
-	again := func() { o.reload(gentle, server) }
-	reload.Store(&again)
+	reload = func() { o.reload(gentle, server) }
+	close(listening)
 	started := make(chan error, 1)
 	go func() {
 		err := o.start(gentle, server, listeners.Public[0].Addr().String())
