@@ -580,6 +580,8 @@ test('a restart gives the phone to the tab that the agent looks at, not to the f
   const gone = run(fast.state, 'holderDue');
   assert.equal(gone.state.config.account, account, 'unless it never comes');
   assert.equal(run(two, 'restartAsked', { tab: 7 }).state.holder, null, 'a tab without our plugin keeps nobody waiting');
+  const again = run(fast.state, 'restartAsked', { tab: 2 });
+  assert.ok(did(again, 'clearTimer').some(({ timer }) => timer === 'holder'), 'restarted again: the time of the first is over');
 });
 
 test('"I restarted it, and the other tab would not hang up": the other tab of the same agent is heard as soon as the one in front is', () => {

@@ -400,7 +400,7 @@ const forget = (s, patch = {}) => {
     fetch: { number: s.fetch.number + 1, failures: 0 },
     ...patch,
   };
-  const timers = ['refresh', 'revive', 'leave', 'fallback', 'unheard'].map((timer) => ({ do: 'clearTimer', timer }));
+  const timers = ['refresh', 'revive', 'leave', 'fallback', 'unheard', 'holder'].map((timer) => ({ do: 'clearTimer', timer }));
   return chain(next(state, {}, ...kept.effects, ...timers, { do: 'unregister' }), closeWhenIdle);
 };
 

@@ -30,6 +30,10 @@ $('allow').addEventListener('click', async () => {
   }
 });
 
+const permission = await navigator.permissions.query({ name: /** @type {PermissionName} */ ('microphone') });
+permission.onchange = () => show(permission.state);
+show(permission.state);
+
 /** @type {any} */
 const { hid } = navigator;
 $('allow-headset').addEventListener('click', async () => {
@@ -39,7 +43,3 @@ $('allow-headset').addEventListener('click', async () => {
 // What an administrator has allowed need not be asked for.
 const allowed = await hid?.getDevices().catch(() => []);
 $('headset').hidden = !allowed || allowed.some(isHeadset);
-
-const permission = await navigator.permissions.query({ name: /** @type {PermissionName} */ ('microphone') });
-permission.onchange = () => show(permission.state);
-show(permission.state);
